@@ -1,0 +1,1 @@
+"""From a dark-matter model to an answer on a telescope image."""
