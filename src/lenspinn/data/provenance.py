@@ -1,0 +1,85 @@
+"""What made a dataset or a result: package versions, git commit and hardware."""
+
+import functools
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = (
+    "lenspinn",
+    "torch",
+    "numpy",
+    "caustics",
+    "lenstronomy",
+    "timm",
+    "lightning",
+    "zarr",
+)
+
+
+@functools.cache
+def provenance() -> dict[str, Any]:
+    """Describe the software and hardware of this process.
+
+    Dates are left out on purpose: two runs of the same work on the same machine must write the
+    same bytes.
+
+    Returns
+    -------
+    dict
+        ``versions`` (package name -> version or None where not installed, and ``python``),
+        ``git`` (``commit`` and ``dirty`` of the checkout lenspinn is imported from, or None
+        outside a checkout) and ``hardware`` (``cpu``, ``cores``, ``gpu`` or None). JSON-able.
+        Worked out once a process: treat it as read-only.
+    """
+    return {
+        "versions": {"python": platform.python_version()}
+        | {package: _version(package) for package in PACKAGES},
+        "git": _git(Path(__file__).resolve().parents[1]),
+        "hardware": {
+            "cpu": _cpu_name(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(package_folder: Path) -> dict[str, Any] | None:
+    # Only changes inside the package count as dirty: a dataset written into the checkout by the
+    # run itself does not change what the run computes.
+    commit = _git_answer(package_folder, "rev-parse", "HEAD")
+    tracked = _git_answer(package_folder, "ls-files", "--", "__init__.py")
+    if commit is None or not tracked:
+        return None
+    return {"commit": commit, "dirty": bool(_git_answer(package_folder, "status", "-s", "--", "."))}
+
+
+def _git_answer(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,45 @@
+import json
+import subprocess
+
+from lenspinn.data import provenance as module
+from lenspinn.data.provenance import provenance
+
+
+def test_provenance_names_every_version_and_the_hardware():
+    record = provenance()
+    assert set(record["versions"]) == {"python", *module.PACKAGES}
+    assert record["versions"]["torch"] is not None
+    assert record["hardware"]["cores"] >= 1
+    assert record["hardware"]["cpu"]
+
+
+def test_provenance_survives_json_unchanged():
+    assert json.loads(json.dumps(provenance())) == provenance()
+
+
+def test_a_package_that_is_not_installed_has_no_version():
+    assert module._version("no-such-package-anywhere") is None
+
+
+def test_a_folder_outside_a_checkout_has_no_commit(tmp_path):
+    assert module._git(tmp_path) is None
+
+
+def test_a_changed_package_file_makes_the_checkout_dirty(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("x = 1\n")
+    _git(tmp_path, "init", "-q")
+    _git(tmp_path, "add", "-A")
+    _git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "start")
+    clean = module._git(package)
+    (tmp_path / "output.txt").write_text("made by a run, outside the package")
+    assert clean == module._git(package)
+    assert clean is not None
+    assert not clean["dirty"]
+    (package / "__init__.py").write_text("x = 2\n")
+    assert module._git(package) == {"commit": clean["commit"], "dirty": True}
+
+
+def _git(folder, *arguments):
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
