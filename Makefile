@@ -1,0 +1,43 @@
+# Needs only Python >= 3.11, pip and make: every target sets up .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+LENSPINN := $(BIN)/lenspinn
+
+# The demo's size and place; `make demo NUM=3000 OUT=/tmp/x` runs a shorter one elsewhere.
+NUM ?= 36000
+OUT ?= demo
+
+.PHONY: demo test test-all lint benchmarks clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: .venv/.installed
+	$(LENSPINN) simulate configs/simulate/deeplense_model_3.yaml --num $(NUM) --out $(OUT)/data.zarr
+	$(LENSPINN) inspect $(OUT)/data.zarr $(OUT)/data.png
+	$(LENSPINN) train configs/train/lenspinn_small_demo.yaml --data $(OUT)/data.zarr --out $(OUT)/run
+	$(LENSPINN) evaluate $(OUT)/run
+	$(LENSPINN) explain $(OUT)/run
+	@echo
+	@echo "A short run on noise-free Model III images: what the tool does, not how well it can do it."
+	@echo "Dataset:     $(OUT)/data.png"
+	@echo "Report:      $(OUT)/run/evaluation/report.md"
+	@echo "Where it looks: $(OUT)/run/explanation"
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu"
+
+test-all: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not gpu"
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell src tests docs benchmarks configs README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,164 @@
+"""The command line: each command is a thin call of one public function.
+
+This is the only module that prints or exits. Exit status: 0 done, 2 the input cannot be used
+(one sentence says why), 130 interrupted, 1 a bug in lenspinn.
+"""
+
+import dataclasses
+import importlib
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from lenspinn.errors import ConfigError, LenspinnError
+
+__all__ = ["main"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One command: the function it calls, named so that nothing is imported before it is needed."""
+
+    function: str
+    summary: str
+    example: str
+    config_class: str | None = None
+
+
+COMMANDS = {
+    "simulate": Command(
+        "lenspinn.simulate:simulate",
+        "draw lens images of a recipe into a dataset, with their truth",
+        "lenspinn simulate configs/simulate/deeplense_model_3.yaml --num 9000 --out data.zarr",
+        "lenspinn.simulate:SimulateConfig",
+    ),
+    "import": Command(
+        "lenspinn.data:import_deeplense",
+        "read a DeepLense folder of .npy files into a dataset, executing nothing in them",
+        "lenspinn import Model_III data.zarr --pixel_scale 0.08",
+    ),
+    "inspect": Command(
+        "lenspinn.data:contact_sheet",
+        "draw a dataset class by class with its truth",
+        "lenspinn inspect data.zarr sheet.png",
+    ),
+    "train": Command(
+        "lenspinn.train:train_model",
+        "train a network on a dataset; the same command continues what was interrupted",
+        "lenspinn train configs/train/lenspinn_small_demo.yaml --data data.zarr --out runs/small",
+        "lenspinn.train:TrainConfig",
+    ),
+    "evaluate": Command(
+        "lenspinn.evaluate:evaluate_run",
+        "measure a trained network on images it never saw, with intervals, tables and figures",
+        "lenspinn evaluate runs/small",
+    ),
+    "explain": Command(
+        "lenspinn.explain:explain_run",
+        "show where a trained network looks (Grad-CAM), and the source it reconstructs",
+        "lenspinn explain runs/small",
+    ),
+    "apply": Command(
+        "lenspinn.apply:apply_model",
+        "classify .npy, Zarr or FITS images, and say whether the answer can be trusted",
+        "lenspinn apply image.fits --run runs/small --out answers",
+    ),
+    "models": Command(
+        "lenspinn.models:list_models",
+        "list the networks that can be trained",
+        "lenspinn models",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Parameters
+    ----------
+    arguments
+        Words after ``lenspinn``; by default those of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_overview())
+        return 0
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            _show(_call(words[0], words[1:]))
+    except (LenspinnError, OSError) as error:
+        return _fail(f"lenspinn: {error}", 2, debug)
+    except KeyboardInterrupt:
+        return _fail(
+            "lenspinn: interrupted; the same command continues where it stopped", 130, debug
+        )
+    except SystemExit as stop:  # --help and --print_config of a command
+        return int(stop.code or 0)
+    except Exception as error:
+        text = f"lenspinn: this is a bug: {type(error).__name__}: {error} (--debug shows where)"
+        return _fail(text, 1, debug)
+    return 0
+
+
+def _call(name: str, words: list[str]) -> Any:
+    """Parse the words after a command's name and call its function."""
+    from lenspinn import config
+
+    if name not in COMMANDS:
+        raise ConfigError(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
+    command = COMMANDS[name]
+    function = _load(command.function)
+    text = {
+        "prog": f"lenspinn {name}",
+        "description": f"{command.summary}; example: {command.example}",
+    }
+    if command.config_class is None:
+        return function(**config.parse_call(function, words, **text))
+    return function(config.parse_config(_load(command.config_class), words, **text))
+
+
+def _load(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "lenspinn: from a dark-matter model to an answer on a telescope image",
+            "",
+            "usage: lenspinn COMMAND ... [--debug]      lenspinn COMMAND --help explains a command",
+            "",
+            *lines,
+        ]
+    )
+
+
+def _show(result: Any) -> None:
+    """Print what a function returned: one line a path, name or answer."""
+    if result is None:
+        return
+    for line in result if isinstance(result, list | tuple) else [result]:
+        print(line)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"lenspinn: warning: {message}", file=sys.stderr)
+
+
+def _fail(text: str, status: int, debug: bool) -> int:
+    print(text, file=sys.stderr)
+    if debug:
+        traceback.print_exc()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

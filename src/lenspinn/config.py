@@ -1,0 +1,156 @@
+"""YAML files and dotted overrides in, frozen dataclasses out.
+
+``parse_config(TrainConfig, ["configs/train/small.yaml", "--lr", "3e-4"])`` is what the command
+line calls; a key that no field knows is an error that names the nearest right one.
+"""
+
+import dataclasses
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from docstring_parser import DocstringStyle
+from jsonargparse import (  # type: ignore[attr-defined]  # re-exported through its star imports
+    ActionConfigFile,
+    ArgumentError,
+    ArgumentParser,
+    set_parsing_settings,
+)
+
+from lenspinn.errors import ConfigError
+
+__all__ = ["parse_call", "parse_config", "to_dict"]
+
+Config = TypeVar("Config")
+
+# The docstring below each field of a configuration is its help text.
+set_parsing_settings(
+    docstring_parse_attribute_docstrings=True, docstring_parse_style=DocstringStyle.NUMPYDOC
+)
+
+
+def parse_config(
+    config_class: type[Config], arguments: Sequence[str] = (), **parser_text: Any
+) -> Config:
+    """Resolve a configuration from a YAML file and overrides.
+
+    Parameters
+    ----------
+    config_class
+        A dataclass; nested dataclasses and dictionaries become dotted keys.
+    arguments
+        Optionally the path of a YAML file, then ``--key value`` pairs that override it.
+    **parser_text
+        ``prog`` and ``description`` shown by ``--help``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or is not a mapping, a key is unknown (the nearest right key is
+        named), or a value has the wrong type or is out of range.
+    """
+    arguments = list(arguments)
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--config", *arguments]
+    known = _known_keys(config_class) | {"config"}
+    for position, argument in enumerate(arguments):
+        if argument == "--config" and position + 1 < len(arguments):
+            _check_keys(_yaml_keys(Path(arguments[position + 1])), known, arguments[position + 1])
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, **parser_text)
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with the same keys")
+    parser.add_class_arguments(config_class, None)
+    values = _parse(parser, arguments, known)
+    values.pop("config")
+    return config_class(**values)
+
+
+def parse_call(
+    function: Callable[..., Any], arguments: Sequence[str], **parser_text: Any
+) -> dict[str, Any]:
+    """Resolve the arguments of a function: its required ones by position, the others by name.
+
+    Raises
+    ------
+    ConfigError
+        As in `parse_config`.
+    """
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, **parser_text)
+    parser.add_function_arguments(function, as_positional=True)
+    return _parse(parser, arguments, inspect.signature(function).parameters)
+
+
+def _parse(
+    parser: ArgumentParser, arguments: Sequence[str], known: Iterable[str]
+) -> dict[str, Any]:
+    """Parse ``arguments``, turning whatever the parser refuses into one ConfigError sentence."""
+    given = [a.removeprefix("--").split("=")[0] for a in arguments if a.startswith("--")]
+    _check_keys([key for key in given if key not in {"help", "print_config"}], known, "--")
+    try:
+        namespace = parser.parse_args(list(arguments))
+        return dict(vars(parser.instantiate(namespace)))
+    except ArgumentError as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Turn a configuration into what JSON and YAML can hold: paths as text, tuples as lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return typing.cast(dict[str, Any], plain(dataclasses.asdict(config)))
+
+
+def _known_keys(config_class: type, prefix: str = "") -> set[str]:
+    """Dotted keys of a dataclass; a key that ends in ``.`` takes any continuation."""
+    keys = set()
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        kind, key = hints[field.name], prefix + field.name
+        keys.add(key)
+        if dataclasses.is_dataclass(kind):
+            keys |= _known_keys(typing.cast(type, kind), key + ".")
+        elif typing.get_origin(kind) is dict or kind is dict:
+            keys.add(key + ".")
+    return keys
+
+
+def _yaml_keys(path: Path) -> list[str]:
+    if not path.is_file():
+        raise ConfigError(f"there is no configuration file {path}")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold 'key: value' lines, got {type(content).__name__}")
+    return list(_flatten(content))
+
+
+def _flatten(content: dict[str, Any], prefix: str = "") -> Iterable[str]:
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _check_keys(keys: Iterable[str], known: Iterable[str], origin: str) -> None:
+    known = set(known)
+    stems = tuple(name for name in known if name.endswith("."))
+    choices = sorted(known - set(stems))
+    for key in keys:
+        if key in known or key.startswith(stems):
+            continue
+        nearest = difflib.get_close_matches(key, choices, n=1, cutoff=0.4)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known keys: {', '.join(choices)}"
+        where = "option --" if origin == "--" else f"key of {origin}: "
+        raise ConfigError(f"unknown {where}{key}; {hint}")

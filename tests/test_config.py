@@ -1,0 +1,119 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lenspinn.config import parse_call, parse_config, to_dict
+from lenspinn.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optics:
+    """A nested configuration."""
+
+    psf_fwhm: float = 0.08
+    """Width of the point spread function, arcsec."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A configuration."""
+
+    data: Path
+    """Where the images are."""
+    split: tuple[float, float] = (0.8, 0.2)
+    """Fractions."""
+    optics: Optics = field(default_factory=Optics)
+    """The instrument."""
+    options: dict[str, int | float | str] = field(default_factory=dict)
+    """Anything."""
+
+    def __post_init__(self) -> None:
+        if sum(self.split) != 1:
+            raise ConfigError(f"split must sum to 1, got {self.split}")
+
+
+def observe(image: Path, *, zoom: float = 1.0) -> None:
+    """Observe.
+
+    Parameters
+    ----------
+    image
+        An image.
+    zoom
+        How much larger.
+    """
+
+
+@pytest.fixture
+def yaml_file(tmp_path: Path) -> Path:
+    path = tmp_path / "job.yaml"
+    path.write_text("data: a.zarr\noptics: {psf_fwhm: 0.1}\noptions: {num_pix: 32}\n")
+    return path
+
+
+def test_a_file_fills_the_fields(yaml_file: Path) -> None:
+    job = parse_config(Job, [str(yaml_file)])
+    assert job == Job(data=Path("a.zarr"), optics=Optics(psf_fwhm=0.1), options={"num_pix": 32})
+
+
+def test_dotted_overrides_win_over_the_file(yaml_file: Path) -> None:
+    words = [str(yaml_file), "--optics.psf_fwhm", "0.2", "--options.num_pix=64"]
+    job = parse_config(Job, words)
+    assert job.optics.psf_fwhm == 0.2
+    assert job.options == {"num_pix": 64}
+
+
+def test_defaults_need_no_file() -> None:
+    assert parse_config(Job, ["--data", "b.zarr"]) == Job(data=Path("b.zarr"))
+
+
+def test_an_unknown_key_in_a_file_names_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("data: a.zarr\noptics: {psf_fwhn: 0.1}\n")
+    with pytest.raises(ConfigError, match=r"optics\.psf_fwhn; did you mean 'optics\.psf_fwhm'"):
+        parse_config(Job, [str(path)])
+
+
+def test_an_unknown_option_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown option --dtaa; did you mean 'data'"):
+        parse_config(Job, ["--dtaa", "x"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.yaml"], "no configuration file nowhere.yaml"),
+        (["--data", "x", "--optics.psf_fwhm", "wide"], "optics.psf_fwhm.*float"),
+        ([], "required.*data"),
+        (["--data", "x", "--split", "[0.9, 0.9]"], "split must sum to 1"),
+    ],
+)
+def test_what_cannot_be_used_gives_one_sentence(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_config(Job, words)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1, 2", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match="job.yaml"):
+        parse_config(Job, [str(path)])
+
+
+def test_a_function_takes_required_arguments_by_position() -> None:
+    assert parse_call(observe, ["a.fits", "--zoom", "2"]) == {"image": Path("a.fits"), "zoom": 2.0}
+
+
+def test_an_unknown_option_of_a_function_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'zoom'"):
+        parse_call(observe, ["a.fits", "--zom", "2"])
+
+
+def test_to_dict_gives_plain_values() -> None:
+    job = Job(data=Path("a.zarr"))
+    assert to_dict(job)["data"] == "a.zarr"
+    assert to_dict(job)["split"] == [0.8, 0.2]
+    assert to_dict(job)["optics"] == {"psf_fwhm": 0.08}
