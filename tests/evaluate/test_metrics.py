@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.classification import (
+    multiclass_auroc,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+)
+
+from lenspinn.errors import DataError
+from lenspinn.evaluate.metrics import classification_metrics, weighted_auc
+
+CLASSES = ("axion", "cdm", "no_sub")
+ROUNDING = 1e-12  # sums of at most a few thousand float64
+FLOAT32 = 1e-5  # torchmetrics works in float32
+
+
+def one_hot(predicted: list[int], confidence: float = 1.0) -> np.ndarray:
+    probabilities = np.full((len(predicted), 3), (1 - confidence) / 2)
+    probabilities[np.arange(len(predicted)), predicted] = confidence
+    return probabilities
+
+
+def random_case(num: int, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, num)
+    logits = rng.normal(size=(num, 3)) + 1.5 * np.eye(3)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return probabilities, labels
+
+
+def test_scores_of_a_confusion_worked_out_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
+    predicted = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
+    metrics = classification_metrics(one_hot(predicted), labels, CLASSES)
+    assert metrics["confusion"] == [[3, 1, 0], [0, 2, 1], [0, 0, 3]]
+    assert metrics["accuracy"] == pytest.approx(8 / 10, abs=ROUNDING)
+    assert metrics["f1_axion"] == pytest.approx(6 / 7, abs=ROUNDING)
+    assert metrics["f1_cdm"] == pytest.approx(4 / 6, abs=ROUNDING)
+    assert metrics["f1_no_sub"] == pytest.approx(6 / 7, abs=ROUNDING)
+    assert metrics["macro_f1"] == pytest.approx((6 / 7 + 2 / 3 + 6 / 7) / 3, abs=ROUNDING)
+
+
+def test_auc_of_scores_worked_out_by_hand_counts_ties_half():
+    scores = np.array([0.1, 0.4, 0.4, 0.8])
+    positive = np.array([False, True, False, True])
+    auc = weighted_auc(scores, positive, np.ones((1, 4)))
+    assert auc[0] == pytest.approx((1 + 0.5 + 1 + 1) / 4, abs=ROUNDING)
+
+
+def test_auc_of_repeated_images_equals_auc_of_their_weights():
+    probabilities, labels = random_case(40)
+    scores, positive = probabilities[:, 0], labels == 0
+    weights = np.random.default_rng(1).integers(0, 4, 40)
+    repeated = weighted_auc(
+        np.repeat(scores, weights), np.repeat(positive, weights), np.ones((1, weights.sum()))
+    )
+    weighted = weighted_auc(scores, positive, weights[None].astype(float))
+    assert weighted == pytest.approx(repeated, abs=ROUNDING)
+
+
+def test_auc_equals_the_share_of_pairs_in_the_right_order():
+    probabilities, labels = random_case(200)
+    metrics = classification_metrics(probabilities, labels, CLASSES, n_bootstrap=10)
+    for index, name in enumerate(CLASSES):
+        scores = probabilities[:, index]
+        pairs = scores[labels == index][:, None] - scores[labels != index][None]
+        assert metrics[f"auc_{name}"] == pytest.approx((pairs > 0).mean(), abs=ROUNDING)
+
+
+def test_perfect_probabilities_score_one_with_no_calibration_error():
+    labels = np.arange(30) % 3
+    metrics = classification_metrics(np.eye(3)[labels], labels, CLASSES)
+    for name in ("accuracy", "micro_f1", "macro_f1", "auc_cdm", "auc_micro"):
+        assert metrics[name] == metrics[f"{name}_low"] == metrics[f"{name}_high"] == 1
+    assert metrics["ece"] == 0
+
+
+def test_probabilities_without_information_have_auc_one_half():
+    labels = np.arange(30) % 3
+    metrics = classification_metrics(np.full((30, 3), 1 / 3), labels, CLASSES)
+    assert metrics["auc_axion"] == metrics["auc_micro"] == 0.5
+    assert metrics["accuracy"] == pytest.approx(1 / 3, abs=ROUNDING)
+    assert metrics["ece"] == pytest.approx(0, abs=ROUNDING)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    labels = np.zeros(100, dtype=np.int64)
+    predicted = [0] * 70 + [1] * 30
+    metrics = classification_metrics(one_hot(predicted, confidence=0.9), labels, CLASSES)
+    assert metrics["ece"] == pytest.approx(0.9 - 0.7, abs=ROUNDING)
+
+
+def test_scores_of_calibrated_draws_have_a_small_calibration_error():
+    rng = np.random.default_rng(2)
+    probabilities = rng.dirichlet([1, 1, 1], size=20_000)
+    labels = (rng.random(20_000)[:, None] > probabilities.cumsum(axis=1)).sum(axis=1)
+    metrics = classification_metrics(probabilities, labels, CLASSES, n_bootstrap=10)
+    expected_noise = 0.02  # 10 occupied bins of 2,000 images: sqrt(p (1 - p) / 2000) ~ 0.01 each
+    assert metrics["ece"] < expected_noise
+
+
+def test_scores_agree_with_torchmetrics():
+    probabilities, labels = random_case(500)
+    metrics = classification_metrics(probabilities, labels, CLASSES, n_bootstrap=10)
+    p, y = torch.tensor(probabilities), torch.tensor(labels)
+    reference = {
+        "micro_f1": multiclass_f1_score(p, y, 3, average="micro"),
+        "macro_f1": multiclass_f1_score(p, y, 3, average="macro"),
+        "auc_no_sub": multiclass_auroc(p, y, 3, average=None)[2],
+        "ece": multiclass_calibration_error(p, y, 3, n_bins=15),
+    }
+    for name, value in reference.items():
+        assert metrics[name] == pytest.approx(value.item(), abs=FLOAT32), name
+
+
+def test_accuracy_equals_micro_f1_with_its_interval():
+    metrics = classification_metrics(*random_case(100), CLASSES)
+    for end in ("", "_low", "_high"):
+        assert metrics[f"micro_f1{end}"] == metrics[f"accuracy{end}"]
+
+
+def test_bootstrap_interval_covers_a_binomial_rate_nineteen_times_in_twenty():
+    rng = np.random.default_rng(3)
+    rate, num, trials = 0.85, 300, 200
+    covered = 0
+    for _ in range(trials):
+        predicted = (rng.random(num) > rate).astype(int)
+        metrics = classification_metrics(
+            np.eye(2)[predicted], np.zeros(num, dtype=np.int64), ("a", "b"), n_bootstrap=200
+        )
+        covered += metrics["accuracy_low"] <= rate <= metrics["accuracy_high"]
+    spread = 3 * np.sqrt(0.95 * 0.05 / trials)  # three standard errors of 200 trials
+    assert abs(covered / trials - 0.95) < spread + 0.01  # percentile intervals are 1 % short
+
+
+def test_same_seed_gives_the_same_intervals_and_another_seed_others():
+    case = random_case(200)
+    first = classification_metrics(*case, CLASSES, seed=1)
+    assert first == classification_metrics(*case, CLASSES, seed=1)
+    other = classification_metrics(*case, CLASSES, seed=2)
+    assert first["auc_cdm_low"] != other["auc_cdm_low"]
+
+
+def test_auc_of_a_class_that_does_not_occur_is_none():
+    probabilities, labels = random_case(60)
+    metrics = classification_metrics(probabilities, labels % 2, CLASSES)
+    assert metrics["auc_no_sub"] is None
+    assert metrics["auc_no_sub_low"] is None
+
+
+@pytest.mark.parametrize(
+    "scores", [[[2.0, -0.5, 0.1]], [[0.5, 0.5, 0.5]], [[1.5, -0.5, 0.0]], [[np.nan, 0.5, 0.5]]]
+)
+def test_scores_that_are_not_probabilities_are_refused(scores):
+    with pytest.raises(DataError, match="sum to 1 are needed"):
+        classification_metrics(np.array(scores), np.array([0]), CLASSES)
+
+
+def test_labels_beyond_the_classes_are_refused():
+    with pytest.raises(DataError, match="do not fit the 3 classes"):
+        classification_metrics(one_hot([0, 1]), np.array([0, 3]), CLASSES)
+
+
+def test_columns_that_do_not_match_the_classes_are_refused():
+    with pytest.raises(DataError, match="do not fit 2 labels and 2 classes"):
+        classification_metrics(one_hot([0, 1]), np.array([0, 1]), ("axion", "cdm"))
