@@ -1,1 +1,70 @@
-"""lensing."""
+"""Physics of lensing: pure functions on tensors, arcsec in, arcsec out."""
+
+from lenspinn.lensing.cosmology import (
+    Distances,
+    angular_diameter_distances,
+    deeplense_distances,
+    deflection_scaling,
+    mass_from_theta_E,
+    sigma_critical,
+    theta_E_point_mass,
+)
+from lenspinn.lensing.grid import Map, PerLens, pixel_grid
+from lenspinn.lensing.light import interpolated_source, sersic, sersic_total_flux
+from lenspinn.lensing.profiles import (
+    axis_ratio_to_ellipticity,
+    convergence_point_mass,
+    convergence_shear,
+    convergence_sie,
+    convergence_sis,
+    convergence_tnfw,
+    deflection_point_mass,
+    deflection_shear,
+    deflection_sie,
+    deflection_sis,
+    deflection_tnfw,
+    ellipticity_to_axis_ratio,
+    potential_point_mass,
+    potential_shear,
+    potential_sie,
+    potential_sis,
+    potential_tnfw,
+)
+from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage, delens, relens
+
+__all__ = [
+    "MIN_COVERAGE",
+    "Distances",
+    "Map",
+    "PerLens",
+    "SourceImage",
+    "angular_diameter_distances",
+    "axis_ratio_to_ellipticity",
+    "convergence_point_mass",
+    "convergence_shear",
+    "convergence_sie",
+    "convergence_sis",
+    "convergence_tnfw",
+    "deeplense_distances",
+    "deflection_point_mass",
+    "deflection_scaling",
+    "deflection_shear",
+    "deflection_sie",
+    "deflection_sis",
+    "deflection_tnfw",
+    "delens",
+    "ellipticity_to_axis_ratio",
+    "interpolated_source",
+    "mass_from_theta_E",
+    "pixel_grid",
+    "potential_point_mass",
+    "potential_shear",
+    "potential_sie",
+    "potential_sis",
+    "potential_tnfw",
+    "relens",
+    "sersic",
+    "sersic_total_flux",
+    "sigma_critical",
+    "theta_E_point_mass",
+]

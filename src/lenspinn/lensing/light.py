@@ -1,0 +1,141 @@
+"""Light of sources: an elliptical Sersic profile, and images used as sources.
+
+Both give surface brightness; multiply by the area of a pixel (arcsec^2) for the flux in it.
+"""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from lenspinn.lensing.grid import Map, PerLens
+
+SERSIC_CORE = 1e-4
+"""Arcsec. The profile is constant inside it, as in lenstronomy."""
+
+
+def sersic(  # noqa: PLR0913 - the parameters of lenstronomy's SERSIC_ELLIPSE, all named
+    x: Map,
+    y: Map,
+    *,
+    amplitude: PerLens | float,
+    R_sersic: PerLens | float,
+    n_sersic: PerLens | float,
+    e1: PerLens | float,
+    e2: PerLens | float,
+    center_x: PerLens | float,
+    center_y: PerLens | float,
+) -> Map:
+    """Surface brightness of an elliptical Sersic profile, lenstronomy's ``SERSIC_ELLIPSE``.
+
+    Parameters
+    ----------
+    x, y : (*batch, y, x), arcsec
+        Position in the source plane.
+    amplitude : (*batch, 1, 1) or number, flux per arcsec^2
+        Surface brightness at the half-light radius.
+    R_sersic : (*batch, 1, 1) or number, arcsec
+        Half-light radius, the geometric mean of its two axes.
+    n_sersic : (*batch, 1, 1) or number
+        Sersic index, at least 0.5: 1 is an exponential disk, 4 is de Vaucouleurs' law.
+    e1, e2 : (*batch, 1, 1) or number
+        Ellipticity, ``e1^2 + e2^2 < 1``.
+    center_x, center_y : (*batch, 1, 1) or number, arcsec
+        Position of the centre.
+
+    Returns
+    -------
+    (*batch, y, x), flux per arcsec^2
+
+    Notes
+    -----
+    ``I = amplitude * exp(-b_n ((R / R_sersic)^(1/n) - 1))`` with lenstronomy's
+    ``b_n = 1.9992 n - 0.3271``, an approximation for n from 0.5 to 10. lenstronomy cuts the profile
+    off at 1000 R_sersic; this function does not.
+
+    References
+    ----------
+    Sersic (1968); b_n: Capaccioli (1989), as in lenstronomy ``sersic_utils.py``.
+    """
+    dx, dy = x - center_x, y - center_y
+    squared = (((1 - e1) * dx - e2 * dy).square() + ((1 + e1) * dy - e2 * dx).square()) / (
+        1 - e1**2 - e2**2
+    )
+    R = torch.sqrt(squared.clamp(min=SERSIC_CORE**2))
+    return amplitude * torch.exp(-_b_n(n_sersic) * ((R / R_sersic) ** (1 / n_sersic) - 1))
+
+
+def sersic_total_flux(
+    R_sersic: Tensor | NDArray[np.float64] | float,
+    n_sersic: Tensor | NDArray[np.float64] | float,
+    amplitude: Tensor | NDArray[np.float64] | float = 1.0,
+) -> Tensor | NDArray[np.float64]:
+    """Flux of `sersic` integrated over the whole sky, the same for any ellipticity.
+
+    Parameters
+    ----------
+    R_sersic
+        Half-light radius, arcsec.
+    n_sersic
+        Sersic index.
+    amplitude
+        Surface brightness at R_sersic, flux per arcsec^2.
+
+    Returns
+    -------
+    Tensor or NDArray
+        A tensor if any parameter is one, else numpy in float64.
+
+    References
+    ----------
+    Graham & Driver (2005), arXiv:astro-ph/0503176, eq. 2 at infinity.
+    """
+    parameters = (R_sersic, n_sersic, amplitude)
+    R, n, brightness = (
+        p if isinstance(p, Tensor) else torch.as_tensor(p, dtype=torch.float64) for p in parameters
+    )
+    b_n = _b_n(n)
+    shape = n * torch.exp(torch.lgamma(2 * n) + b_n) / b_n ** (2 * n)
+    flux = 2 * math.pi * brightness * R.square() * shape
+    return flux if any(isinstance(p, Tensor) for p in parameters) else flux.numpy()[()]
+
+
+def interpolated_source(
+    image: Float[Tensor, "batch v u"],
+    pixel_scale: float,
+    x: Float[Tensor, "batch y x"],
+    y: Float[Tensor, "batch y x"],
+) -> Float[Tensor, "batch y x"]:
+    """Value of an image at any position, by bilinear interpolation.
+
+    Parameters
+    ----------
+    image : (batch, v, u)
+        Surface brightness at the pixel centres; the centre of the array is at (0, 0).
+    pixel_scale
+        Side of a pixel of `image`, arcsec.
+    x, y : (batch, y, x), arcsec
+        Positions.
+
+    Returns
+    -------
+    (batch, y, x), in the unit of `image`
+        0 outside of the image, which falls off linearly within one pixel of its border.
+    """
+    rows, columns = image.shape[-2:]
+    # grid_sample wants the span of the pixel centres to be -1 to 1.
+    unit = torch.stack([_to_unit(x, columns, pixel_scale), _to_unit(y, rows, pixel_scale)], dim=-1)
+    sampled = functional.grid_sample(image[:, None], unit, align_corners=True)
+    return sampled[:, 0]
+
+
+def _to_unit(position: Tensor, num_pix: int, pixel_scale: float) -> Tensor:
+    return position * (2 / (max(num_pix - 1, 1) * pixel_scale))
+
+
+def _b_n(n_sersic: Tensor | float) -> Tensor | float:
+    return 1.9992 * n_sersic - 0.3271

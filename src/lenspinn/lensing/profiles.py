@@ -1,0 +1,375 @@
+"""Mass profiles: deflection, potential and convergence as pure functions of tensors.
+
+Positions are relative to the centre of the lens, in arcsec. Names and definitions of parameters
+are lenstronomy's; the formulas are those of `caustics.func` where they reach double precision.
+Deflection ``alpha`` is reduced (``beta = theta - alpha``), potential ``psi`` is in arcsec^2 with
+``alpha = grad psi``, and ``kappa = div(alpha) / 2`` is in units of the critical surface density.
+
+Every function broadcasts positions (*batch, y, x) against parameters (*batch, 1, 1), has no branch
+that depends on data, and has finite values and gradients everywhere: see `CENTRE_RADIUS` and
+`ellipticity_to_axis_ratio` for what happens where the formulas themselves are singular.
+"""
+
+import math
+
+import caustics.func
+import torch
+from torch import Tensor
+
+from lenspinn.lensing.grid import Map, PerLens
+
+CENTRE_RADIUS = 1e-9
+"""Arcsec. Nearer than this is the centre of a singular profile: there its deflection is 0, and its
+potential and convergence are those at this radius. Far below the spacing of float32 positions, and
+its fourth power is still a normal float32 number, which keeps gradients finite."""
+
+MAX_ELLIPTICITY = 0.9999
+"""Ellipticities are clipped here, as lenstronomy does; the axis ratio is then 5e-5."""
+
+_SERIES_RADIUS = 0.05
+"""Below it, 12 terms of a series in u leave an error of 0.05^12 = 2e-16."""
+
+_TNFW_CORE = 1e-3
+"""In units of Rs. Inside it the mean convergence of a TNFW is held constant, as in lenstronomy."""
+
+
+def ellipticity_to_axis_ratio(e1: PerLens, e2: PerLens) -> tuple[PerLens, PerLens]:
+    """Axis ratio q = minor / major, and angle phi of the major axis (radians, from x towards y).
+
+    The angle of a circle is undefined, and with it the gradient. An ellipticity smaller than the
+    2/3 power of the machine epsilon (4e-11 in float64, 2e-5 in float32) is therefore moved along
+    e1 by twice that much: it balances the error of the value against that of the gradient, both of
+    which stay finite.
+
+    See Also
+    --------
+    axis_ratio_to_ellipticity : the inverse.
+    """
+    smallest = torch.finfo(e1.dtype).eps ** (2 / 3)
+    is_round = e1.square() + e2.square() < smallest**2
+    e1 = torch.where(is_round, e1 + 2 * smallest, e1)
+    e = torch.sqrt(e1.square() + e2.square()).clamp(max=MAX_ELLIPTICITY)
+    return (1 - e) / (1 + e), torch.atan2(e2, e1) / 2
+
+
+def axis_ratio_to_ellipticity(q: PerLens, phi: PerLens) -> tuple[PerLens, PerLens]:
+    """Ellipticity ``e1, e2 = (1 - q) / (1 + q) * (cos 2 phi, sin 2 phi)``, phi in radians."""
+    e = (1 - q) / (1 + q)
+    return e * torch.cos(2 * phi), e * torch.sin(2 * phi)
+
+
+def deflection_point_mass(theta_x: Map, theta_y: Map, theta_E: PerLens) -> tuple[Map, Map]:
+    """Deflection of a point mass: ``|alpha| = theta_E^2 / theta``.
+
+    Parameters
+    ----------
+    theta_x, theta_y : (*batch, y, x), arcsec
+        Position relative to the lens.
+    theta_E : (*batch, 1, 1), arcsec
+        Einstein radius.
+
+    Returns
+    -------
+    alpha_x, alpha_y : (*batch, y, x), arcsec
+        0 at the centre.
+
+    References
+    ----------
+    Meneghetti, Introduction to Gravitational Lensing, eq. 3.1.
+    """
+    at_centre, x, y = _off_centre(theta_x, theta_y)
+    alpha = caustics.func.reduced_deflection_angle_point(0.0, 0.0, theta_E, x, y)
+    return _zero_where(at_centre, *alpha)
+
+
+def potential_point_mass(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:
+    """Potential ``theta_E^2 ln(theta / 1 arcsec)`` of `deflection_point_mass`, arcsec^2."""
+    _, x, y = _off_centre(theta_x, theta_y)
+    return caustics.func.potential_point(0.0, 0.0, theta_E, x, y)
+
+
+def convergence_point_mass(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:
+    """Convergence of a point mass: 0; the delta function at the centre is left out."""
+    return torch.zeros_like(theta_x * theta_y * theta_E)
+
+
+def deflection_sis(theta_x: Map, theta_y: Map, theta_E: PerLens) -> tuple[Map, Map]:
+    """Deflection of a singular isothermal sphere: ``|alpha| = theta_E`` everywhere.
+
+    Parameters
+    ----------
+    theta_x, theta_y : (*batch, y, x), arcsec
+        Position relative to the lens.
+    theta_E : (*batch, 1, 1), arcsec
+        Einstein radius.
+
+    Returns
+    -------
+    alpha_x, alpha_y : (*batch, y, x), arcsec
+        0 at the centre.
+
+    References
+    ----------
+    Meneghetti, Introduction to Gravitational Lensing, eq. 3.46.
+    """
+    at_centre, x, y = _off_centre(theta_x, theta_y)
+    alpha = caustics.func.reduced_deflection_angle_sis(0.0, 0.0, theta_E, x, y)
+    return _zero_where(at_centre, *alpha)
+
+
+def potential_sis(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:
+    """Potential ``theta_E theta`` of `deflection_sis`, arcsec^2."""
+    _, x, y = _off_centre(theta_x, theta_y)
+    return caustics.func.potential_sis(0.0, 0.0, theta_E, x, y)
+
+
+def convergence_sis(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:
+    """Convergence ``theta_E / (2 theta)`` of `deflection_sis`."""
+    _, x, y = _off_centre(theta_x, theta_y)
+    return caustics.func.convergence_sis(0.0, 0.0, theta_E, x, y)
+
+
+def deflection_sie(
+    theta_x: Map, theta_y: Map, theta_E: PerLens, e1: PerLens, e2: PerLens
+) -> tuple[Map, Map]:
+    """Deflection of a singular isothermal ellipsoid.
+
+    Its convergence is ``theta_E / (2 sqrt(q x^2 + y^2 / q))`` with x along the major axis, so that
+    the critical curve encloses an area of pi theta_E^2 for any axis ratio.
+
+    Parameters
+    ----------
+    theta_x, theta_y : (*batch, y, x), arcsec
+        Position relative to the lens.
+    theta_E : (*batch, 1, 1), arcsec
+        Einstein radius.
+    e1, e2 : (*batch, 1, 1)
+        Ellipticity, ``(1 - q) / (1 + q)`` times ``cos 2 phi`` and ``sin 2 phi``.
+
+    Returns
+    -------
+    alpha_x, alpha_y : (*batch, y, x), arcsec
+        0 at the centre.
+
+    Notes
+    -----
+    In float32 the gradient in e1 and e2 loses relative accuracy as 1e-8 / e for small e.
+
+    References
+    ----------
+    Keeton (2001), arXiv:astro-ph/0102341, eqs. 34 and 35, where ``b = theta_E sqrt(q)``.
+    """
+    at_centre, x, y = _off_centre(theta_x, theta_y)
+    q, phi = ellipticity_to_axis_ratio(e1, e2)
+    alpha = caustics.func.reduced_deflection_angle_sie(0.0, 0.0, q, phi, theta_E, x, y)
+    return _zero_where(at_centre, *alpha)
+
+
+def potential_sie(theta_x: Map, theta_y: Map, theta_E: PerLens, e1: PerLens, e2: PerLens) -> Map:
+    """Potential ``theta . alpha`` of `deflection_sie`, arcsec^2."""
+    _, x, y = _off_centre(theta_x, theta_y)
+    q, phi = ellipticity_to_axis_ratio(e1, e2)
+    return caustics.func.potential_sie(0.0, 0.0, q, phi, theta_E, x, y)
+
+
+def convergence_sie(theta_x: Map, theta_y: Map, theta_E: PerLens, e1: PerLens, e2: PerLens) -> Map:
+    """Convergence of `deflection_sie`."""
+    _, x, y = _off_centre(theta_x, theta_y)
+    q, phi = ellipticity_to_axis_ratio(e1, e2)
+    return caustics.func.convergence_sie(0.0, 0.0, q, phi, theta_E, x, y)
+
+
+def deflection_shear(
+    theta_x: Map, theta_y: Map, gamma1: PerLens, gamma2: PerLens
+) -> tuple[Map, Map]:
+    """Deflection of a constant external shear, which vanishes at (0, 0).
+
+    Parameters
+    ----------
+    theta_x, theta_y : (*batch, y, x), arcsec
+        Position.
+    gamma1, gamma2 : (*batch, 1, 1)
+        Shear, ``gamma`` times ``cos 2 phi`` and ``sin 2 phi``.
+
+    Returns
+    -------
+    alpha_x, alpha_y : (*batch, y, x), arcsec
+
+    References
+    ----------
+    Meneghetti, Introduction to Gravitational Lensing, gradient of eq. 3.80.
+    """
+    return caustics.func.reduced_deflection_angle_external_shear(
+        0.0, 0.0, gamma1, gamma2, theta_x, theta_y
+    )
+
+
+def potential_shear(theta_x: Map, theta_y: Map, gamma1: PerLens, gamma2: PerLens) -> Map:
+    """Potential ``gamma1 (x^2 - y^2) / 2 + gamma2 x y`` of `deflection_shear`, arcsec^2."""
+    return caustics.func.potential_external_shear(0.0, 0.0, gamma1, gamma2, theta_x, theta_y)
+
+
+def convergence_shear(theta_x: Map, theta_y: Map, gamma1: PerLens, gamma2: PerLens) -> Map:
+    """Convergence of an external shear: 0."""
+    return torch.zeros_like(theta_x * theta_y * gamma1 * gamma2)
+
+
+def deflection_tnfw(
+    theta_x: Map, theta_y: Map, alpha_Rs: PerLens, Rs: PerLens, r_trunc: PerLens
+) -> tuple[Map, Map]:
+    """Deflection of a smoothly truncated NFW halo, ``rho = NFW * r_trunc^2 / (r^2 + r_trunc^2)``.
+
+    Parameters
+    ----------
+    theta_x, theta_y : (*batch, y, x), arcsec
+        Position relative to the halo.
+    alpha_Rs : (*batch, 1, 1), arcsec
+        Deflection that the halo would have at Rs if it were not truncated.
+    Rs : (*batch, 1, 1), arcsec
+        Scale radius.
+    r_trunc : (*batch, 1, 1), arcsec
+        Truncation radius.
+
+    Returns
+    -------
+    alpha_x, alpha_y : (*batch, y, x), arcsec
+
+    Notes
+    -----
+    caustics has this profile too, but expands it only to second order within 1 % of Rs, where its
+    convergence is then wrong by up to 1e-4; so the formulas are written out here. In float32 they
+    cancel near the centre: the error is about 1e-6 alpha_Rs at 0.01 Rs.
+
+    References
+    ----------
+    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eqs. A.5, A.6 and A.28 (n = 1).
+    """
+    x, tau = _tnfw_scaled(theta_x, theta_y, Rs, r_trunc)
+    per_distance = _tnfw_strength(alpha_Rs, Rs) * 2 * _tnfw_mass(x, tau) / (x * Rs).square()
+    return per_distance * theta_x, per_distance * theta_y
+
+
+def potential_tnfw(
+    theta_x: Map, theta_y: Map, alpha_Rs: PerLens, Rs: PerLens, r_trunc: PerLens
+) -> Map:
+    """Potential of `deflection_tnfw`, arcsec^2, 0 at the centre but for the core.
+
+    References
+    ----------
+    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eq. A.32 (n = 1).
+    """
+    x, tau = _tnfw_scaled(theta_x, theta_y, Rs, r_trunc)
+    t2, u = tau.square(), x.square()
+    root, F, L = torch.sqrt(t2 + u), _nfw_arc(x), _tnfw_log(x, tau)
+    log_tau, log_2tau = torch.log(tau), torch.log(2 * tau)
+    constant = (
+        (t2 - 1) * log_tau * torch.log(4 * tau)
+        + 2 * torch.log(tau / 2)
+        - 2 * tau * (tau - math.pi) * log_2tau
+    )
+    h = (
+        2 * math.pi * (tau - root + tau * torch.log(tau + root))
+        + 2 * (t2 - 1) / tau * root * L
+        + (t2 - 1) * L.square()
+        + 4 * (u - 1) * F
+        + (t2 - 1) * (u - 1) * F.square()
+        + ((t2 - 1) * log_tau - t2 - 1) * torch.log(u)
+        - constant
+    )
+    return _tnfw_strength(alpha_Rs, Rs) * t2 / (t2 + 1).square() * h
+
+
+def convergence_tnfw(
+    theta_x: Map, theta_y: Map, alpha_Rs: PerLens, Rs: PerLens, r_trunc: PerLens
+) -> Map:
+    """Convergence of `deflection_tnfw`.
+
+    References
+    ----------
+    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eq. A.28 (n = 1).
+    """
+    x, tau = _tnfw_scaled(theta_x, theta_y, Rs, r_trunc)
+    t2 = tau.square()
+    root = torch.sqrt(t2 + x.square())
+    shape = (
+        (t2 + 1) * _nfw_remainder(x)
+        + 2 * _nfw_arc(x)
+        - math.pi / root
+        + (t2 - 1) / (tau * root) * _tnfw_log(x, tau)
+    )
+    return _tnfw_strength(alpha_Rs, Rs) / Rs.square() * t2 / (t2 + 1).square() * shape
+
+
+def _off_centre(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the centre is, and positions moved off it so that no gradient there is infinite."""
+    at_centre = x.square() + y.square() < CENTRE_RADIUS**2
+    return (
+        at_centre,
+        torch.where(at_centre, CENTRE_RADIUS, x),
+        torch.where(at_centre, 0.0, y),
+    )
+
+
+def _zero_where(at_centre: Tensor, *components: Tensor) -> tuple[Tensor, Tensor]:
+    alpha_x, alpha_y = (torch.where(at_centre, 0.0, component) for component in components)
+    return alpha_x, alpha_y
+
+
+def _tnfw_scaled(x: Tensor, y: Tensor, Rs: Tensor, r_trunc: Tensor) -> tuple[Tensor, Tensor]:
+    """Radius (not below the core) and truncation radius in units of Rs."""
+    squared = (x.square() + y.square()) / Rs.square()
+    return torch.sqrt(squared.clamp(min=_TNFW_CORE**2)), r_trunc / Rs
+
+
+def _tnfw_strength(alpha_Rs: Tensor, Rs: Tensor) -> Tensor:
+    """``2 rho_0 Rs^3`` over the critical surface density, arcsec^2, from the deflection at Rs."""
+    return alpha_Rs * Rs / (2 * (1 - math.log(2)))
+
+
+def _tnfw_log(x: Tensor, tau: Tensor) -> Tensor:
+    return torch.log(x / (tau + torch.sqrt(tau.square() + x.square())))
+
+
+def _tnfw_mass(x: Tensor, tau: Tensor) -> Tensor:
+    """Projected mass inside x, in units of ``4 pi rho_0 Rs^3``."""
+    t2 = tau.square()
+    return (
+        t2
+        / (t2 + 1).square()
+        * (
+            (t2 + 2 * x.square() - 1) * _nfw_arc(x)
+            + tau * math.pi
+            + (t2 - 1) * torch.log(tau)
+            + torch.sqrt(t2 + x.square()) * ((t2 - 1) / tau * _tnfw_log(x, tau) - math.pi)
+        )
+    )
+
+
+def _nfw_arc(x: Tensor) -> Tensor:
+    """``arccos(1/x) / sqrt(x^2 - 1)``, which continues as ``arccosh(1/x) / sqrt(1 - x^2)``.
+
+    With u = x^2 - 1 it is ``arctan(sqrt u) / sqrt u``, which is analytic through u = 0.
+    """
+    u = x.square() - 1
+    near = u.abs() < _SERIES_RADIUS
+    outer = torch.sqrt(torch.where(near | (u < 0), 1.0, u))
+    inner = torch.sqrt(torch.where(near | (u > 0), 0.5, -u))
+    direct = torch.where(u > 0, torch.arctan(outer) / outer, torch.arctanh(inner) / inner)
+    return torch.where(near, 1 - u * _arctan_series(u), direct)
+
+
+def _nfw_remainder(x: Tensor) -> Tensor:
+    """``(1 - F(x)) / (x^2 - 1)``, which is 1/3 at x = 1."""
+    u = x.square() - 1
+    near = u.abs() < _SERIES_RADIUS
+    direct = (1 - _nfw_arc(x)) / torch.where(near, 1.0, u)
+    return torch.where(near, _arctan_series(u), direct)
+
+
+def _arctan_series(u: Tensor) -> Tensor:
+    """``(1 - arctan(sqrt u) / sqrt u) / u = 1/3 - u/5 + u^2/7 - ...`` for small u."""
+    u = u.clamp(-_SERIES_RADIUS, _SERIES_RADIUS)
+    total = torch.zeros_like(u)
+    for k in reversed(range(12)):
+        total = 1 / (2 * k + 3) - u * total
+    return total

@@ -1,0 +1,134 @@
+"""Images carried back to the source plane and out again, both differentiable.
+
+With ``beta = theta - alpha(theta)`` each pixel of an image says where in the source plane its light
+comes from. `delens` deposits the pixels there; `relens` looks them up again. Both are linear in the
+pixels, piecewise smooth in ``beta``, and treat a whole batch at once.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing.light import interpolated_source
+
+MIN_COVERAGE = 0.01
+"""A source pixel with less weight than this on it is faded out instead of normalised."""
+
+_EDGE_TOLERANCE = 1e-3
+"""Pixels. Rounding may put a position on the border this far outside without widening the grid."""
+
+ImageBatch = Float[Tensor, "batch y x"]
+
+
+class SourceImage(NamedTuple):
+    """A source plane filled from an image, by `delens`."""
+
+    source: Float[Tensor, "batch v u"]
+    """Surface brightness, in the unit of the image; 0 where nothing landed."""
+    coverage: Float[Tensor, "batch v u"]
+    """Number of image pixels on each source pixel: the sum of the bilinear weights."""
+
+
+def delens(
+    image: ImageBatch,
+    beta_x: ImageBatch,
+    beta_y: ImageBatch,
+    *,
+    pixel_scale: float,
+    num_pix: int | None = None,
+) -> SourceImage:
+    """Deposit every pixel of an image at its position in the source plane.
+
+    Each pixel is shared among the four source pixels around its position with bilinear weights, and
+    each source pixel is the weighted mean of what it received: lensing keeps surface brightness, so
+    images of the same spot must agree and are averaged.
+
+    Parameters
+    ----------
+    image : (batch, y, x)
+        Surface brightness.
+    beta_x, beta_y : (batch, y, x), arcsec
+        Source-plane position of each pixel.
+    pixel_scale
+        Side of a source pixel, arcsec. It need not be that of the image.
+    num_pix
+        Source pixels a side, by default as many as `image` has columns. More are added in pairs,
+        which keeps the centre at (0, 0), when a position of the batch lies outside: none is moved
+        or lost.
+
+    Returns
+    -------
+    SourceImage
+        Source and coverage, each (batch, v, u).
+    """
+    num_pix = _enclosing_num_pix(
+        beta_x, beta_y, pixel_scale, image.shape[-1] if num_pix is None else num_pix
+    )
+    weights, indices = _bilinear(beta_x / pixel_scale, beta_y / pixel_scale, num_pix)
+    shape = (image.shape[0], num_pix, num_pix)
+    empty = image.new_zeros(math.prod(shape))
+    light = empty.index_add(0, indices, (weights * image).flatten()).view(shape)
+    coverage = empty.index_add(0, indices, weights.flatten()).view(shape)
+    return SourceImage(light / coverage.clamp(min=MIN_COVERAGE), coverage)
+
+
+def relens(
+    source: Float[Tensor, "batch v u"],
+    beta_x: ImageBatch,
+    beta_y: ImageBatch,
+    *,
+    pixel_scale: float,
+) -> ImageBatch:
+    """Image of a pixelised source: its value at each ``beta``, by bilinear interpolation.
+
+    Parameters
+    ----------
+    source : (batch, v, u)
+        Surface brightness, centred on (0, 0).
+    beta_x, beta_y : (batch, y, x), arcsec
+        Source-plane position of each image pixel.
+    pixel_scale
+        Side of a source pixel, arcsec.
+
+    Returns
+    -------
+    (batch, y, x), in the unit of `source`
+        0 where ``beta`` lies outside of the source.
+    """
+    return interpolated_source(source, pixel_scale, beta_x, beta_y)
+
+
+def _enclosing_num_pix(beta_x: Tensor, beta_y: Tensor, pixel_scale: float, num_pix: int) -> int:
+    """Widen a grid of `num_pix` by pairs of pixels until every position is between its centres."""
+    reach = torch.maximum(beta_x.detach().abs().amax(), beta_y.detach().abs().amax()).item()
+    missing = reach / pixel_scale - (num_pix - 1) / 2 - _EDGE_TOLERANCE
+    return num_pix + 2 * max(0, math.ceil(missing))
+
+
+def _bilinear(x: Tensor, y: Tensor, num_pix: int) -> tuple[Tensor, Tensor]:
+    """Weights (4, batch, y, x) and flat indices (4 * batch * y * x,) of the pixels around (x, y).
+
+    Positions are in pixels from the centre of the grid.
+    """
+    column, row = x + (num_pix - 1) / 2, y + (num_pix - 1) / 2
+    # Only the choice of the four pixels is bounded. A position that rounding puts outside keeps its
+    # distance to them, so its weights still sum to 1 and still have their mean at the position.
+    left = column.detach().floor().clamp(0, num_pix - 2)
+    below = row.detach().floor().clamp(0, num_pix - 2)
+    right_weight, above_weight = column - left, row - below
+    left_weight, below_weight = 1 - right_weight, 1 - above_weight
+    weights = torch.stack(
+        [
+            left_weight * below_weight,
+            right_weight * below_weight,
+            left_weight * above_weight,
+            right_weight * above_weight,
+        ]
+    )
+    plane = torch.arange(x.shape[0], device=x.device)[:, None, None] * num_pix**2
+    corner = plane + below.long() * num_pix + left.long()
+    indices = torch.stack([corner, corner + 1, corner + num_pix, corner + num_pix + 1])
+    return weights, indices.flatten()
