@@ -99,7 +99,7 @@ def test_what_cannot_be_used_gives_one_sentence(words: list[str], message: str) 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(content)
-    with pytest.raises(ConfigError, match="job.yaml"):
+    with pytest.raises(ConfigError, match=r"job\.yaml"):
         parse_config(Job, [str(path)])
 
 

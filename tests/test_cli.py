@@ -1,0 +1,97 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lenspinn import cli
+from lenspinn.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig:
+    """What to do."""
+
+    out: Path
+    """Where it goes."""
+
+
+def work(config: JobConfig) -> list[Path]:
+    return [config.out, config.out / "picture.png"]
+
+
+def refuse(name: str) -> None:
+    """Refuse everything."""
+    raise DataError(f"{name} is unusable")
+
+
+def fill_the_disk() -> None:
+    """Fail as a full disk does."""
+    raise OSError(28, "No space left on device", "x.zarr")
+
+
+def press_ctrl_c() -> None:
+    """Behave as if Ctrl-C was pressed."""
+    raise KeyboardInterrupt
+
+
+def break_down() -> None:
+    """Hold a bug."""
+    raise ZeroDivisionError("a bug")
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands for every way in which a function can end."""
+    functions = (refuse, fill_the_disk, press_ctrl_c, break_down)
+    table = {f.__name__: cli.Command(f":{f.__name__}", "does it", "") for f in functions}
+    table["work"] = cli.Command(":work", "works", "lenspinn work --out x", ":JobConfig")
+    monkeypatch.setattr(cli, "COMMANDS", table)
+    monkeypatch.setattr(cli, "_load", lambda path: globals()[path.removeprefix(":")])
+
+
+@pytest.mark.usefixtures("commands")
+def test_what_a_command_returns_is_printed_a_line_each(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["work", "--out", "here"]) == 0
+    assert capsys.readouterr().out == "here\nhere/picture.png\n"
+
+
+@pytest.mark.usefixtures("commands")
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (["refuse", "it"], 2, "lenspinn: it is unusable\n"),
+        (["fill_the_disk"], 2, "No space left on device"),
+        (["press_ctrl_c"], 130, "continues where it stopped"),
+        (["break_down"], 1, "this is a bug: ZeroDivisionError: a bug"),
+        (["work", "--ouut", "x"], 2, "did you mean 'out'"),
+        (["wrok"], 2, "unknown command 'wrok'"),
+    ],
+)
+def test_every_failure_is_one_sentence_and_a_status(
+    words: list[str], status: int, text: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert cli.main(words) == status
+    printed = capsys.readouterr()
+    assert text in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+@pytest.mark.usefixtures("commands")
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["break_down", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("commands")
+def test_help_of_a_command_teaches_by_example(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["work", "--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert "lenspinn work --out x" in help_text
+    assert "Where it goes." in help_text
+
+
+def test_without_words_every_command_is_explained(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main([]) == 0
+    overview = capsys.readouterr().out
+    assert all(f"  {name}" in overview for name in cli.COMMANDS)
