@@ -89,7 +89,7 @@ def sigma_critical(distances: Distances) -> float:
     return distances.D_s / (4 * np.pi * _G_OVER_C2 * distances.D_l * distances.D_ls)
 
 
-def theta_E_point_mass(mass: Numbers, distances: Distances) -> Numbers:  # noqa: N802
+def theta_E_point_mass(mass: Numbers, distances: Distances) -> Numbers:
     """Einstein radius of a point mass, arcsec.
 
     Parameters
@@ -114,7 +114,7 @@ def theta_E_point_mass(mass: Numbers, distances: Distances) -> Numbers:  # noqa:
     return np.sqrt(mass * per_mass) * _ARCSEC_PER_RAD
 
 
-def mass_from_theta_E(theta_E: Numbers, distances: Distances) -> Numbers:  # noqa: N802
+def mass_from_theta_E(theta_E: Numbers, distances: Distances) -> Numbers:
     """Mass inside the Einstein radius, M_sun: the inverse of `theta_E_point_mass`.
 
     For any axisymmetric lens, and closely for an elliptical one, this is the projected mass inside

@@ -127,14 +127,10 @@ def interpolated_source(
         0 outside of the image, which falls off linearly within one pixel of its border.
     """
     rows, columns = image.shape[-2:]
-    # grid_sample wants the span of the pixel centres to be -1 to 1.
-    unit = torch.stack([_to_unit(x, columns, pixel_scale), _to_unit(y, rows, pixel_scale)], dim=-1)
-    sampled = functional.grid_sample(image[:, None], unit, align_corners=True)
+    # grid_sample's unit is half the side of the image.
+    unit = torch.stack([x * (2 / (columns * pixel_scale)), y * (2 / (rows * pixel_scale))], dim=-1)
+    sampled = functional.grid_sample(image[:, None], unit, align_corners=False)
     return sampled[:, 0]
-
-
-def _to_unit(position: Tensor, num_pix: int, pixel_scale: float) -> Tensor:
-    return position * (2 / (max(num_pix - 1, 1) * pixel_scale))
 
 
 def _b_n(n_sersic: Tensor | float) -> Tensor | float:

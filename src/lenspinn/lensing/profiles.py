@@ -29,6 +29,9 @@ MAX_ELLIPTICITY = 0.9999
 _SERIES_RADIUS = 0.05
 """Below it, 12 terms of a series in u leave an error of 0.05^12 = 2e-16."""
 
+_NFW_INNER = 0.5
+"""In units of Rs. Inside it the expansion about the centre is the more accurate form."""
+
 _TNFW_CORE = 1e-3
 """In units of Rs. Inside it the mean convergence of a TNFW is held constant, as in lenstronomy."""
 
@@ -237,8 +240,8 @@ def deflection_tnfw(
     Notes
     -----
     caustics has this profile too, but expands it only to second order within 1 % of Rs, where its
-    convergence is then wrong by up to 1e-4; so the formulas are written out here. In float32 they
-    cancel near the centre: the error is about 1e-6 alpha_Rs at 0.01 Rs.
+    convergence is then wrong by up to 1e-4, and loses all digits of float32 near the centre; so the
+    formulas are written out here. In float32 the relative error is below 1e-5 everywhere.
 
     References
     ----------
@@ -332,17 +335,14 @@ def _tnfw_log(x: Tensor, tau: Tensor) -> Tensor:
 
 def _tnfw_mass(x: Tensor, tau: Tensor) -> Tensor:
     """Projected mass inside x, in units of ``4 pi rho_0 Rs^3``."""
-    t2 = tau.square()
-    return (
-        t2
-        / (t2 + 1).square()
-        * (
-            (t2 + 2 * x.square() - 1) * _nfw_arc(x)
-            + tau * math.pi
-            + (t2 - 1) * torch.log(tau)
-            + torch.sqrt(t2 + x.square()) * ((t2 - 1) / tau * _tnfw_log(x, tau) - math.pi)
-        )
+    t2, x2 = tau.square(), x.square()
+    span = tau + torch.sqrt(t2 + x2)
+    # The published terms cancel to order x^2 at the centre; here they are cancelled by hand.
+    logarithms = (
+        _nfw_inner(x) - torch.log1p(x2 / (2 * tau * span)) + x2 / (tau * span) * torch.log(x / span)
     )
+    shape = (t2 - 1) * logarithms + 2 * x2 * _nfw_arc(x) - math.pi * x2 / span
+    return t2 / (t2 + 1).square() * shape
 
 
 def _nfw_arc(x: Tensor) -> Tensor:
@@ -354,8 +354,18 @@ def _nfw_arc(x: Tensor) -> Tensor:
     near = u.abs() < _SERIES_RADIUS
     outer = torch.sqrt(torch.where(near | (u < 0), 1.0, u))
     inner = torch.sqrt(torch.where(near | (u > 0), 0.5, -u))
-    direct = torch.where(u > 0, torch.arctan(outer) / outer, torch.arctanh(inner) / inner)
+    direct = torch.where(u > 0, torch.arctan(outer) / outer, torch.log((1 + inner) / x) / inner)
     return torch.where(near, 1 - u * _arctan_series(u), direct)
+
+
+def _nfw_inner(x: Tensor) -> Tensor:
+    """``F(x) + ln(x / 2)``, which goes to 0 as x^2 at the centre, without the cancellation."""
+    inside = x < _NFW_INNER
+    x_in = torch.where(inside, x, _NFW_INNER)
+    s = torch.sqrt(1 - x_in.square())
+    one_minus_s = x_in.square() / (1 + s)
+    stable = (one_minus_s * torch.log(2 / x_in) + torch.log1p(-one_minus_s / 2)) / s
+    return torch.where(inside, stable, _nfw_arc(x) + torch.log(x / 2))
 
 
 def _nfw_remainder(x: Tensor) -> Tensor:
