@@ -68,6 +68,11 @@ def test_defaults_need_no_file() -> None:
     assert parse_config(Job, ["--data", "b.zarr"]) == Job(data=Path("b.zarr"))
 
 
+def test_a_dash_in_an_option_reads_as_an_underscore() -> None:
+    job = parse_config(Job, ["--data=b-c.zarr", "--optics.psf-fwhm", "0.2"])
+    assert (job.data, job.optics.psf_fwhm) == (Path("b-c.zarr"), 0.2)
+
+
 def test_an_unknown_key_in_a_file_names_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("data: a.zarr\noptics: {psf_fwhn: 0.1}\n")

@@ -87,13 +87,22 @@ def _parse(
     parser: ArgumentParser, arguments: Sequence[str], known: Iterable[str]
 ) -> dict[str, Any]:
     """Parse ``arguments``, turning whatever the parser refuses into one ConfigError sentence."""
+    arguments = [_with_underscores(argument) for argument in arguments]
     given = [a.removeprefix("--").split("=")[0] for a in arguments if a.startswith("--")]
     _check_keys([key for key in given if key not in {"help", "print_config"}], known, "--")
     try:
-        namespace = parser.parse_args(list(arguments))
+        namespace = parser.parse_args(arguments)
         return dict(vars(parser.instantiate(namespace)))
     except ArgumentError as error:
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def _with_underscores(argument: str) -> str:
+    """Read --num-workers as --num_workers: options are spelt like the fields they fill."""
+    if not argument.startswith("--"):
+        return argument
+    key, equals, value = argument[2:].partition("=")
+    return f"--{key.replace('-', '_')}{equals}{value}"
 
 
 def to_dict(config: Any) -> dict[str, Any]:
