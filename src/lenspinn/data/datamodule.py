@@ -1,0 +1,345 @@
+"""Batches for training, validation and test, from a store or from a simulator."""
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from lenspinn.data.store import DatasetInfo, ImageStore
+from lenspinn.errors import ConfigError
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, 1, y, x) float32 in the store's unit, labels (B,) int64."""
+
+MEMORY_SHARE = 0.5
+"""Stores up to this share of the machine's memory are read once and served from memory (200,000
+images/s on one core); larger ones are read from disk batch by batch (2,000 images/s a worker)."""
+
+# What a random stream is for: keeps streams of one seed apart.
+_SPLIT, _ORDER, _SOURCE = range(3)
+
+
+@runtime_checkable
+class BatchSource(Protocol):
+    """Makes fresh labelled images, e.g. a simulator."""
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """Return a batch that depends on the generator's state alone."""
+
+
+class StoreDataModule(LightningDataModule):
+    """The images of a store, split by seed into training, validation and test.
+
+    The split keeps the proportions of the classes, its parts are disjoint, and it depends on the
+    labels, `split` and `seed` alone. The order of the training images is a function of the seed
+    and the epoch alone; every image is used in every epoch (the last batch may be smaller).
+    Training resumes in the middle of an epoch exactly where a Lightning checkpoint was taken.
+
+    Parameters
+    ----------
+    path : Path
+        Store to split.
+    batch_size : int
+        Images a batch; for each device where there are several.
+    seed : int
+        Of the split and of the training order.
+    split : three fractions that add up to 1
+        Training, validation and test.
+    test_path : Path, optional
+        Another store, all of whose images are the test set; the test fraction is then 0.
+    num_workers : int
+        Threads that prepare batches ahead; 0 prepares each when it is asked for.
+    source : BatchSource, optional
+        Where given, training images come from it, fresh at every step, as many an epoch as the
+        training part holds; validation and test images come from the store.
+
+    Raises
+    ------
+    StoreError
+        If a store cannot be read.
+    ConfigError
+        If the split is impossible or the test store has other classes or other pixels.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        batch_size: int = 64,
+        seed: int = 0,
+        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        test_path: Path | str | None = None,
+        num_workers: int = 0,
+        source: BatchSource | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or num_workers < 0:
+            raise ConfigError(
+                f"batch_size must be at least 1 and num_workers at least 0, "
+                f"not {batch_size} and {num_workers}"
+            )
+        self.store = ImageStore.open(path)
+        self.test_store = self.store if test_path is None else ImageStore.open(test_path)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.num_workers = num_workers
+        self.source = source
+        if test_path is not None:
+            _check_compatible(self.store, self.test_store)
+        self.split_indices = _split(self.store.labels, split, seed)
+        if test_path is not None:
+            if split[2] != 0:
+                raise ConfigError(f"With a test store the test fraction must be 0, not {split[2]}")
+            self.split_indices["test"] = np.arange(len(self.test_store))
+        if len(self.split_indices["train"]) == 0:
+            raise ConfigError(f"No training images: {len(self.store)} images split as {split}")
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What the training and validation images are."""
+        return self.store.info
+
+    def train_dataloader(self) -> "TrainBatches":
+        """Return the training batches, an epoch at each iteration; resumable."""
+        return TrainBatches(
+            self._train_batch,
+            self.split_indices["train"],
+            batch_size=self.batch_size,
+            seed=self.seed,
+            num_workers=self.num_workers,
+            rank=self._rank,
+            world_size=self.trainer.world_size if self.trainer is not None else 1,
+        )
+
+    def val_dataloader(self) -> "Batches":
+        """Return the validation batches, always in the order of the store."""
+        rows = self.split_indices["validation"]
+        return Batches(self._read, rows, self.batch_size, self.num_workers)
+
+    def test_dataloader(self) -> "Batches":
+        """Return the test batches, always in the order of their store."""
+        rows = self.split_indices["test"]
+        return Batches(self._read_test, rows, self.batch_size, self.num_workers)
+
+    def _train_batch(self, rows: np.ndarray, step: int) -> Batch:
+        if self.source is None:
+            return self._read(rows)
+        seed = int(_stream(self.seed, _SOURCE, step, self._rank).generate_state(1, np.uint64)[0])
+        # manual_seed takes 64 bits, but a signed number.
+        return self.source.sample(len(rows), torch.Generator().manual_seed(seed >> 1))
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    @cached_property
+    def _read(self) -> Callable[[np.ndarray], Batch]:
+        return _reader(self.store)
+
+    @cached_property
+    def _read_test(self) -> Callable[[np.ndarray], Batch]:
+        return self._read if self.test_store is self.store else _reader(self.test_store)
+
+
+class Batches:
+    """Batches of fixed rows in fixed order.
+
+    Parameters
+    ----------
+    load : function
+        Makes a batch of rows.
+    rows : (n,) integers
+    batch_size : int
+    num_workers : int
+        Threads that load ahead.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[np.ndarray], Batch],
+        rows: np.ndarray,
+        batch_size: int,
+        num_workers: int = 0,
+    ) -> None:
+        self._load = load
+        self._rows = rows
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._rows) / self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        parts = _cut(self._rows, self._batch_size)
+        return _ahead((partial(self._load, part) for part in parts), self._num_workers)
+
+
+class TrainBatches:
+    """Shuffled batches that go on where they stopped.
+
+    The epoch and the batches already handed out are this loader's state, which Lightning saves
+    in its checkpoints and restores. Iterating goes on in an epoch left unfinished; after its last
+    batch the next epoch begins.
+
+    Parameters
+    ----------
+    load : function
+        Makes a batch of rows and of the number of batches handed out before it.
+    rows : (n,) integers
+        Training images. The order in epoch e is a function of ``(seed, e)`` alone.
+    batch_size, num_workers : int
+    seed : int
+    rank, world_size : int
+        This process and the number of them; each takes its share of every epoch. Where the rows
+        cannot be shared evenly, the first few are used twice.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[np.ndarray, int], Batch],
+        rows: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._load = load
+        self._rows = rows
+        self._batch_size = batch_size
+        self._seed = seed
+        self._num_workers = num_workers
+        self._rank = rank
+        self._world_size = world_size
+        self._epoch = 0
+        self._batch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(self._num_own_rows / self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        parts = _cut(self._order(self._epoch), self._batch_size)
+        first_step = self._epoch * len(self)
+        tasks = (
+            partial(self._load, parts[batch], first_step + batch)
+            for batch in range(self._batch, len(self))
+        )
+        for batch in _ahead(tasks, self._num_workers):
+            # Counted before it is handed out: Lightning saves while a batch is in use, and does
+            # not come back after the last one.
+            self._batch += 1
+            if self._batch == len(self):
+                self._epoch, self._batch = self._epoch + 1, 0
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position after the batches handed out so far."""
+        return {"epoch": self._epoch, "batch": self._batch, **self._identity}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved position.
+
+        Raises
+        ------
+        ConfigError
+            If the position belongs to other batches.
+        """
+        for name, value in self._identity.items():
+            if state[name] != value:
+                raise ConfigError(
+                    f"The checkpoint was trained with {name} {state[name]}, this run has {value}"
+                )
+        self._epoch, self._batch = state["epoch"], state["batch"]
+
+    @property
+    def _identity(self) -> dict[str, int]:
+        return {
+            "seed": self._seed,
+            "batch_size": self._batch_size,
+            "num_images": len(self._rows),
+            "world_size": self._world_size,
+        }
+
+    @property
+    def _num_own_rows(self) -> int:
+        return math.ceil(len(self._rows) / self._world_size)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        generator = np.random.Generator(np.random.PCG64(_stream(self._seed, _ORDER, epoch)))
+        shuffled = generator.permutation(self._rows)
+        shared = np.resize(shuffled, self._num_own_rows * self._world_size)
+        return shared[self._rank :: self._world_size]
+
+
+def _split(
+    labels: np.ndarray, fractions: tuple[float, float, float], seed: int
+) -> dict[str, np.ndarray]:
+    if min(fractions) < 0 or not math.isclose(sum(fractions), 1):
+        raise ConfigError(f"The split {fractions} is not three fractions that add up to 1")
+    parts: list[list[np.ndarray]] = [[], [], []]
+    for label in np.unique(labels):
+        generator = np.random.Generator(np.random.PCG64(_stream(seed, _SPLIT, int(label))))
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        cuts = np.round(np.cumsum(fractions[:2]) * len(rows)).astype(int)
+        for part, chosen in zip(parts, np.split(rows, cuts), strict=True):
+            part.append(chosen)
+    names = ("train", "validation", "test")
+    return {name: np.sort(np.concatenate(part)) for name, part in zip(names, parts, strict=True)}
+
+
+def _check_compatible(store: ImageStore, test_store: ImageStore) -> None:
+    for name in ("classes", "num_pix", "pixel_scale", "unit"):
+        here, there = getattr(store.info, name), getattr(test_store.info, name)
+        if here != there:
+            raise ConfigError(
+                f"{test_store.path} cannot test what {store.path} trains: {name} is "
+                f"{there!r}, not {here!r}"
+            )
+
+
+def _reader(store: ImageStore) -> Callable[[np.ndarray], Batch]:
+    """Return a function from rows to their batch; holds the images in memory if they fit."""
+    labels = torch.from_numpy(store.labels)
+    num_bytes = len(store) * store.info.num_pix**2 * np.dtype(np.float32).itemsize
+    if num_bytes > MEMORY_SHARE * _memory_bytes():
+        return lambda rows: (torch.from_numpy(store.images(rows)), labels[rows])
+    images = torch.from_numpy(store.images(slice(None)))
+    return lambda rows: (images[torch.from_numpy(rows)], labels[rows])
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _stream(seed: int, purpose: int, *numbers: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, purpose, *numbers])
+
+
+def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _ahead(tasks: Iterable[Callable[[], Batch]], num_workers: int) -> Iterator[Batch]:
+    """Results of tasks in order, up to `num_workers` of them computed ahead in threads."""
+    if num_workers == 0:
+        for task in tasks:
+            yield task()
+        return
+    with ThreadPoolExecutor(num_workers) as pool:
+        running: deque[Future[Batch]] = deque()
+        for task in tasks:
+            running.append(pool.submit(task))
+            if len(running) > num_workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()

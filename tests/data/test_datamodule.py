@@ -1,0 +1,250 @@
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lenspinn.data import datamodule as module
+from lenspinn.data.datamodule import StoreDataModule, TrainBatches
+from lenspinn.errors import ConfigError, StoreError
+
+NUM_IMAGES = 210  # 168 of them for training: 10 batches of 16 and one of 8
+
+
+@pytest.fixture
+def store(make_store) -> Path:
+    return make_store(NUM_IMAGES)
+
+
+def seen(batches) -> list[torch.Tensor]:
+    return [image for image, _ in batches]
+
+
+def assert_same_batches(first: list[torch.Tensor], second: list[torch.Tensor]) -> None:
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_parts_are_disjoint_and_keep_the_classes_in_proportion(store):
+    data = StoreDataModule(store, split=(0.7, 0.2, 0.1))
+    parts = data.split_indices
+    assert list(parts) == ["train", "validation", "test"]
+    together = np.concatenate(list(parts.values()))
+    assert sorted(together) == list(range(NUM_IMAGES))
+    for part, fraction in zip(parts.values(), (0.7, 0.2, 0.1), strict=True):
+        counts = np.bincount(data.store.labels[part], minlength=3)
+        np.testing.assert_allclose(counts, fraction * NUM_IMAGES / 3, atol=1)
+
+
+def test_the_split_is_a_function_of_the_seed(store):
+    first, again, other = (StoreDataModule(store, seed=s).split_indices for s in (1, 1, 2))
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+    assert not np.array_equal(first["test"], other["test"])
+
+
+def test_a_batch_is_the_stored_images_and_labels_of_its_rows(store):
+    data = StoreDataModule(store, batch_size=7)
+    rows = data.split_indices["validation"]
+    batches = list(data.val_dataloader())
+    image, label = batches[0]
+    assert (image.shape, image.dtype, label.dtype) == ((7, 1, 8, 8), torch.float32, torch.int64)
+    assert len(batches) == len(data.val_dataloader())
+    np.testing.assert_array_equal(torch.cat(seen(batches)), data.store.images(rows))
+    np.testing.assert_array_equal(torch.cat([y for _, y in batches]), data.store.labels[rows])
+
+
+def test_every_epoch_holds_every_training_image_once_in_another_order(store):
+    data = StoreDataModule(store, batch_size=32)
+    loader = data.train_dataloader()
+    first, second = torch.cat(seen(loader)), torch.cat(seen(loader))
+    expected = data.store.images(data.split_indices["train"])
+    assert not torch.equal(first, second)
+    for epoch in (first, second):
+        assert sorted(epoch.sum((1, 2, 3)).tolist()) == sorted(
+            torch.from_numpy(expected).sum((1, 2, 3)).tolist()
+        )
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(store):
+    loaders = [StoreDataModule(store, seed=s).train_dataloader() for s in (5, 5, 6)]
+    first, again, other = (seen(loader) for loader in loaders)
+    assert_same_batches(first, again)
+    assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_workers_change_nothing(store, num_workers):
+    alone = StoreDataModule(store, batch_size=16)
+    helped = StoreDataModule(store, batch_size=16, num_workers=num_workers)
+    assert_same_batches(seen(alone.train_dataloader()), seen(helped.train_dataloader()))
+    assert_same_batches(seen(alone.test_dataloader()), seen(helped.test_dataloader()))
+
+
+def test_a_store_too_large_for_memory_gives_the_same_batches(store, monkeypatch):
+    expected = seen(StoreDataModule(store, batch_size=16).train_dataloader())
+    monkeypatch.setattr(module, "_memory_bytes", lambda: 1)
+    assert_same_batches(seen(StoreDataModule(store, batch_size=16).train_dataloader()), expected)
+
+
+@pytest.mark.parametrize("stop", [1, 4, 10, 11, 12, 25])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_loader_goes_on_from_its_saved_state(store, stop, num_workers):
+    def batches(loader, number):
+        found = []
+        while len(found) < number:
+            for image in seen_until(loader, number - len(found)):
+                found.append(image)
+        return found
+
+    def seen_until(loader, number):
+        for count, (image, _) in enumerate(loader, start=1):
+            yield image
+            if count == number:
+                return
+
+    data = StoreDataModule(store, batch_size=16, num_workers=num_workers)
+    assert len(data.train_dataloader()) == 11
+    whole = batches(data.train_dataloader(), 33)
+    first = data.train_dataloader()
+    before = batches(first, stop)
+    resumed = data.train_dataloader()
+    resumed.load_state_dict(first.state_dict())
+    assert_same_batches(before + batches(resumed, 33 - stop), whole)
+
+
+def test_a_state_of_other_batches_is_refused(store):
+    state = StoreDataModule(store, batch_size=16).train_dataloader().state_dict()
+    with pytest.raises(ConfigError, match="trained with batch_size 16, this run has 8"):
+        StoreDataModule(store, batch_size=8).train_dataloader().load_state_dict(state)
+
+
+def test_processes_share_an_epoch():
+    def rows_of(rank: int) -> list[int]:
+        def load(rows, step):
+            return torch.tensor(rows), torch.tensor(rows)
+
+        loader = TrainBatches(load, np.arange(21), batch_size=3, seed=0, rank=rank, world_size=2)
+        return torch.cat(seen(loader)).tolist()
+
+    first, second = rows_of(0), rows_of(1)
+    assert len(first) == len(second) == 11
+    assert set(first) | set(second) == set(range(21))
+
+
+def test_a_test_store_is_used_whole(store, make_store):
+    other = make_store(30, name="other.zarr", seed=4)
+    data = StoreDataModule(store, split=(0.9, 0.1, 0.0), test_path=other)
+    np.testing.assert_array_equal(data.split_indices["test"], np.arange(30))
+    np.testing.assert_array_equal(
+        torch.cat(seen(data.test_dataloader())), data.test_store.images(slice(None))
+    )
+
+
+def test_a_test_store_of_other_pixels_is_refused(store, make_store):
+    other = make_store(30, name="other.zarr", pixel_scale=0.1)
+    with pytest.raises(ConfigError, match=r"pixel_scale is 0\.1, not 0\.08"):
+        StoreDataModule(store, split=(0.9, 0.1, 0.0), test_path=other)
+
+
+@pytest.mark.parametrize("split", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1), (0.0, 0.5, 0.5)])
+def test_an_impossible_split_is_refused(store, split):
+    with pytest.raises(ConfigError, match="split"):
+        StoreDataModule(store, split=split)
+
+
+def test_a_test_store_beside_a_test_fraction_is_refused(store, make_store):
+    with pytest.raises(ConfigError, match=r"must be 0, not 0\.1"):
+        StoreDataModule(store, test_path=make_store(30, name="other.zarr"))
+
+
+def test_a_missing_store_is_refused_at_once(tmp_path):
+    with pytest.raises(StoreError, match="no dataset"):
+        StoreDataModule(tmp_path / "nowhere.zarr")
+
+
+class Noise:
+    """A batch source of white noise."""
+
+    def sample(self, batch_size, generator):
+        labels = torch.randint(3, (batch_size,), generator=generator)
+        return torch.randn(batch_size, 1, 8, 8, generator=generator), labels
+
+
+def test_a_source_streams_fresh_images_that_depend_on_seed_and_step_alone(store):
+    data = StoreDataModule(store, batch_size=32, source=Noise(), num_workers=2)
+    loader = data.train_dataloader()
+    first, second = seen(loader), seen(loader)
+    assert sum(map(len, first)) == len(data.split_indices["train"])
+    assert len({image.sum().item() for image in first + second}) == 2 * len(loader)
+    resumed = data.train_dataloader()
+    resumed.load_state_dict({**loader.state_dict(), "epoch": 1, "batch": 0})
+    assert_same_batches(seen(resumed), second)
+
+
+class InterruptedTrainingError(Exception):
+    pass
+
+
+class Recorder(lightning.LightningModule):
+    """Learns a weight and remembers the images it was shown."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 3)
+        torch.nn.init.constant_(self.layer.weight, 0.01)
+        torch.nn.init.zeros_(self.layer.bias)
+        self.shown: list[float] = []
+        self.stop_after = stop_after
+
+    def training_step(self, batch, batch_index):
+        if self.stop_after is not None and len(self.shown) == self.stop_after:
+            raise InterruptedTrainingError
+        image, label = batch
+        self.shown.append(image.double().sum().item())
+        return torch.nn.functional.cross_entropy(self.layer(image.flatten(1)), label)
+
+    def validation_step(self, batch, batch_index):
+        image, label = batch
+        self.log("val_loss", torch.nn.functional.cross_entropy(self.layer(image.flatten(1)), label))
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=0.01)
+
+
+def fit(data, model, folder, checkpoint=None):
+    saver = ModelCheckpoint(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        logger=False,
+        callbacks=[saver],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+@pytest.mark.parametrize("stop", [2, 5, 10, 11, 12, 25])
+def test_lightning_resumes_with_the_batches_and_weights_of_an_uninterrupted_run(
+    store, tmp_path, stop
+):
+    def data() -> StoreDataModule:
+        return StoreDataModule(store, batch_size=16, num_workers=1)
+
+    whole = fit(data(), Recorder(), tmp_path / "whole")
+    assert len(whole.shown) == 33
+    interrupted = Recorder(stop_after=stop)
+    with pytest.raises(InterruptedTrainingError):
+        fit(data(), interrupted, tmp_path / "stopped")
+    checkpoint = tmp_path / "stopped" / f"step={stop}.ckpt"
+    resumed = fit(data(), Recorder(), tmp_path / "stopped", checkpoint=checkpoint)
+    assert interrupted.shown + resumed.shown == whole.shown
+    torch.testing.assert_close(resumed.layer.weight, whole.layer.weight, rtol=0, atol=0)
