@@ -1,0 +1,245 @@
+"""Datasets: a recipe and a seed to images with their truth, on disk or in memory.
+
+Pixels depend on (recipe, seed, image number, engine) alone. Elementwise arithmetic is not quite
+enough for that, because vectorised functions may round differently at the end of an array; so
+images are always rendered in blocks of `BLOCK` slots of one class, an image has a slot of its own
+in its block whatever else is rendered with it, and each worker is one thread.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lenspinn.data.store import DatasetInfo, StoreWriter
+from lenspinn.errors import ConfigError
+from lenspinn.simulate.instrument import observe
+from lenspinn.simulate.recipes import Recipe, get_recipe
+from lenspinn.simulate.render import render
+from lenspinn.simulate.scene import Scene, Truth, draw_scenes, noise_generator, truth_fields
+
+__all__ = ["BLOCK", "SimulateConfig", "simulate", "simulate_images"]
+
+BLOCK = 64
+"""Images of one class rendered together."""
+
+Engine = Literal["torch", "lenstronomy"]
+Images = tuple[np.ndarray, np.ndarray, Truth]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateConfig:
+    """What to simulate, and where to."""
+
+    recipe: str
+    """Name of a recipe: deeplense/model_1, deeplense/model_2, deeplense/model_3 or survey/hst."""
+    num: int
+    """Number of images; the classes take turns."""
+    out: Path
+    """Folder of the dataset, by custom X.zarr; if it is unfinished, the rest is simulated."""
+    seed: int = 0
+    """Another seed gives other images; the same one the same bytes."""
+    engine: Engine = "torch"
+    """torch, or lenstronomy: the slow reference."""
+    batch_size: int = BLOCK
+    """Images rendered at once, rounded up to whole blocks of 64; changes memory, not images."""
+    num_workers: int = 0
+    """Threads; 0 is one for each core. Changes speed, not images."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Changes to the recipe by dotted key, such as source.magnitude: 23."""
+
+    def __post_init__(self) -> None:
+        for key, least in (("num", 1), ("seed", 0), ("batch_size", 1), ("num_workers", 0)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
+        if self.engine not in ("torch", "lenstronomy"):
+            raise ConfigError(f"engine must be torch or lenstronomy, got {self.engine!r}")
+        get_recipe(self.recipe, **self.overrides)
+
+
+def simulate(config: SimulateConfig, progress: bool = True) -> Path:
+    """Simulate a dataset, or the rest of an unfinished one.
+
+    Parameters
+    ----------
+    config
+    progress
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    Path
+        ``config.out``, a store that `lenspinn.data.store.ImageStore` opens. Image i is of class
+        ``classes[i % len(classes)]``; its truth is described in
+        `lenspinn.simulate.scene.truth_fields`.
+
+    Raises
+    ------
+    StoreError
+        If another dataset is at ``config.out``, or the disk is full. What was written stays, and
+        the same call goes on from there, also after an interruption.
+    """
+    recipe = get_recipe(config.recipe, **config.overrides)
+    simulator = _Simulator(recipe, config.seed, config.engine, config.batch_size)
+    writer = StoreWriter.open(config.out, _dataset_info(recipe, config), truth_fields(recipe))
+    pending = writer.pending_shards()
+    stopped = threading.Event()
+
+    def simulate_shard(rows: range) -> int:
+        images, labels, truth = simulator.images(rows, stopped)
+        if not stopped.is_set():
+            writer.write_shard(rows, images, labels, truth)
+        return len(rows)
+
+    done = config.num - sum(map(len, pending))
+    with (
+        tqdm(total=config.num, initial=done, unit=" images", disable=not progress) as bar,
+        _workers(config.num_workers or os.cpu_count() or 1) as pool,
+    ):
+        futures = [pool.submit(simulate_shard, rows) for rows in pending]
+        try:
+            for future in as_completed(futures):
+                bar.update(future.result())
+        except BaseException:  # also Ctrl-C: no worker may go on, or fail, after this
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    writer.finish()
+    return config.out
+
+
+def simulate_images(
+    recipe: Recipe | str,
+    num: int,
+    seed: int,
+    *,
+    engine: Engine = "torch",
+    batch_size: int = BLOCK,
+) -> Images:
+    """Simulate a dataset in memory: the same pixels that `simulate` writes.
+
+    Parameters
+    ----------
+    recipe
+        A recipe or the name of one.
+    num
+        Number of images.
+    seed, engine, batch_size
+        See `SimulateConfig`.
+
+    Returns
+    -------
+    images : (num, 1, y, x) float32, in ``recipe.unit``
+    labels : (num,) int64
+        Image i is of class ``recipe.classes[i % len(recipe.classes)]``.
+    truth : dict of (num, *shape) float64 arrays
+        See `lenspinn.simulate.scene.truth_fields`.
+    """
+    if isinstance(recipe, str):
+        recipe = get_recipe(recipe)
+    simulator = _Simulator(recipe, seed, engine, batch_size)
+    with _workers(1) as pool:
+        return pool.submit(simulator.images, range(num), threading.Event()).result()
+
+
+@dataclass(frozen=True)
+class _Simulator:
+    """All that pixels depend on, and how many are made at once."""
+
+    recipe: Recipe
+    seed: int
+    engine: Engine
+    batch_size: int
+
+    def images(self, rows: range, stopped: threading.Event) -> Images:
+        """Simulate the images of some numbers; incomplete if `stopped` was set meanwhile."""
+        recipe, num_classes = self.recipe, len(self.recipe.classes)
+        images = np.empty((len(rows), 1, recipe.num_pix, recipe.num_pix), dtype=np.float32)
+        labels = np.array([row % num_classes for row in rows], dtype=np.int64)
+        fields = truth_fields(recipe)
+        truth = {name: np.empty((len(rows), *shape)) for name, shape in fields.items()}
+        for blocks in _batches(rows, num_classes, -(-self.batch_size // BLOCK)):
+            if stopped.is_set():
+                break
+            indices = np.concatenate(blocks)
+            scene, drawn = draw_scenes(recipe, self.seed, indices)
+            models = self._rendered(scene, _slots(blocks, num_classes))
+            images[indices - rows.start, 0] = self._observed(
+                models, indices, drawn["exposure_time"]
+            )
+            for name, values in drawn.items():
+                truth[name][indices - rows.start] = values
+        return images, labels, truth
+
+    def _rendered(self, scene: Scene, slots: np.ndarray) -> np.ndarray:
+        """Return the noise-free images of a batch, (B, y, x) float32."""
+        camera = self.recipe.camera
+        if self.engine == "lenstronomy":
+            # Imported here because it takes seconds and the default engine does without.
+            from lenspinn.simulate.lenstronomy import render_lenstronomy
+
+            images = [render_lenstronomy(scene, row, **camera) for row in range(len(scene))]
+            return np.stack(images).astype(np.float32)
+        row_of_slot = np.zeros((slots.max() // BLOCK + 1) * BLOCK, dtype=np.int64)
+        row_of_slot[slots] = np.arange(len(scene))  # empty slots repeat the first scene
+        return render(scene.take(row_of_slot), **camera).numpy()[slots]
+
+    def _observed(
+        self, models: np.ndarray, indices: np.ndarray, exposure_times: np.ndarray
+    ) -> np.ndarray:
+        """Return what is stored for a batch of noise-free images, (B, y, x) float32."""
+        instrument, faults = self.recipe.instrument, self.recipe.faults
+        return np.stack(
+            [
+                observe(model, instrument, faults, noise_generator(self.seed, int(index)), time)
+                for model, index, time in zip(models, indices, exposure_times.tolist(), strict=True)
+            ]
+        )
+
+
+def _dataset_info(recipe: Recipe, config: SimulateConfig) -> DatasetInfo:
+    return DatasetInfo(
+        num_images=config.num,
+        num_pix=recipe.num_pix,
+        pixel_scale=recipe.instrument.pixel_scale,
+        classes=recipe.classes,
+        recipe=recipe.name,
+        instrument=recipe.instrument.name,
+        unit=recipe.unit,
+        noise_sigma=recipe.noise_sigma,
+        lens_light=False,
+        recipe_config=recipe.to_dict() | {"engine": config.engine},
+        seed=config.seed,
+    )
+
+
+def _workers(num: int) -> ThreadPoolExecutor:
+    """Return a pool of threads each of which is the only one that its torch calls use."""
+    return ThreadPoolExecutor(num, initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _batches(rows: range, num_classes: int, per_batch: int) -> Iterator[list[np.ndarray]]:
+    """Split image numbers into batches of up to `per_batch` blocks of one class."""
+    numbers = np.asarray(rows)
+    for label in range(num_classes):
+        of_class = numbers[numbers % num_classes == label]
+        if not len(of_class):
+            continue
+        block = of_class // num_classes // BLOCK
+        blocks = np.split(of_class, np.flatnonzero(np.diff(block)) + 1)
+        for start in range(0, len(blocks), per_batch):
+            yield blocks[start : start + per_batch]
+
+
+def _slots(blocks: Sequence[np.ndarray], num_classes: int) -> np.ndarray:
+    """Return the slot of each image, counted through all blocks of the batch."""
+    return np.concatenate(
+        [n * BLOCK + block // num_classes % BLOCK for n, block in enumerate(blocks)]
+    )

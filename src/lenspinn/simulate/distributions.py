@@ -1,0 +1,204 @@
+"""Named one-dimensional distributions, the form in which recipes and YAML files state their priors.
+
+In YAML a plain number is `Fixed`; anything else is one name with its parameters in order::
+
+    theta_E: {uniform: [0.6, 1.5]}
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lenspinn.errors import ConfigError
+
+__all__ = [
+    "Distribution",
+    "Fixed",
+    "LogUniform",
+    "Normal",
+    "PowerLaw",
+    "Uniform",
+    "as_distribution",
+    "as_plain",
+    "require_positive",
+]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Always the same value."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        _require(math.isfinite(self.value), self, "a finite value")
+
+    @property
+    def minimum(self) -> float:
+        """The least value it can give."""
+        return self.value
+
+    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
+        """Return one float, or an array of ``size`` of them."""
+        return self.value if size is None else np.full(size, self.value)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform between ``low`` and ``high``."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _require(-math.inf < self.low <= self.high < math.inf, self, "low <= high")
+
+    @property
+    def minimum(self) -> float:
+        """The least value it can give."""
+        return self.low
+
+    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
+        """Return one float, or an array of ``size`` of them."""
+        return self.low + (self.high - self.low) * rng.random(size)
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Uniform in the logarithm between ``low`` and ``high``."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _require(0 < self.low <= self.high < math.inf, self, "0 < low <= high")
+
+    @property
+    def minimum(self) -> float:
+        """The least value it can give."""
+        return self.low
+
+    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
+        """Return one float, or an array of ``size`` of them."""
+        return self.low * (self.high / self.low) ** rng.random(size)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Gaussian of mean ``mean`` and standard deviation ``sigma``."""
+
+    mean: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        finite = math.isfinite(self.mean) and math.isfinite(self.sigma)
+        _require(finite and self.sigma >= 0, self, "sigma >= 0")
+
+    @property
+    def minimum(self) -> float:
+        """The least value it can give."""
+        return -math.inf if self.sigma else self.mean
+
+    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
+        """Return one float, or an array of ``size`` of them."""
+        return self.mean + self.sigma * rng.standard_normal(size)
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """Density proportional to ``value**slope`` between ``low`` and ``high``; slope is not -1."""
+
+    low: float
+    high: float
+    slope: float
+
+    def __post_init__(self) -> None:
+        _require(0 < self.low <= self.high < math.inf, self, "0 < low <= high")
+        _require(math.isfinite(self.slope) and self.slope != -1, self, "a slope other than -1")
+
+    @property
+    def minimum(self) -> float:
+        """The least value it can give."""
+        return self.low
+
+    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
+        """Return one float, or an array of ``size`` of them."""
+        power = self.slope + 1
+        low, high = self.low**power, self.high**power
+        return (low + (high - low) * rng.random(size)) ** (1 / power)
+
+
+Distribution = Fixed | Uniform | LogUniform | Normal | PowerLaw
+
+_KINDS: dict[str, type] = {
+    "fixed": Fixed,
+    "uniform": Uniform,
+    "log_uniform": LogUniform,
+    "normal": Normal,
+    "power_law": PowerLaw,
+}
+
+
+def as_distribution(value: Any, key: str) -> Distribution:
+    """Read a distribution from its plain form.
+
+    Parameters
+    ----------
+    value
+        A `Distribution`, a number, or ``{name: [parameters]}``.
+    key
+        What the value belongs to, for the error message.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown or the parameters are impossible.
+    """
+    if isinstance(value, Distribution):
+        return value
+    name, parameters = "fixed", value
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, parameters),) = value.items()
+    if not isinstance(parameters, list | tuple):
+        parameters = [parameters]
+    if name not in _KINDS:
+        raise ConfigError(f"{key}: no distribution {name!r}; known are {', '.join(_KINDS)}")
+    names = [field.name for field in dataclasses.fields(_KINDS[name])]
+    try:
+        distribution: Distribution = _KINDS[name](*(float(number) for number in parameters))
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
+    except (TypeError, ValueError):
+        form = f"{{{name}: [{', '.join(names)}]}}"
+        raise ConfigError(f"{key}: {value!r} is neither a number nor {form}") from None
+    return distribution
+
+
+def as_plain(distribution: Distribution) -> float | dict[str, list[float]]:
+    """Return the form that `as_distribution` and YAML read."""
+    if isinstance(distribution, Fixed):
+        return distribution.value
+    name = next(name for name, kind in _KINDS.items() if type(distribution) is kind)
+    return {name: list(dataclasses.astuple(distribution))}
+
+
+def require_positive(prior: Any, *keys: str) -> None:
+    """Refuse distributions among the fields of ``prior`` that can give 0 or less.
+
+    Raises
+    ------
+    ConfigError
+        Naming the field. A field that is None is passed over.
+    """
+    for key in keys:
+        distribution = getattr(prior, key)
+        if distribution is not None and not distribution.minimum > 0:
+            raise ConfigError(f"{key} must always be above 0, which {distribution} is not")
+
+
+def _require(condition: bool, distribution: Distribution, allowed: str) -> None:
+    if not condition:
+        raise ConfigError(f"{distribution} is impossible: it needs {allowed}")
