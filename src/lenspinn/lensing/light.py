@@ -73,7 +73,7 @@ def sersic_total_flux(
     R_sersic: Tensor | NDArray[np.float64] | float,
     n_sersic: Tensor | NDArray[np.float64] | float,
     amplitude: Tensor | NDArray[np.float64] | float = 1.0,
-) -> Tensor | NDArray[np.float64]:
+) -> Tensor | NDArray[np.float64] | float:
     """Flux of `sersic` integrated over the whole sky, the same for any ellipticity.
 
     Parameters
@@ -87,8 +87,8 @@ def sersic_total_flux(
 
     Returns
     -------
-    Tensor or NDArray
-        A tensor if any parameter is one, else numpy in float64.
+    Tensor, NDArray or float
+        A tensor if any parameter is one, else float64 of their shape.
 
     References
     ----------

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from lenspinn.lensing.light import interpolated_source
 
-MIN_COVERAGE = 0.1
+MIN_COVERAGE = 0.03
 """Least weight on a source pixel that counts as covered. With less, the pixel is faded out by
-``coverage / MIN_COVERAGE`` instead of normalised, so that no gradient in ``beta`` exceeds ten times
-the image's brightness a pixel. On a noisy 64-pixel image this cuts the scatter of the gradient in
-theta_E threefold against 0.01, and leaves inversion as accurate."""
+``coverage / MIN_COVERAGE`` instead of normalised. That changes no pixel of
+``relens(delens(image))`` by more than half of this fraction, 1.5 %, and bounds the gradient in
+``beta`` at 1 / MIN_COVERAGE times the brightness a pixel: without it, hairline deposits make
+gradients that are noise."""
 
 _EDGE_TOLERANCE = 1e-3
 """Pixels. Rounding may put a position on the border this far outside without widening the grid."""
@@ -74,6 +75,16 @@ def delens(
 
     Notes
     -----
+    What limits it: a source pixel averages over two pixels' width, `relens` interpolates over as
+    much again, and where coverage varies within a pixel the mean leans to its denser side. With
+    the true lens, centroids are kept to 0.05 source pixel, but peaks are blurred. DeepLense's
+    exponential source, whose half-light radius is 3 image pixels, has its flux to 4, 1.0 and 0.3 %
+    for source pixels of 1, 1/2 and 1/4 of the image's; relensed, the pixel at its cusp is wrong by
+    25, 13 and 5 % of the peak, and the whole image by 2.0, 0.9 and 0.3 % rms. To agree within 2 %
+    of the peak everywhere it takes pixels of 1/4 and a half-light radius of 8 image pixels for an
+    exponential source, or pixels of 1/2 and a radius of 4 for a Gaussian one. The cusp of a de
+    Vaucouleurs source never does: the image itself does not resolve it.
+
     Exactly repeatable on a CPU; on a GPU the order of additions varies in the last digits unless
     ``torch.use_deterministic_algorithms`` is set.
     """
