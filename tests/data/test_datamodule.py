@@ -6,7 +6,6 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lenspinn.data import datamodule as module
 from lenspinn.data.datamodule import StoreDataModule, TrainBatches
 from lenspinn.errors import ConfigError, StoreError
 
@@ -82,12 +81,6 @@ def test_workers_change_nothing(store, num_workers):
     helped = StoreDataModule(store, batch_size=16, num_workers=num_workers)
     assert_same_batches(seen(alone.train_dataloader()), seen(helped.train_dataloader()))
     assert_same_batches(seen(alone.test_dataloader()), seen(helped.test_dataloader()))
-
-
-def test_a_store_too_large_for_memory_gives_the_same_batches(store, monkeypatch):
-    expected = seen(StoreDataModule(store, batch_size=16).train_dataloader())
-    monkeypatch.setattr(module, "_memory_bytes", lambda: 1)
-    assert_same_batches(seen(StoreDataModule(store, batch_size=16).train_dataloader()), expected)
 
 
 @pytest.mark.parametrize("stop", [1, 4, 10, 11, 12, 25])

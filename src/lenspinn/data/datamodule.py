@@ -1,11 +1,10 @@
 """Batches for training, validation and test, from a store or from a simulator."""
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,10 +18,6 @@ from lenspinn.errors import ConfigError
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, 1, y, x) float32 in the store's unit, labels (B,) int64."""
-
-MEMORY_SHARE = 0.5
-"""Stores up to this share of the machine's memory are read once and served from memory (200,000
-images/s on one core); larger ones are read from disk batch by batch (2,000 images/s a worker)."""
 
 # What a random stream is for: keeps streams of one seed apart.
 _SPLIT, _ORDER, _SOURCE = range(3)
@@ -123,16 +118,16 @@ class StoreDataModule(LightningDataModule):
     def val_dataloader(self) -> "Batches":
         """Return the validation batches, always in the order of the store."""
         rows = self.split_indices["validation"]
-        return Batches(self._read, rows, self.batch_size, self.num_workers)
+        return Batches(partial(_read, self.store), rows, self.batch_size, self.num_workers)
 
     def test_dataloader(self) -> "Batches":
         """Return the test batches, always in the order of their store."""
         rows = self.split_indices["test"]
-        return Batches(self._read_test, rows, self.batch_size, self.num_workers)
+        return Batches(partial(_read, self.test_store), rows, self.batch_size, self.num_workers)
 
     def _train_batch(self, rows: np.ndarray, step: int) -> Batch:
         if self.source is None:
-            return self._read(rows)
+            return _read(self.store, rows)
         seed = int(_stream(self.seed, _SOURCE, step, self._rank).generate_state(1, np.uint64)[0])
         # manual_seed takes 64 bits, but a signed number.
         return self.source.sample(len(rows), torch.Generator().manual_seed(seed >> 1))
@@ -140,14 +135,6 @@ class StoreDataModule(LightningDataModule):
     @property
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer is not None else 0
-
-    @cached_property
-    def _read(self) -> Callable[[np.ndarray], Batch]:
-        return _reader(self.store)
-
-    @cached_property
-    def _read_test(self) -> Callable[[np.ndarray], Batch]:
-        return self._read if self.test_store is self.store else _reader(self.test_store)
 
 
 class Batches:
@@ -307,18 +294,8 @@ def _check_compatible(store: ImageStore, test_store: ImageStore) -> None:
             )
 
 
-def _reader(store: ImageStore) -> Callable[[np.ndarray], Batch]:
-    """Return a function from rows to their batch; holds the images in memory if they fit."""
-    labels = torch.from_numpy(store.labels)
-    num_bytes = len(store) * store.info.num_pix**2 * np.dtype(np.float32).itemsize
-    if num_bytes > MEMORY_SHARE * _memory_bytes():
-        return lambda rows: (torch.from_numpy(store.images(rows)), labels[rows])
-    images = torch.from_numpy(store.images(slice(None)))
-    return lambda rows: (images[torch.from_numpy(rows)], labels[rows])
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _read(store: ImageStore, rows: np.ndarray) -> Batch:
+    return torch.from_numpy(store.images(rows)), torch.from_numpy(store.labels[rows])
 
 
 def _stream(seed: int, purpose: int, *numbers: int) -> np.random.SeedSequence:

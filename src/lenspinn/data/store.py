@@ -14,9 +14,7 @@ its labels are there and every file has its full size; all else is written again
 interrupted run, run again, ends with the bytes of an uninterrupted one.
 """
 
-import dataclasses
 import errno
-import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping
@@ -29,8 +27,12 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 
+from lenspinn.data.info import DatasetInfo
 from lenspinn.data.provenance import provenance
+from lenspinn.data.shards import ShardFiles
 from lenspinn.errors import StoreError
+
+__all__ = ["SCHEMA_VERSION", "SHARD_IMAGES", "DatasetInfo", "ImageStore", "StoreWriter"]
 
 SCHEMA_VERSION = 1
 SHARD_IMAGES = 768
@@ -40,54 +42,21 @@ CHUNK_IMAGES = 16
 """Images in one chunk of a file: the least that is read at once."""
 
 _NOT_WRITTEN = -1
-_INDEX_ENTRY_BYTES = 16  # offset and length of a chunk, zarr's sharding_indexed codec
-_INDEX_CHECKSUM_BYTES = 4
-# Above one wanted image in so many, reading whole shards beats reading single chunks.
-_SPARSE = 16
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatasetInfo:
-    """What a dataset is, independent of how it was computed."""
+@dataclass(frozen=True)
+class _Array:
+    """A stored array: its values by way of zarr, and the files they are in."""
 
-    num_images: int
-    num_pix: int
-    """Pixels along a side."""
-    pixel_scale: float
-    """Arcsec per pixel."""
-    classes: tuple[str, ...]
-    """Class names; a label is an index into this tuple."""
-    recipe: str
-    """Name of the simulation recipe, or what the images were imported from."""
-    instrument: str
-    unit: str
-    """Unit of the pixels, e.g. ``"e-/s"``."""
-    noise_sigma: float
-    """Background standard deviation of one pixel in ``unit``; 0 means noise-free."""
-    lens_light: bool
-    """Whether the images contain the light of the lens galaxy."""
-    recipe_config: dict[str, Any]
-    """The resolved recipe, JSON-able."""
-    seed: int | None
+    values: Any
+    files: ShardFiles
 
-    def __post_init__(self) -> None:
-        for name in ("num_images", "num_pix", "pixel_scale"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise StoreError(f"A dataset needs {name} > 0, not {value}")
-        # As JSON returns it (tuples become lists), so that equality survives the disk.
-        config = json.loads(json.dumps(self.recipe_config))
-        object.__setattr__(self, "recipe_config", config)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able dictionary that `from_json` turns back into an equal object."""
-        return dataclasses.asdict(self) | {"classes": list(self.classes)}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "DatasetInfo":
-        """Rebuild from what `to_json` returned."""
-        return cls(**(dict(record) | {"classes": tuple(record["classes"])}))
+    def read(self, rows: slice) -> np.ndarray:
+        try:
+            return np.asarray(self.values[rows])
+        except (ValueError, OSError, RuntimeError) as error:
+            raise StoreError(f"A file in {self.files.folder} is corrupt: {error}") from error
 
 
 class StoreWriter:
@@ -140,9 +109,9 @@ class StoreWriter:
         labels = self._arrays["labels"]
         return [
             rows
-            for shard, rows in enumerate(_shard_ranges(labels))
-            if _damaged_file(self.path, self._arrays, shard) is not None
-            or (_read(self.path, labels, rows) == _NOT_WRITTEN).any()
+            for shard, rows in enumerate(labels.files.ranges)
+            if _damaged_file(self._arrays, shard) is not None
+            or (labels.read(slice(rows.start, rows.stop)) == _NOT_WRITTEN).any()
         ]
 
     def write_shard(
@@ -172,13 +141,13 @@ class StoreWriter:
         content = {"images": images} | {f"truth/{name}": truth[name] for name in truth}
         content["labels"] = labels  # last: they declare the shard finished
         self._check_content(rows, content)
-        shard = rows.start // self._arrays["labels"].chunks[0]
+        shard = self._arrays["labels"].files.ranges.index(rows)
         with _disk_full_is_a_store_error(self.path):
             # A partial last shard would be merged with what is there, damaged or not.
-            for file in reversed(_shard_files(self.path, self._arrays, shard).values()):
-                file.unlink(missing_ok=True)
+            for array in reversed(self._arrays.values()):
+                array.files.remove(shard)
             for name, values in content.items():
-                self._arrays[name][rows.start : rows.stop] = values
+                self._arrays[name].values[rows.start : rows.stop] = values
 
     def finish(self) -> None:
         """Declare the dataset complete. Raises StoreError while shards are pending."""
@@ -190,13 +159,13 @@ class StoreWriter:
                 self._group.attrs["complete"] = True
 
     def _check_content(self, rows: range, content: Mapping[str, np.ndarray]) -> None:
-        if rows not in _shard_ranges(self._arrays["labels"]):
+        if rows not in self._arrays["labels"].files.ranges:
             raise StoreError(f"{rows} is not a shard of {self.path}")
         if content.keys() != self._arrays.keys():
             wrong = sorted(content.keys() ^ self._arrays.keys())
             raise StoreError(f"{self.path} was opened with other truth fields: {wrong} differ")
         for name, values in content.items():
-            expected = (len(rows), *self._arrays[name].shape[1:])
+            expected = (len(rows), *self._arrays[name].files.shape[1:])
             if values.shape != expected:
                 raise StoreError(f"{name} of {rows} has shape {values.shape}, not {expected}")
         if not np.isfinite(content["images"]).all():
@@ -232,8 +201,8 @@ class ImageStore:
         if not _attributes(group, path)["complete"]:
             raise StoreError(f"{path} is incomplete: run the command that made it again to resume")
         store = cls(path, group)
-        for shard in range(len(_shard_ranges(store._arrays["labels"]))):
-            damaged = _damaged_file(path, store._arrays, shard)
+        for shard in range(len(store._arrays["labels"].files.ranges)):
+            damaged = _damaged_file(store._arrays, shard)
             if damaged is not None:
                 raise StoreError(f"{path} is truncated: {damaged} is missing or has a wrong size")
         return store
@@ -244,13 +213,13 @@ class ImageStore:
     @cached_property
     def labels(self) -> np.ndarray:
         """Labels, (N,) int64: indices into ``info.classes``."""
-        return _read(self.path, self._arrays["labels"], slice(None)).astype(np.int64)
+        return self._arrays["labels"].read(slice(None)).astype(np.int64)
 
     @cached_property
     def truth(self) -> dict[str, np.ndarray]:
         """Truth by field, (N, *shape) float64; read at first use."""
         return {
-            name.removeprefix("truth/"): _read(self.path, array, slice(None))
+            name.removeprefix("truth/"): array.read(slice(None))
             for name, array in self._arrays.items()
             if name.startswith("truth/")
         }
@@ -270,22 +239,13 @@ class ImageStore:
         ------
         StoreError
             If a file is corrupt.
+        IndexError
+            If a row does not exist.
         """
         array = self._arrays["images"]
         if isinstance(rows, slice):
-            return _read(self.path, array, rows)
-        rows = np.asarray(rows, dtype=np.int64)
-        shard_of_row = rows // array.shards[0]
-        shards = np.unique(shard_of_row)
-        if len(rows) * _SPARSE < len(shards) * array.shards[0]:
-            return _read(self.path, array.oindex, rows)
-        images = np.empty((len(rows), *array.shape[1:]), dtype=np.float32)
-        for shard in shards:
-            wanted = np.flatnonzero(shard_of_row == shard)
-            first = rows[wanted].min()
-            block = _read(self.path, array, range(first, rows[wanted].max() + 1))
-            images[wanted] = block[rows[wanted] - first]
-        return images
+            return array.read(rows)
+        return array.files.read(np.asarray(rows, dtype=np.int64))
 
 
 def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int, ...]]) -> None:
@@ -388,55 +348,33 @@ def _check_same(
         )
 
 
-def _arrays(group: zarr.Group, path: Path) -> dict[str, Any]:
+def _arrays(group: zarr.Group, path: Path) -> dict[str, _Array]:
     fields = _attributes(group, path)["truth_fields"]
     names = ["images", *(f"truth/{name}" for name in fields), "labels"]
     try:
-        return {name: group[name] for name in names}
+        return {name: _array(group[name], path / name) for name in names}
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise StoreError(f"{path} is damaged: the array {error} cannot be opened") from error
 
 
-def _shard_ranges(labels: Any) -> list[range]:
-    size, total = labels.chunks[0], labels.shape[0]
-    return [range(start, min(start + size, total)) for start in range(0, total, size)]
-
-
-def _shard_files(path: Path, arrays: Mapping[str, Any], shard: int) -> dict[str, Path]:
-    return {
-        name: path / name / array.metadata.encode_chunk_key((shard, *(0 for _ in array.shape[1:])))
-        for name, array in arrays.items()
-    }
-
-
-def _damaged_file(path: Path, arrays: Mapping[str, Any], shard: int) -> Path | None:
-    """First file of a shard that is not there in full size, None if all are."""
-    for name, file in _shard_files(path, arrays, shard).items():
-        if not file.is_file() or file.stat().st_size != _file_bytes(arrays[name], shard):
-            return file
-    return None
-
-
-def _file_bytes(array: Any, shard: int) -> int:
-    """Size of a file: uncompressed chunks, the last one padded, and the index of a shard."""
-    if array.shards is None:
-        return math.prod(array.chunks) * array.dtype.itemsize
-    rows = min(array.shards[0], array.shape[0] - shard * array.shards[0])
-    chunks_written = math.ceil(rows / array.chunks[0])
-    index_entries = array.shards[0] // array.chunks[0]
-    return (
-        chunks_written * math.prod(array.chunks) * array.dtype.itemsize
-        + index_entries * _INDEX_ENTRY_BYTES
-        + _INDEX_CHECKSUM_BYTES
+def _array(values: Any, folder: Path) -> _Array:
+    sharded = values.shards is not None
+    files = ShardFiles(
+        folder,
+        values.shape,
+        shard_rows=(values.shards if sharded else values.chunks)[0],
+        chunk_rows=values.chunks[0] if sharded else None,
+        dtype=values.dtype,
     )
+    return _Array(values, files)
 
 
-def _read(path: Path, array: Any, rows: np.ndarray | range | slice) -> np.ndarray:
-    selection = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
-    try:
-        return np.asarray(array[selection])
-    except (ValueError, OSError, RuntimeError) as error:
-        raise StoreError(f"{path} cannot be read, a file in it is corrupt: {error}") from error
+def _damaged_file(arrays: Mapping[str, _Array], shard: int) -> Path | None:
+    """First file of a shard that is not there in full size, None if all are."""
+    for array in arrays.values():
+        if not array.files.is_whole(shard):
+            return array.files.file(shard)
+    return None
 
 
 def _remove_partial_files(path: Path) -> None:

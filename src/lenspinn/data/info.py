@@ -1,0 +1,52 @@
+"""What a dataset is: the facts a model, a run and a report need about its images."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lenspinn.errors import StoreError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What a dataset is, independent of how it was computed."""
+
+    num_images: int
+    num_pix: int
+    """Pixels along a side."""
+    pixel_scale: float
+    """Arcsec per pixel."""
+    classes: tuple[str, ...]
+    """Class names; a label is an index into this tuple."""
+    recipe: str
+    """Name of the simulation recipe, or what the images were imported from."""
+    instrument: str
+    unit: str
+    """Unit of the pixels, e.g. ``"e-/s"``."""
+    noise_sigma: float
+    """Background standard deviation of one pixel in ``unit``; 0 means noise-free."""
+    lens_light: bool
+    """Whether the images contain the light of the lens galaxy."""
+    recipe_config: dict[str, Any]
+    """The resolved recipe, JSON-able."""
+    seed: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("num_images", "num_pix", "pixel_scale"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise StoreError(f"A dataset needs {name} > 0, not {value}")
+        # As JSON returns it (tuples become lists), so that equality survives the disk.
+        config = json.loads(json.dumps(self.recipe_config))
+        object.__setattr__(self, "recipe_config", config)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary that `from_json` turns back into an equal object."""
+        return dataclasses.asdict(self) | {"classes": list(self.classes)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "DatasetInfo":
+        """Rebuild from what `to_json` returned."""
+        return cls(**(dict(record) | {"classes": tuple(record["classes"])}))
