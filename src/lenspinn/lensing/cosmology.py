@@ -84,7 +84,7 @@ def sigma_critical(distances: Distances) -> float:
 
     References
     ----------
-    Schneider, Kochanek & Wambsganss (2006), arXiv:astro-ph/0407232, part 1, eq. 18.
+    Narayan & Bartelmann (1996), Lectures on Gravitational Lensing, arXiv:astro-ph/9606001.
     """
     return distances.D_s / (4 * np.pi * _G_OVER_C2 * distances.D_l * distances.D_ls)
 
@@ -106,7 +106,7 @@ def theta_E_point_mass(mass: Numbers, distances: Distances) -> Numbers:
 
     References
     ----------
-    Schneider, Kochanek & Wambsganss (2006), arXiv:astro-ph/0407232, part 1, eq. 28.
+    Meneghetti, Introduction to Gravitational Lensing, eq. 1.39.
     """
     if np.any(np.less(mass, 0)):
         raise ValueError(f"mass must not be negative, got {np.min(mass)} M_sun")
@@ -136,7 +136,9 @@ def deflection_scaling(
 
     lenstronomy applies it to every deflection when its ``z_source_convention`` differs from
     ``z_source``. DeepLense Models II and III state deflections for 2.5 and put the source at 1.0:
-    with the lens at 0.5 each of their deflections acts 0.6335 times as strongly as they say.
+    with the lens at 0.5 each of their deflections acts 0.63 times as strongly as they say. (To four
+    digits 0.6337 here, 0.6335 for Om0 = 0.309, and 0.6343 for the Om0 = 0.2814 of pyHalo, which the
+    published images seem to have been made with.)
 
     Raises
     ------

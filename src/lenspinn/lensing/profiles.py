@@ -245,7 +245,7 @@ def deflection_tnfw(
 
     References
     ----------
-    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eqs. A.5, A.6 and A.28 (n = 1).
+    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eqs. A.5, A.6, A.11 and A.18.
     """
     x, tau = _tnfw_scaled(theta_x, theta_y, Rs, r_trunc)
     per_distance = _tnfw_strength(alpha_Rs, Rs) * 2 * _tnfw_mass(x, tau) / (x * Rs).square()
@@ -259,7 +259,7 @@ def potential_tnfw(
 
     References
     ----------
-    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eq. A.32 (n = 1).
+    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eq. A.14.
     """
     x, tau = _tnfw_scaled(theta_x, theta_y, Rs, r_trunc)
     t2, u = tau.square(), x.square()
@@ -289,7 +289,7 @@ def convergence_tnfw(
 
     References
     ----------
-    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eq. A.28 (n = 1).
+    Baltz, Marshall & Oguri (2009), arXiv:0705.0682, eq. A.8.
     """
     x, tau = _tnfw_scaled(theta_x, theta_y, Rs, r_trunc)
     t2 = tau.square()
