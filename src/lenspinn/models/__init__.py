@@ -1,1 +1,31 @@
-"""models."""
+"""Networks: image (B, 1, H, W) -> logits (B, C), made by name.
+
+A physics model adds `reconstruct(image) -> Reconstruction`.
+"""
+
+# Importing a module of models registers them.
+from lenspinn.models.classifier import CLASSES, Classifier
+from lenspinn.models.inverse_lens import InverseLens
+from lenspinn.models.lenspinn import (
+    LensPINN,
+    Reconstruction,
+    lenspinn_large,
+    lenspinn_small,
+)
+from lenspinn.models.pretrained import from_pretrained, save_pretrained
+from lenspinn.models.registry import create_model, list_models, register_model
+
+__all__ = [
+    "CLASSES",
+    "Classifier",
+    "InverseLens",
+    "LensPINN",
+    "Reconstruction",
+    "create_model",
+    "from_pretrained",
+    "lenspinn_large",
+    "lenspinn_small",
+    "list_models",
+    "register_model",
+    "save_pretrained",
+]

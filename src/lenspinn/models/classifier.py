@@ -1,0 +1,96 @@
+"""The contract every model keeps: image in, logits out, and the facts others need to know."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lenspinn.data.transforms import TRANSFORMS
+from lenspinn.errors import ModelError
+
+CLASSES = ("axion", "cdm", "no_sub")
+"""Class names in the order of the logits: the alphabetical order of the DeepLense folders."""
+
+Image = Float[Tensor, "batch 1 y x"]
+Features = Float[Tensor, "batch features"]
+Logits = Float[Tensor, "batch classes"]
+
+
+class Classifier(nn.Module, ABC):
+    """Base of all models: `forward(image) -> logits`, without softmax.
+
+    A model owns its preprocessing, so it cannot be fed wrong pixels: it takes images as they are
+    stored (e-/s) and applies the transform named in its options itself.
+
+    Parameters
+    ----------
+    num_pix : pixels a side of the square images the model takes.
+    pixel_scale : arcsec per pixel.
+    classes : class names in the order of the logits.
+    transform : name of the preprocessing, a key of `lenspinn.data.transforms.TRANSFORMS`.
+    cam_layer : dotted name of the submodule whose output is the natural map for Grad-CAM.
+
+    Raises
+    ------
+    ModelError
+        An argument is out of range or names an unknown transform.
+    """
+
+    config: dict[str, Any]
+    """`{"name": ..., "options": {...}}`: what `create_model` needs to build this model again."""
+
+    def __init__(
+        self,
+        *,
+        num_pix: int,
+        pixel_scale: float,
+        classes: Sequence[str],
+        transform: str,
+        cam_layer: str,
+    ) -> None:
+        super().__init__()
+        if num_pix < 2:
+            raise ModelError(f"num_pix is {num_pix}; an image has at least 2 pixels a side")
+        if not (math.isfinite(pixel_scale) and pixel_scale > 0):
+            raise ModelError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
+        if len(set(classes)) != len(classes) or len(classes) < 2:
+            raise ModelError(f"classes are {list(classes)}; two or more different names are needed")
+        if transform not in TRANSFORMS:
+            known = ", ".join(TRANSFORMS)
+            raise ModelError(f"there is no transform '{transform}'; the transforms are {known}")
+        self.num_pix = num_pix
+        self.pixel_scale = pixel_scale
+        self.classes = tuple(classes)
+        self.transform = transform
+        self.cam_layer = cam_layer
+
+    def forward(self, image: Image) -> Logits:
+        """Logits of a batch of images: unbounded scores, one a class; softmax is the caller's."""
+        return self.forward_head(self.forward_features(image))
+
+    @abstractmethod
+    def forward_features(self, image: Image) -> Features:
+        """Feature vector of each image."""
+
+    @abstractmethod
+    def forward_head(self, features: Features) -> Logits:
+        """Logits from feature vectors."""
+
+    def preprocess(self, image: Image) -> Image:
+        """Apply the model's named transform, as `forward` does.
+
+        Raises
+        ------
+        ModelError
+            The images are not single-channel squares of `num_pix` pixels a side.
+        """
+        expected = (1, self.num_pix, self.num_pix)
+        if tuple(image.shape[1:]) != expected:
+            raise ModelError(
+                f"images have shape {tuple(image.shape)}; this model takes (batch, 1, "
+                f"{self.num_pix}, {self.num_pix})"
+            )
+        return TRANSFORMS[self.transform](image)

@@ -1,0 +1,83 @@
+"""The physics layer: a predicted Einstein radius and an image give the source behind the lens."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lenspinn.lensing.grid import Map, pixel_grid
+from lenspinn.lensing.profiles import deflection_sis
+from lenspinn.lensing.raytrace import SourceImage, delens
+
+
+class Rays(NamedTuple):
+    """Where the light of each image pixel comes from: `beta = theta - alpha`, all arcsec."""
+
+    alpha_x: Map
+    alpha_y: Map
+    beta_x: Map
+    beta_y: Map
+
+
+class InverseLens(nn.Module):
+    """Undo the deflection of a singular isothermal sphere at the centre of the image.
+
+    Parameters
+    ----------
+    num_pix : pixels a side of image and source.
+    pixel_scale : arcsec per pixel of image and source.
+
+    Notes
+    -----
+    The lens equation of the LensPINN paper (section 4.1): beta = theta - theta_E theta / |theta|.
+    Pixels are deposited on the source grid with bilinear weights and averaged where they overlap,
+    so the source depends smoothly on theta_E and the loss reaches whatever predicts it. The
+    authors' code rounds beta to integer indices instead, which carry no gradient: their encoder
+    never learns.
+
+    The source keeps the image's grid, whatever the batch, as long as theta_E <= `max_theta_E` = h,
+    the position of the outermost pixel centre. Take |theta_x| <= h and r = |theta| > 0. Where
+    r >= theta_E, |beta_x| = |theta_x| (1 - theta_E / r) <= |theta_x| <= h. Where r < theta_E,
+    |beta_x| = (|theta_x| / r) (theta_E - r) <= theta_E <= h. The same holds for y.
+    """
+
+    theta_x: Tensor
+    theta_y: Tensor
+    unit_x: Tensor
+    unit_y: Tensor
+
+    def __init__(self, num_pix: int, pixel_scale: float) -> None:
+        super().__init__()
+        theta_x, theta_y = pixel_grid(num_pix, pixel_scale)
+        # The deflection is proportional to theta_E: that of 1 arcsec is computed once.
+        unit_x, unit_y = deflection_sis(theta_x, theta_y, torch.ones(1, 1))
+        self.register_buffer("theta_x", theta_x, persistent=False)
+        self.register_buffer("theta_y", theta_y, persistent=False)
+        self.register_buffer("unit_x", unit_x, persistent=False)
+        self.register_buffer("unit_y", unit_y, persistent=False)
+        self.pixel_scale = pixel_scale
+        self.max_theta_E = (num_pix - 1) / 2 * pixel_scale
+
+    def rays(self, theta_E: Float[Tensor, " batch"]) -> Rays:
+        """Trace every pixel of the image to the source plane.
+
+        Parameters
+        ----------
+        theta_E : (batch,), arcsec
+
+        Returns
+        -------
+        Rays
+            Maps (batch, y, x), arcsec.
+        """
+        alpha_x = theta_E[:, None, None] * self.unit_x
+        alpha_y = theta_E[:, None, None] * self.unit_y
+        return Rays(alpha_x, alpha_y, self.theta_x - alpha_x, self.theta_y - alpha_y)
+
+    def forward(
+        self, image: Float[Tensor, "batch y x"], theta_E: Float[Tensor, " batch"]
+    ) -> SourceImage:
+        """Source and coverage, (batch, y, x) each, behind lenses of the given Einstein radii."""
+        rays = self.rays(theta_E)
+        return delens(image, rays.beta_x, rays.beta_y, pixel_scale=self.pixel_scale)

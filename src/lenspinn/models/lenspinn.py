@@ -1,0 +1,236 @@
+"""LensPINN: a classifier that looks at the image, its edges and the source behind the lens.
+
+Ojha, Toomey, Gleyzer & Kumbam, "LensPINN: Physics Informed Neural Network for Learning Dark
+Matter Morphology in Lensing", NeurIPS ML4PS 2024. A vision transformer predicts the Einstein
+radius, the inverse-lens layer reconstructs the source with it, and convolutional networks compare
+source and image. Differences from the authors' code, each on purpose:
+
+- The inverse-lens layer is differentiable (see `inverse_lens`); theirs gives the transformer no
+  gradient.
+- The network returns logits; theirs ends in a softmax under a loss that applies one more.
+- Image and source pass the shared CNN as one batch, so batch normalisation sees in training the
+  mixture that its running statistics describe in evaluation.
+- Modules that never act are left out, of which their parameter counts include almost a million. As
+  many went into a hidden layer that reads theta_E off the tokens, where each costs only one
+  multiplication an image, so the sizes agree with the paper's to 0.2 %.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lenspinn.data.transforms import min_max
+from lenspinn.errors import ModelError
+from lenspinn.lensing.grid import Map
+from lenspinn.lensing.raytrace import relens
+from lenspinn.models.baselines import timm_cnn
+from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.inverse_lens import InverseLens
+from lenspinn.models.layers import LocalityBlock, ShiftedPatchTokens
+from lenspinn.models.registry import register_model
+
+# The authors' settings: four tokens of 32 x 32 pixels on a 64 x 64 image.
+PATCH_SIZE = 32
+TOKEN_DIM = 384
+NUM_HEADS = 16
+MLP_DIM = 64
+READOUT_DIM = 640  # ours: brings the parameters to the published number
+CNN_FEATURES = 1000  # the CNNs keep their 1000-way heads
+HEAD_DIM = 64
+DROPOUT = 0.1
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a physics model believes about the lens and the source of each image.
+
+    Maps have shape (batch, y, x). Brightness is in the model's units: the image min-max scaled to
+    0..1.
+    """
+
+    theta_E: Float[Tensor, " batch"]
+    """Einstein radius, arcsec."""
+    alpha_x: Map
+    alpha_y: Map
+    """Deflection at each image pixel, arcsec."""
+    beta_x: Map
+    beta_y: Map
+    """Source-plane position of each image pixel, arcsec."""
+    source: Map
+    """Reconstructed source on the image's grid."""
+    coverage: Map
+    """Summed weights of the image pixels that fell on each source pixel; 0 where none did."""
+    residual: Map
+    """Consistency residual: the source lensed again, minus the image."""
+
+
+class EinsteinRadiusEncoder(nn.Module):
+    """A one-block vision transformer from an image to its Einstein radius.
+
+    Parameters
+    ----------
+    num_pix : pixels a side of the image.
+    max_theta_E : upper bound of the prediction, arcsec.
+
+    Notes
+    -----
+    A sigmoid keeps theta_E in (0, `max_theta_E`). Training starts close to the middle, a quarter
+    of the field for `InverseLens.max_theta_E`, where the sigmoid is steepest.
+    """
+
+    def __init__(self, num_pix: int, max_theta_E: float) -> None:
+        super().__init__()
+        self.max_theta_E = max_theta_E
+        self.tokens = ShiftedPatchTokens(num_pix, patch_size=PATCH_SIZE, dim=TOKEN_DIM)
+        num_tokens = self.tokens.num_tokens
+        self.block = LocalityBlock(
+            TOKEN_DIM, num_heads=NUM_HEADS, num_tokens=num_tokens, mlp_dim=MLP_DIM
+        )
+        self.readout = nn.Sequential(
+            nn.Flatten(), nn.Linear(num_tokens * TOKEN_DIM, READOUT_DIM), nn.ELU()
+        )
+        self.score = nn.Linear(READOUT_DIM, 1)
+        # Small, so that all images start near the middle, but not 0, which would stop the gradient.
+        nn.init.trunc_normal_(self.score.weight, std=0.005)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, image: Image) -> Float[Tensor, " batch"]:
+        """Einstein radii in arcsec of images scaled to 0..1."""
+        score = self.score(self.readout(self.block(self.tokens(image)))).squeeze(1)
+        return self.max_theta_E * torch.sigmoid(score)
+
+
+class LensPINN(Classifier):
+    """The network of the paper; `lenspinn_small` and `lenspinn_large` choose its CNNs.
+
+    Parameters
+    ----------
+    cnn : timm's name of both convolutional networks.
+    cam_layer : name, inside a CNN, of the layer for Grad-CAM.
+    num_pix, pixel_scale, classes, transform
+        See `Classifier`.
+    pretrained
+        See `timm_cnn`; the transformer and the head always start from random weights.
+
+    Raises
+    ------
+    ModelError
+        An option is out of range, or pretrained weights cannot be had.
+    """
+
+    def __init__(
+        self,
+        cnn: str,
+        *,
+        cam_layer: str,
+        num_pix: int,
+        pixel_scale: float,
+        classes: Sequence[str],
+        transform: str,
+        pretrained: bool | str,
+    ) -> None:
+        super().__init__(
+            num_pix=num_pix,
+            pixel_scale=pixel_scale,
+            classes=classes,
+            transform=transform,
+            # The CNN of the preprocessed image: the shared one sees each image twice, as itself
+            # and as its source, so its maps do not match the batch.
+            cam_layer=f"preprocessed_cnn.{cam_layer}",
+        )
+        if num_pix <= PATCH_SIZE:
+            raise ModelError(
+                f"num_pix is {num_pix}; LensPINN needs more than one patch of {PATCH_SIZE} pixels, "
+                "or its attention has nothing to choose from"
+            )
+        self.inverse_lens = InverseLens(num_pix, pixel_scale)
+        self.encoder = EinsteinRadiusEncoder(num_pix, self.inverse_lens.max_theta_E)
+        self.shared_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
+        # A bias would cancel in the difference of image and source features and never learn.
+        self.shared_cnn.get_submodule("classifier").register_parameter("bias", None)
+        self.preprocessed_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
+        self.head = nn.Sequential(
+            nn.Linear(2 * CNN_FEATURES, HEAD_DIM),
+            nn.ELU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(HEAD_DIM, HEAD_DIM),
+            nn.ELU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(HEAD_DIM, len(self.classes)),
+        )
+
+    def forward_features(self, image: Image) -> Features:
+        """Features of image minus source, and of the preprocessed image: (batch, 2000)."""
+        preprocessed = self.preprocess(image)
+        scaled = min_max(image)
+        source = self.inverse_lens(scaled[:, 0], self.encoder(scaled)).source[:, None]
+        of_image, of_source = self.shared_cnn(torch.cat([scaled, source])).chunk(2)
+        return torch.cat([of_image - of_source, self.preprocessed_cnn(preprocessed)], dim=1)
+
+    def forward_head(self, features: Features) -> Logits:
+        """Logits from the features of `forward_features`."""
+        return self.head(features)
+
+    def reconstruct(self, image: Image) -> Reconstruction:
+        """Predict the lens, and with it the source and what it leaves unexplained.
+
+        Parameters
+        ----------
+        image : (batch, 1, y, x), e-/s or any other linear unit
+        """
+        scaled = min_max(image)
+        theta_E = self.encoder(scaled)
+        rays = self.inverse_lens.rays(theta_E)
+        source = self.inverse_lens(scaled[:, 0], theta_E)
+        again = relens(source.source, rays.beta_x, rays.beta_y, pixel_scale=self.pixel_scale)
+        return Reconstruction(
+            theta_E=theta_E,
+            **rays._asdict(),
+            **source._asdict(),
+            residual=again - scaled[:, 0],
+        )
+
+
+@register_model
+def lenspinn_small(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+    pretrained: bool | str = False,
+) -> LensPINN:
+    """LensPINN with MobileNetV3, 7.16 million parameters; options as for `LensPINN`."""
+    return LensPINN(
+        "mobilenetv3_small_050",
+        cam_layer="blocks.1",
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+        pretrained=pretrained,
+    )
+
+
+@register_model
+def lenspinn_large(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+    pretrained: bool | str = False,
+) -> LensPINN:
+    """LensPINN with EfficientNet-B0, 14.55 million parameters; options as for `LensPINN`."""
+    return LensPINN(
+        "efficientnet_b0",
+        cam_layer="blocks.2",
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+        pretrained=pretrained,
+    )

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import safetensors.torch
+import timm
+import torch
+
+from lenspinn.errors import ModelError
+from lenspinn.models.baselines import timm_cnn
+
+CNN = "mobilenetv3_small_050"
+
+
+@pytest.fixture
+def weights_file(tmp_path: Path) -> Path:
+    """Three-channel weights as timm publishes them, here random."""
+    file = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(timm.create_model(CNN).state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+
+
+def test_a_network_takes_one_channel_and_gives_a_thousand_numbers():
+    assert timm_cnn(CNN).eval()(torch.rand(2, 1, 32, 32)).shape == (2, 1000)
+
+
+def test_weights_come_from_a_file_with_the_first_layer_summed_over_colours(weights_file):
+    stored = safetensors.torch.load_file(weights_file)
+    loaded = timm_cnn(CNN, pretrained=str(weights_file)).state_dict()
+    stem = stored.pop("conv_stem.weight").sum(dim=1, keepdim=True)
+    # three terms summed in float32, in whatever order
+    assert torch.allclose(loaded.pop("conv_stem.weight"), stem, rtol=1e-6, atol=1e-7)
+    assert all(torch.equal(loaded[name], stored[name]) for name in stored)
+
+
+def test_weights_of_another_network_are_refused(weights_file):
+    with pytest.raises(ModelError, match=r"weights\.safetensors' are not those of resnet18"):
+        timm_cnn("resnet18", pretrained=str(weights_file))
+
+
+def test_a_missing_weights_file_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"no weights .* at '.*none\.safetensors'"):
+        timm_cnn(CNN, pretrained=str(tmp_path / "none.safetensors"))
+
+
+def test_a_file_that_holds_no_tensors_is_refused(tmp_path):
+    file = tmp_path / "text.safetensors"
+    file.write_text("not weights")
+    with pytest.raises(ModelError, match=r"text\.safetensors' are not those of"):
+        timm_cnn(CNN, pretrained=str(file))
+
+
+def test_a_pickle_is_refused_unread(tmp_path):
+    with pytest.raises(ModelError, match=r"'.*weights\.pth' are not a \.safetensors file"):
+        timm_cnn(CNN, pretrained=str(tmp_path / "weights.pth"))
+
+
+@pytest.mark.usefixtures("offline")
+def test_offline_the_message_says_what_to_do():
+    with pytest.raises(
+        ModelError, match=r"could not be downloaded; connect .* or pass pretrained="
+    ):
+        timm_cnn(CNN, pretrained=True)
+
+
+def test_an_unknown_network_is_named():
+    with pytest.raises(ModelError, match="timm has no network 'resnet_of_doom'"):
+        timm_cnn("resnet_of_doom")

@@ -1,0 +1,64 @@
+import torch
+
+from lenspinn.models.layers import LocalityBlock, LocalitySelfAttention, ShiftedPatchTokens
+
+EXACT = 1e-6  # float32, sums of a few hundred terms of order one
+
+
+def test_a_64_pixel_image_gives_four_patches_and_a_class_token():
+    tokens = ShiftedPatchTokens(64, patch_size=32, dim=24)
+    assert tokens.num_tokens == 5
+    assert tokens(torch.rand(2, 1, 64, 64)).shape == (2, 5, 24)
+
+
+def test_an_image_that_patches_do_not_divide_is_padded():
+    tokens = ShiftedPatchTokens(75, patch_size=32, dim=24)
+    assert tokens(torch.rand(2, 1, 75, 75)).shape == (2, 1 + 9, 24)
+
+
+def test_a_patch_holds_its_own_pixels_and_those_half_a_patch_away(generator):
+    image = torch.rand(1, 1, 8, 8, generator=generator)
+    tokens = ShiftedPatchTokens(8, patch_size=4, dim=6)
+    first = tokens._patches(image)[0, 0].view(5, 4, 4)
+    around = torch.nn.functional.pad(image[0, 0], (2, 2, 2, 2))
+    windows = [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)]  # corners in the padded image
+    expected = torch.stack([around[y : y + 4, x : x + 4] for y, x in windows])
+    assert torch.equal(first, expected)
+
+
+def test_patches_run_along_x_first(generator):
+    image = torch.rand(1, 1, 8, 12, generator=generator)[..., :8]
+    patches = ShiftedPatchTokens(8, patch_size=4, dim=6)._patches(image)[0].view(4, 5, 4, 4)
+    corners = [(0, 0), (0, 4), (4, 0), (4, 4)]
+    expected = torch.stack([image[0, 0, y : y + 4, x : x + 4] for y, x in corners])
+    assert torch.equal(patches[:, 0], expected)
+
+
+def test_no_token_attends_to_itself(generator):
+    attention = LocalitySelfAttention(8, num_heads=2, num_tokens=3)
+    tokens = torch.randn(1, 3, 8, generator=generator)
+    # With value and output projections alone, what comes out of token 0 is a mean of the others.
+    with torch.no_grad():
+        attention.query_key_value.weight[:16] = 0  # all scores equal
+    value = tokens @ attention.query_key_value.weight[16:].T
+    expected = attention.project((value[:, 1] + value[:, 2]) / 2)
+    assert torch.allclose(attention(tokens)[:, 0], expected, rtol=0, atol=EXACT)
+
+
+def test_a_low_temperature_makes_attention_pick_one_token(generator):
+    attention = LocalitySelfAttention(8, num_heads=1, num_tokens=4)
+    tokens = torch.randn(1, 4, 8, generator=generator)
+    with torch.no_grad():
+        attention.temperature.fill_(1e-4)
+    query, key, value = attention.query_key_value(tokens).chunk(3, dim=-1)
+    picked = (query[0, 0] @ key[0, 1:].T).argmax() + 1
+    expected = attention.project(value[:, picked])
+    assert torch.allclose(attention(tokens)[:, 0], expected, rtol=0, atol=EXACT)
+
+
+def test_every_parameter_of_a_block_gets_a_gradient(generator):
+    block = LocalityBlock(16, num_heads=4, num_tokens=5, mlp_dim=8)
+    block(torch.randn(3, 5, 16, generator=generator)).square().sum().backward()
+    for name, parameter in block.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name

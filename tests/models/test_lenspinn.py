@@ -1,0 +1,137 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from lenspinn.models import LensPINN, lenspinn_large, lenspinn_small
+
+ROUNDING = 1e-6  # float32, quantities of order one
+
+
+@pytest.fixture
+def model(images: Tensor, settle) -> LensPINN:
+    torch.manual_seed(0)
+    return settle(lenspinn_small(num_pix=images.shape[-1]), images)
+
+
+def set_theta_E(model: LensPINN, fraction: float) -> None:
+    """Make the encoder predict a fraction of its maximum for every image."""
+    with torch.no_grad():
+        model.encoder.score.weight.zero_()
+        model.encoder.score.bias.fill_(torch.logit(torch.tensor(fraction)))
+
+
+@pytest.mark.parametrize(
+    ("factory", "parameters", "published"),
+    [(lenspinn_small, 7_157_500, 7.17e6), (lenspinn_large, 14_547_572, 14.56e6)],
+)
+def test_parameter_counts_are_those_of_the_paper(factory, parameters, published):
+    with torch.device("meta"):
+        model = factory()
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == parameters
+    assert count == pytest.approx(published, rel=0.05)
+
+
+def test_the_encoder_has_the_published_shape():
+    encoder = lenspinn_small().encoder
+    assert encoder.tokens.num_tokens == 5
+    assert encoder.tokens.embed.in_features == 5 * 32 * 32
+    assert encoder.tokens.embed.out_features == 384
+    assert encoder.block.attention.num_heads == 16
+
+
+def test_einstein_radii_start_near_a_quarter_of_the_field(images):
+    model = lenspinn_small(num_pix=images.shape[-1])
+    quarter = images.shape[-1] * model.pixel_scale / 4
+    assert torch.allclose(
+        model.reconstruct(images).theta_E, torch.tensor(quarter), rtol=0.15, atol=0
+    )
+
+
+def test_every_encoder_parameter_learns_from_the_classification_loss(model, images, labels):
+    cross_entropy(model.train()(images), labels).backward()
+    for name, parameter in model.encoder.named_parameters():
+        # what should be 0 is below 1e-9 after rounding; the smallest real one seen is 1e-5
+        assert parameter.grad.abs().max() > 1e-7, name
+
+
+def test_the_predicted_einstein_radius_changes_the_logits(model, images):
+    logits = []
+    for fraction in (0.3, 0.7):
+        set_theta_E(model, fraction)
+        logits.append(model(images))
+    assert (logits[0] - logits[1]).abs().max() > 1e-3
+
+
+def test_the_logits_depend_on_the_einstein_radius_smoothly(model, images):
+    set_theta_E(model, 0.5)
+    (gradient,) = torch.autograd.grad(model(images).square().sum(), model.encoder.score.bias)
+    assert gradient.abs() > ROUNDING
+
+
+@pytest.mark.parametrize("fraction", [1e-6, 0.5, 1 - 1e-6])
+def test_no_prediction_widens_the_source(model, images, fraction):
+    set_theta_E(model, fraction)
+    assert model.reconstruct(images).source.shape == images[:, 0].shape
+
+
+def test_the_image_of_one_lens_is_not_changed_by_an_extreme_neighbour(model, images, monkeypatch):
+    def extreme_for_the_second(scaled: Tensor) -> Tensor:
+        theta_E = torch.full((len(scaled),), 0.5)
+        theta_E[1:] = model.inverse_lens.max_theta_E
+        return theta_E
+
+    monkeypatch.setattr(model.encoder, "forward", extreme_for_the_second)
+    # the same sums, in another order
+    assert torch.allclose(model(images[:2])[:1], model(images[:1]), rtol=0, atol=2e-5)
+
+
+def test_a_reconstruction_obeys_the_lens_equation(model, images):
+    found = model.reconstruct(images)
+    assert torch.allclose(
+        found.beta_x + found.alpha_x, model.inverse_lens.theta_x, rtol=0, atol=ROUNDING
+    )
+    deflection = torch.hypot(found.alpha_x, found.alpha_y)
+    assert torch.allclose(
+        deflection, found.theta_E[:, None, None].expand_as(deflection), rtol=0, atol=ROUNDING
+    )
+
+
+def test_without_a_lens_nothing_is_left_unexplained(model, images):
+    set_theta_E(model, 1e-9)
+    found = model.reconstruct(images)
+    # positions in float32 are off the grid by up to 4e-6 of a pixel
+    assert found.residual.abs().max() < 1e-4
+    assert torch.allclose(found.coverage, torch.ones_like(found.coverage), rtol=0, atol=1e-4)
+
+
+def test_a_reconstruction_is_in_units_of_the_scaled_image(model, images):
+    found, brighter = model.reconstruct(images), model.reconstruct(64 * images)
+    assert found.source.min() >= 0
+    assert found.source.max() <= 1 + ROUNDING
+    assert torch.allclose(found.source, brighter.source, rtol=0, atol=1e-4)
+    assert found.residual.abs().max() <= 1 + ROUNDING
+
+
+def test_the_true_einstein_radius_explains_a_ring_better_than_a_wrong_one(model):
+    layer = model.inverse_lens
+    radius = torch.hypot(layer.theta_x, layer.theta_y)
+    for_true = 0.5 * layer.max_theta_E
+    ring = torch.exp(-(((radius - for_true) / 0.2) ** 2) / 2) * (2 + layer.theta_x / radius)
+    residuals = []
+    for fraction in (0.5, 0.75):
+        set_theta_E(model, fraction)
+        residuals.append(model.reconstruct(ring[None, None]).residual.square().mean())
+    assert residuals[0] < residuals[1]
+
+
+@pytest.mark.parametrize("transform", ["raw", "min_max", "paper", "noise_safe"])
+def test_any_transform_can_be_named(images, transform):
+    model = lenspinn_small(num_pix=images.shape[-1], transform=transform)
+    assert model(images).isfinite().all()
+
+
+def test_other_classes_give_as_many_logits(images):
+    model = lenspinn_small(num_pix=images.shape[-1], classes=["cdm", "no_sub"])
+    assert model(images).shape == (len(images), 2)

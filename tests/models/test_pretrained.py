@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from lenspinn.errors import ModelError
+from lenspinn.models import create_model, from_pretrained, pretrained, save_pretrained
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save_pretrained(create_model("lenspinn_small", num_pix=40), tmp_path / "model")
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_a_folder_holds_weights_and_a_readable_config(folder):
+    assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors"}
+    config = json.loads((folder / "config.json").read_text())
+    assert config["schema"] == 1
+    assert config["name"] == "lenspinn_small"
+    assert config["options"]["num_pix"] == 40
+    assert config["lenspinn_version"]
+
+
+def test_a_channels_last_model_is_saved_too(tmp_path):
+    model = create_model("lenspinn_small", num_pix=40).to(memory_format=torch.channels_last)
+    loaded = from_pretrained(save_pretrained(model, tmp_path))
+    assert all(
+        torch.equal(value, loaded.state_dict()[k]) for k, value in model.state_dict().items()
+    )
+
+
+def test_saving_again_replaces_the_model(folder):
+    other = create_model("lenspinn_small", num_pix=64)
+    save_pretrained(other, folder)
+    loaded = from_pretrained(folder)
+    assert loaded.num_pix == 64
+    assert torch.equal(loaded.head[0].weight, other.head[0].weight)
+
+
+def test_a_loaded_model_is_ready_to_answer(folder):
+    assert not from_pretrained(folder).training
+
+
+def test_the_first_weights_of_a_pretrained_model_are_not_fetched_again(folder):
+    options = json.loads((folder / "config.json").read_text())["options"]
+    edit_config(folder, options=options | {"pretrained": "/gone/weights.safetensors"})
+    loaded = from_pretrained(folder)
+    assert loaded.config["options"]["pretrained"] == "/gone/weights.safetensors"
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"no model folder '.*nowhere'"):
+        from_pretrained(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"{name} is missing"):
+        from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ("[]", "is not the config of a lenspinn model"),
+        ('{"model_type": "bert"}', "is not the config of a lenspinn model"),
+        ('{"schema": 1, "name": "lenspinn_small"}', "does not say which model"),
+    ],
+)
+def test_a_foreign_config_is_refused(folder, text, message):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=message):
+        from_pretrained(folder)
+
+
+def test_a_newer_schema_is_refused(folder):
+    edit_config(folder, schema=2, lenspinn_version="9.9")
+    with pytest.raises(ModelError, match=r"schema 2 and was written by lenspinn 9\.9; .* schema 1"):
+        from_pretrained(folder)
+
+
+def test_an_unknown_model_is_refused(folder):
+    edit_config(folder, name="lenspinn_huge")
+    with pytest.raises(ModelError, match="no model 'lenspinn_huge'"):
+        from_pretrained(folder)
+
+
+def test_an_unknown_option_is_refused(folder):
+    edit_config(folder, options={"depth": 3})
+    with pytest.raises(ModelError, match="no option 'depth'"):
+        from_pretrained(folder)
+
+
+def test_weights_of_another_model_are_refused(folder):
+    edit_config(folder, options={"num_pix": 80})
+    with pytest.raises(ModelError, match=r"model\.safetensors' are not those of a lenspinn_small"):
+        from_pretrained(folder)
+
+
+def test_a_truncated_weights_file_is_refused(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=r"model\.safetensors' is damaged"):
+        from_pretrained(folder)
+
+
+def test_a_pickle_in_place_of_the_weights_is_refused_unread(folder):
+    torch.save({"weight": torch.ones(1)}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="is damaged or not a safetensors file"):
+        from_pretrained(folder)
+
+
+def test_a_model_of_the_hub_is_loaded_from_its_snapshot(folder, monkeypatch):
+    asked = []
+
+    def snapshot(repo_id: str, *, allow_patterns: list[str]) -> str:
+        asked.append((repo_id, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr(pretrained, "snapshot_download", snapshot)
+    assert from_pretrained("someone/some-model").num_pix == 40
+    assert asked == [("someone/some-model", ["config.json", "model.safetensors"])]
+
+
+def test_an_unreachable_hub_gives_one_sentence(monkeypatch):
+    def no_network(repo_id: str, *, allow_patterns: list[str]) -> str:
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(pretrained, "snapshot_download", no_network)
+    with pytest.raises(ModelError, match="'someone/some-model' is no folder, and no model"):
+        from_pretrained("someone/some-model")

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+from torch import Tensor, nn
+
+from lenspinn.errors import ModelError
+from lenspinn.models import registry
+from lenspinn.models.classifier import Classifier
+from lenspinn.models.registry import create_model, list_models, register_model
+
+
+class Mean(Classifier):
+    """Three copies of an image's mean."""
+
+    def __init__(self, num_pix: int) -> None:
+        super().__init__(
+            num_pix=num_pix, pixel_scale=0.1, classes="abc", transform="raw", cam_layer="pool"
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        return self.pool(self.preprocess(image)).flatten(1)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return features.expand(-1, 3)
+
+
+@pytest.fixture
+def mean_model(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+
+    @register_model
+    def mean_model(*, num_pix: int = 8, weights: tuple[int, ...] = (1, 2)) -> Mean:
+        return Mean(num_pix)
+
+    return mean_model
+
+
+def test_the_paper_models_are_listed():
+    assert {"lenspinn_large", "lenspinn_small"} <= set(list_models())
+
+
+def test_a_registered_model_is_created_by_its_function_name(mean_model):
+    assert create_model("mean_model", num_pix=16).num_pix == 16
+
+
+@pytest.mark.parametrize("make", ["direct", "by name"])
+def test_config_holds_every_option_as_json_would(mean_model, make):
+    model = mean_model(num_pix=16) if make == "direct" else create_model("mean_model", num_pix=16)
+    assert model.config == {"name": "mean_model", "options": {"num_pix": 16, "weights": [1, 2]}}
+    assert json.loads(json.dumps(model.config)) == model.config
+
+
+def test_a_name_registered_twice_is_refused(mean_model):
+    def mean_model() -> Mean:
+        return Mean(8)
+
+    with pytest.raises(ModelError, match="'mean_model' is already registered"):
+        register_model(mean_model)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest_name():
+    with pytest.raises(ModelError, match=r"no model 'lenspin_smal'; did you mean lenspinn_small"):
+        create_model("lenspin_smal")
+
+
+def test_a_name_near_nothing_is_answered_with_all_names():
+    with pytest.raises(ModelError, match=r"known are .*lenspinn_large, lenspinn_small"):
+        create_model("zzz")
+
+
+def test_an_unknown_option_is_answered_with_the_nearest_option():
+    with pytest.raises(ModelError, match="no option 'numpix'; did you mean num_pix"):
+        create_model("lenspinn_small", numpix=40)
