@@ -1,0 +1,87 @@
+"""How a network is trained, as one frozen configuration."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lenspinn.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network is trained."""
+
+    name: str
+    """Name of a registered model; `lenspinn models` lists them."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the model; num_pix, pixel_scale and classes are those of the dataset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a network is trained.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    data: Path
+    """Dataset to train on."""
+
+    out: Path
+    """Run folder: made if missing, continued if it holds this run unfinished."""
+
+    model: ModelConfig
+    """Network and its options."""
+
+    seed: int = 0
+    """Seed of the split, the initial weights, the order of the images and dropout."""
+
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    """Shares of training, validation and test images; the test images choose nothing."""
+
+    epochs: int = 50
+    """Passes over the training images."""
+
+    batch_size: int = 64
+    """Images a step."""
+
+    lr: float = 1e-4
+    """Learning rate of AdamW; the highest one, for the one_cycle schedule."""
+
+    weight_decay: float = 0.01
+    """Decoupled weight decay of AdamW."""
+
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    """Learning rate over the steps."""
+
+    validations_per_epoch: int = 1
+    """Rows of metrics an epoch; the weights of the best one are kept."""
+
+    channels_last: bool = True
+    """Memory layout of the network; faster for convolutions, on CPUs too."""
+
+    num_workers: int = 0
+    """Threads that prepare batches ahead; 0 prepares each when it is asked for."""
+
+    checkpoint_every_steps: int = 100
+    """Steps that an interruption can cost at most."""
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch_size", "validations_per_epoch", "checkpoint_every_steps"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key} is {getattr(self, key)}: at least 1 is needed")
+        for key in ("seed", "num_workers", "weight_decay"):
+            if getattr(self, key) < 0:
+                raise ConfigError(f"{key} is {getattr(self, key)}: it must not be negative")
+        if not self.lr > 0:
+            raise ConfigError(f"lr is {self.lr}: a positive learning rate is needed")
+        if min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
+            raise ConfigError(
+                f"split is {self.split}: three positive shares that sum to 1 are needed"
+            )
+        if self.schedule not in ("constant", "one_cycle"):
+            raise ConfigError(f"schedule is '{self.schedule}': 'constant' or 'one_cycle' is needed")

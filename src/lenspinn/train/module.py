@@ -1,0 +1,112 @@
+"""One step of training: loss, scores, optimiser, and where its random numbers come from."""
+
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassF1Score
+
+from lenspinn.errors import ModelError
+from lenspinn.models import Classifier
+from lenspinn.train.config import TrainConfig
+
+ONE_CYCLE_WARMUP = 0.1
+"""Share of the steps of the ``one_cycle`` schedule in which the learning rate rises."""
+
+Batch = tuple[Float[Tensor, "batch 1 y x"], Int[Tensor, " batch"]]
+
+
+class ClassifierModule(lightning.LightningModule):
+    """A classifier under cross-entropy and AdamW.
+
+    The random numbers of a training step (dropout) are a function of the seed and the step alone,
+    so a run that was interrupted draws the same ones as a run that was not.
+
+    Parameters
+    ----------
+    model
+        Its logits are trained; it applies its own preprocessing.
+    config
+        Optimiser, schedule and seed.
+    total_steps
+        Steps of the whole training.
+    """
+
+    def __init__(self, model: Classifier, config: TrainConfig, total_steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        # Not Lightning's own estimate: asking for it sets up the loader too early to be resumed.
+        self.total_steps = total_steps
+        num_classes = len(model.classes)
+        self.val_loss = MeanMetric()
+        self.val_micro_f1 = MulticlassF1Score(num_classes, average="micro")
+        self.val_macro_f1 = MulticlassF1Score(num_classes, average="macro")
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step, and refuse to go on if a resume had lost or repeated a batch."""
+        expected = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        if self.global_step != expected:
+            raise RuntimeError(f"step {self.global_step} found the data of step {expected}")
+        sequence = np.random.SeedSequence([self.config.seed, self.global_step])
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return the mean ``loss`` of the batch and its number of ``correct`` answers.
+
+        Raises
+        ------
+        ModelError
+            If the loss is not finite.
+        """
+        image, label = batch
+        logits = self.model(image)
+        loss = cross_entropy(logits, label)
+        if not torch.isfinite(loss):
+            raise ModelError(
+                f"the training loss is {loss.item()} at step {self.global_step}: lower the "
+                f"learning rate, or give the model a transform that is finite for these images "
+                f"(this one uses '{self.model.transform}'; 'noise_safe' always is)"
+            )
+        return {"loss": loss, "correct": (logits.argmax(1) == label).sum()}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation scores."""
+        image, label = batch
+        logits = self.model(image)
+        self.val_loss.update(cross_entropy(logits, label), weight=len(label))
+        self.val_micro_f1.update(logits, label)
+        self.val_macro_f1.update(logits, label)
+
+    def take_validation_scores(self) -> dict[str, float]:
+        """Return ``val_loss``, ``val_micro_f1`` and ``val_macro_f1``, and start them anew."""
+        scores = {}
+        for name in ("val_loss", "val_micro_f1", "val_macro_f1"):
+            metric = getattr(self, name)
+            scores[name] = float(metric.compute())
+            metric.reset()
+        return scores
+
+    def configure_optimizers(self) -> Any:
+        """AdamW over all parameters, with a constant or one-cycle learning rate."""
+        config = self.config
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=config.lr, weight_decay=config.weight_decay
+        )
+        if config.schedule == "constant":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=config.lr,
+            total_steps=self.total_steps,
+            pct_start=ONE_CYCLE_WARMUP,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,272 @@
+"""Train a network on a dataset into a run folder, and read a run folder back."""
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+import yaml
+
+from lenspinn.config import parse_config, to_dict
+from lenspinn.data.datamodule import StoreDataModule
+from lenspinn.data.info import DatasetInfo
+from lenspinn.data.provenance import provenance
+from lenspinn.data.store import ImageStore
+from lenspinn.errors import ConfigError, ModelError
+from lenspinn.models import Classifier, create_model, from_pretrained, save_pretrained
+from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
+from lenspinn.train.config import TrainConfig
+from lenspinn.train.module import ClassifierModule
+
+# What Lightning says of things that are meant here, and of its own use of torch.
+_EXPECTED_WARNINGS = (
+    "The '(train|val)_dataloader' does not have many workers",
+    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, as its folder holds it."""
+
+    folder: Path
+    model: Classifier
+    """With the weights of the epoch chosen on validation, in evaluation mode."""
+    config: TrainConfig
+    data_info: DatasetInfo
+    """Of the dataset it was trained on."""
+    split: dict[str, np.ndarray]
+    """Image numbers of ``train``, ``validation`` and ``test``."""
+    history: list[Row]
+    """Rows of ``metrics.csv``."""
+    provenance: dict[str, Any]
+
+
+def train_model(config: TrainConfig, progress: bool = True) -> Path:
+    """Train a network, or go on with a run that was interrupted.
+
+    The weights of the epoch with the best validation score go to ``model/`` in the run folder,
+    those of the last epoch to ``model_last/``; the test images are not looked at. A run that was
+    killed and is started again ends with the same weights, bit for bit on the CPU, as one that was
+    not, given the same software and number of threads (both are recorded).
+
+    Parameters
+    ----------
+    config
+        What to train, on what and how.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Path
+        The run folder. A finished run is returned as it is.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds something else, or a run of another configuration.
+    ModelError
+        If the model is unknown or does not fit the dataset, or its loss is not finite.
+    StoreError
+        If the dataset cannot be read.
+    """
+    info = ImageStore.open(config.data).info
+    _check_folder(config, info)
+    if _is_finished(config.out):
+        return config.out
+    with torch.random.fork_rng(devices=[]), _quiet_lightning():
+        torch.manual_seed(config.seed)
+        model = _fitting_model(config, info)
+        if config.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        data = StoreDataModule(
+            config.data,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            split=config.split,
+            num_workers=config.num_workers,
+        )
+        for part, rows in data.split_indices.items():
+            if len(rows) == 0:
+                raise ConfigError(
+                    f"split {config.split} leaves no {part} images of the {info.num_images} in "
+                    f"{config.data}"
+                )
+        _write_folder(config, info, data.split_indices)
+        _fit(model, data, config, progress)
+    draft = save_pretrained(model, config.out / "model_last.part")
+    os.replace(draft, config.out / "model_last")
+    return config.out
+
+
+def load_run(folder: Path | str) -> Run:
+    """Read a finished run.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds no run, or an unfinished one.
+    ModelError
+        If its model cannot be read.
+    """
+    folder = Path(folder)
+    if not (folder / "config.yaml").is_file():
+        raise ConfigError(f"{folder} is not a run folder: it has no config.yaml")
+    if not _is_finished(folder):
+        raise ConfigError(f"the run in {folder} is unfinished: the command that began it goes on")
+    config = parse_config(TrainConfig, [str(folder / "config.yaml")])
+    with np.load(folder / "split.npz") as split:
+        indices = dict(split)
+    return Run(
+        folder=folder,
+        model=from_pretrained(folder / "model"),
+        config=dataclasses.replace(config, out=folder),
+        data_info=DatasetInfo.from_json(_read_json(folder / "data.json")),
+        split=indices,
+        history=read_rows(folder / "metrics.csv"),
+        provenance=_read_json(folder / "provenance.json"),
+    )
+
+
+def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
+    """Build the model for the dataset; options given by hand must agree with it."""
+    facts = {
+        "num_pix": info.num_pix,
+        "pixel_scale": info.pixel_scale,
+        "classes": list(info.classes),
+    }
+    options = to_dict(config.model)["options"]
+    for key, value in facts.items():
+        given = options.get(key, value)
+        if given != value:
+            raise ModelError(
+                f"model option {key} is {given}, but the images in {config.data} have {value}: "
+                "leave the option out to follow the dataset"
+            )
+    return create_model(config.model.name, **(facts | options))
+
+
+def _fit(model: Classifier, data: StoreDataModule, config: TrainConfig, progress: bool) -> None:
+    steps = len(data.train_dataloader())
+    total_steps = steps * config.epochs
+    module = ClassifierModule(model, config, total_steps)
+    checkpoint = config.out / "checkpoints" / "last.ckpt"
+    history = History(config.out)
+    resume = ResumeCheckpoint(checkpoint, config.checkpoint_every_steps)
+    callbacks: list[lightning.Callback] = [history, resume]
+    if progress:
+        callbacks.append(Progress(history, total_steps))
+    trainer = lightning.Trainer(
+        devices=1,
+        max_epochs=config.epochs,
+        val_check_interval=max(1, steps // config.validations_per_epoch),
+        callbacks=callbacks,
+        default_root_dir=config.out,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+    )
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint if checkpoint.exists() else None)
+    except SystemExit as stop:
+        # Lightning turns Ctrl-C into an exit, and leaves the signal ignored.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, interrupt)
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _check_folder(config: TrainConfig, info: DatasetInfo) -> None:
+    """Refuse a run folder that holds anything but this run; warn if exact resume is in doubt."""
+    if not config.out.exists() or (config.out.is_dir() and not any(config.out.iterdir())):
+        return
+    if not (config.out / "config.yaml").is_file():
+        raise ConfigError(f"{config.out} holds something else than a run: give another folder")
+    begun = yaml.safe_load((config.out / "config.yaml").read_text())
+    asked = _resolved(config)
+    for key in sorted((begun.keys() | asked.keys()) - {"out"}):  # the folder may be moved
+        if begun.get(key) != asked.get(key):
+            raise ConfigError(
+                f"{config.out} holds a run with {key} {begun.get(key)}, not {asked.get(key)}: "
+                "give another folder, or delete it"
+            )
+    if DatasetInfo.from_json(_read_json(config.out / "data.json")) != info:
+        raise ConfigError(
+            f"{config.out} holds a run begun on another dataset than {config.data} is now: "
+            "give another folder, or delete it"
+        )
+    then, now = _read_json(config.out / "provenance.json"), _provenance()
+    for key in ("versions", "num_threads"):
+        if then[key] != now[key] and not _is_finished(config.out):
+            warnings.warn(
+                f"the run in {config.out} was begun with other {key} ({then[key]}, now "
+                f"{now[key]}): its weights may differ in the last bits from an uninterrupted run",
+                stacklevel=3,
+            )
+
+
+def _write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.ndarray]) -> None:
+    """Make the run folder with what identifies the run, unless it is there."""
+    if (config.out / "config.yaml").is_file():
+        return
+    # Moved into place as a whole: a run folder says what it is, or does not exist.
+    draft = config.out.with_name(config.out.name + ".creating")
+    shutil.rmtree(draft, ignore_errors=True)
+    (draft / "checkpoints").mkdir(parents=True)
+    (draft / "config.yaml").write_text(yaml.safe_dump(_resolved(config), sort_keys=False))
+    _write_json(info.to_json(), draft / "data.json")
+    _write_json(_provenance(), draft / "provenance.json")
+    np.savez(draft / "split.npz", **split)  # type: ignore[arg-type]
+    os.replace(draft, config.out)
+
+
+def _resolved(config: TrainConfig) -> dict[str, Any]:
+    return to_dict(config) | {"data": str(config.data.resolve())}
+
+
+def _provenance() -> dict[str, Any]:
+    return provenance() | {"num_threads": torch.get_num_threads()}
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "model_last").is_dir()
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _write_json(content: Any, path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's banners, tips and the warnings named above, here only."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            for message in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,307 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from lenspinn.data.store import ImageStore, StoreWriter
+from lenspinn.errors import ConfigError, ModelError, StoreError
+from lenspinn.models import from_pretrained
+from lenspinn.train import ModelConfig, TrainConfig, best_row, load_run, train_model
+from lenspinn.train.callbacks import ResumeCheckpoint
+
+
+class KilledError(Exception):
+    """Stands for a process that dies."""
+
+
+def weights(folder):
+    return {
+        name: (folder / name / "model.safetensors").read_bytes() for name in ("model", "model_last")
+    }
+
+
+def rows_without_time(folder):
+    rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    assert rows[0][-1] == "seconds"
+    return [row[:-1] for row in rows]
+
+
+def with_changed_images(path, out, rows, change):
+    """Copy a store with other pixels in some rows."""
+    store = ImageStore.open(path)
+    images = store.images(slice(None))
+    images[rows] = change(images[rows])
+    writer = StoreWriter.open(out, store.info, {})
+    for shard in writer.pending_shards():
+        part = slice(shard.start, shard.stop)
+        writer.write_shard(shard, images[part], store.labels[part], {})
+    writer.finish()
+    return out
+
+
+def test_run_folder_holds_what_it_promises(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    assert folder == tiny_config.out
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoints",
+        "config.yaml",
+        "data.json",
+        "metrics.csv",
+        "model",
+        "model_last",
+        "provenance.json",
+        "split.npz",
+        "tensorboard",
+    ]
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_run_read_back_is_the_run_that_was_made(tiny_config, tiny_store):
+    run = load_run(train_model(tiny_config, progress=False))
+    assert run.config == tiny_config
+    assert run.data_info == ImageStore.open(tiny_store).info
+    assert {name: len(rows) for name, rows in run.split.items()} == {
+        "train": 48,
+        "validation": 12,
+        "test": 12,
+    }
+    assert len(run.history) == 6
+    assert run.provenance["num_threads"] == torch.get_num_threads()
+    assert not run.model.training
+
+
+def test_split_parts_are_disjoint_and_cover_the_dataset(tiny_config):
+    split = load_run(train_model(tiny_config, progress=False)).split
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(split.values()))), np.arange(72))
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_others(tiny_config, tmp_path):
+    first = weights(train_model(tiny_config, progress=False))
+    again = dataclasses.replace(tiny_config, out=tmp_path / "again")
+    other = dataclasses.replace(tiny_config, out=tmp_path / "other", seed=1)
+    assert weights(train_model(again, progress=False)) == first
+    assert weights(train_model(other, progress=False))["model_last"] != first["model_last"]
+
+
+def test_number_of_loading_threads_does_not_change_the_weights(tiny_config, tmp_path):
+    first = weights(train_model(tiny_config, progress=False))
+    threaded = dataclasses.replace(tiny_config, out=tmp_path / "threaded", num_workers=2)
+    assert weights(train_model(threaded, progress=False)) == first
+
+
+def test_kept_weights_are_those_of_the_best_validation_row(tiny_config, tmp_path):
+    folder = train_model(tiny_config, progress=False)
+    best = best_row(load_run(folder).history)
+    assert best["step"] < 18, "the case is chosen so that the last row is not the best"
+    stopped_at = []
+
+    def stop_there(self, trainer, module):
+        if trainer.global_step == best["step"]:
+            stopped_at.append(trainer.global_step)
+            raise KilledError(module.model.state_dict())
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(ResumeCheckpoint, "on_validation_end", stop_there, raising=False)
+    with pytest.raises(KilledError) as caught:
+        train_model(dataclasses.replace(tiny_config, out=tmp_path / "stopped"), progress=False)
+    patch.undo()
+    kept = from_pretrained(folder / "model").state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in caught.value.args[0].items())
+
+
+def test_test_images_influence_nothing(tiny_config, tmp_path):
+    folder = train_model(tiny_config, progress=False)
+    test_rows = load_run(folder).split["test"]
+    other_store = with_changed_images(
+        tiny_config.data, tmp_path / "other.zarr", test_rows, lambda images: images[::-1] * 100
+    )
+    other = dataclasses.replace(tiny_config, data=other_store, out=tmp_path / "other")
+    assert weights(train_model(other, progress=False)) == weights(folder)
+    assert rows_without_time(other.out) == rows_without_time(folder)
+
+
+@pytest.mark.parametrize("validations_per_epoch", [1, 2, 6])
+def test_run_stopped_after_each_of_its_checkpoints_ends_the_same(
+    tiny_config, tmp_path, monkeypatch, validations_per_epoch
+):
+    config = dataclasses.replace(tiny_config, validations_per_epoch=validations_per_epoch)
+    train_model(config, progress=False)
+    stopped = dataclasses.replace(config, out=tmp_path / "stopped")
+    save = ResumeCheckpoint._save
+
+    def save_and_die(self, trainer):
+        save(self, trainer)
+        raise KilledError
+
+    monkeypatch.setattr(ResumeCheckpoint, "_save", save_and_die)
+    deaths = 0
+    while not (stopped.out / "model_last").exists():
+        try:
+            train_model(stopped, progress=False)
+        except KilledError:
+            deaths += 1
+    assert deaths == {1: 18, 2: 15, 6: 3}[validations_per_epoch]
+    assert weights(stopped.out) == weights(config.out)
+    assert rows_without_time(stopped.out) == rows_without_time(config.out)
+
+
+def test_run_killed_by_the_system_ends_with_the_bytes_of_one_that_was_not(tmp_path, small_config):
+    uninterrupted = weights(train_model(small_config, progress=False))
+    killed = dataclasses.replace(small_config, out=tmp_path / "killed")
+    with start(killed) as process:
+        while not (killed.out / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None, "ended before its first checkpoint"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (killed.out / "model_last").exists(), "killed too late to show anything"
+    with start(killed) as process:
+        assert process.wait() == 0
+    assert weights(killed.out) == uninterrupted
+    assert rows_without_time(killed.out) == rows_without_time(small_config.out)
+
+
+def test_finished_run_is_returned_untouched(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert train_model(tiny_config, progress=False) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_folder_of_another_run_is_refused_with_the_key_named(tiny_config):
+    train_model(tiny_config, progress=False)
+    with pytest.raises(ConfigError, match=r"holds a run with lr 0\.01, not 0\.5"):
+        train_model(dataclasses.replace(tiny_config, lr=0.5), progress=False)
+
+
+def test_folder_with_something_else_is_refused_and_kept(tiny_config):
+    tiny_config.out.mkdir()
+    (tiny_config.out / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match="holds something else than a run"):
+        train_model(tiny_config, progress=False)
+    assert [path.name for path in tiny_config.out.iterdir()] == ["thesis.tex"]
+
+
+def test_dataset_exchanged_under_a_run_is_refused(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    info = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps(info | {"seed": 99}))
+    with pytest.raises(ConfigError, match="begun on another dataset"):
+        train_model(tiny_config, progress=False)
+
+
+def test_resuming_with_another_number_of_threads_warns(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    os.rename(folder / "model_last", folder / "unfinished")
+    provenance = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps(provenance | {"num_threads": 1000}))
+    with pytest.warns(UserWarning, match="other num_threads .1000, now"):
+        train_model(tiny_config, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (ModelConfig("no_such_model"), "no model 'no_such_model'"),
+        (ModelConfig("tiny_classifier", {"num_pix": 32}), "num_pix is 32, but .* have 8"),
+        (ModelConfig("tiny_classifier", {"classes": ["a", "b"]}), "classes is .*'a', 'b'"),
+        (ModelConfig("tiny_classifier", {"pixel_scale": 0.05}), "pixel_scale is 0.05"),
+        (ModelConfig("tiny_classifier", {"depth": 3}), "no option 'depth'"),
+    ],
+)
+def test_model_that_does_not_fit_is_refused_before_anything_is_written(tiny_config, model, message):
+    with pytest.raises(ModelError, match=message):
+        train_model(dataclasses.replace(tiny_config, model=model), progress=False)
+    assert not tiny_config.out.exists()
+
+
+def test_missing_dataset_is_refused_before_anything_is_written(tiny_config, tmp_path):
+    with pytest.raises(StoreError, match="nowhere"):
+        train_model(dataclasses.replace(tiny_config, data=tmp_path / "nowhere"), progress=False)
+    assert not tiny_config.out.exists()
+
+
+def test_split_without_validation_images_is_refused(tiny_config):
+    config = dataclasses.replace(tiny_config, split=(0.9, 0.001, 0.099))
+    with pytest.raises(ConfigError, match="leaves no validation images of the 72"):
+        train_model(config, progress=False)
+
+
+def test_training_that_diverges_is_stopped(tiny_config):
+    config = dataclasses.replace(tiny_config, lr=1e30, schedule="constant")
+    with pytest.raises(ModelError, match=r"training loss is (nan|inf) at step 1"):
+        train_model(config, progress=False)
+
+
+def test_unfinished_run_cannot_be_loaded(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    os.rename(folder / "model_last", folder / "unfinished")
+    with pytest.raises(ConfigError, match="is unfinished"):
+        load_run(folder)
+
+
+def test_folder_without_a_run_cannot_be_loaded(tmp_path):
+    with pytest.raises(ConfigError, match="is not a run folder"):
+        load_run(tmp_path)
+
+
+def test_run_folder_may_be_moved(tiny_config, tmp_path):
+    train_model(tiny_config, progress=False).rename(tmp_path / "moved")
+    assert load_run(tmp_path / "moved").config.out == tmp_path / "moved"
+    moved = dataclasses.replace(tiny_config, out=tmp_path / "moved")
+    assert train_model(moved, progress=False) == tmp_path / "moved"
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tiny_config):
+    before = torch.get_rng_state()
+    train_model(tiny_config, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_training_without_progress_bar_says_nothing(tiny_config, capfd):
+    train_model(tiny_config, progress=False)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def small_config(tiny_config, tmp_path):
+    """A registered model, which a process of its own can train: 8 steps of lenspinn_small."""
+    rng = np.random.default_rng(0)
+    info = dataclasses.replace(
+        ImageStore.open(tiny_config.data).info, num_images=48, num_pix=64, recipe="test 64"
+    )
+    writer = StoreWriter.open(tmp_path / "small.zarr", info, {})
+    images = rng.random((48, 1, 64, 64), dtype=np.float32)
+    for rows in writer.pending_shards():
+        writer.write_shard(rows, images, np.arange(48) % 3, {})
+    writer.finish()
+    return TrainConfig(
+        data=writer.path,
+        out=tmp_path / "small",
+        model=ModelConfig("lenspinn_small"),
+        split=(0.75, 0.125, 0.125),
+        batch_size=9,
+        epochs=2,
+        checkpoint_every_steps=1,
+    )
+
+
+def start(config):
+    """Begin a training in a process of its own, with as many threads as this one."""
+    words = ["train", f"--data={config.data}", f"--out={config.out}"]
+    words += [f"--model.name={config.model.name}", f"--split={list(config.split)}"]
+    for key in ("batch_size", "epochs", "checkpoint_every_steps"):
+        words.append(f"--{key}={getattr(config, key)}")
+    threads = str(torch.get_num_threads())
+    return subprocess.Popen(
+        [sys.executable, "-m", "lenspinn.cli", *words],
+        env=os.environ | {"OMP_NUM_THREADS": threads},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
