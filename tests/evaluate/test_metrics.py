@@ -8,7 +8,7 @@ from torchmetrics.functional.classification import (
 )
 
 from lenspinn.errors import DataError
-from lenspinn.evaluate.metrics import classification_metrics, weighted_auc
+from lenspinn.evaluate.metrics import classification_metrics, roc_curve, weighted_auc
 
 CLASSES = ("axion", "cdm", "no_sub")
 ROUNDING = 1e-12  # sums of at most a few thousand float64
@@ -46,6 +46,15 @@ def test_auc_of_scores_worked_out_by_hand_counts_ties_half():
     positive = np.array([False, True, False, True])
     auc = weighted_auc(scores, positive, np.ones((1, 4)))
     assert auc[0] == pytest.approx((1 + 0.5 + 1 + 1) / 4, abs=ROUNDING)
+
+
+def test_area_under_the_roc_curve_is_the_auc():
+    probabilities, labels = random_case(300)
+    scores, positive = probabilities[:, 1].round(1), labels == 1  # rounded: many ties
+    x, y = roc_curve(scores, positive)
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    auc = weighted_auc(scores, positive, np.ones((1, 300)))[0]
+    assert np.trapezoid(y, x) == pytest.approx(auc, abs=ROUNDING)
 
 
 def test_auc_of_repeated_images_equals_auc_of_their_weights():

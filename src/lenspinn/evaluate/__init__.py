@@ -1,1 +1,21 @@
-"""evaluate."""
+"""Trained networks measured: probabilities, scores with intervals, figures and reports."""
+
+from lenspinn.evaluate.figures import (
+    confusion_figure,
+    learning_figure,
+    reliability_figure,
+    roc_figure,
+)
+from lenspinn.evaluate.metrics import classification_metrics
+from lenspinn.evaluate.predict import predict
+from lenspinn.evaluate.report import evaluate_run
+
+__all__ = [
+    "classification_metrics",
+    "confusion_figure",
+    "evaluate_run",
+    "learning_figure",
+    "predict",
+    "reliability_figure",
+    "roc_figure",
+]

@@ -133,6 +133,27 @@ def weighted_auc(
     return np.divide(wins, pairs, out=np.full_like(wins, np.nan), where=pairs > 0)
 
 
+def roc_curve(
+    scores: Float[np.ndarray, " images"], positive: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Trace the false and true positive rates as the threshold falls from the highest score.
+
+    Images of equal score enter together, so the trapezoids under the curve add up to
+    `weighted_auc`.
+
+    Returns
+    -------
+    false_positive_rate, true_positive_rate : (distinct scores + 1,)
+        From (0, 0) to (1, 1); NaN where negatives or positives are missing.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))
+    hits = np.concatenate([[0], np.cumsum(positive[order])[ends]])
+    alarms = np.concatenate([[0], ends + 1]) - hits
+    with np.errstate(invalid="ignore"):
+        return alarms / alarms[-1:], hits / hits[-1:]
+
+
 def calibration_bins(
     probabilities: Probabilities, labels: Labels
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

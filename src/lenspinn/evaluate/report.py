@@ -1,0 +1,240 @@
+"""A run measured on images it never saw: JSON for machines, a page and pictures for people."""
+
+import json
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lenspinn.config import to_dict
+from lenspinn.data.info import DatasetInfo
+from lenspinn.data.provenance import provenance
+from lenspinn.data.store import ImageStore
+from lenspinn.errors import DataError
+from lenspinn.evaluate.figures import (
+    confusion_figure,
+    learning_figure,
+    reliability_figure,
+    roc_figure,
+)
+from lenspinn.evaluate.metrics import classification_metrics
+from lenspinn.evaluate.predict import predict
+from lenspinn.train import Run, best_row, load_run
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class _TestSet:
+    store: ImageStore
+    indices: np.ndarray
+    protocol: str
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.store.labels[self.indices]
+
+
+def evaluate_run(
+    run: Path, *, data: Path | None = None, out: Path | None = None, progress: bool = True
+) -> Path:
+    """Measure a trained network, with 95 % intervals, a report and figures.
+
+    Parameters
+    ----------
+    run
+        Run folder of `train_model`, finished.
+    data
+        Dataset to measure on, as a whole; by default the test images of the run's own dataset,
+        which training never looked at.
+    out
+        Folder for the results; ``evaluation`` in the run folder by default, and
+        ``evaluation_<dataset>`` for another dataset.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Path
+        The report, ``report.md``. Beside it lie ``evaluation.json`` (the date aside, the same for
+        every evaluation of the same run), ``roc.png``, ``confusion.png``, ``learning.png`` and
+        ``reliability.png``.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds no finished run.
+    DataError
+        If the dataset is missing, does not fit the model, or holds images the run was trained on.
+    """
+    trained = load_run(run)
+    test = _own_test_set(trained) if data is None else _other_test_set(trained, data)
+    if out is None:
+        out = trained.folder / ("evaluation" if data is None else f"evaluation_{data.stem}")
+    probabilities = predict(trained.model, test.store, test.indices, progress=progress)
+    classes = trained.model.classes
+    metrics = classification_metrics(probabilities, test.labels, classes, seed=trained.config.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
+    record = _record(trained, test, metrics)
+    _write_json(command, trained, record, out / "evaluation.json")
+    confusion = np.array(metrics["confusion"])
+    _save(roc_figure(probabilities, test.labels, classes), out / "roc.png")
+    _save(confusion_figure(confusion, classes), out / "confusion.png")
+    _save(reliability_figure(probabilities, test.labels), out / "reliability.png")
+    _save(learning_figure(trained.history, best_row(trained.history)), out / "learning.png")
+    report = out / "report.md"
+    report.write_text(_markdown(command, trained, test, record))
+    return report
+
+
+def _own_test_set(run: Run) -> _TestSet:
+    store = ImageStore.open(run.config.data)
+    if store.info != run.data_info:
+        raise DataError(
+            f"{run.config.data} is not the dataset the run in {run.folder} was trained on any "
+            "more: give the dataset to evaluate on by name"
+        )
+    shares = ":".join(f"{100 * share:g}" for share in run.config.split)
+    protocol = f"test images of a {shares} split; weights chosen on validation images"
+    return _TestSet(store, run.split["test"], protocol)
+
+
+def _other_test_set(run: Run, data: Path) -> _TestSet:
+    store = ImageStore.open(data)
+    there, here = store.info, run.data_info
+    if there.classes != here.classes or there.num_pix != here.num_pix:
+        raise DataError(
+            f"{data} has classes {', '.join(there.classes)} and {there.num_pix} pixels a side; the "
+            f"run in {run.folder} knows {', '.join(here.classes)} and {here.num_pix} pixels"
+        )
+    if _shares_images(there, here) or data.resolve() == run.config.data:
+        raise DataError(
+            f"{data} holds images the run in {run.folder} was trained on: simulate with another "
+            "seed, or leave the dataset out to evaluate on the run's own test images"
+        )
+    for fact in ("recipe", "pixel_scale", "instrument", "unit", "noise_sigma", "lens_light"):
+        if getattr(there, fact) != getattr(here, fact):
+            warnings.warn(
+                f"{fact} is {getattr(there, fact)} in {data}, but the run was trained with "
+                f"{getattr(here, fact)}",
+                stacklevel=3,
+            )
+    return _TestSet(store, np.arange(len(store)), "another dataset, all of it")
+
+
+def _shares_images(one: DatasetInfo, other: DatasetInfo) -> bool:
+    """Tell whether two datasets were drawn from the same seed of the same recipe."""
+
+    def origin(info: DatasetInfo) -> tuple[object, ...]:
+        return info.recipe, info.recipe_config, info.seed
+
+    return one.seed is not None and origin(one) == origin(other)
+
+
+def _record(run: Run, test: _TestSet, metrics: dict[str, Any]) -> dict[str, Any]:
+    chosen = best_row(run.history)
+    return {
+        "model": run.config.model.name,
+        "input": run.model.transform,
+        "protocol": test.protocol,
+        "recipe": test.store.info.recipe,
+        "trained_on": run.data_info.recipe,
+        "seed": run.config.seed,
+        "n_train": len(run.split["train"]),
+        "images_seen": int(chosen["images_seen"]),
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "seconds": round(run.history[-1]["seconds"], 1),
+        **metrics,
+    }
+
+
+def _write_json(command: str, run: Run, record: dict[str, Any], path: Path) -> None:
+    result = {
+        "schema": SCHEMA_VERSION,
+        "command": command,
+        "config": to_dict(run.config),
+        **provenance(),
+        "trained_with": run.provenance,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "records": [record],
+    }
+    path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=150)
+
+
+def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) -> str:
+    scores = ["accuracy", "micro_f1", "macro_f1", "auc_micro", "ece"]
+    classes = [
+        f"| {name} | {sum(record['confusion'][index])} | {_cell(record, f'f1_{name}')} "
+        f"| {_cell(record, f'auc_{name}')} |"
+        for index, name in enumerate(run.model.classes)
+    ]
+    return "\n".join(
+        [
+            f"# {record['model']} on {record['n_test']:,} images of `{record['recipe']}`",
+            "",
+            *_facts(run, test.store.info, record),
+            f"- **Command**: `{command}`",
+            "",
+            "| score | value | 95 % interval |",
+            "|---|---|---|",
+            *(f"| {name} | {_cell(record, name, ' | ')} |" for name in scores),
+            "",
+            "| class | images | F1 | AUC against the rest |",
+            "|---|---|---|---|",
+            *classes,
+            "",
+            _footnote(record),
+            "",
+            *(f"![{name}]({name}.png)" for name in ("roc", "confusion", "learning", "reliability")),
+            "",
+        ]
+    )
+
+
+def _facts(run: Run, info: DatasetInfo, record: dict[str, Any]) -> list[str]:
+    chosen, last = best_row(run.history), run.history[-1]
+    noise = (
+        "They are noise-free, so the scores say nothing about images of a telescope."
+        if info.noise_sigma == 0
+        else f"Their background noise is {info.noise_sigma:.4g} {info.unit} (1 sigma)."
+    )
+    passes = "one pass: a short run" if run.config.epochs == 1 else f"{run.config.epochs} epochs"
+    return [
+        f"- **Measured on**: {record['protocol']}. {noise}",
+        f"- **Trained on**: {record['n_train']:,} images of `{record['trained_on']}`, {passes} "
+        f"({int(last['images_seen']):,} images seen in {record['seconds']:,.0f} s).",
+        f"- **Weights**: those after {record['images_seen']:,} images seen (epoch "
+        f"{chosen['epoch']:.4g}), which scored best on {len(run.split['validation']):,} validation "
+        "images; the test images chose nothing.",
+        f"- **Network**: {record['parameters']:,} parameters, input transform "
+        f"`{record['input']}`, seed {record['seed']}.",
+    ]
+
+
+def _footnote(record: dict[str, Any]) -> str:
+    text = (
+        "Intervals are percentiles of 1,000 bootstrap resamples of the test images; they do not "
+        "contain the scatter between training seeds. Micro-F1 equals accuracy where each image "
+        "has one class. ECE is the expected calibration error of the highest probability in 15 "
+        "bins of equal width."
+    )
+    if record["accuracy"] == 1:
+        bound = 3 / record["n_test"]
+        text += f" Without a single error, the error rate may still be {bound:.2g} (95 %)."
+    return text
+
+
+def _cell(record: dict[str, Any], name: str, between: str = " ") -> str:
+    if record[name] is None:
+        return f"undefined{between}"
+    low, high = record[f"{name}_low"], record[f"{name}_high"]
+    return f"{record[name]:.4f}{between}({low:.4f} to {high:.4f})"
