@@ -328,10 +328,12 @@ def test_an_image_number_that_does_not_exist_is_an_error(make_store):
         ImageStore.open(make_store(4)).images([4])
 
 
-def test_a_store_of_zeros_is_not_taken_for_a_truncated_one(tmp_path):
-    info = small_info(20)
-    writer = StoreWriter.open(tmp_path / "a.zarr", info, {"mass": ()})
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_field_of_one_value_is_not_taken_for_a_missing_file(tmp_path, value):
+    writer = StoreWriter.open(tmp_path / "a.zarr", small_info(20), {"mass": ()})
     zeros = np.zeros((20, 1, 8, 8), np.float32)
-    writer.write_shard(range(20), zeros, np.zeros(20, int), {"mass": np.zeros(20)})
+    writer.write_shard(range(20), zeros, np.zeros(20, int), {"mass": np.full(20, value)})
     writer.finish()
-    np.testing.assert_array_equal(ImageStore.open(tmp_path / "a.zarr").images(slice(None)), zeros)
+    store = ImageStore.open(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(store.images(slice(None)), zeros)
+    np.testing.assert_array_equal(store.truth["mass"], np.full(20, value))

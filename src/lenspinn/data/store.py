@@ -255,10 +255,6 @@ def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int,
     group = zarr.create_group(draft, zarr_format=3)
     rows = min(SHARD_IMAGES, math.ceil(info.num_images / CHUNK_IMAGES) * CHUNK_IMAGES)
     pixels = (1, info.num_pix, info.num_pix)
-    common: dict[str, Any] = {
-        "compressors": None,
-        "config": {"write_empty_chunks": True},  # a missing file is damage, never "all zero"
-    }
     group.create_array(
         "images",
         shape=(info.num_images, *pixels),
@@ -266,7 +262,7 @@ def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int,
         shards=(rows, *pixels),
         dtype="float32",
         fill_value=math.nan,
-        **common,
+        compressors=None,
     )
     group.create_array(
         "labels",
@@ -274,7 +270,7 @@ def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int,
         chunks=(rows,),
         dtype="int8",
         fill_value=_NOT_WRITTEN,
-        **common,
+        compressors=None,
     )
     for name, shape in truth_fields.items():
         group.create_array(
@@ -283,7 +279,7 @@ def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int,
             chunks=(rows, *shape),
             dtype="float64",
             fill_value=math.nan,
-            **common,
+            compressors=None,
         )
     group.attrs.update(
         {
@@ -358,6 +354,8 @@ def _arrays(group: zarr.Group, path: Path) -> dict[str, _Array]:
 
 
 def _array(values: Any, folder: Path) -> _Array:
+    # All NaN is a value like others: a missing file is damage, never "all equal to the default".
+    values = values.with_config({"write_empty_chunks": True})
     sharded = values.shards is not None
     files = ShardFiles(
         folder,
