@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -220,9 +221,15 @@ def _dataset_info(recipe: Recipe, config: SimulateConfig) -> DatasetInfo:
     )
 
 
-def _workers(num: int) -> ThreadPoolExecutor:
-    """Return a pool of threads each of which is the only one that its torch calls use."""
-    return ThreadPoolExecutor(num, initializer=torch.set_num_threads, initargs=(1,))
+@contextmanager
+def _workers(num: int) -> Iterator[ThreadPoolExecutor]:
+    """Make a pool of threads each of which is the only one that its torch calls use."""
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(num, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)  # the workers' choice leaks into threads begun later
 
 
 def _batches(rows: range, num_classes: int, per_batch: int) -> Iterator[list[np.ndarray]]:

@@ -20,6 +20,9 @@ class Faults:
     Correct: angular-diameter distances. 10^12 solar masses at z = 0.5 before a source at z = 1.0
     have theta_E = 1.281" with the fault and 1.665" without."""
 
+    rounded_arcsec: bool = False
+    """Take 206265 arcsec for a radian, which makes Einstein radii 9.4e-7 too large."""
+
     z_source_convention: float | None = None
     """Source redshift for which Einstein radii and shear are taken to be stated.
 

@@ -120,12 +120,17 @@ def flux_from_magnitude(magnitude: float, zero_point: float) -> float:
     return 10.0 ** (-0.4 * (magnitude - zero_point))
 
 
-def background_sigma(instrument: Instrument) -> float:
+def background_sigma(instrument: Instrument, exposure_time: float | None = None) -> float:
     """Return the standard deviation of sky and read noise in one pixel, e-/s.
+
+    Parameters
+    ----------
+    exposure_time
+        Total, s, read out as often as the instrument does; by default the instrument's.
 
     Notes
     -----
-    ``sqrt(N read_noise^2 + t N sky pixel_scale^2) / (t N)`` for N exposures of t seconds and a sky
+    ``sqrt(N read_noise^2 + t sky pixel_scale^2) / t`` for N exposures of t seconds in all and a sky
     of ``sky`` e-/s per square arcsec; ``instrument.background_rms`` where that is given instead.
     """
     if instrument.background_rms is not None:
@@ -133,10 +138,11 @@ def background_sigma(instrument: Instrument) -> float:
     assert instrument.sky_brightness is not None  # Instrument has checked the three
     assert instrument.zero_point is not None
     assert instrument.read_noise is not None
+    exposure_time = exposure_time or instrument.total_exposure
     sky = flux_from_magnitude(instrument.sky_brightness, instrument.zero_point)
-    sky_electrons = sky * instrument.pixel_scale**2 * instrument.total_exposure
+    sky_electrons = sky * instrument.pixel_scale**2 * exposure_time
     read_electrons = instrument.num_exposures * instrument.read_noise**2
-    return math.sqrt(read_electrons + sky_electrons) / instrument.total_exposure
+    return math.sqrt(read_electrons + sky_electrons) / exposure_time
 
 
 def noise_sigma(image: Array, instrument: Instrument, exposure_time: float | None = None) -> Array:
@@ -158,7 +164,9 @@ def noise_sigma(image: Array, instrument: Instrument, exposure_time: float | Non
     Background plus the photon noise of the source, ``sqrt(image / t)``; pixels below 0 have none.
     """
     exposure_time = exposure_time or instrument.total_exposure
-    variance = image.clip(min=0.0) / exposure_time + background_sigma(instrument) ** 2
+    variance = (
+        image.clip(min=0.0) / exposure_time + background_sigma(instrument, exposure_time) ** 2
+    )
     return variance**0.5
 
 

@@ -4,6 +4,7 @@
 ``survey/*`` are correct and varied. The two are never mixed silently.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -199,7 +200,10 @@ def _lens_plane(geometry: Geometry, faults: Faults) -> LensPlane:
             )
     except ValueError as error:
         raise ConfigError(f"geometry: {error}") from None
-    return LensPlane(float(theta_E_point_mass(1.0, distances)), scaling)
+    theta_E_unit = float(theta_E_point_mass(1.0, distances))
+    if faults.rounded_arcsec:
+        theta_E_unit *= 206265 / math.degrees(3600)
+    return LensPlane(theta_E_unit, scaling)
 
 
 def get_recipe(name: str, **overrides: Any) -> Recipe:
@@ -265,6 +269,7 @@ _DEEPLENSE_SOURCE = SourcePrior(
 # What simple_sim_2 of the simulator does to Models II and III.
 _MODEL_2_AND_3_FAULTS = Faults(
     luminosity_distances=True,
+    rounded_arcsec=True,
     z_source_convention=2.5,
     convention_Om0=0.309,
     source_core=0.001,
@@ -287,6 +292,7 @@ RECIPES = {
             populations=_PAPER_CLASSES,
             faults=Faults(
                 luminosity_distances=True,
+                rounded_arcsec=True,
                 source_core=0.001,
                 fixed_subhalo_count=True,
                 second_poisson=True,

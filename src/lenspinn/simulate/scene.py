@@ -113,12 +113,13 @@ def draw_scenes(
         "gamma1_physical": gamma1,
         "gamma2_physical": gamma2,
         "main_mass": main_mass,
-        "source_magnitude": magnitude,
         "exposure_time": np.array(exposure_time),
         "point_mass": _padded(masses, _max_points(recipe)),
         "substructure_mass": in_substructure,
         "substructure_fraction": in_substructure / main_mass,
     }
+    if recipe.source.magnitude is not None:
+        truth["source_magnitude"] = magnitude
     return scene, truth | _population_truth(recipe, [item.truth for item in substructure])
 
 
@@ -132,7 +133,7 @@ def truth_fields(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     ``main_mass``
         Of the smooth lens inside its Einstein radius, solar masses.
     ``source_magnitude``
-        AB, unlensed; NaN where the instrument has no zero point.
+        AB, unlensed; absent where the recipe states the source's amplitude.
     ``exposure_time``
         Total, s.
     ``point_mass``, ``substructure_mass``, ``substructure_fraction``
@@ -147,6 +148,8 @@ def truth_fields(recipe: Recipe) -> dict[str, tuple[int, ...]]:
         for field in dataclasses.fields(Scene)
     }
     fields |= dict.fromkeys(_EXTRA_TRUTH, ()) | {"point_mass": points}
+    if recipe.source.magnitude is not None:
+        fields["source_magnitude"] = ()
     for population in recipe.populations.values():
         fields |= population.truth_fields
     return fields
@@ -172,7 +175,6 @@ _EXTRA_TRUTH = (
     "gamma1_physical",
     "gamma2_physical",
     "main_mass",
-    "source_magnitude",
     "exposure_time",
     "substructure_mass",
     "substructure_fraction",
@@ -215,7 +217,7 @@ def _draw_lens(recipe: Recipe, rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def _draw_source(recipe: Recipe, rng: np.random.Generator) -> tuple[float, ...]:
-    """Draw magnitude (NaN without a zero point), then `_SOURCE_FIELDS`."""
+    """Draw magnitude (NaN where it is not what is drawn), then `_SOURCE_FIELDS`."""
     prior = recipe.source
     brightness = prior.amplitude if prior.magnitude is None else prior.magnitude
     assert brightness is not None  # SourcePrior has one of the two
@@ -231,7 +233,7 @@ def _draw_source(recipe: Recipe, rng: np.random.Generator) -> tuple[float, ...]:
     return (magnitude, flux, R_sersic, n_sersic, *(item.draw(rng) for item in shape))
 
 
-def _padded(rows: Sequence[np.ndarray], width: int) -> np.ndarray:
+def _padded(rows: Sequence[np.ndarray] | np.ndarray, width: int) -> np.ndarray:
     table = np.zeros((len(rows), width))
     for target, row in zip(table, rows, strict=True):
         target[: len(row)] = row
