@@ -117,6 +117,12 @@ def _other_test_set(run: Run, data: Path) -> _TestSet:
             f"{data} holds images the run in {run.folder} was trained on: simulate with another "
             "seed, or leave the dataset out to evaluate on the run's own test images"
         )
+    if there.seed is not None and there.seed == here.seed:
+        warnings.warn(
+            f"{data} was drawn from seed {there.seed} as the training images were: its scenes may "
+            "be the same ones, and the scores too good",
+            stacklevel=3,
+        )
     for fact in ("recipe", "pixel_scale", "instrument", "unit", "noise_sigma", "lens_light"):
         if getattr(there, fact) != getattr(here, fact):
             warnings.warn(

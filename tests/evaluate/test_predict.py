@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+
+from lenspinn.data.store import ImageStore
+from lenspinn.evaluate.predict import predict
+from lenspinn.train import load_run
+
+# The same image in another batch: convolutions may sum in another order.
+FLOAT32 = 1e-5
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return load_run(run).model
+
+
+def test_probabilities_are_the_softmax_of_the_logits(model, store):
+    images = ImageStore.open(store).images(slice(0, 8))
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(images)).double().softmax(dim=1).numpy()
+    np.testing.assert_array_equal(predict(model, images), expected)
+
+
+def test_store_and_its_images_in_memory_get_the_same_answer(model, store):
+    opened = ImageStore.open(store)
+    np.testing.assert_array_equal(
+        predict(model, opened), predict(model, opened.images(slice(None)))
+    )
+
+
+def test_chosen_images_are_answered_in_the_order_asked_for(model, store):
+    opened = ImageStore.open(store)
+    indices = np.array([5, 0, 90])
+    np.testing.assert_allclose(
+        predict(model, opened, indices), predict(model, opened)[indices], atol=FLOAT32
+    )
+
+
+def test_batch_size_does_not_change_the_answer(model, store):
+    opened = ImageStore.open(store)
+    np.testing.assert_allclose(
+        predict(model, opened, batch_size=7), predict(model, opened), atol=FLOAT32
+    )
+
+
+def test_no_images_give_no_rows(model, store):
+    assert predict(model, ImageStore.open(store), np.array([], dtype=int)).shape == (0, 3)
+
+
+def test_mode_of_the_model_is_left_as_it_was(model, store):
+    images = ImageStore.open(store).images(slice(0, 2))
+    model.train()
+    predict(model, images)
+    assert model.training
+    model.eval()
+    predict(model, images)
+    assert not model.training
+
+
+def test_progress_bar_is_shown_on_request_only(model, store, capsys):
+    images = ImageStore.open(store).images(slice(0, 2))
+    predict(model, images)
+    assert capsys.readouterr().err == ""
+    predict(model, images, progress=True)
+    assert "1/1" in capsys.readouterr().err

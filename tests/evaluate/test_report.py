@@ -1,0 +1,120 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from lenspinn.data.store import ImageStore
+from lenspinn.errors import ConfigError, DataError
+from lenspinn.evaluate.metrics import classification_metrics
+from lenspinn.evaluate.predict import predict
+from lenspinn.evaluate.report import evaluate_run
+from lenspinn.train import load_run
+
+FIGURES = ("roc.png", "confusion.png", "learning.png", "reliability.png")
+# design §9: the fields of a learning record.
+LEARNING_RECORD = {
+    *("model", "input", "protocol", "recipe", "seed", "n_train", "n_test", "images_seen"),
+    *("parameters", "accuracy", "accuracy_low", "accuracy_high", "micro_f1", "macro_f1"),
+    *("auc_axion", "auc_cdm", "auc_no_sub", "auc_micro", "ece", "seconds"),
+}
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return evaluate_run(run, progress=False)
+
+
+def read(report):
+    return json.loads((report.parent / "evaluation.json").read_text())
+
+
+def record(report):
+    return read(report)["records"][0]
+
+
+def test_result_says_what_made_it(report, run):
+    result = read(report)
+    assert result["schema"] == 1
+    assert result["command"] == f"lenspinn evaluate {run}"
+    assert result["config"]["model"]["name"] == "lenspinn_small"
+    assert result.keys() >= {"git", "versions", "hardware", "date", "trained_with"}
+    assert record(report).keys() >= LEARNING_RECORD
+
+
+def test_record_counts_the_images(report):
+    found = record(report)
+    assert (found["n_train"], found["n_test"]) == (48, 24)
+    assert found["images_seen"] in (24, 48)
+    assert found["recipe"] == "deeplense/model_3"
+    assert found["input"] == "noise_safe"
+
+
+def test_scores_are_those_of_the_runs_own_test_images(report, run, store):
+    trained, opened = load_run(run), ImageStore.open(store)
+    rows = trained.split["test"]
+    expected = classification_metrics(
+        predict(trained.model, opened, rows), opened.labels[rows], trained.model.classes, seed=0
+    )
+    assert record(report).items() >= expected.items()
+
+
+def test_evaluating_twice_gives_identical_numbers(report, run, tmp_path):
+    again = evaluate_run(run, out=tmp_path, progress=False)
+    first, second = read(report), read(again)
+    first.pop("date"), second.pop("date")
+    assert first == second
+    assert again.read_text() == report.read_text()
+    for name in FIGURES:
+        assert (tmp_path / name).read_bytes() == (report.parent / name).read_bytes()
+
+
+def test_report_states_recipe_images_seen_and_how_the_weights_were_chosen(report):
+    text, found = report.read_text(), record(report)
+    for statement in (
+        "24 images of `deeplense/model_3`",
+        "noise-free",
+        "48 images of `deeplense/model_3`, one pass: a short run (48 images seen",
+        f"after {found['images_seen']} images seen",
+        "scored best on 24 validation images; the test images chose nothing",
+        f"| accuracy | {found['accuracy']:.4f} | ({found['accuracy_low']:.4f} to",
+    ):
+        assert statement in text
+
+
+def test_report_shows_all_figures(report):
+    text = report.read_text()
+    for name in FIGURES:
+        assert f"]({name})" in text
+        assert (report.parent / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_dataset_is_evaluated_as_a_whole_into_a_folder_of_its_own(run, other_store):
+    report = evaluate_run(run, data=other_store, progress=False)
+    assert report == run / "evaluation_other" / "report.md"
+    found = record(report)
+    assert found["n_test"] == 30
+    assert np.sum(found["confusion"]) == 30
+    assert found["protocol"] == "another dataset, all of it"
+    assert f"--data {other_store}" in read(report)["command"]
+
+
+def test_mismatch_of_recipe_and_seed_is_warned_of(run, noisy_store, tmp_path):
+    with pytest.warns(UserWarning, match="recipe is survey/hst in") as caught:
+        evaluate_run(run, data=noisy_store, out=tmp_path, progress=False)
+    messages = [str(warning.message) for warning in caught]
+    assert any("noise_sigma is" in message for message in messages)
+    assert any("drawn from seed 0 as the training images" in message for message in messages)
+    assert "background noise is" in (tmp_path / "report.md").read_text()
+
+
+def test_training_images_are_refused_as_a_test_set(run, store, folder):
+    copy = shutil.copytree(store, folder / "copy.zarr")
+    for data in (store, copy):
+        with pytest.raises(DataError, match=r"holds images the run .* was trained on"):
+            evaluate_run(run, data=data, progress=False)
+
+
+def test_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="is not a run folder"):
+        evaluate_run(tmp_path, progress=False)
