@@ -98,9 +98,9 @@ def render(
     Notes
     -----
     A pixel holds the surface brightness at its centre times its area, as in lenstronomy without
-    supersampling. Differences from lenstronomy, in units of the peak: 1e-8 in float64, from the core
-    of 1e-10 arcsec that lenstronomy gives its SIE; in float32 1e-6 to 1e-5, and up to 1e-4 where the
-    centre of a cuspy source falls on a pixel.
+    supersampling. Differences from lenstronomy, in units of the peak: 1e-8 in float64, from the
+    core of 1e-10 arcsec that lenstronomy gives its SIE; in float32 1e-6 to 1e-5, and up to 1e-4
+    where the centre of a cuspy source falls on a pixel.
     """
     theta_x, theta_y = pixel_grid(num_pix, pixel_scale, dtype=dtype, device=device)
     tensors = scene_tensors(scene, source_core=source_core, dtype=dtype, device=device)
