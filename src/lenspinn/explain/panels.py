@@ -1,0 +1,145 @@
+"""One panel a function: the pieces that every picture of a `View` is made of.
+
+Axes are in arcsec with the lens at (0, 0), x to the right and y up.
+"""
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
+
+from lenspinn.data.transforms import background_sigma
+from lenspinn.evaluate.figures import COLORS, INK
+from lenspinn.explain.view import Pixels, View
+
+MAP_COLORS = "inferno"
+CAM_COLORS = "viridis"
+CAM_OPACITY = 0.75
+"""Of the overlay where Grad-CAM is 1; it fades with the map, so that the image stays visible."""
+UNKNOWN = "0.35"
+"""Grey of source pixels that no image pixel landed on."""
+FAINT = 0.1
+"""Brightness, relative to the peak, at which the stretch turns from linear to logarithmic."""
+FAINT_SIGMAS = 5.0
+"""The same in background sigmas, where that is fainter: arcs under a bright lens galaxy show."""
+FAINTEST = 0.05
+"""Share of the pixels that are drawn black."""
+BARS_WIDTH = 0.75
+"""Width of the panel of probabilities, in units of that of a map."""
+SOURCE_MARGIN = 1.35
+"""Half width of the source panel in Einstein radii."""
+
+
+def draw_map(axes: Axes, values: Pixels, pixel_scale: float, *, colors: str = MAP_COLORS) -> None:
+    """Draw a map from its lowest to its highest value.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    values : (y, x)
+        Pixels that are NaN show the face of the panel.
+    pixel_scale
+        Arcsec per pixel.
+    colors
+        A colour map of matplotlib.
+    """
+    axes.imshow(values, origin="lower", extent=_extent(values, pixel_scale), cmap=colors)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.tick_params(labelsize=8, color=INK, length=2.5)
+
+
+def stretch(image: Pixels) -> Pixels:
+    """Compress the brightness of an image so that faint arcs show beside a bright centre.
+
+    Parameters
+    ----------
+    image : (y, x), any unit
+    """
+    black = np.quantile(image, FAINTEST)
+    peak = max(image.max() - black, np.finfo(image.dtype).tiny)
+    sigma = background_sigma(torch.from_numpy(image)[None, None]).item()
+    faint = min(FAINT_SIGMAS * sigma, FAINT * peak) if sigma > 0 else FAINT * peak
+    return np.arcsinh(np.clip(image - black, 0, None) / faint)
+
+
+def draw_image(axes: Axes, view: View) -> None:
+    """Draw the image and the critical curve of the predicted lens."""
+    draw_map(axes, stretch(view.image), view.pixel_scale)
+    draw_critical_curve(axes, view)
+
+
+def draw_preprocessed(axes: Axes, view: View) -> None:
+    """Draw what the model's transform makes of the image."""
+    draw_map(axes, view.preprocessed, view.pixel_scale)
+
+
+def draw_cam(axes: Axes, view: View, *, preprocessed: bool = False) -> None:
+    """Lay Grad-CAM over the image, or over the preprocessed image, in grey."""
+    background = view.preprocessed if preprocessed else stretch(view.image)
+    draw_map(axes, background, view.pixel_scale, colors="gray")
+    overlay = colormaps[CAM_COLORS](view.cam)
+    overlay[..., 3] = CAM_OPACITY * view.cam
+    axes.imshow(overlay, origin="lower", extent=_extent(view.cam, view.pixel_scale))
+    draw_critical_curve(axes, view)
+
+
+def draw_source(axes: Axes, view: View) -> None:
+    """Draw the reconstructed source, and the circle within which a source is imaged twice."""
+    if view.source is None or view.coverage is None or view.theta_E is None:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no lens model", ha="center", va="center", transform=axes.transAxes)
+        return
+    known = np.where(view.coverage > 0, view.source, np.nan)
+    draw_map(axes, known, view.pixel_scale)
+    axes.set_facecolor(UNKNOWN)
+    axes.add_patch(Circle((0, 0), view.theta_E, fill=False, color="white", lw=0.9, ls=":"))
+    half = min(SOURCE_MARGIN * view.theta_E, _extent(known, view.pixel_scale)[1])
+    axes.set(xlim=(-half, half), ylim=(-half, half))
+    axes.text(
+        0.04,
+        0.04,
+        f'theta_E {view.theta_E:.2f}"',
+        color="white",
+        fontsize=8,
+        transform=axes.transAxes,
+    )
+
+
+def draw_critical_curve(axes: Axes, view: View) -> None:
+    """Draw the critical curve of the model's lens, an isothermal sphere: radius theta_E."""
+    if view.theta_E is not None:
+        axes.add_patch(Circle((0, 0), view.theta_E, fill=False, color="white", lw=0.9, ls="--"))
+
+
+def draw_probabilities(axes: Axes, view: View, label: str | None = None) -> None:
+    """Draw the probability of each class as a bar; the name of the true class is bold."""
+    rows = range(len(view.classes))
+    axes.barh(rows, view.probabilities, height=0.62, color=COLORS[: len(rows)])
+    for row, probability in zip(rows, view.probabilities, strict=True):
+        inside = probability > 0.6
+        axes.text(
+            probability + (-0.03 if inside else 0.03),
+            row,
+            f"{probability:.3f}",
+            ha="right" if inside else "left",
+            va="center",
+            color="white" if inside else INK,
+            fontsize=8,
+        )
+    axes.set_yticks(rows, view.classes, fontsize=9)
+    for text in axes.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() == label else "normal")
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_box_aspect(1 / BARS_WIDTH)
+
+
+def _extent(values: Pixels, pixel_scale: float) -> tuple[float, float, float, float]:
+    half_y, half_x = (size * pixel_scale / 2 for size in values.shape)
+    return (-half_x, half_x, -half_y, half_y)

@@ -1,0 +1,80 @@
+"""What a trained model makes of images: the content of the pictures, before anything is drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from lenspinn.data.transforms import min_max
+from lenspinn.explain.gradcam import grad_cam
+from lenspinn.models import Classifier, Reconstruction
+from lenspinn.models.classifier import Image
+
+Pixels = Float[np.ndarray, "y x"]
+Batch = Float[np.ndarray, "batch 1 y x"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """One image as one model sees it."""
+
+    image: Pixels
+    """Min-max scaled to 0..1."""
+    preprocessed: Pixels
+    """After the transform of the model."""
+    cam: Pixels
+    """Grad-CAM of the most probable class, 0..1."""
+    probabilities: Float[np.ndarray, " classes"]
+    classes: tuple[str, ...]
+    pixel_scale: float
+    """Arcsec per pixel of every map, the source included."""
+    theta_E: float | None = None
+    """Einstein radius, arcsec; None for a model without physics."""
+    source: Pixels | None = None
+    """Reconstructed source, in units of `image`; None for a model without physics."""
+    coverage: Pixels | None = None
+    """Image pixels on each source pixel; where it is 0 the source is unknown."""
+
+    @property
+    def prediction(self) -> str:
+        """The most probable class."""
+        return self.classes[int(self.probabilities.argmax())]
+
+
+def view_images(model: Classifier, images: Batch) -> list[View]:
+    """Run a model and Grad-CAM on a few images.
+
+    Parameters
+    ----------
+    model
+        Any registered model, in evaluation mode. Physics is shown for those that `reconstruct`.
+    images : (batch, 1, y, x)
+        All at once in memory: for pictures, not for whole datasets.
+    """
+    device = next(model.parameters()).device
+    batch = torch.from_numpy(images).to(device=device, dtype=torch.float32)
+    cam = grad_cam(model, batch)
+    with torch.no_grad():
+        maps = {"image": min_max(batch)[:, 0], "preprocessed": model.preprocess(batch)[:, 0]}
+        probabilities = torch.softmax(model(batch).double(), dim=1)
+        physics = reconstruct(model, batch)
+    if physics is not None:
+        maps |= {"source": physics.source, "coverage": physics.coverage}
+    arrays = {name: values.cpu().numpy() for name, values in (maps | {"cam": cam}).items()}
+    return [
+        View(
+            probabilities=probabilities[index].cpu().numpy(),
+            classes=model.classes,
+            pixel_scale=model.pixel_scale,
+            theta_E=None if physics is None else float(physics.theta_E[index]),
+            **{name: values[index] for name, values in arrays.items()},
+        )
+        for index in range(len(images))
+    ]
+
+
+def reconstruct(model: Classifier, images: Image) -> Reconstruction | None:
+    """Ask a physics model for lens and source; a model without physics gives None."""
+    ask = getattr(model, "reconstruct", None)
+    return None if ask is None else ask(images)

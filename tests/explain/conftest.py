@@ -1,0 +1,54 @@
+"""A small trained run, and a model whose Grad-CAM can be told in advance."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lenspinn.models.classifier import CLASSES, Classifier
+from lenspinn.simulate import SimulateConfig, simulate
+from lenspinn.train import ModelConfig, TrainConfig, train_model
+
+
+class MeanClassifier(Classifier):
+    """Logits (m, -m, 0) with m the mean of the image: positive pixels speak for the first class."""
+
+    def __init__(self, cam_layer: str = "pixels") -> None:
+        super().__init__(
+            num_pix=8, pixel_scale=0.5, classes=CLASSES, transform="raw", cam_layer=cam_layer
+        )
+        self.pixels = nn.Conv2d(1, 1, 1, bias=False)
+        self.mean = nn.AdaptiveAvgPool2d(1)
+        nn.init.ones_(self.pixels.weight)
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        return self.mean(self.pixels(self.preprocess(image))).flatten(1)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return torch.cat([features, -features, 0 * features], dim=1)
+
+
+@pytest.fixture
+def mean_classifier() -> Classifier:
+    return MeanClassifier()
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "model_3.zarr"
+    config = SimulateConfig(recipe="deeplense/model_3", num=48, out=out, num_workers=1)
+    return simulate(config, progress=False)
+
+
+@pytest.fixture(scope="session")
+def run_folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = TrainConfig(
+        data=dataset,
+        out=tmp_path_factory.mktemp("runs") / "small",
+        model=ModelConfig("lenspinn_small"),
+        epochs=1,
+        batch_size=12,
+        split=(0.5, 0.25, 0.25),
+    )
+    return train_model(config, progress=False)

@@ -1,0 +1,110 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from lenspinn.explain import View, panels
+
+CLASSES = ("axion", "cdm", "no_sub")
+
+
+def ring(num_pix: int = 16) -> np.ndarray:
+    axis = np.linspace(-1, 1, num_pix)
+    return np.exp(-((np.hypot(axis, axis[:, None]) - 0.5) ** 2) / 0.02).astype(np.float32)
+
+
+@pytest.fixture
+def view() -> View:
+    coverage = np.ones((16, 16), dtype=np.float32)
+    coverage[0, :] = 0
+    return View(
+        image=ring(),
+        preprocessed=ring(),
+        cam=ring(),
+        probabilities=np.array([0.1, 0.7, 0.2]),
+        classes=CLASSES,
+        pixel_scale=0.25,
+        theta_E=0.9,
+        source=ring(),
+        coverage=coverage,
+    )
+
+
+@pytest.fixture
+def axes() -> Axes:
+    return Figure().add_subplot()
+
+
+def radii(axes: Axes) -> list[float]:
+    return [patch.get_radius() for patch in axes.patches if isinstance(patch, Circle)]
+
+
+@pytest.mark.parametrize(
+    "draw", [panels.draw_image, panels.draw_preprocessed, panels.draw_cam, panels.draw_source]
+)
+def test_maps_are_drawn_in_arcsec_with_row_0_at_the_bottom(
+    draw: Callable[[Axes, View], None], axes: Axes, view: View
+) -> None:
+    draw(axes, view)
+    for image in axes.images:
+        assert tuple(image.get_extent()) == (-2, 2, -2, 2)
+        assert image.origin == "lower"
+
+
+@pytest.mark.parametrize("draw", [panels.draw_image, panels.draw_cam, panels.draw_source])
+def test_the_predicted_einstein_radius_is_drawn(
+    draw: Callable[[Axes, View], None], axes: Axes, view: View
+) -> None:
+    draw(axes, view)
+    assert radii(axes) == [0.9]
+
+
+def test_source_pixels_nothing_landed_on_are_not_drawn(axes: Axes, view: View) -> None:
+    panels.draw_source(axes, view)
+    drawn = np.ma.getmaskarray(axes.images[0].get_array())
+    assert drawn[0].all()
+    assert not drawn[1:].any()
+
+
+def test_a_model_without_physics_leaves_its_source_panel_empty(axes: Axes, view: View) -> None:
+    without = View(
+        **{
+            name: getattr(view, name)
+            for name in ("image", "preprocessed", "cam", "probabilities", "classes", "pixel_scale")
+        }
+    )
+    panels.draw_source(axes, without)
+    assert not axes.images
+    assert axes.texts[0].get_text() == "no lens model"
+
+
+def test_grad_cam_is_opaque_where_the_evidence_is(axes: Axes, view: View) -> None:
+    panels.draw_cam(axes, view)
+    opacity = axes.images[1].get_array()[..., 3]
+    np.testing.assert_allclose(opacity, panels.CAM_OPACITY * view.cam, atol=1e-6)  # float32
+
+
+def test_bars_are_the_probabilities_and_the_true_class_is_bold(axes: Axes, view: View) -> None:
+    panels.draw_probabilities(axes, view, label="no_sub")
+    assert [bar.get_width() for bar in axes.patches] == [0.1, 0.7, 0.2]
+    weights = {text.get_text(): text.get_fontweight() for text in axes.get_yticklabels()}
+    assert weights == {"axion": "normal", "cdm": "normal", "no_sub": "bold"}
+
+
+def test_the_stretch_keeps_the_order_of_pixels_and_ignores_their_unit() -> None:
+    image = ring()
+    stretched = panels.stretch(image)
+    order = np.argsort(image, axis=None)
+    assert (np.diff(stretched.ravel()[order]) >= 0).all()
+    np.testing.assert_allclose(panels.stretch(1000 * image), stretched, atol=1e-4)  # float32
+
+
+def test_the_stretch_of_a_noisy_image_reaches_down_to_its_noise() -> None:
+    image = np.random.default_rng(1).normal(0, 1e-3, (64, 64)).astype(np.float32)
+    image[32, 32] = 1
+    image[10:20, 10:20] += 0.02  # 20 sigma
+    stretched = panels.stretch(image)
+    assert np.median(stretched[10:20, 10:20]) > 0.3 * stretched[32, 32]
