@@ -1,0 +1,223 @@
+"""How an image differs from what a model was trained on, each difference with its numbers.
+
+A network answers any image, also one unlike all it has learnt from. These checks compare the facts
+that the training run recorded about its dataset with what is known of an image, or can be measured
+in it.
+"""
+
+import re
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.apply.answer import Mismatch
+from lenspinn.data.info import DatasetInfo
+from lenspinn.data.transforms import background_sigma
+from lenspinn.models.classifier import Image
+
+SAME_SCALE = 0.02
+"""Relative difference below which two pixel scales count as equal (0.1 and 0.101 arcsec do)."""
+SERIOUS_SCALE_FACTOR = 1.25
+"""Resampling by more than this changes the sharpness of every structure a network has learnt."""
+SAME_NOISE_FACTOR = 2.0
+"""Factor between two noise levels up to which they count as equal."""
+SERIOUS_NOISE_FACTOR = 4.0
+LENS_LIGHT_ABOVE = 0.5
+"""Central brightness that only a lens galaxy reaches: 0.77 and more in real HST, JWST and Euclid
+images, 0.27 and less in simulated images without lens light (Einstein radii from 0.45 arcsec)."""
+UNKNOWN = "unknown"
+"""What a dataset says of an instrument that nobody named when it was imported."""
+CENTRE_RADIUS = 0.2
+"""Arcsec, within which a lens galaxy shows."""
+FAINT_QUANTILE = 0.125
+"""The median of the faintest quarter of the pixels: the background."""
+
+_ELECTRONS_PER_SECOND = re.compile(r"e(-|lectrons?)?\s*(/\s*s(ec)?|s\*{0,2}-1)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What can be measured in images on the pixel grid of a model."""
+
+    noise_sigma: float
+    """Background noise of a pixel, in the unit of the image; 0 is noise-free."""
+    peak: float
+    """Brightest pixel, in the unit of the image."""
+    central_brightness: float
+    """See `central_brightness`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What is known of an image, or of all images of a dataset."""
+
+    measured: Measured
+    pixel_scale: float
+    """Arcsec per pixel, as delivered."""
+    scale_assumed: bool = False
+    """Whether nobody said the pixel scale, and that of the model is assumed."""
+    instrument: str | None = None
+    recipe: str | None = None
+    """Of a simulated dataset."""
+    unit: str | None = None
+    lens_light: bool | None = None
+    """Whether the lens galaxy shows, where that is known; else the centre is looked at."""
+
+
+def measure(images: Image, pixel_scale: float) -> Measured:
+    """Measure noise, peak and central brightness: the medians over images.
+
+    Parameters
+    ----------
+    images : (batch, 1, y, x)
+        On the pixel grid of the model.
+    pixel_scale
+        Arcsec per pixel.
+    """
+    return Measured(
+        noise_sigma=float(background_sigma(images).median()),
+        peak=float(images.amax(dim=(1, 2, 3)).median()),
+        central_brightness=float(central_brightness(images, pixel_scale).median()),
+    )
+
+
+def central_brightness(images: Image, pixel_scale: float) -> Float[Tensor, " batch"]:
+    """Mean brightness within `CENTRE_RADIUS`, relative to as many of the brightest pixels.
+
+    Parameters
+    ----------
+    images : (batch, 1, y, x)
+    pixel_scale
+        Arcsec per pixel.
+
+    Returns
+    -------
+    (batch,)
+        At most 1; both above the faint level of the image. A lens galaxy gives about 1. Without
+        one the centre is dark, for a steep lens leaves no visible image of the source there.
+    """
+    y, x = (
+        (torch.arange(size, device=images.device) - (size - 1) / 2) * pixel_scale
+        for size in images.shape[-2:]
+    )
+    radius = torch.hypot(y[:, None], x[None, :]).flatten()
+    centre = radius <= radius.min().clamp(min=CENTRE_RADIUS)
+    pixels = images.flatten(1)
+    faint = torch.quantile(pixels, FAINT_QUANTILE, dim=1)
+    brightest = pixels.topk(int(centre.sum()), dim=1).values.mean(dim=1) - faint
+    central = pixels[:, centre].mean(dim=1) - faint
+    return central / brightest.clamp(min=torch.finfo(images.dtype).tiny)
+
+
+def find_mismatches(observed: Observed, trained: DatasetInfo) -> tuple[Mismatch, ...]:
+    """Compare an image with the training data.
+
+    Parameters
+    ----------
+    observed
+        The image, or dataset.
+    trained
+        What the run recorded of its dataset.
+
+    Returns
+    -------
+    tuple of Mismatch
+        At most one of each kind; empty if nothing was found.
+    """
+    found = (
+        _pixel_scale(observed, trained),
+        _noise(observed, trained),
+        _lens_light(observed, trained),
+        _instrument(observed, trained),
+        _recipe(observed, trained),
+    )
+    return tuple(mismatch for mismatch in found if mismatch is not None)
+
+
+def _pixel_scale(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
+    if observed.scale_assumed:
+        message = (
+            f'the file states none, so {trained.pixel_scale:g}" of the training images is assumed; '
+            "give the right one with --pixel_scale"
+        )
+        return Mismatch("pixel scale", message, serious=False)
+    factor = trained.pixel_scale / observed.pixel_scale
+    if abs(factor - 1) <= SAME_SCALE:
+        return None
+    message = (
+        f'{observed.pixel_scale:g}" was resampled by a factor {factor:.2f} to '
+        f'{trained.pixel_scale:g}" of the training images'
+    )
+    serious = max(factor, 1 / factor) > SERIOUS_SCALE_FACTOR
+    return Mismatch("pixel scale", message, serious)
+
+
+def _noise(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
+    here, there = observed.measured.noise_sigma, trained.noise_sigma
+    if here > 0 and there == 0:
+        share = here / observed.measured.peak
+        message = f"background noise is {share:.2%} of the peak; the training images have none"
+        return Mismatch("noise", message, serious=True)
+    if here == 0 and there > 0:
+        message = f"the image has none; the training images have {there:.3g} {trained.unit}"
+        return Mismatch("noise", message, serious=True)
+    if here == there == 0:
+        return None
+    unit = _same_unit(observed.unit, trained.unit)
+    if unit is None:
+        given = observed.unit or "unknown"
+        message = f"cannot be compared: its unit is {given}, that of training is {trained.unit}"
+        return Mismatch("noise", message, serious=False)
+    factor = max(here / there, there / here)
+    if factor <= SAME_NOISE_FACTOR:
+        return None
+    message = f"{here:.3g} {unit} a pixel; the training images have {there:.3g}"
+    return Mismatch("noise", message, serious=factor > SERIOUS_NOISE_FACTOR)
+
+
+def _lens_light(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
+    present = observed.lens_light
+    where = "its images have it" if present else "its images have none"
+    if present is None:
+        centre = observed.measured.central_brightness
+        present = centre > LENS_LIGHT_ABOVE
+        where = (
+            f"the centre is {centre:.0%} as bright as the brightest pixels, "
+            f"which {'only a lens galaxy explains' if present else 'leaves no room for one'}"
+        )
+    if present == trained.lens_light:
+        return None
+    there = "have lens light" if trained.lens_light else "have none; subtract it first"
+    return Mismatch("lens light", f"{where}; the training images {there}", serious=True)
+
+
+def _instrument(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
+    if observed.instrument in (None, UNKNOWN) or trained.instrument == UNKNOWN:
+        return None
+    here, there = (
+        set(re.findall(r"[a-z0-9]+", n.lower())) for n in (observed.instrument, trained.instrument)
+    )
+    if here <= there or there <= here:
+        return None
+    message = f"{observed.instrument}; the training images are {trained.instrument}"
+    return Mismatch("instrument", message, serious=True)
+
+
+def _recipe(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
+    if observed.recipe is None or observed.recipe == trained.recipe:
+        return None
+    message = f"{observed.recipe}; the training images are {trained.recipe}"
+    return Mismatch("recipe", message, serious=True)
+
+
+def _same_unit(here: str | None, there: str) -> str | None:
+    """Return the unit both share, None if they differ or one is unknown."""
+    if here is None:
+        return None
+    names = {
+        "e-/s" if _ELECTRONS_PER_SECOND.fullmatch(unit.strip()) else unit.strip().lower()
+        for unit in (here, there)
+    }
+    return names.pop() if len(names) == 1 else None

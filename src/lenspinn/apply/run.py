@@ -1,0 +1,238 @@
+"""`lenspinn apply`: images in, answers with pictures out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from tqdm import tqdm
+
+from lenspinn.apply.answer import Answer
+from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
+from lenspinn.apply.mismatch import Observed, find_mismatches, measure
+from lenspinn.apply.picture import answer_figure
+from lenspinn.apply.table import TableAnswer
+from lenspinn.data.transforms import resample
+from lenspinn.errors import ImageError
+from lenspinn.evaluate import classification_metrics, predict
+from lenspinn.explain.files import save_figure, write_whole
+from lenspinn.explain.view import Pixels, View, reconstruct, view_images
+from lenspinn.models import Classifier
+from lenspinn.train import Run, load_run
+
+TABLE_PICTURES = 6
+"""Images of a dataset, its first ones, that get a picture and a JSON file of their own."""
+BATCH = 256
+"""Images of a dataset in memory at a time."""
+
+Batch = Float[np.ndarray, "batch 1 y x"]
+Seen = Float[np.ndarray, "batch 1 v u"]
+"""On the pixel grid of the model."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Sheet:
+    """One answer with what its picture shows."""
+
+    answer: Answer
+    view: View
+    delivered: Pixels
+
+
+def apply_model(
+    images: Sequence[Path],
+    *,
+    run: Path,
+    out: Path,
+    pixel_scale: float | None = None,
+    progress: bool = True,
+) -> list[Answer | TableAnswer]:
+    """Classify images, and say of each whether the answer can be trusted.
+
+    An image is resampled to the pixel scale of the model and its centre is cut to the model's
+    size. It gets a PNG (image, preprocessed image, Grad-CAM, reconstructed source, probabilities)
+    and a JSON file; a dataset gets a CSV table of all its images, a JSON summary, and pictures of
+    its first `TABLE_PICTURES`. Each way in which an image differs from the training data is named.
+
+    Everything is read, checked and computed before the first file is written: if one image is
+    unusable nothing is written at all, and the same call without it loses nothing.
+
+    Parameters
+    ----------
+    images
+        .npy files, FITS files, and folders of datasets.
+    run
+        Folder of a finished training run.
+    out
+        Folder for the answers; made if missing, files of the same name are replaced.
+    pixel_scale
+        Arcsec per pixel of the .npy and FITS images. By default that of the FITS header; for .npy
+        that of the model, with a warning.
+    progress
+        Whether to show a progress bar over the images of a dataset.
+
+    Returns
+    -------
+    list of Answer and TableAnswer
+        One for each input, in their order.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        The run is missing, unfinished or damaged.
+    DataError, ImageError, StoreError
+        An input is missing, is not what it claims to be, or holds nothing that can be classified;
+        see `read_inputs`. ImageError also if an image covers less than the model's field.
+    """
+    trained = load_run(run)
+    inputs = read_inputs(images, pixel_scale=pixel_scale)
+    answers: list[Answer | TableAnswer] = []
+    sheets: list[_Sheet] = []
+    for item in inputs:
+        if isinstance(item, ImageFile):
+            sheet = _answer_image(item, trained, out)
+            answers.append(sheet.answer)
+            sheets.append(sheet)
+        else:
+            table, pictured = _answer_table(item, trained, out, progress)
+            answers.append(table)
+            sheets += pictured
+    out.mkdir(parents=True, exist_ok=True)
+    for sheet in sheets:
+        figure = answer_figure(sheet.answer, sheet.view, sheet.delivered)
+        save_figure(figure, out / f"{sheet.answer.name}.png")
+        _write_json(sheet.answer.to_json(), trained, out / f"{sheet.answer.name}.json")
+    for answer in answers:
+        if isinstance(answer, TableAnswer):
+            write_whole(answer.table, answer.to_csv().encode())
+            _write_json(answer.to_json(), trained, out / f"{answer.name}.json")
+    return answers
+
+
+def _answer_image(image: ImageFile, trained: Run, out: Path) -> _Sheet:
+    model = trained.model
+    scale = model.pixel_scale if image.pixel_scale is None else image.pixel_scale
+    seen = _to_model(image.pixels[None, None], scale, model, str(image.path))
+    observed = Observed(
+        pixel_scale=scale,
+        scale_assumed=image.pixel_scale is None,
+        instrument=image.instrument,
+        unit=image.unit,
+        measured=measure(torch.from_numpy(seen), model.pixel_scale),
+    )
+    (view,) = view_images(model, seen)
+    answer = Answer(
+        name=image.name,
+        path=image.path,
+        probabilities=_by_class(view),
+        theta_E=view.theta_E,
+        pixel_scale=scale,
+        mismatches=find_mismatches(observed, trained.data_info),
+        picture=out / f"{image.name}.png",
+    )
+    return _Sheet(answer=answer, view=view, delivered=image.pixels)
+
+
+def _answer_table(
+    table: ImageTable, trained: Run, out: Path, progress: bool
+) -> tuple[TableAnswer, list[_Sheet]]:
+    store, model = table.store, trained.model
+    first = store.images(slice(0, BATCH))
+    seen = _to_model(first, store.info.pixel_scale, model, str(table.path))
+    observed = Observed(
+        pixel_scale=store.info.pixel_scale,
+        instrument=store.info.instrument,
+        recipe=store.info.recipe,
+        unit=store.info.unit,
+        lens_light=store.info.lens_light,
+        measured=measure(torch.from_numpy(seen), model.pixel_scale),
+    )
+    mismatches = find_mismatches(observed, trained.data_info)
+    labels = tuple(store.info.classes[label] for label in store.labels)
+    sheets = []
+    for row, view in enumerate(view_images(model, seen[:TABLE_PICTURES])):
+        name = f"{table.name}_{row:05d}"
+        answer = Answer(
+            name=name,
+            path=table.path,
+            probabilities=_by_class(view),
+            theta_E=view.theta_E,
+            pixel_scale=store.info.pixel_scale,
+            mismatches=mismatches,
+            label=labels[row],
+            picture=out / f"{name}.png",
+        )
+        sheets.append(_Sheet(answer=answer, view=view, delivered=first[row, 0]))
+    probabilities, theta_E = _scan(table, model, progress)
+    summary = TableAnswer(
+        name=table.name,
+        path=table.path,
+        classes=model.classes,
+        probabilities=probabilities,
+        theta_E=theta_E,
+        labels=labels,
+        accuracy=_accuracy(probabilities, labels, model.classes),
+        mismatches=mismatches,
+        table=out / f"{table.name}.csv",
+        answers=tuple(sheet.answer for sheet in sheets),
+    )
+    return summary, sheets
+
+
+def _scan(
+    table: ImageTable, model: Classifier, progress: bool
+) -> tuple[Float[np.ndarray, "images classes"], Float[np.ndarray, " images"] | None]:
+    """Class probabilities, and Einstein radii of a physics model, of all images of a dataset."""
+    store = table.store
+    probabilities, radii = [], []
+    starts = range(0, len(store), BATCH)
+    for start in tqdm(starts, desc=table.name, unit="batch", disable=not progress):
+        images = store.images(slice(start, start + BATCH))
+        seen = _to_model(images, store.info.pixel_scale, model, str(table.path))
+        probabilities.append(predict(model, seen))
+        with torch.inference_mode():
+            physics = reconstruct(model, torch.from_numpy(seen))
+        if physics is not None:
+            radii.append(physics.theta_E.numpy())
+    return np.concatenate(probabilities), np.concatenate(radii) if radii else None
+
+
+def _to_model(images: Batch, from_scale: float, model: Classifier, name: str) -> Seen:
+    """Resample images to the pixel scale of a model and cut their centre to its size."""
+    if from_scale == model.pixel_scale and images.shape[-1] == model.num_pix:
+        return images
+    try:
+        pixels = torch.from_numpy(images)
+        return resample(pixels, from_scale, model.pixel_scale, model.num_pix).numpy()
+    except ImageError as error:
+        raise ImageError(f"{name} cannot be used with this model: {error}") from error
+
+
+def _by_class(view: View) -> dict[str, float]:
+    return {name: float(p) for name, p in zip(view.classes, view.probabilities, strict=True)}
+
+
+def _accuracy(
+    probabilities: Float[np.ndarray, "images classes"],
+    labels: tuple[str, ...],
+    classes: tuple[str, ...],
+) -> tuple[float, float, float] | None:
+    """Share of right answers and its interval; None if the dataset has classes of its own."""
+    if not set(labels) <= set(classes):
+        return None
+    indices = np.array([classes.index(label) for label in labels])
+    metrics = classification_metrics(probabilities, indices, classes)
+    return metrics["accuracy"], metrics["accuracy_low"], metrics["accuracy_high"]
+
+
+def _write_json(content: dict[str, Any], trained: Run, path: Path) -> None:
+    about = {
+        "run": str(trained.folder),
+        "model": trained.config.model.name,
+        "trained_on": trained.data_info.recipe,
+    }
+    write_whole(path, (json.dumps(content | about, indent=2) + "\n").encode())

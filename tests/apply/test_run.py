@@ -1,0 +1,190 @@
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from lenspinn.apply import Answer, TableAnswer, apply_model
+from lenspinn.data.fits import write_fits
+from lenspinn.data.store import ImageStore
+from lenspinn.errors import ConfigError, DataError, ImageError
+from lenspinn.evaluate import predict
+from lenspinn.simulate import SimulateConfig, simulate
+from lenspinn.train import load_run
+
+FLOAT32 = 1e-5  # probabilities of one image alone and in a batch
+
+
+def answer_one(path: Path, run: Path, out: Path, pixel_scale: float | None = None) -> Answer:
+    (answer,) = apply_model([path], run=run, out=out, pixel_scale=pixel_scale, progress=False)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def answer_table(path: Path, run: Path, out: Path) -> TableAnswer:
+    (answer,) = apply_model([path], run=run, out=out, progress=False)
+    assert isinstance(answer, TableAnswer)
+    return answer
+
+
+@pytest.fixture
+def npy(tmp_path: Path, image: np.ndarray) -> Path:
+    path = tmp_path / "lens.npy"
+    np.save(path, image)
+    return path
+
+
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lenspinn.apply.run.TABLE_PICTURES", 2)
+
+
+def test_an_image_on_the_models_grid_is_classified_as_it_is(
+    npy: Path, run_folder: Path, image: np.ndarray, tmp_path: Path
+) -> None:
+    answer = answer_one(npy, run_folder, tmp_path / "out", pixel_scale=0.08)
+    expected = predict(load_run(run_folder).model, image[None, None])[0]
+    assert list(answer.probabilities.values()) == pytest.approx(expected, abs=FLOAT32)
+    assert answer.mismatches == ()
+    assert answer.theta_E is not None
+
+
+def test_an_image_gets_one_picture_and_one_json(
+    npy: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    answer = answer_one(npy, run_folder, out)
+    assert sorted(path.name for path in out.iterdir()) == ["lens.json", "lens.png"]
+    assert answer.picture == out / "lens.png"
+    assert imread(out / "lens.png").shape[1] > 1000
+    content = json.loads((out / "lens.json").read_text())
+    assert content["probabilities"] == answer.probabilities
+    assert content["trained_on"] == "deeplense/model_3"
+    assert [mismatch["kind"] for mismatch in content["mismatches"]] == ["pixel scale"]
+
+
+def test_a_larger_finer_fits_image_is_resampled_and_cut(
+    run_folder: Path, image: np.ndarray, tmp_path: Path
+) -> None:
+    fine = np.pad(np.kron(image, np.ones((2, 2), dtype=np.float32)) / 4, 20, mode="edge")
+    path = tmp_path / "lens.fits"
+    write_fits(path, fine, 0.04)
+    answer = answer_one(path, run_folder, tmp_path / "out")
+    expected = predict(load_run(run_folder).model, image[None, None])[0]
+    assert answer.pixel_scale == pytest.approx(0.04)
+    assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-3)  # resampled
+    assert answer.mismatches[0].kind == "pixel scale"
+    assert "factor 2.00" in answer.mismatches[0].message
+
+
+def test_noise_is_noticed(run_folder: Path, image: np.ndarray, tmp_path: Path) -> None:
+    noisy = image + np.random.default_rng(3).normal(0, 0.01 * image.max(), image.shape)
+    np.save(tmp_path / "noisy.npy", noisy)
+    answer = answer_one(tmp_path / "noisy.npy", run_folder, tmp_path / "out", pixel_scale=0.08)
+    assert [mismatch.kind for mismatch in answer.mismatches] == ["noise"]
+    assert not answer.trusted
+
+
+def test_a_dataset_gets_a_table_a_summary_and_some_pictures(
+    dataset: Path, run_folder: Path, tmp_path: Path, few_pictures: None
+) -> None:
+    answer = answer_table(dataset, run_folder, tmp_path)
+    assert answer.mismatches == ()
+    with open(tmp_path / "model_3.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    store, model = ImageStore.open(dataset), load_run(run_folder).model
+    expected = predict(model, store)
+    found = np.array([[float(row[f"p_{name}"]) for name in model.classes] for row in rows])
+    np.testing.assert_allclose(found, expected, atol=FLOAT32)
+    summary = json.loads((tmp_path / "model_3.json").read_text())
+    assert summary["accuracy"] == pytest.approx((expected.argmax(axis=1) == store.labels).mean())
+    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert pictures == [f"model_3_{row:05d}.png" for row in range(2)]
+    assert pictures == summary["pictures"]
+    first = json.loads((tmp_path / "model_3_00000.json").read_text())
+    assert first["label"] == "axion"
+
+
+def test_a_dataset_of_another_recipe_is_resampled_and_not_trusted(
+    run_folder: Path, tmp_path: Path, few_pictures: None
+) -> None:
+    config = SimulateConfig(
+        recipe="deeplense/model_2", num=4, out=tmp_path / "euclid.zarr", num_workers=1
+    )
+    path = simulate(config, progress=False)
+    answer = answer_table(path, run_folder, tmp_path / "out")
+    kinds = {mismatch.kind for mismatch in answer.mismatches}
+    assert {"pixel scale", "instrument", "recipe"} <= kinds
+    assert not answer.trusted
+    assert answer.probabilities.shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.full((64, 64), np.nan), np.ones((64, 64)), np.eye(64)[:32], np.eye(40)]
+)
+def test_one_bad_image_stops_everything_before_anything_is_written(
+    bad: np.ndarray, npy: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "bad.npy", bad)
+    with pytest.raises(ImageError, match=r"bad\.npy"):
+        apply_model([npy, tmp_path / "bad.npy"], run=run_folder, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fits_image_without_pixel_scale_is_refused_unless_it_is_given(
+    run_folder: Path, image: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "lens.fits"
+    fits = pytest.importorskip("astropy.io.fits")
+    fits.writeto(path, image)
+    with pytest.raises(ImageError, match="pixel scale"):
+        apply_model([path], run=run_folder, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert answer_one(path, run_folder, tmp_path / "out", pixel_scale=0.08).pixel_scale == 0.08
+
+
+def test_a_fits_file_without_image_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
+    with pytest.raises(DataError, match=r"empty\.fits"):
+        apply_model([tmp_path / "empty.fits"], run=run_folder, out=tmp_path / "out")
+
+
+def test_a_missing_run_is_refused(npy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a run folder"):
+        apply_model([npy], run=tmp_path / "nowhere", out=tmp_path / "out")
+
+
+def test_an_unfinished_run_is_refused(npy: Path, run_folder: Path, tmp_path: Path) -> None:
+    unfinished = shutil.copytree(run_folder, tmp_path / "run")
+    shutil.rmtree(unfinished / "model_last")
+    with pytest.raises(ConfigError, match="unfinished"):
+        apply_model([npy], run=unfinished, out=tmp_path / "out")
+
+
+def test_answers_keep_the_order_of_the_images(
+    npy: Path, dataset: Path, run_folder: Path, tmp_path: Path, few_pictures: None
+) -> None:
+    answers = apply_model([dataset, npy], run=run_folder, out=tmp_path / "out", progress=False)
+    assert [answer.name for answer in answers] == ["model_3", "lens"]
+
+
+def test_the_slacs_lens_is_answered_with_every_warning_it_deserves(
+    run_folder: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / "hst_slacs" / "SDSSJ0946+1006" / "data.fits"
+    answer = answer_one(path, run_folder, tmp_path)
+    serious = [mismatch.kind for mismatch in answer.mismatches if mismatch.serious]
+    assert serious == ["pixel scale", "noise", "lens light", "instrument"]
+    assert "NOT TO BE TRUSTED" in answer.verdict
+
+
+@pytest.mark.parametrize("name", ["nosub", "cdm"])
+def test_the_published_images_are_answered_without_doubt(
+    name: str, run_folder: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / "deeplense_published" / f"{name}.npy"
+    assert answer_one(path, run_folder, tmp_path, pixel_scale=0.08).mismatches == ()

@@ -1,0 +1,74 @@
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lenspinn.apply import Mismatch, TableAnswer
+
+CLASSES = ("axion", "cdm", "no_sub")
+
+
+def table_answer(**changes: Any) -> TableAnswer:
+    facts: dict[str, Any] = {
+        "name": "lenses",
+        "path": Path("data/lenses.zarr"),
+        "classes": CLASSES,
+        "probabilities": np.array([[0.8, 0.1, 0.1], [0.2, 0.3, 0.5], [0.0, 0.1, 0.9]]),
+        "theta_E": np.array([0.8, 0.81, 1.2], dtype=np.float32),
+        "labels": ("axion", "cdm", "no_sub"),
+        "accuracy": (0.667, 0.0, 1.0),
+        "mismatches": (),
+        "table": Path("out/lenses.csv"),
+        "answers": (),
+    }
+    return TableAnswer(**(facts | changes))
+
+
+def test_the_verdict_counts_classes_and_gives_the_accuracy_with_its_interval() -> None:
+    assert table_answer().verdict == (
+        "3 images: 1 axion, 0 cdm, 2 no_sub; accuracy 0.667 (0.000 to 1.000)"
+    )
+
+
+def test_without_known_classes_there_is_no_accuracy() -> None:
+    answer = table_answer(accuracy=None)
+    assert "accuracy" not in answer.verdict
+    assert answer.to_json()["accuracy"] is None
+
+
+def test_a_serious_mismatch_says_plainly_that_the_table_is_not_to_be_trusted() -> None:
+    recipe = Mismatch("recipe", "survey/hst; the training images are deeplense/model_3", True)
+    answer = table_answer(mismatches=(recipe,))
+    assert not answer.trusted
+    assert "NOT TO BE TRUSTED: recipe" in str(answer)
+    assert "survey/hst" in str(answer)
+
+
+def test_csv_has_one_row_an_image() -> None:
+    rows = list(csv.DictReader(io.StringIO(table_answer().to_csv())))
+    assert [row["prediction"] for row in rows] == ["axion", "no_sub", "no_sub"]
+    assert [row["label"] for row in rows] == ["axion", "cdm", "no_sub"]
+    assert rows[1] == {
+        "image": "1",
+        "label": "cdm",
+        "prediction": "no_sub",
+        "p_axion": "0.200000",
+        "p_cdm": "0.300000",
+        "p_no_sub": "0.500000",
+        "theta_E_arcsec": "0.81000",
+    }
+
+
+def test_a_model_without_physics_has_no_theta_e_column() -> None:
+    assert "theta_E" not in table_answer(theta_E=None).to_csv()
+
+
+def test_json_summarises_the_table() -> None:
+    content = json.loads(json.dumps(table_answer().to_json()))
+    assert content["num_images"] == 3
+    assert content["predictions"] == {"axion": 1, "cdm": 0, "no_sub": 2}
+    assert content["accuracy_high"] == 1.0
+    assert content["table"] == "lenses.csv"
