@@ -10,6 +10,8 @@ import pytest
 from lenspinn.data.store import DatasetInfo, StoreWriter
 
 CLASSES = ("axion", "cdm", "no_sub")
+SOMEWHERE = {"versions": {}, "git": None, "hardware": {}}
+"""Provenance that stays the same while other people commit."""
 TRUTH_FIELDS = {"theta_E": (), "source_magnitude": (), "point_x": (5,), "point_y": (5,)}
 
 

@@ -2,7 +2,6 @@ import dataclasses
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from lenspinn.data import store as store_module
 from lenspinn.data.store import SHARD_IMAGES, ImageStore, StoreWriter
 from lenspinn.errors import StoreError
 
-from .conftest import TRUTH_FIELDS, shard_content, small_info, write_pending
+from .conftest import SOMEWHERE, TRUTH_FIELDS, shard_content, small_info, write_pending
 
 TWO_SHARDS_AND_A_BIT = 2 * SHARD_IMAGES + 20
 
@@ -135,40 +134,34 @@ def test_a_store_half_created_is_created_anew(tmp_path, make_store):
 
 WRITE_FOR_EVER = """
 import sys
-import numpy as np
+sys.path.insert(0, sys.argv[2])
+from conftest import SOMEWHERE, TRUTH_FIELDS, shard_content, small_info
 from lenspinn.data import store
-store.provenance = lambda: {"versions": {}, "git": None, "hardware": {}}
-info = store.DatasetInfo.from_json(__import__("json").loads(sys.argv[2]))
-writer = store.StoreWriter.open(sys.argv[1], info, {"theta_E": ()})
-print("open", flush=True)
-def content(rows):
-    images = np.full((len(rows), 1, info.num_pix, info.num_pix), rows.start, np.float32)
-    return images, np.array(rows) % 3, {"theta_E": np.array(rows) * 1.0}
-if sys.argv[3] == "finish":
-    for rows in writer.pending_shards():
-        writer.write_shard(rows, *content(rows))
-    writer.finish()
-while sys.argv[3] == "for ever":
-    for rows in writer._arrays["labels"].files.ranges:
-        writer.write_shard(rows, *content(rows))
+store.provenance = lambda: SOMEWHERE
+info = small_info(int(sys.argv[3]), num_pix=32)
+writer = store.StoreWriter.open(sys.argv[1], info, TRUTH_FIELDS)
+shards = [(rows, shard_content(rows, info)) for rows in writer.pending_shards()]
+while True:
+    for rows, content in shards:
+        writer.write_shard(rows, *content)
         print("shard", flush=True)
 """
 
 
-def test_a_killed_process_run_again_leaves_the_same_bytes(tmp_path):
-    info = json.dumps(small_info(TWO_SHARDS_AND_A_BIT, num_pix=32).to_json())
-
-    def command(path: Path, how: str) -> list[str]:
-        return [sys.executable, "-c", WRITE_FOR_EVER, str(path), info, how]
-
+def test_a_killed_process_run_again_leaves_the_same_bytes(tmp_path, monkeypatch):
     killed, whole = tmp_path / "killed.zarr", tmp_path / "whole.zarr"
-    with subprocess.Popen(command(killed, "for ever"), stdout=subprocess.PIPE) as process:
+    arguments = [str(killed), str(Path(__file__).parent), str(TWO_SHARDS_AND_A_BIT)]
+    command = [sys.executable, "-c", WRITE_FOR_EVER, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        # One shard is there and the next is being written.
-        assert [process.stdout.readline() for _ in range(2)] == [b"open\n", b"shard\n"]
-        os.kill(process.pid, signal.SIGKILL)
-    subprocess.run(command(killed, "finish"), check=True, capture_output=True)
-    subprocess.run(command(whole, "finish"), check=True, capture_output=True)
+        assert process.stdout.readline() == b"shard\n"  # the next is being written
+        process.kill()
+    monkeypatch.setattr(store_module, "provenance", lambda: SOMEWHERE)
+    for path in (killed, whole):
+        info = small_info(TWO_SHARDS_AND_A_BIT, num_pix=32)
+        writer = StoreWriter.open(path, info, TRUTH_FIELDS)
+        write_pending(writer)
+        writer.finish()
     assert tree(killed) == tree(whole)
 
 

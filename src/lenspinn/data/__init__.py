@@ -1,1 +1,37 @@
-"""data."""
+"""Datasets on disk, images in and out, what happens to pixels, and batches.
+
+`lenspinn.data.datamodule` and `lenspinn.data.contact_sheet` are imported by name only: they need
+Lightning and matplotlib, which take seconds to load.
+"""
+
+from lenspinn.data.fits import FitsImage, read_fits, write_fits
+from lenspinn.data.info import DatasetInfo
+from lenspinn.data.legacy import import_deeplense, read_npy
+from lenspinn.data.store import ImageStore, StoreWriter
+from lenspinn.data.transforms import (
+    TRANSFORMS,
+    background_sigma,
+    check_image,
+    deeplense_preprocess,
+    min_max,
+    noise_safe_preprocess,
+    resample,
+)
+
+__all__ = [
+    "TRANSFORMS",
+    "DatasetInfo",
+    "FitsImage",
+    "ImageStore",
+    "StoreWriter",
+    "background_sigma",
+    "check_image",
+    "deeplense_preprocess",
+    "import_deeplense",
+    "min_max",
+    "noise_safe_preprocess",
+    "read_fits",
+    "read_npy",
+    "resample",
+    "write_fits",
+]
