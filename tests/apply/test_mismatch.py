@@ -68,7 +68,7 @@ def test_an_assumed_pixel_scale_is_said() -> None:
     found = only(find_mismatches(observed(scale_assumed=True), TRAINED))
     assert found.kind == "pixel scale"
     assert not found.serious
-    assert "--pixel_scale" in found.message
+    assert "--pixel-scale" in found.message
 
 
 def test_noise_that_training_never_had_is_serious() -> None:
@@ -116,6 +116,12 @@ def test_a_dark_centre_where_training_had_lens_light_is_named() -> None:
 
 def test_what_a_dataset_says_of_its_lens_light_counts_more_than_its_centre() -> None:
     assert find_mismatches(observed(centre=0.9, lens_light=False), TRAINED) == ()
+
+
+def test_many_pixels_at_the_highest_value_are_saturation() -> None:
+    found = only(find_mismatches(observed(num_at_peak=12), TRAINED))
+    assert (found.kind, found.serious) == ("saturation", True)
+    assert "12 pixels share the highest value" in found.message
 
 
 def test_another_instrument_is_named() -> None:

@@ -88,6 +88,12 @@ def test_noise_is_noticed(run_folder: Path, image: np.ndarray, tmp_path: Path) -
     assert not answer.trusted
 
 
+def test_a_clipped_image_is_noticed(run_folder: Path, image: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "clipped.npy", np.minimum(image, 0.5 * image.max()))
+    answer = answer_one(tmp_path / "clipped.npy", run_folder, tmp_path / "out", pixel_scale=0.08)
+    assert [mismatch.kind for mismatch in answer.mismatches] == ["saturation"]
+
+
 def test_a_dataset_gets_a_table_a_summary_and_some_pictures(
     dataset: Path, run_folder: Path, tmp_path: Path, few_pictures: None
 ) -> None:

@@ -15,22 +15,27 @@ from lenspinn.train import load_run
 def test_the_picture_and_its_numbers_are_written_to_the_run(
     run_folder: Path, tmp_path: Path
 ) -> None:
-    picture = explain_run(run_folder, out=tmp_path / "new" / "explain", num_per_class=1)
-    assert picture == tmp_path / "new" / "explain" / "explain.png"
+    picture = explain_run(run_folder, out=tmp_path / "new" / "pictures", num_per_class=1)
+    assert picture == tmp_path / "new" / "pictures" / "explanation.png"
     height, width, _ = imread(picture).shape
     assert width > height > 600
-    assert sorted(path.name for path in picture.parent.iterdir()) == ["explain.npz", "explain.png"]
+    assert sorted(path.name for path in picture.parent.iterdir()) == [
+        "explanation.npz",
+        "explanation.png",
+    ]
 
 
 def test_without_a_folder_the_picture_goes_into_the_run(run_folder: Path) -> None:
-    assert explain_run(run_folder, num_per_class=1) == run_folder / "explain" / "explain.png"
+    assert (
+        explain_run(run_folder, num_per_class=1) == run_folder / "explanation" / "explanation.png"
+    )
 
 
 def test_the_arrays_are_those_of_test_images_class_by_class(
     run_folder: Path, tmp_path: Path
 ) -> None:
     explain_run(run_folder, out=tmp_path, num_per_class=2)
-    with np.load(tmp_path / "explain.npz") as arrays:
+    with np.load(tmp_path / "explanation.npz") as arrays:
         assert arrays["cam"].shape == arrays["image"].shape == (6, 64, 64)
         assert arrays["labels"].tolist() == ["axion", "axion", "cdm", "cdm", "no_sub", "no_sub"]
         assert arrays["probabilities"].sum(axis=1) == pytest.approx(np.ones(6))
@@ -46,7 +51,7 @@ def test_the_arrays_are_those_of_test_images_class_by_class(
 def test_the_same_seed_chooses_the_same_images(run_folder: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         explain_run(run_folder, out=tmp_path / name, num_per_class=1, seed=4)
-    for name in ("explain.png", "explain.npz"):
+    for name in ("explanation.png", "explanation.npz"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
@@ -56,7 +61,7 @@ def test_images_can_come_from_another_dataset(run_folder: Path, tmp_path: Path) 
     )
     other = simulate(config, progress=False)
     explain_run(run_folder, data=other, out=tmp_path / "out", num_per_class=1)
-    with np.load(tmp_path / "out" / "explain.npz") as arrays:
+    with np.load(tmp_path / "out" / "explanation.npz") as arrays:
         assert arrays["rows"].tolist() == [0, 1, 2]
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["pixel scale", "noise", "lens light", "instrument", "recipe"]
+Kind = Literal["pixel scale", "noise", "lens light", "saturation", "instrument", "recipe"]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ SERIOUS_SCALE_FACTOR = 1.25
 SAME_NOISE_FACTOR = 2.0
 """Factor between two noise levels up to which they count as equal."""
 SERIOUS_NOISE_FACTOR = 4.0
+SATURATED_PIXELS = 5
+"""So many pixels of exactly the same highest value are no chance."""
 LENS_LIGHT_ABOVE = 0.5
 """Central brightness that only a lens galaxy reaches: 0.77 and more in real HST, JWST and Euclid
 images, 0.27 and less in simulated images without lens light (Einstein radii from 0.45 arcsec)."""
@@ -62,6 +64,8 @@ class Observed:
     recipe: str | None = None
     """Of a simulated dataset."""
     unit: str | None = None
+    num_at_peak: int = 1
+    """Pixels, as delivered, that share the highest value."""
     lens_light: bool | None = None
     """Whether the lens galaxy shows, where that is known; else the centre is looked at."""
 
@@ -130,6 +134,7 @@ def find_mismatches(observed: Observed, trained: DatasetInfo) -> tuple[Mismatch,
         _pixel_scale(observed, trained),
         _noise(observed, trained),
         _lens_light(observed, trained),
+        _saturation(observed),
         _instrument(observed, trained),
         _recipe(observed, trained),
     )
@@ -140,7 +145,7 @@ def _pixel_scale(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
     if observed.scale_assumed:
         message = (
             f'the file states none, so {trained.pixel_scale:g}" of the training images is assumed; '
-            "give the right one with --pixel_scale"
+            "give the right one with --pixel-scale"
         )
         return Mismatch("pixel scale", message, serious=False)
     factor = trained.pixel_scale / observed.pixel_scale
@@ -191,6 +196,13 @@ def _lens_light(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
         return None
     there = "have lens light" if trained.lens_light else "have none; subtract it first"
     return Mismatch("lens light", f"{where}; the training images {there}", serious=True)
+
+
+def _saturation(observed: Observed) -> Mismatch | None:
+    if observed.num_at_peak < SATURATED_PIXELS:
+        return None
+    message = f"{observed.num_at_peak} pixels share the highest value, as where a detector clips"
+    return Mismatch("saturation", message, serious=True)
 
 
 def _instrument(observed: Observed, trained: DatasetInfo) -> Mismatch | None:

@@ -1,7 +1,6 @@
 """`lenspinn apply`: images in, answers with pictures out."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ class _Sheet:
 
 
 def apply_model(
-    images: Sequence[Path],
+    images: list[Path],
     *,
     run: Path,
     out: Path,
@@ -122,6 +121,7 @@ def _answer_image(image: ImageFile, trained: Run, out: Path) -> _Sheet:
         scale_assumed=image.pixel_scale is None,
         instrument=image.instrument,
         unit=image.unit,
+        num_at_peak=int((image.pixels == image.pixels.max()).sum()),
         measured=measure(torch.from_numpy(seen), model.pixel_scale),
     )
     (view,) = view_images(model, seen)
@@ -153,20 +153,23 @@ def _answer_table(
     )
     mismatches = find_mismatches(observed, trained.data_info)
     labels = tuple(store.info.classes[label] for label in store.labels)
-    sheets = []
-    for row, view in enumerate(view_images(model, seen[:TABLE_PICTURES])):
-        name = f"{table.name}_{row:05d}"
-        answer = Answer(
-            name=name,
-            path=table.path,
-            probabilities=_by_class(view),
-            theta_E=view.theta_E,
-            pixel_scale=store.info.pixel_scale,
-            mismatches=mismatches,
-            label=labels[row],
-            picture=out / f"{name}.png",
+    sheets = [
+        _Sheet(
+            answer=Answer(
+                name=f"{table.name}_{row:05d}",
+                path=table.path,
+                probabilities=_by_class(view),
+                theta_E=view.theta_E,
+                pixel_scale=store.info.pixel_scale,
+                mismatches=mismatches,
+                label=labels[row],
+                picture=out / f"{table.name}_{row:05d}.png",
+            ),
+            view=view,
+            delivered=first[row, 0],
         )
-        sheets.append(_Sheet(answer=answer, view=view, delivered=first[row, 0]))
+        for row, view in enumerate(view_images(model, seen[:TABLE_PICTURES]))
+    ]
     probabilities, theta_E = _scan(table, model, progress)
     summary = TableAnswer(
         name=table.name,

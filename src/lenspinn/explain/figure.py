@@ -34,7 +34,7 @@ COLUMNS = (
     "reconstructed source",
     "probability",
 )
-PICTURE, ARRAYS = "explain.png", "explain.npz"
+PICTURE, ARRAYS = "explanation.png", "explanation.npz"
 
 
 def explain_run(
@@ -58,8 +58,9 @@ def explain_run(
     data
         Dataset to take images from; by default the run's own test images.
     out
-        Folder for `explain.png` and for `explain.npz`, which holds the maps and the numbers of the
-        images in it; by default `explain` in the run.
+        Folder for ``explanation.png``, and ``explanation.npz`` with its maps and the numbers of
+        its images; by default ``explanation`` in the run folder, and ``explanation_<dataset>``
+        for another dataset.
     num_per_class
         Images of each class.
     seed
@@ -81,10 +82,11 @@ def explain_run(
     rows = _choose(store, candidates, num_per_class, seed)
     views = view_images(trained.model, store.images(rows))
     labels = [store.info.classes[label] for label in store.labels[rows]]
-    folder = trained.folder / "explain" if out is None else out
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / ARRAYS, _arrays(views, labels, rows))
-    return save_figure(explanation_figure(views, labels), folder / PICTURE)
+    if out is None:
+        out = trained.folder / ("explanation" if data is None else f"explanation_{data.stem}")
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / ARRAYS, _arrays(views, labels, rows))
+    return save_figure(explanation_figure(views, labels), out / PICTURE)
 
 
 def explanation_figure(views: Sequence[View], labels: Sequence[str]) -> Figure:
