@@ -15,6 +15,7 @@ from lenspinn.errors import ConfigError, ModelError, StoreError
 from lenspinn.models import from_pretrained
 from lenspinn.train import ModelConfig, TrainConfig, best_row, load_run, train_model
 from lenspinn.train.callbacks import ResumeCheckpoint
+from lenspinn.train.module import ClassifierModule
 
 
 class KilledError(Exception):
@@ -165,6 +166,28 @@ def test_run_killed_by_the_system_ends_with_the_bytes_of_one_that_was_not(tmp_pa
         assert process.wait() == 0
     assert weights(killed.out) == uninterrupted
     assert rows_without_time(killed.out) == rows_without_time(small_config.out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_to_stop_is_an_interruption_that_can_be_resumed(
+    tiny_config, tmp_path, monkeypatch, number
+):
+    step = ClassifierModule.training_step
+
+    def step_and_signal(self, batch, batch_idx):
+        if self.global_step == 7:
+            os.kill(os.getpid(), number)
+        return step(self, batch, batch_idx)
+
+    handler = signal.getsignal(number)
+    monkeypatch.setattr(ClassifierModule, "training_step", step_and_signal)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(tiny_config, progress=False)
+    monkeypatch.setattr(ClassifierModule, "training_step", step)
+    assert signal.getsignal(number) is handler
+    uninterrupted = dataclasses.replace(tiny_config, out=tmp_path / "uninterrupted")
+    train_model(uninterrupted, progress=False)
+    assert weights(train_model(tiny_config, progress=False)) == weights(uninterrupted.out)
 
 
 def test_finished_run_is_returned_untouched(tiny_config):

@@ -49,7 +49,7 @@ def predict(
             batch = torch.from_numpy(read(indices[start : start + batch_size])).to(device)
             with torch.inference_mode():
                 logits = model(batch.float())
-            parts.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
+            parts.append(torch.softmax(logits.cpu().double(), dim=1).numpy())
     finally:
         model.train(was_training)
     return np.concatenate(parts)

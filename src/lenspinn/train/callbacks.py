@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from lenspinn.models import save_pretrained
 from lenspinn.train.module import Batch
 
 Row = dict[str, float]
@@ -21,44 +20,46 @@ Row = dict[str, float]
 class History(lightning.Callback):
     """Keeps one row of scores a validation, and the weights of the best one.
 
-    The rows travel inside the checkpoint and ``metrics.csv`` is written from them as a whole, so
-    an interruption neither loses nor repeats one. ``seconds`` counts the training that led to the
-    row, without what interruptions cost.
+    Both travel inside the checkpoint and ``metrics.csv`` is written from the rows as a whole, so
+    an interruption neither loses nor repeats one, and the weights always are those of the best
+    row. ``seconds`` counts the training that led to the row, without what interruptions cost.
 
     Parameters
     ----------
     folder
-        The run folder: ``metrics.csv``, ``tensorboard/`` and ``model/`` are written there.
+        The run folder: ``metrics.csv`` and ``tensorboard/`` are written there.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[Row] = []
+        self.best_weights: dict[str, Tensor] = {}
         self._images_seen = 0
         self._seconds_before = 0.0
-        # Loss times images, correct answers and images since the last row.
-        self._sums = torch.zeros(3, dtype=torch.float64)
+        self._since_last_row = _no_sums()
+        self._board: SummaryWriter | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
         return {
             "rows": self.rows,
+            "best_weights": self.best_weights,
             "images_seen": self._images_seen,
             "seconds": self._seconds(),
-            "sums": self._sums.cpu(),
+            "since_last_row": self._since_last_row,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what a checkpoint held."""
         self.rows = state["rows"]
+        self.best_weights = state["best_weights"]
         self._images_seen = state["images_seen"]
         self._seconds_before = state["seconds"]
-        self._sums = state["sums"]
+        self._since_last_row = state["since_last_row"]
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Start the clock, and drop what was logged after the checkpoint."""
         self._started = time.monotonic()
-        self._sums = self._sums.to(module.device)
         self._board = SummaryWriter(
             str(self.folder / "tensorboard"), purge_step=trainer.global_step + 1
         )
@@ -69,28 +70,29 @@ class History(lightning.Callback):
         """Add a step to the training scores."""
         num_images = len(batch[1])
         self._images_seen += num_images
-        self._sums[0] += outputs["loss"].detach() * num_images
-        self._sums[1] += outputs["correct"]
-        self._sums[2] += num_images
+        self._since_last_row["loss"] += outputs["loss"].item() * num_images
+        self._since_last_row["correct"] += outputs["correct"].item()
+        self._since_last_row["images"] += num_images
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Write a row, and the weights if it is the best so far."""
-        loss, correct, num_images = self._sums.tolist()
-        self._sums.zero_()
+        """Write a row, and keep the weights if it is the best so far."""
+        sums, self._since_last_row = self._since_last_row, _no_sums()
         row = {
             "epoch": trainer.global_step / int(trainer.num_training_batches),
             "step": trainer.global_step,
             "images_seen": self._images_seen,
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-            "train_loss": loss / num_images,
-            "train_accuracy": correct / num_images,
+            "train_loss": sums["loss"] / sums["images"],
+            "train_accuracy": sums["correct"] / sums["images"],
             **module.take_validation_scores(),
             "seconds": self._seconds(),
         }
         self.rows.append(row)
         if best_row(self.rows) is row:
-            save_pretrained(module.model, self.folder / "model")
+            state = module.model.state_dict()
+            self.best_weights = {name: value.cpu().clone() for name, value in state.items()}
         _write_rows(self.rows, self.folder / "metrics.csv")
+        assert self._board is not None
         for name, value in row.items():
             if name != "step":
                 self._board.add_scalar(name, value, trainer.global_step)
@@ -98,7 +100,12 @@ class History(lightning.Callback):
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Close the TensorBoard log."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
+
+    def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
+        """Close the TensorBoard log."""
+        self.on_train_end(trainer, module)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
@@ -177,6 +184,7 @@ class Progress(lightning.Callback):
     def __init__(self, history: History, total_steps: int) -> None:
         self.history = history
         self.total_steps = total_steps
+        self._bar: tqdm[Any] | None = None
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Show the bar, from where training starts or resumes."""
@@ -195,13 +203,18 @@ class Progress(lightning.Callback):
         shown = {"loss": f"{outputs['loss'].item():.3f}"}
         if self.history.rows:
             shown["val_micro_f1"] = f"{self.history.rows[-1]['val_micro_f1']:.3f}"
+        assert self._bar is not None
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
-    def teardown(self, trainer: Any, module: Any, stage: str) -> None:
-        """Close the bar, also after an error."""
-        if hasattr(self, "_bar"):
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """Close the bar."""
+        if self._bar is not None:
             self._bar.close()
+
+    def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
+        """Close the bar, so that what follows begins on a line of its own."""
+        self.on_train_end(trainer, module)
 
 
 def best_row(rows: Sequence[Row]) -> Row:
@@ -213,6 +226,10 @@ def read_rows(path: Path) -> list[Row]:
     """Read a run's ``metrics.csv``."""
     with path.open(newline="") as file:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _no_sums() -> dict[str, float]:
+    return {"loss": 0.0, "correct": 0, "images": 0}
 
 
 def _write_rows(rows: Sequence[Row], path: Path) -> None:

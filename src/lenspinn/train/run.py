@@ -17,6 +17,7 @@ import lightning
 import numpy as np
 import torch
 import yaml
+from torch import Tensor
 
 from lenspinn.config import parse_config, to_dict
 from lenspinn.data.datamodule import StoreDataModule
@@ -105,9 +106,11 @@ def train_model(config: TrainConfig, progress: bool = True) -> Path:
                     f"{config.data}"
                 )
         _write_folder(config, info, data.split_indices)
-        _fit(model, data, config, progress)
+        best_weights = _fit(model, data, config, progress)
     draft = save_pretrained(model, config.out / "model_last.part")
-    os.replace(draft, config.out / "model_last")
+    model.load_state_dict(best_weights)
+    save_pretrained(model, config.out / "model")
+    os.replace(draft, config.out / "model_last")  # last: a folder that has it is finished
     return config.out
 
 
@@ -158,7 +161,10 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
     return create_model(config.model.name, **(facts | options))
 
 
-def _fit(model: Classifier, data: StoreDataModule, config: TrainConfig, progress: bool) -> None:
+def _fit(
+    model: Classifier, data: StoreDataModule, config: TrainConfig, progress: bool
+) -> dict[str, Tensor]:
+    """Train ``model`` to the end, and return the weights of the epoch chosen on validation."""
     steps = len(data.train_dataloader())
     total_steps = steps * config.epochs
     module = ClassifierModule(model, config, total_steps)
@@ -183,12 +189,11 @@ def _fit(model: Classifier, data: StoreDataModule, config: TrainConfig, progress
     interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint if checkpoint.exists() else None)
-    except SystemExit as stop:
-        # Lightning turns Ctrl-C into an exit, and leaves the signal ignored.
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, interrupt)
-            raise KeyboardInterrupt from None
-        raise
+    except SystemExit:
+        # What Lightning makes of Ctrl-C (which it leaves ignored from then on) and of SIGTERM.
+        signal.signal(signal.SIGINT, interrupt)
+        raise KeyboardInterrupt from None
+    return history.best_weights
 
 
 def _check_folder(config: TrainConfig, info: DatasetInfo) -> None:
