@@ -242,10 +242,9 @@ class ImageStore:
         IndexError
             If a row does not exist.
         """
-        array = self._arrays["images"]
         if isinstance(rows, slice):
-            return array.read(rows)
-        return array.files.read(np.asarray(rows, dtype=np.int64))
+            rows = np.arange(len(self))[rows]
+        return self._arrays["images"].files.read(np.asarray(rows, dtype=np.int64))
 
 
 def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int, ...]]) -> None:
@@ -253,6 +252,22 @@ def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int,
     draft = path.with_name(path.name + ".creating")
     shutil.rmtree(draft, ignore_errors=True)
     group = zarr.create_group(draft, zarr_format=3)
+    _create_arrays(group, info, truth_fields)
+    group.attrs.update(
+        {
+            "schema": SCHEMA_VERSION,
+            "info": info.to_json(),
+            "truth_fields": _fields_to_json(truth_fields),
+            "provenance": provenance(),
+            "complete": False,
+        }
+    )
+    draft.rename(path)
+
+
+def _create_arrays(
+    group: zarr.Group, info: DatasetInfo, truth_fields: Mapping[str, tuple[int, ...]]
+) -> None:
     rows = min(SHARD_IMAGES, math.ceil(info.num_images / CHUNK_IMAGES) * CHUNK_IMAGES)
     pixels = (1, info.num_pix, info.num_pix)
     group.create_array(
@@ -281,16 +296,6 @@ def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int,
             fill_value=math.nan,
             compressors=None,
         )
-    group.attrs.update(
-        {
-            "schema": SCHEMA_VERSION,
-            "info": info.to_json(),
-            "truth_fields": _fields_to_json(truth_fields),
-            "provenance": provenance(),
-            "complete": False,
-        }
-    )
-    draft.rename(path)
 
 
 def _fields_to_json(truth_fields: Mapping[str, tuple[int, ...]]) -> dict[str, list[int]]:
