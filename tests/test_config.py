@@ -33,13 +33,13 @@ class Job:
             raise ConfigError(f"split must sum to 1, got {self.split}")
 
 
-def observe(image: Path, *, zoom: float = 1.0) -> None:
+def observe(images: list[Path], *, zoom: float = 1.0) -> None:
     """Observe.
 
     Parameters
     ----------
-    image
-        An image.
+    images
+        Images.
     zoom
         How much larger.
     """
@@ -108,8 +108,9 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> N
         parse_config(Job, [str(path)])
 
 
-def test_a_function_takes_required_arguments_by_position() -> None:
-    assert parse_call(observe, ["a.fits", "--zoom", "2"]) == {"image": Path("a.fits"), "zoom": 2.0}
+def test_a_function_takes_its_positional_arguments_by_position() -> None:
+    parsed = parse_call(observe, ["a.fits", "b.fits", "--zoom", "2"])
+    assert parsed == {"images": [Path("a.fits"), Path("b.fits")], "zoom": 2.0}
 
 
 def test_an_unknown_option_of_a_function_names_the_nearest() -> None:

@@ -40,7 +40,7 @@ COMMANDS = {
         "lenspinn import Model_III data.zarr --pixel_scale 0.08",
     ),
     "inspect": Command(
-        "lenspinn.data:contact_sheet",
+        "lenspinn.data.contact_sheet:contact_sheet",
         "draw a dataset class by class with its truth",
         "lenspinn inspect data.zarr sheet.png",
     ),
@@ -63,7 +63,7 @@ COMMANDS = {
     "apply": Command(
         "lenspinn.apply:apply_model",
         "classify .npy, Zarr or FITS images, and say whether the answer can be trusted",
-        "lenspinn apply image.fits --run runs/small --out answers",
+        "lenspinn apply image.fits --model runs/small --out answers",
     ),
     "models": Command(
         "lenspinn.models:list_models",
@@ -115,7 +115,8 @@ def _call(name: str, words: list[str]) -> Any:
     function = _load(command.function)
     text = {
         "prog": f"lenspinn {name}",
-        "description": f"{command.summary}; example: {command.example}",
+        "description": f"{command.summary[0].upper()}{command.summary[1:]}.",
+        "epilog": f"example: {command.example}",
     }
     if command.config_class is None:
         return function(**config.parse_call(function, words, **text))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import docstring_parser
 import yaml
 from docstring_parser import DocstringStyle
 from jsonargparse import (  # type: ignore[attr-defined]  # re-exported through its star imports
@@ -71,16 +72,28 @@ def parse_config(
 def parse_call(
     function: Callable[..., Any], arguments: Sequence[str], **parser_text: Any
 ) -> dict[str, Any]:
-    """Resolve the arguments of a function: its required ones by position, the others by name.
+    """Resolve the arguments of a function: keyword-only ones are options, the others positional.
+
+    A positional argument that is a list takes one word or more.
 
     Raises
     ------
     ConfigError
         As in `parse_config`.
     """
+    parameters = inspect.signature(function).parameters
+    hints = typing.get_type_hints(function)
+    words = [name for name, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, **parser_text)
-    parser.add_function_arguments(function, as_positional=True)
-    return _parse(parser, arguments, inspect.signature(function).parameters)
+    described = docstring_parser.parse(function.__doc__ or "", DocstringStyle.NUMPYDOC).params
+    meaning = {parameter.arg_name: parameter.description for parameter in described}
+    for name in words:
+        kind, count = hints[name], dict[str, Any]()
+        if typing.get_origin(kind) is list:
+            (kind,), count = typing.get_args(kind), {"nargs": "+"}
+        parser.add_argument(name, type=kind, help=meaning.get(name), **count)
+    parser.add_function_arguments(function, skip=set(words))
+    return _parse(parser, arguments, parameters)
 
 
 def _parse(
