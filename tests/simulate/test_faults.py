@@ -1,7 +1,10 @@
 """Each fault of the DeepLense simulator, switched on and off through a recipe."""
 
+import json
+
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 from lenspinn.simulate import Faults, draw_scenes, get_recipe, render, simulate_images
 
@@ -49,6 +52,31 @@ def test_the_convention_scales_shear_and_substructure_masses_too():
     np.testing.assert_allclose(
         faulty.point_theta_E**2 / correct.point_theta_E**2, scaling, rtol=1e-12
     )
+
+
+def test_a_shallow_mass_function_has_heavy_subhalos():
+    faulty = draw_scenes(get_recipe("deeplense/model_3"), 0, CDM)[1]
+    recipe = get_recipe("deeplense/model_3", **{"faults.shallow_mass_function": False})
+    correct = draw_scenes(recipe, 0, CDM)[1]
+    # Share of 750 masses above 1e8: 0.613 for a slope of -0.9 and 0.0156 for -1.9.
+    for drawn, share in ((faulty, 0.613), (correct, 0.0156)):
+        mass = drawn["point_mass"][:, :25]
+        assert (mass > 1e8).mean() == pytest.approx(
+            share, abs=5 * (share * (1 - share) / 750) ** 0.5
+        )
+
+
+@pytest.mark.parametrize("model", ["I", "II", "III"])
+def test_populations_are_distributed_as_the_authors_truth(model, shared_data):
+    entries = json.loads((shared_data / "deeplensesim" / f"model_{model}_truth.json").read_text())
+    cdm = [e for e in entries if e["cls"] == "cdm"]
+    points = np.concatenate([np.array(e["cdm_point_masses_thetaE_x_y"]) for e in cdm])
+    recipe = get_recipe(f"deeplense/model_{len(model)}")
+    scene = draw_scenes(recipe, 0, np.arange(1, 601, 3))[0]
+    ours = scene.point_x[:, :25], scene.point_y[:, :25], scene.point_theta_E[:, :25]
+    # 1 in 1,000 truths would fail by chance.
+    assert ks_2samp(points[:, 0], ours[2].ravel()).pvalue > 1e-3
+    assert ks_2samp(np.hypot(*points[:, 1:].T), np.hypot(*ours[:2]).ravel()).pvalue > 1e-3
 
 
 def test_a_fixed_count_is_25_subhalos_and_a_poisson_one_varies():

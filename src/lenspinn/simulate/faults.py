@@ -45,6 +45,12 @@ class Faults:
     fixed_subhalo_count: bool = False
     """Place exactly the mean number of subhalos: the Poisson number is drawn and then ignored."""
 
+    shallow_mass_function: bool = False
+    """Take the slope of the subhalo mass function per ln m, -0.9, for that per m, -1.9.
+
+    Half of the subhalos then exceed 3e8 solar masses instead of 2e6, and an image holds eight above
+    1e9 instead of one in twenty-three: most of what tells cdm from no_sub in the published data."""
+
     noise_left_out: bool = False
     """Compute the noise and not add it to the image."""
 

@@ -5,7 +5,7 @@ A new population is a frozen dataclass of its parameters with `max_points`, `tru
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -91,7 +91,7 @@ class PointSubhalos:
     mean_number: float
     """Their number is Poisson about it, or exactly it with `Faults.fixed_subhalo_count`."""
     mass: Distribution
-    """Solar masses."""
+    """Solar masses; a power law is shallower by one with `Faults.shallow_mass_function`."""
     radius: Distribution
     """Distance from the lens centre, arcsec."""
 
@@ -112,7 +112,10 @@ class PointSubhalos:
         number = int(self.mean_number)
         if not lens.faults.fixed_subhalo_count:
             number = min(int(rng.poisson(self.mean_number)), self.max_points)
-        mass = self.mass.draw(rng, number)
+        mass_function = self.mass
+        if lens.faults.shallow_mass_function and isinstance(mass_function, PowerLaw):
+            mass_function = replace(mass_function, slope=mass_function.slope + 1)
+        mass = mass_function.draw(rng, number)
         radius = self.radius.draw(rng, number)
         angle = 2 * np.pi * rng.random(number)
         return Substructure(

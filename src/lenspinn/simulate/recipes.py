@@ -274,6 +274,7 @@ _MODEL_2_AND_3_FAULTS = Faults(
     convention_Om0=0.309,
     source_core=0.001,
     fixed_subhalo_count=True,
+    shallow_mass_function=True,
     noise_left_out=True,
     image_doubled=True,
 )
@@ -295,6 +296,7 @@ RECIPES = {
                 rounded_arcsec=True,
                 source_core=0.001,
                 fixed_subhalo_count=True,
+                shallow_mass_function=True,
                 second_poisson=True,
                 counts=True,
             ),
