@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,14 +70,16 @@ def test_source_pixels_nothing_landed_on_are_not_drawn(axes: Axes, view: View) -
     assert not drawn[1:].any()
 
 
+@pytest.mark.parametrize(("theta_E", "half_width"), [(0.0, 0.5), (1.0, 1.35), (5.0, 2.0)])
+def test_the_source_panel_follows_the_einstein_radius_within_the_field(
+    theta_E: float, half_width: float, axes: Axes, view: View
+) -> None:
+    panels.draw_source(axes, replace(view, theta_E=theta_E))
+    assert axes.get_xlim() == pytest.approx((-half_width, half_width))
+
+
 def test_a_model_without_physics_leaves_its_source_panel_empty(axes: Axes, view: View) -> None:
-    without = View(
-        **{
-            name: getattr(view, name)
-            for name in ("image", "preprocessed", "cam", "probabilities", "classes", "pixel_scale")
-        }
-    )
-    panels.draw_source(axes, without)
+    panels.draw_source(axes, replace(view, theta_E=None, source=None, coverage=None))
     assert not axes.images
     assert axes.texts[0].get_text() == "no lens model"
 

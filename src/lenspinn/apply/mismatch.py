@@ -190,7 +190,7 @@ def _lens_light(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
         present = centre > LENS_LIGHT_ABOVE
         where = (
             f"the centre is {centre:.0%} as bright as the brightest pixels, "
-            f"which {'only a lens galaxy explains' if present else 'leaves no room for one'}"
+            f"{'a' if present else 'no'} sign of a lens galaxy"
         )
     if present == trained.lens_light:
         return None

@@ -26,6 +26,8 @@ LINE_HEIGHT = 0.19
 """Inches of a line of text below the panels."""
 LINE_LENGTH = 165
 """Characters."""
+TITLE_LENGTH = 28
+"""Characters of a name that are shown: its end, which tells images apart."""
 SURROUNDINGS = 1.5
 """Half width of the first panel in units of the model's field: what lies around it counts too."""
 GOOD, BAD, INK = "#00664a", "#b3261e", "#333333"
@@ -80,7 +82,8 @@ def _draw_delivered(axes: Axes, answer: Answer, view: View, delivered: Pixels) -
         corner = (-field / 2, -field / 2)
         axes.add_patch(Rectangle(corner, field, field, fill=False, color="white", lw=0.9))
         draw_critical_curve(axes, view)
-    axes.set_title(textwrap.shorten(answer.name, 30, placeholder="…"), fontsize=10)
+    long = len(answer.name) > TITLE_LENGTH
+    axes.set_title(f"…{answer.name[-TITLE_LENGTH:]}" if long else answer.name, fontsize=10)
 
 
 def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:

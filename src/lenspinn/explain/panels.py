@@ -29,7 +29,7 @@ FAINTEST = 0.05
 BARS_WIDTH = 0.75
 """Width of the panel of probabilities, in units of that of a map."""
 SOURCE_MARGIN = 1.35
-"""Half width of the source panel in Einstein radii."""
+"""Half width of the source panel in Einstein radii; at least a quarter of the field."""
 
 
 def draw_map(axes: Axes, values: Pixels, pixel_scale: float, *, colors: str = MAP_COLORS) -> None:
@@ -97,15 +97,17 @@ def draw_source(axes: Axes, view: View) -> None:
     draw_map(axes, known, view.pixel_scale)
     axes.set_facecolor(UNKNOWN)
     axes.add_patch(Circle((0, 0), view.theta_E, fill=False, color="white", lw=0.9, ls=":"))
-    half = min(SOURCE_MARGIN * view.theta_E, _extent(known, view.pixel_scale)[1])
+    widest = _extent(known, view.pixel_scale)[1]
+    half = float(np.clip(SOURCE_MARGIN * view.theta_E, widest / 4, widest))
     axes.set(xlim=(-half, half), ylim=(-half, half))
     axes.text(
-        0.04,
-        0.04,
+        0.05,
+        0.05,
         f'theta_E {view.theta_E:.2f}"',
         color="white",
         fontsize=8,
         transform=axes.transAxes,
+        bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5},
     )
 
 
