@@ -197,10 +197,20 @@ def test_finished_run_is_returned_untouched(tiny_config):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_folder_of_another_run_is_refused_with_the_key_named(tiny_config):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lr": 0.5}, r"holds a run with lr 0\.01, not 0\.5"),
+        (
+            {"model": ModelConfig("tiny_classifier", {"pixel_scale": 0.08})},
+            r"holds a run with model\.options\.pixel_scale None, not 0\.08",
+        ),
+    ],
+)
+def test_folder_of_another_run_is_refused_with_the_key_named(tiny_config, change, message):
     train_model(tiny_config, progress=False)
-    with pytest.raises(ConfigError, match=r"holds a run with lr 0\.01, not 0\.5"):
-        train_model(dataclasses.replace(tiny_config, lr=0.5), progress=False)
+    with pytest.raises(ConfigError, match=message):
+        train_model(dataclasses.replace(tiny_config, **change), progress=False)
 
 
 def test_folder_with_something_else_is_refused_and_kept(tiny_config):

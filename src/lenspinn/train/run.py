@@ -202,8 +202,8 @@ def _check_folder(config: TrainConfig, info: DatasetInfo) -> None:
         return
     if not (config.out / "config.yaml").is_file():
         raise ConfigError(f"{config.out} holds something else than a run: give another folder")
-    begun = yaml.safe_load((config.out / "config.yaml").read_text())
-    asked = _resolved(config)
+    begun = _dotted(yaml.safe_load((config.out / "config.yaml").read_text()))
+    asked = _dotted(_resolved(config))
     for key in sorted((begun.keys() | asked.keys()) - {"out"}):  # the folder may be moved
         if begun.get(key) != asked.get(key):
             raise ConfigError(
@@ -242,6 +242,16 @@ def _write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.nd
 
 def _resolved(config: TrainConfig) -> dict[str, Any]:
     return to_dict(config) | {"data": str(config.data.resolve())}
+
+
+def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested keys to dotted ones."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= (
+            _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat
 
 
 def _provenance() -> dict[str, Any]:
