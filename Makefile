@@ -16,7 +16,7 @@ OUT ?= demo
 
 demo: .venv/.installed
 	$(LENSPINN) simulate configs/simulate/deeplense_model_3.yaml --num $(NUM) --out $(OUT)/data.zarr
-	$(LENSPINN) inspect $(OUT)/data.zarr $(OUT)/data.png
+	$(LENSPINN) inspect $(OUT)/data.zarr
 	$(LENSPINN) train configs/train/lenspinn_small_demo.yaml --data $(OUT)/data.zarr --out $(OUT)/run
 	$(LENSPINN) evaluate $(OUT)/run
 	$(LENSPINN) explain $(OUT)/run

@@ -113,6 +113,14 @@ def test_a_function_takes_its_positional_arguments_by_position() -> None:
     assert parsed == {"images": [Path("a.fits"), Path("b.fits")], "zoom": 2.0}
 
 
+def test_a_positional_argument_with_a_default_may_be_left_out() -> None:
+    def draw(store: Path, picture: Path | None = None) -> None:
+        pass
+
+    assert parse_call(draw, ["a.zarr"]) == {"store": Path("a.zarr"), "picture": None}
+    assert parse_call(draw, ["a", "b"]) == {"store": Path("a"), "picture": Path("b")}
+
+
 def test_an_unknown_option_of_a_function_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'zoom'"):
         parse_call(observe, ["a.fits", "--zom", "2"])

@@ -42,7 +42,7 @@ COMMANDS = {
     "inspect": Command(
         "lenspinn.data.contact_sheet:contact_sheet",
         "draw a dataset class by class with its truth",
-        "lenspinn inspect data.zarr sheet.png",
+        "lenspinn inspect data.zarr",
     ),
     "train": Command(
         "lenspinn.train:train_model",

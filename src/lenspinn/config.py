@@ -91,6 +91,8 @@ def parse_call(
         kind, count = hints[name], dict[str, Any]()
         if typing.get_origin(kind) is list:
             (kind,), count = typing.get_args(kind), {"nargs": "+"}
+        elif parameters[name].default is not inspect.Parameter.empty:
+            count = {"nargs": "?", "default": parameters[name].default}
         parser.add_argument(name, type=kind, help=meaning.get(name), **count)
     parser.add_function_arguments(function, skip=set(words))
     return _parse(parser, arguments, parameters)

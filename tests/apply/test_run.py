@@ -19,13 +19,13 @@ FLOAT32 = 1e-5  # probabilities of one image alone and in a batch
 
 
 def answer_one(path: Path, run: Path, out: Path, pixel_scale: float | None = None) -> Answer:
-    (answer,) = apply_model([path], run=run, out=out, pixel_scale=pixel_scale, progress=False)
+    (answer,) = apply_model([path], model=run, out=out, pixel_scale=pixel_scale, progress=False)
     assert isinstance(answer, Answer)
     return answer
 
 
 def answer_table(path: Path, run: Path, out: Path) -> TableAnswer:
-    (answer,) = apply_model([path], run=run, out=out, progress=False)
+    (answer,) = apply_model([path], model=run, out=out, progress=False)
     assert isinstance(answer, TableAnswer)
     return answer
 
@@ -136,7 +136,7 @@ def test_one_bad_image_stops_everything_before_anything_is_written(
 ) -> None:
     np.save(tmp_path / "bad.npy", bad)
     with pytest.raises(ImageError, match=r"bad\.npy"):
-        apply_model([npy, tmp_path / "bad.npy"], run=run_folder, out=tmp_path / "out")
+        apply_model([npy, tmp_path / "bad.npy"], model=run_folder, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -147,7 +147,7 @@ def test_a_fits_image_without_pixel_scale_is_refused_unless_it_is_given(
     fits = pytest.importorskip("astropy.io.fits")
     fits.writeto(path, image)
     with pytest.raises(ImageError, match="pixel scale"):
-        apply_model([path], run=run_folder, out=tmp_path / "out")
+        apply_model([path], model=run_folder, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert answer_one(path, run_folder, tmp_path / "out", pixel_scale=0.08).pixel_scale == 0.08
 
@@ -156,25 +156,25 @@ def test_a_fits_file_without_image_is_refused(run_folder: Path, tmp_path: Path) 
     fits = pytest.importorskip("astropy.io.fits")
     fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
     with pytest.raises(DataError, match=r"empty\.fits"):
-        apply_model([tmp_path / "empty.fits"], run=run_folder, out=tmp_path / "out")
+        apply_model([tmp_path / "empty.fits"], model=run_folder, out=tmp_path / "out")
 
 
 def test_a_missing_run_is_refused(npy: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a run folder"):
-        apply_model([npy], run=tmp_path / "nowhere", out=tmp_path / "out")
+        apply_model([npy], model=tmp_path / "nowhere", out=tmp_path / "out")
 
 
 def test_an_unfinished_run_is_refused(npy: Path, run_folder: Path, tmp_path: Path) -> None:
     unfinished = shutil.copytree(run_folder, tmp_path / "run")
     shutil.rmtree(unfinished / "model_last")
     with pytest.raises(ConfigError, match="unfinished"):
-        apply_model([npy], run=unfinished, out=tmp_path / "out")
+        apply_model([npy], model=unfinished, out=tmp_path / "out")
 
 
 def test_answers_keep_the_order_of_the_images(
     npy: Path, dataset: Path, run_folder: Path, tmp_path: Path, few_pictures: None
 ) -> None:
-    answers = apply_model([dataset, npy], run=run_folder, out=tmp_path / "out", progress=False)
+    answers = apply_model([dataset, npy], model=run_folder, out=tmp_path / "out", progress=False)
     assert [answer.name for answer in answers] == ["model_3", "lens"]
 
 

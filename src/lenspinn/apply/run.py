@@ -45,8 +45,8 @@ class _Sheet:
 def apply_model(
     images: list[Path],
     *,
-    run: Path,
-    out: Path,
+    model: Path,
+    out: Path = Path("answers"),
     pixel_scale: float | None = None,
     progress: bool = True,
 ) -> list[Answer | TableAnswer]:
@@ -64,7 +64,7 @@ def apply_model(
     ----------
     images
         .npy files, FITS files, and folders of datasets.
-    run
+    model
         Folder of a finished training run.
     out
         Folder for the answers; made if missing, files of the same name are replaced.
@@ -87,7 +87,7 @@ def apply_model(
         An input is missing, is not what it claims to be, or holds nothing that can be classified;
         see `read_inputs`. ImageError also if an image covers less than the model's field.
     """
-    trained = load_run(run)
+    trained = load_run(model)
     inputs = read_inputs(images, pixel_scale=pixel_scale)
     answers: list[Answer | TableAnswer] = []
     sheets: list[_Sheet] = []

@@ -26,7 +26,7 @@ BAR_TICKS = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 Truth = dict[str, np.ndarray]
 
 
-def contact_sheet(store_path: Path | str, out_png: Path | str, *, per_class: int = 6) -> Path:
+def contact_sheet(store_path: Path, out_png: Path | None = None, *, per_class: int = 6) -> Path:
     """Draw the first images of each class of a store, with their truth.
 
     A row is a class. Every image is shown relative to its own peak, on one asinh scale. Point
@@ -36,7 +36,7 @@ def contact_sheet(store_path: Path | str, out_png: Path | str, *, per_class: int
     ----------
     store_path : Path
     out_png : Path
-        Picture to write.
+        Picture to write; by default named as the store, beside it.
     per_class : int
         Images in a row.
 
@@ -55,7 +55,7 @@ def contact_sheet(store_path: Path | str, out_png: Path | str, *, per_class: int
     if per_class < 1:
         raise DataError(f"A contact sheet needs at least 1 image a class, not {per_class}")
     figure = _draw_sheet(ImageStore.open(store_path), per_class)
-    out_png = Path(out_png)
+    out_png = store_path.with_suffix(".png") if out_png is None else out_png
     out_png.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out_png, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return out_png
