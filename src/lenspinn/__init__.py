@@ -1,1 +1,63 @@
-"""From a dark-matter model to an answer on a telescope image."""
+"""From a dark-matter model to an answer on a telescope image.
+
+The names below are the public interface; each room (`lenspinn.lensing`, `lenspinn.simulate`, ...)
+has more. They are imported when first used, so that ``import lenspinn`` itself costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lenspinn.apply import Answer, apply_model
+    from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
+    from lenspinn.evaluate import classification_metrics, evaluate_run, predict
+    from lenspinn.explain import explain_run, grad_cam
+    from lenspinn.lensing import delens, pixel_grid, relens
+    from lenspinn.models import create_model, from_pretrained, list_models, save_pretrained
+    from lenspinn.simulate import SimulateConfig, get_recipe, list_recipes, simulate_images
+    from lenspinn.train import ModelConfig, TrainConfig, load_run, train_model
+
+__all__ = [
+    "Answer",
+    "DatasetInfo",
+    "ImageStore",
+    "ModelConfig",
+    "SimulateConfig",
+    "TrainConfig",
+    "apply_model",
+    "classification_metrics",
+    "create_model",
+    "delens",
+    "evaluate_run",
+    "explain_run",
+    "from_pretrained",
+    "get_recipe",
+    "grad_cam",
+    "import_deeplense",
+    "list_models",
+    "list_recipes",
+    "load_run",
+    "pixel_grid",
+    "predict",
+    "read_fits",
+    "relens",
+    "save_pretrained",
+    "simulate_images",
+    "train_model",
+]
+
+_ROOMS = ("lensing", "simulate", "data", "models", "train", "evaluate", "explain", "apply")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"lenspinn.{name}")
+    if name in __all__:
+        for room in map(importlib.import_module, (f"lenspinn.{room}" for room in _ROOMS)):
+            if name in room.__all__:
+                return getattr(room, name)
+    raise AttributeError(f"module 'lenspinn' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_ROOMS]
