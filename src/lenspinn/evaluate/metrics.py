@@ -72,7 +72,8 @@ def classification_metrics(
     -----
     Where each image has exactly one class, micro-averaged F1 equals accuracy; it is reported
     because the literature does. A bootstrap interval of a perfect score has no width: with no
-    error in n images the error rate may still be up to 3/n at 95 %.
+    error in n images the error rate may still be up to 3/n at 95 %. Resampling adds noise to each
+    bin of the ECE and never takes any away, so its interval lies high and need not hold the ECE.
     """
     _check(probabilities, labels, classes)
     score = _score_functions(probabilities, labels, classes)

@@ -231,7 +231,7 @@ def _footnote(record: dict[str, Any]) -> str:
         "Intervals are percentiles of 1,000 bootstrap resamples of the test images; they do not "
         "contain the scatter between training seeds. Micro-F1 equals accuracy where each image "
         "has one class. ECE is the expected calibration error of the highest probability in 15 "
-        "bins of equal width."
+        "bins of equal width; its interval lies high, for resampling can only add to it."
     )
     if record["accuracy"] == 1:
         bound = 3 / record["n_test"]
