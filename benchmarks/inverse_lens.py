@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +76,7 @@ def median_seconds(steps: list[Callable[[], None]], repeats: int) -> list[float]
     return [statistics.median(record) for record in durations]
 
 
-def measure(name: str, repeats: int) -> dict[str, object]:
+def measure(name: str, repeats: int) -> dict[str, Any]:
     """Speed record of one model."""
     torch.manual_seed(0)
     model = create_model(name, num_pix=NUM_PIX).to(memory_format=torch.channels_last)
@@ -114,7 +115,7 @@ def main() -> None:
     for name in MODELS:
         record = measure(name, config.steps)
         records.append(record)
-        cost = 1 / float(record["ratio"])
+        cost = 1 / record["ratio"]
         print(f"{name:16}{record['ours_per_s']:>14}{record['reference_per_s']:>14}{cost:>8.2f}")
     result = {
         "schema": 1,

@@ -1,6 +1,12 @@
+import pytest
 import torch
 
-from lenspinn.models.layers import LocalityBlock, LocalitySelfAttention, ShiftedPatchTokens
+from lenspinn.models.layers import (
+    EqualizedLinear,
+    LocalityBlock,
+    LocalitySelfAttention,
+    ShiftedPatchTokens,
+)
 
 EXACT = 1e-6  # float32, sums of a few hundred terms of order one
 
@@ -62,3 +68,25 @@ def test_every_parameter_of_a_block_gets_a_gradient(generator):
     for name, parameter in block.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("width", [16, 1024])
+def test_outputs_of_an_equalized_layer_start_with_the_given_spread(width):
+    torch.manual_seed(0)
+    layer = EqualizedLinear(width, 2000, std=0.5)
+    outputs = layer(torch.ones(1, width))
+    # the spread of 2000 normal numbers is known to 1.6 %: five sigma
+    assert outputs.std().item() == pytest.approx(0.5, rel=0.08)
+
+
+@pytest.mark.parametrize("width", [16, 1024])
+def test_an_adam_step_moves_an_equalized_output_by_the_root_of_its_width(width):
+    layer = EqualizedLinear(width, 1, std=1.0)
+    layer.bias.requires_grad_(False)
+    inputs = torch.ones(1, width)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
+    before = layer(inputs)
+    before.sum().backward()
+    optimizer.step()
+    # float32 differences of numbers of order one
+    assert (before - layer(inputs)).item() == pytest.approx(1e-3 * width**0.5, rel=1e-3)

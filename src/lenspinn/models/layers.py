@@ -7,7 +7,7 @@ data sets: a token that sees half of its neighbours, and an attention that canno
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
 Tokens = Float[Tensor, "batch tokens dim"]
 
@@ -112,3 +112,29 @@ class LocalityBlock(nn.Module):
         """Tokens after attention and MLP, each added to its input."""
         tokens = tokens + self.attention(self.attention_norm(tokens))
         return tokens + self.mlp(self.mlp_norm(tokens))
+
+
+class EqualizedLinear(nn.Linear):
+    """A linear layer whose inputs are divided by the square root of their number.
+
+    Parameters
+    ----------
+    in_features, out_features : lengths of input and output.
+    std : standard deviation of the initial weights, and so of the output for unit inputs.
+
+    Notes
+    -----
+    The outputs start as those of an ordinary layer, but Adam, which moves every weight by the
+    learning rate, moves them sqrt(in_features) times less: a scalar read off a thousand numbers
+    does not leap from one end of its range to the other at the first steps. Section 4.1 of Karras
+    et al. (2018), arXiv:1710.10196.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, std: float) -> None:
+        super().__init__(in_features, out_features)
+        nn.init.normal_(self.weight, std=std)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, values: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
+        """Return the outputs for a batch of inputs."""
+        return linear(values / self.in_features**0.5, self.weight, self.bias)

@@ -29,7 +29,7 @@ from lenspinn.lensing.raytrace import relens
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
 from lenspinn.models.inverse_lens import InverseLens
-from lenspinn.models.layers import LocalityBlock, ShiftedPatchTokens
+from lenspinn.models.layers import EqualizedLinear, LocalityBlock, ShiftedPatchTokens
 from lenspinn.models.registry import register_model
 
 # The authors' settings: four tokens of 32 x 32 pixels on a 64 x 64 image.
@@ -79,6 +79,10 @@ class EinsteinRadiusEncoder(nn.Module):
     -----
     A sigmoid keeps theta_E in (0, `max_theta_E`). Training starts close to the middle, a quarter
     of the field for `InverseLens.max_theta_E`, where the sigmoid is steepest.
+
+    Trained by the classification loss alone, as in the paper, theta_E becomes whatever helps to
+    tell the classes apart. It is no measurement: where all lenses are alike, training runs that
+    classify equally well end at different values.
     """
 
     def __init__(self, num_pix: int, max_theta_E: float) -> None:
@@ -90,16 +94,17 @@ class EinsteinRadiusEncoder(nn.Module):
             TOKEN_DIM, num_heads=NUM_HEADS, num_tokens=num_tokens, mlp_dim=MLP_DIM
         )
         self.readout = nn.Sequential(
-            nn.Flatten(), nn.Linear(num_tokens * TOKEN_DIM, READOUT_DIM), nn.ELU()
+            nn.Flatten(),
+            nn.LayerNorm(num_tokens * TOKEN_DIM),
+            EqualizedLinear(num_tokens * TOKEN_DIM, READOUT_DIM, std=1.0),
+            nn.GELU(),
+            # Small, so that all images start near the middle; 0 would stop the gradient.
+            EqualizedLinear(READOUT_DIM, 1, std=0.1),
         )
-        self.score = nn.Linear(READOUT_DIM, 1)
-        # Small, so that all images start near the middle, but not 0, which would stop the gradient.
-        nn.init.trunc_normal_(self.score.weight, std=0.005)
-        nn.init.zeros_(self.score.bias)
 
     def forward(self, image: Image) -> Float[Tensor, " batch"]:
         """Einstein radii in arcsec of images scaled to 0..1."""
-        score = self.score(self.readout(self.block(self.tokens(image)))).squeeze(1)
+        score = self.readout(self.block(self.tokens(image))).squeeze(1)
         return self.max_theta_E * torch.sigmoid(score)
 
 
