@@ -42,7 +42,7 @@ def save_pretrained(model: Classifier, folder: str | Path) -> Path:
     }
     # safetensors refuses the strides of a channels-last model.
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    safetensors.torch.save_file(weights, folder / f"{WEIGHTS_FILE}.part")
+    (folder / f"{WEIGHTS_FILE}.part").write_bytes(safetensors.torch.save(weights))
     (folder / f"{CONFIG_FILE}.part").write_text(json.dumps(config, indent=2) + "\n")
     for name in (WEIGHTS_FILE, CONFIG_FILE):  # renamed when whole: a kill leaves no half file
         os.replace(folder / f"{name}.part", folder / name)
