@@ -98,9 +98,15 @@ def test_number_of_loading_threads_does_not_change_the_weights(tiny_config, tmp_
 
 
 def test_kept_weights_are_those_of_the_best_validation_row(tiny_config, tmp_path):
-    folder = train_model(tiny_config, progress=False)
-    best = best_row(load_run(folder).history)
-    assert best["step"] < 18, "the case is chosen so that the last row is not the best"
+    # Which seed peaks before its end depends on the last bits of the arithmetic.
+    for seed in range(10):
+        config = dataclasses.replace(tiny_config, seed=seed, out=tmp_path / str(seed))
+        history = load_run(folder := train_model(config, progress=False)).history
+        best = best_row(history)
+        if best["step"] < history[-1]["step"]:
+            break
+    else:
+        pytest.fail("the last row is the best for every seed: the test would show nothing")
     stopped_at = []
 
     def stop_there(self, trainer, module):
@@ -111,7 +117,7 @@ def test_kept_weights_are_those_of_the_best_validation_row(tiny_config, tmp_path
     patch = pytest.MonkeyPatch()
     patch.setattr(ResumeCheckpoint, "on_validation_end", stop_there, raising=False)
     with pytest.raises(KilledError) as caught:
-        train_model(dataclasses.replace(tiny_config, out=tmp_path / "stopped"), progress=False)
+        train_model(dataclasses.replace(config, out=tmp_path / "stopped"), progress=False)
     patch.undo()
     kept = from_pretrained(folder / "model").state_dict()
     assert all(torch.equal(kept[name], value) for name, value in caught.value.args[0].items())
