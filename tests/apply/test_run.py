@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,10 +11,10 @@ from matplotlib.image import imread
 from lenspinn.apply import Answer, TableAnswer, apply_model
 from lenspinn.data.fits import write_fits
 from lenspinn.data.store import ImageStore
-from lenspinn.errors import ConfigError, DataError, ImageError
+from lenspinn.errors import ConfigError, DataError, ImageError, ModelError
 from lenspinn.evaluate import predict
 from lenspinn.simulate import SimulateConfig, simulate
-from lenspinn.train import load_run
+from lenspinn.train import ModelConfig, load_run, train_model
 
 FLOAT32 = 1e-5  # probabilities of one image alone and in a batch
 
@@ -169,6 +170,22 @@ def test_an_unfinished_run_is_refused(npy: Path, run_folder: Path, tmp_path: Pat
     shutil.rmtree(unfinished / "model_last")
     with pytest.raises(ConfigError, match="unfinished"):
         apply_model([npy], model=unfinished, out=tmp_path / "out")
+
+
+def test_an_image_that_the_network_cannot_take_is_named(
+    npy: Path, dataset: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    model = ModelConfig("lenspinn_small", {"transform": "paper"})
+    config = load_run(run_folder).config
+    paper = train_model(
+        dataclasses.replace(config, model=model, out=tmp_path / "paper"), progress=False
+    )
+    image = np.load(npy)
+    image[3, 5] = -image.max()
+    np.save(tmp_path / "negative.npy", image)
+    with pytest.raises(ModelError, match=r"negative\.npy: .* pixels <= 0"):
+        apply_model([npy, tmp_path / "negative.npy"], model=paper, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_answers_keep_the_order_of_the_images(

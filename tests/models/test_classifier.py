@@ -128,6 +128,14 @@ def test_an_image_of_another_size_is_refused(model):
         model(torch.rand(1, 1, 48, 48))
 
 
+def test_pixels_without_a_logarithm_are_refused_by_the_papers_transform(images):
+    model = create_model("lenspinn_small", transform="paper").eval()
+    images = torch.nn.functional.interpolate(images[:2], size=64)
+    images[1, 0, 20, 30] = -1.0
+    with pytest.raises(ModelError, match=r"'paper' has no value for 1 of 2 images.*noise_safe"):
+        model(images)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -16,7 +16,7 @@ from lenspinn.apply.mismatch import Observed, find_mismatches, measure
 from lenspinn.apply.picture import answer_figure
 from lenspinn.apply.table import TableAnswer
 from lenspinn.data.transforms import resample
-from lenspinn.errors import ImageError
+from lenspinn.errors import ImageError, ModelError
 from lenspinn.evaluate import classification_metrics, predict
 from lenspinn.explain.files import save_figure, write_whole
 from lenspinn.explain.view import Pixels, View, reconstruct, view_images
@@ -92,14 +92,16 @@ def apply_model(
     answers: list[Answer | TableAnswer] = []
     sheets: list[_Sheet] = []
     for item in inputs:
-        if isinstance(item, ImageFile):
-            sheet = _answer_image(item, trained, out)
-            answers.append(sheet.answer)
-            sheets.append(sheet)
-        else:
-            table, pictured = _answer_table(item, trained, out, progress)
-            answers.append(table)
-            sheets += pictured
+        try:
+            answer, pictured = (
+                _answer_image(item, trained, out)
+                if isinstance(item, ImageFile)
+                else _answer_table(item, trained, out, progress)
+            )
+        except ModelError as error:
+            raise ModelError(f"{item.path}: {error}") from error
+        answers.append(answer)
+        sheets += pictured
     out.mkdir(parents=True, exist_ok=True)
     for sheet in sheets:
         figure = answer_figure(sheet.answer, sheet.view, sheet.delivered)
@@ -112,7 +114,7 @@ def apply_model(
     return answers
 
 
-def _answer_image(image: ImageFile, trained: Run, out: Path) -> _Sheet:
+def _answer_image(image: ImageFile, trained: Run, out: Path) -> tuple[Answer, list[_Sheet]]:
     model = trained.model
     scale = model.pixel_scale if image.pixel_scale is None else image.pixel_scale
     seen = _to_model(image.pixels[None, None], scale, model, str(image.path))
@@ -134,7 +136,7 @@ def _answer_image(image: ImageFile, trained: Run, out: Path) -> _Sheet:
         mismatches=find_mismatches(observed, trained.data_info),
         picture=out / f"{image.name}.png",
     )
-    return _Sheet(answer=answer, view=view, delivered=image.pixels)
+    return answer, [_Sheet(answer=answer, view=view, delivered=image.pixels)]
 
 
 def _answer_table(

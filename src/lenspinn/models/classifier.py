@@ -85,7 +85,8 @@ class Classifier(nn.Module, ABC):
         Raises
         ------
         ModelError
-            The images are not single-channel squares of `num_pix` pixels a side.
+            The images are not single-channel squares of `num_pix` pixels a side; or, in evaluation
+            mode, the transform has no finite value for one of them.
         """
         expected = (1, self.num_pix, self.num_pix)
         if tuple(image.shape[1:]) != expected:
@@ -93,4 +94,13 @@ class Classifier(nn.Module, ABC):
                 f"images have shape {tuple(image.shape)}; this model takes (batch, 1, "
                 f"{self.num_pix}, {self.num_pix})"
             )
-        return TRANSFORMS[self.transform](image)
+        preprocessed = TRANSFORMS[self.transform](image)
+        if not self.training:  # training stops at a loss that is not finite
+            finite = preprocessed.isfinite().flatten(1).all(dim=1)
+            if not finite.all():
+                raise ModelError(
+                    f"the network's transform '{self.transform}' has no value for "
+                    f"{int((~finite).sum())} of {len(image)} images, as for pixels <= 0: use a "
+                    "network trained with the transform 'noise_safe'"
+                )
+        return preprocessed
