@@ -21,6 +21,7 @@ import numpy as np
 from lenspinn.apply import TableAnswer, apply_model
 from lenspinn.data import import_deeplense
 from lenspinn.data.provenance import provenance
+from lenspinn.errors import ModelError
 from lenspinn.train import load_run
 
 PIXEL_SCALES = {"I": 0.05, "II": 0.101, "III": 0.08}
@@ -45,33 +46,44 @@ def import_set(path: Path, scratch: Path) -> Path:
     return store
 
 
-def measure(run: Path, stores: list[Path], scratch: Path) -> list[dict[str, Any]]:
-    """Record the accuracy of one run on every dataset."""
+def measure(run: Path, store: Path, scratch: Path) -> dict[str, Any]:
+    """Record the accuracy of one run on one dataset, or why it was refused."""
     trained = load_run(run)
-    answers = apply_model(stores, model=run, out=scratch / "answers" / run.name, progress=False)
-    records = []
-    for answer in answers:
-        assert isinstance(answer, TableAnswer)
-        assert answer.accuracy is not None
-        accuracy, low, high = answer.accuracy
-        records.append(
-            {
-                "model": trained.config.model.name,
-                "run": run.name,
-                "recipe": trained.data_info.recipe,
-                "epochs": trained.config.epochs,
-                "images_seen": int(trained.history[-1]["images_seen"]),
-                "seed": trained.config.seed,
-                "set": answer.name,
-                "n_test": len(answer.labels),
-                "accuracy": accuracy,
-                "accuracy_low": low,
-                "accuracy_high": high,
-                "trusted": answer.trusted,
-                "mismatches": [mismatch.kind for mismatch in answer.mismatches],
-            }
-        )
-    return records
+    record = {
+        "model": trained.config.model.name,
+        "run": run.name,
+        "input": trained.model.transform,
+        "recipe": trained.data_info.recipe,
+        "epochs": trained.config.epochs,
+        "images_seen": int(trained.history[-1]["images_seen"]),
+        "seed": trained.config.seed,
+        "set": store.stem,
+    }
+    try:
+        (answer,) = apply_model([store], model=run, out=scratch / run.name, progress=False)
+    except ModelError as error:
+        return record | {"refused": str(error).removeprefix(f"{store}: ")}
+    assert isinstance(answer, TableAnswer)
+    assert answer.accuracy is not None
+    accuracy, low, high = answer.accuracy
+    return record | {
+        "n_test": len(answer.labels),
+        "accuracy": accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "trusted": answer.trusted,
+        "mismatches": [mismatch.kind for mismatch in answer.mismatches],
+    }
+
+
+def line(record: dict[str, Any]) -> str:
+    """One row of the table."""
+    name = f"{record['run']:10}{record['set']:24}"
+    if "refused" in record:
+        return f"{name}refused: {record['refused']}"
+    interval = f"({record['accuracy_low']:.3f} to {record['accuracy_high']:.3f})"
+    trust = "" if record["trusted"] else " not to be trusted"
+    return f"{name}{record['n_test']:>5}  {record['accuracy']:.3f} {interval}{trust}"
 
 
 def main() -> None:
@@ -82,13 +94,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         stores = [import_set(path, Path(name)) for path in sorted(arguments.folder.glob("*.npz"))]
-        records = [r for run in arguments.runs for r in measure(run, stores, Path(name))]
-    for record in records:
-        interval = f"({record['accuracy_low']:.3f} to {record['accuracy_high']:.3f})"
-        where = f"{record['run']:10}{record['set']:24}{record['n_test']:>5}"
-        print(
-            where, f"{record['accuracy']:.3f}", interval, "" if record["trusted"] else "untrusted"
-        )
+        records = [measure(run, store, Path(name)) for run in arguments.runs for store in stores]
+    print("\n".join(map(line, records)))
     result = {
         "schema": 1,
         "command": shlex.join(["python", *sys.argv]),
