@@ -7,7 +7,7 @@ LENSPINN := $(BIN)/lenspinn
 NUM ?= 36000
 OUT ?= demo
 
-.PHONY: demo test test-all lint benchmarks clean
+.PHONY: demo test test-all lint clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
