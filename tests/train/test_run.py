@@ -174,6 +174,15 @@ def test_run_killed_by_the_system_ends_with_the_bytes_of_one_that_was_not(tmp_pa
     assert rows_without_time(killed.out) == rows_without_time(small_config.out)
 
 
+@pytest.fixture
+def heed_ctrl_c():
+    """Python's own handler of SIGINT: a shell's background jobs, such as CI, may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heed_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_to_stop_is_an_interruption_that_can_be_resumed(
     tiny_config, tmp_path, monkeypatch, number
