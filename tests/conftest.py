@@ -22,3 +22,29 @@ def shared_data() -> Path:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(20240817)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 noise-free images of 0.08 arcsec pixels without lens light."""
+    from lenspinn.simulate import SimulateConfig, simulate
+
+    out = tmp_path_factory.mktemp("data") / "model_3.zarr"
+    config = SimulateConfig(recipe="deeplense/model_3", num=48, out=out, num_workers=1)
+    return simulate(config, progress=False)
+
+
+@pytest.fixture(scope="session")
+def run_folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run trained on `dataset`."""
+    from lenspinn.train import ModelConfig, TrainConfig, train_model
+
+    config = TrainConfig(
+        data=dataset,
+        out=tmp_path_factory.mktemp("runs") / "small",
+        model=ModelConfig("lenspinn_small"),
+        epochs=1,
+        batch_size=12,
+        split=(0.5, 0.25, 0.25),
+    )
+    return train_model(config, progress=False)

@@ -1,14 +1,10 @@
-"""A small trained run, and a model whose Grad-CAM can be told in advance."""
-
-from pathlib import Path
+"""A model whose Grad-CAM can be told in advance."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from lenspinn.models.classifier import CLASSES, Classifier
-from lenspinn.simulate import SimulateConfig, simulate
-from lenspinn.train import ModelConfig, TrainConfig, train_model
 
 
 class MeanClassifier(Classifier):
@@ -32,23 +28,3 @@ class MeanClassifier(Classifier):
 @pytest.fixture
 def mean_classifier() -> Classifier:
     return MeanClassifier()
-
-
-@pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("data") / "model_3.zarr"
-    config = SimulateConfig(recipe="deeplense/model_3", num=48, out=out, num_workers=1)
-    return simulate(config, progress=False)
-
-
-@pytest.fixture(scope="session")
-def run_folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(
-        data=dataset,
-        out=tmp_path_factory.mktemp("runs") / "small",
-        model=ModelConfig("lenspinn_small"),
-        epochs=1,
-        batch_size=12,
-        split=(0.5, 0.25, 0.25),
-    )
-    return train_model(config, progress=False)
