@@ -22,12 +22,15 @@ from lenspinn.lensing.profiles.external import (
     potential_shear,
 )
 from lenspinn.lensing.profiles.isothermal import (
+    SIEConstants,
     convergence_sie,
     convergence_sis,
     deflection_sie,
+    deflection_sie_with,
     deflection_sis,
     potential_sie,
     potential_sis,
+    sie_constants,
 )
 from lenspinn.lensing.profiles.point_mass import (
     convergence_point_mass,
@@ -43,6 +46,7 @@ from lenspinn.lensing.profiles.tnfw import (
 __all__ = [
     "CENTRE_RADIUS",
     "MAX_ELLIPTICITY",
+    "SIEConstants",
     "axis_ratio_to_ellipticity",
     "convergence_point_mass",
     "convergence_shear",
@@ -52,6 +56,7 @@ __all__ = [
     "deflection_point_mass",
     "deflection_shear",
     "deflection_sie",
+    "deflection_sie_with",
     "deflection_sis",
     "deflection_tnfw",
     "ellipticity_to_axis_ratio",
@@ -60,4 +65,5 @@ __all__ = [
     "potential_sie",
     "potential_sis",
     "potential_tnfw",
+    "sie_constants",
 ]

