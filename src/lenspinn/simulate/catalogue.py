@@ -217,6 +217,27 @@ _SURVEY = (
             subtraction_error=Normal(0.0, 0.02),
         ),
     ),
+    replace(
+        _SURVEY_HST,
+        name="survey/euclid",
+        summary="the sky of survey/hst seen by Euclid VIS",
+        instrument=INSTRUMENTS["euclid_vis"],
+        supersampling=2,
+    ),
+    replace(
+        _SURVEY_HST,
+        name="survey/rubin",
+        summary="the sky of survey/hst in the ten-year i-band coadd of Rubin/LSST",
+        instrument=INSTRUMENTS["rubin_i"],
+        supersampling=4,
+    ),
+    replace(
+        _SURVEY_HST,
+        name="survey/jwst",
+        summary="the sky of survey/hst seen by JWST NIRCam F277W",
+        instrument=INSTRUMENTS["jwst_nircam_f277w"],
+        num_pix=96,
+    ),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (*_DEEPLENSE, *_SURVEY)}

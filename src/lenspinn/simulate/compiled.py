@@ -41,7 +41,7 @@ def compiled_function(function: Callable[..., Any], *, inline: bool = False) -> 
     ConfigError
         By the returned function, if it cannot be compiled, as where there is no C++ compiler.
     """
-    options = _OPTIONS | (_INLINE if inline else {})
+    options: dict[str, Any] = _OPTIONS | (_INLINE if inline else {})
     compiled = torch.compile(function, dynamic=True, fullgraph=True, options=options)
 
     @functools.wraps(function)

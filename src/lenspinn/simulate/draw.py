@@ -1,7 +1,7 @@
 """Drawing: a recipe and random numbers to scenes, with the truth behind them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,7 @@ def _draw(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> Drawn
     substructure = []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        of_class = MainLens(*(values[rows] for values in main[:3]), *main[3:])
+        of_class = main.take(rows)
         substructure.append((rows, recipe.populations[recipe.classes[label]].draw(rng, of_class)))
     acting = dataclasses.replace(
         lens,
@@ -172,7 +172,7 @@ def _draw(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> Drawn
     }
 
 
-def _population_truth(recipe: Recipe, drawn: Truth, num: int) -> Truth:
+def _population_truth(recipe: Recipe, drawn: Mapping[str, np.ndarray], num: int) -> Truth:
     """Fill the fields that other classes have with NaN."""
     fields = {
         name: shape

@@ -133,12 +133,11 @@ def _residuals(
     exposure_time = truth["exposure_time"][:, None, None]
     with_it, without = (render(part, recipe.camera).numpy() for part in (scene, scene.smooth()))
     subtracted = render_subtracted(scene, recipe.camera)
-    light = without if subtracted is None else without + subtracted.numpy()
-    sigma = np.stack(
-        [
-            noise_sigma(image, recipe.instrument, time)
-            for image, time in zip(light, exposure_time.ravel().tolist(), strict=True)
-        ]
+    sigma = noise_sigma(
+        without,
+        recipe.instrument,
+        exposure_time,
+        subtracted=None if subtracted is None else subtracted.numpy(),
     )
     # What the stored pixels are, in units of the noise-free image.
     gain = (2 if recipe.faults.image_doubled else 1) * (

@@ -1,30 +1,18 @@
-"""Telescopes and their noise.
+"""Telescopes.
 
 The numbers live here, not in lenstronomy, whose Euclid zero point changed by 1.72 mag in 2026:
 images "made through lenstronomy" would depend on its version.
 """
 
-import math
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import torch
 
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.faults import Faults
 
-__all__ = [
-    "INSTRUMENTS",
-    "Instrument",
-    "add_noise",
-    "background_sigma",
-    "flux_from_magnitude",
-    "noise_sigma",
-    "observe",
-]
+__all__ = ["INSTRUMENTS", "Instrument", "flux_from_magnitude"]
 
-Array = TypeVar("Array", np.ndarray, torch.Tensor)
 Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
@@ -58,6 +46,8 @@ class Instrument:
     """Electrons, per exposure."""
     background_rms: float | None = None
     """Standard deviation of the background, e-/s a pixel, in the place of sky and read noise."""
+    noise_correlation: str | None = None
+    """File with the correlation function of the noise, in pixels of the image; None: white."""
     source: str = ""
     """Where the numbers come from."""
 
@@ -91,6 +81,28 @@ INSTRUMENTS = {
             source="lenstronomy 1.14.2, HST(band='WFC3_F160W'): two orbits, drizzled",
         ),
         Instrument(
+            name="hst_acs_f814w",
+            pixel_scale=0.04,
+            psf_fwhm=0.1,
+            exposure_time=1380.0,
+            zero_point=25.127,
+            sky_brightness=21.83,
+            read_noise=3.0,
+            source="paltas, ACS-like, before it is drizzled to 0.03 arcsec; its own PSF is an "
+            "empirical kernel, here a Gaussian of 0.1 arcsec",
+        ),
+        Instrument(
+            name="euclid_vis",
+            pixel_scale=0.101,
+            psf_fwhm=0.16,
+            exposure_time=566.0,
+            num_exposures=4,
+            zero_point=25.72,
+            sky_brightness=22.3,
+            read_noise=4.2,
+            source="lenstronomy since June 2026, Euclid(band='VIS'): wide survey",
+        ),
+        Instrument(
             name="euclid_vis_legacy",
             pixel_scale=0.101,
             psf_fwhm=0.16,
@@ -101,6 +113,51 @@ INSTRUMENTS = {
             read_noise=4.2,
             source="lenstronomy 1.9.2 to 1.11.2, Euclid(band='VIS'), as in DeepLense Model II; "
             "the zero point has since been corrected to 25.72",
+        ),
+        Instrument(
+            name="rubin_g",
+            pixel_scale=0.2,
+            psf_fwhm=0.77,
+            exposure_time=15.0,
+            num_exposures=200,
+            zero_point=28.30,
+            sky_brightness=22.26,
+            read_noise=10.0,
+            source="lenstronomy 1.14.2, LSST(band='g'): ten-year coadd",
+        ),
+        Instrument(
+            name="rubin_r",
+            pixel_scale=0.2,
+            psf_fwhm=0.73,
+            exposure_time=15.0,
+            num_exposures=460,
+            zero_point=28.13,
+            sky_brightness=21.2,
+            read_noise=10.0,
+            source="lenstronomy 1.14.2, LSST(band='r'): ten-year coadd",
+        ),
+        Instrument(
+            name="rubin_i",
+            pixel_scale=0.2,
+            psf_fwhm=0.71,
+            exposure_time=15.0,
+            num_exposures=460,
+            zero_point=27.79,
+            sky_brightness=20.48,
+            read_noise=10.0,
+            source="lenstronomy 1.14.2, LSST(band='i'): ten-year coadd",
+        ),
+        Instrument(
+            name="jwst_nircam_f277w",
+            pixel_scale=0.063,
+            psf_fwhm=0.092,
+            exposure_time=257.0,
+            num_exposures=8,
+            zero_point=26.49,
+            sky_brightness=28.96,
+            read_noise=13.25,
+            source="lenstronomy 1.14.2, JWST(band='F277W'): COSMOS-Web; that sky is far below "
+            "zodiacal light, but read noise decides: with 23 mag the noise would be 7 % larger",
         ),
         Instrument(
             name="deeplense_model_1",
@@ -121,117 +178,3 @@ INSTRUMENTS = {
 def flux_from_magnitude(magnitude: Numbers, zero_point: float) -> Numbers:
     """Convert AB magnitudes, a number or an array, to e-/s."""
     return 10.0 ** (-0.4 * (magnitude - zero_point))
-
-
-def background_sigma(instrument: Instrument, exposure_time: float | None = None) -> float:
-    """Return the standard deviation of sky and read noise in one pixel, e-/s.
-
-    Parameters
-    ----------
-    exposure_time
-        Total, s, read out as often as the instrument does; by default the instrument's.
-
-    Notes
-    -----
-    ``sqrt(N read_noise^2 + t sky pixel_scale^2) / t`` for N exposures of t seconds in all and a sky
-    of ``sky`` e-/s per square arcsec; ``instrument.background_rms`` where that is given instead.
-    """
-    if instrument.background_rms is not None:
-        return instrument.background_rms
-    assert instrument.sky_brightness is not None  # Instrument has checked the three
-    assert instrument.zero_point is not None
-    assert instrument.read_noise is not None
-    exposure_time = exposure_time or instrument.total_exposure
-    sky = flux_from_magnitude(instrument.sky_brightness, instrument.zero_point)
-    sky_electrons = sky * instrument.pixel_scale**2 * exposure_time
-    read_electrons = instrument.num_exposures * instrument.read_noise**2
-    return math.sqrt(read_electrons + sky_electrons) / exposure_time
-
-
-def noise_sigma(image: Array, instrument: Instrument, exposure_time: float | None = None) -> Array:
-    """Return the standard deviation of the noise of each pixel.
-
-    Parameters
-    ----------
-    image : array of any shape, e-/s
-        Noise-free, the sky subtracted.
-    exposure_time
-        Total, s; by default the instrument's.
-
-    Returns
-    -------
-    array like ``image``, e-/s
-
-    Notes
-    -----
-    Background plus the photon noise of the source, ``sqrt(image / t)``; pixels below 0 have none.
-    """
-    exposure_time = exposure_time or instrument.total_exposure
-    variance = (
-        image.clip(min=0.0) / exposure_time + background_sigma(instrument, exposure_time) ** 2
-    )
-    return variance**0.5
-
-
-def add_noise(
-    image: np.ndarray,
-    instrument: Instrument,
-    generator: np.random.Generator,
-    exposure_time: float | None = None,
-) -> np.ndarray:
-    """Add one draw of sky, read and photon noise.
-
-    Parameters
-    ----------
-    image : array of any shape, e-/s
-        Noise-free, the sky subtracted.
-    exposure_time
-        Total, s; by default the instrument's.
-
-    Returns
-    -------
-    array of the shape and dtype of ``image``, e-/s
-
-    Notes
-    -----
-    All noise is Gaussian with the variance of `noise_sigma`, as in lenstronomy: photons are counted
-    together with those of the sky (1,000 a pixel for HST), where Poisson and Gauss agree.
-    """
-    draw = generator.standard_normal(image.shape, dtype=image.dtype)
-    return image + noise_sigma(image, instrument, exposure_time) * draw
-
-
-def observe(
-    image: np.ndarray,
-    instrument: Instrument,
-    faults: Faults,
-    generator: np.random.Generator,
-    exposure_time: float | None = None,
-) -> np.ndarray:
-    """Turn a noise-free image into the image that is stored.
-
-    Parameters
-    ----------
-    image : (y, x), e-/s
-    faults
-        `Faults.noise_left_out`, `image_doubled`, `second_poisson` and `counts` act here.
-    exposure_time
-        Total, s; by default the instrument's.
-
-    Returns
-    -------
-    (y, x), of the dtype of ``image``
-        e-/s, or counts with ``faults.counts``.
-    """
-    exposure_time = exposure_time or instrument.total_exposure
-    observed = (
-        image if faults.noise_left_out else add_noise(image, instrument, generator, exposure_time)
-    )
-    if faults.image_doubled:
-        observed = observed + image
-    if faults.second_poisson:
-        counts = generator.poisson((observed * exposure_time).clip(min=0.0))
-        observed = counts if faults.counts else counts / exposure_time
-    elif faults.counts:
-        observed = observed * exposure_time
-    return observed.astype(image.dtype)

@@ -103,7 +103,7 @@ class SourcePrior:
         value = brightness.draw(rng, num)
         R_sersic, n_sersic = self.R_sersic.draw(rng, num), self.n_sersic.draw(rng, num)
         if self.magnitude is None:
-            flux, extra = sersic_total_flux(R_sersic, n_sersic, value), {}
+            flux, extra = np.asarray(sersic_total_flux(R_sersic, n_sersic, value)), {}
         else:
             assert instrument.zero_point is not None  # Recipe has refused magnitudes without it
             flux = flux_from_magnitude(value, instrument.zero_point)

@@ -1,18 +1,50 @@
-"""The Gaussian PSF (pixel kernels come with the noise branch)."""
+"""Point-spread functions and convolution with them, differentiable."""
 
 import functools
 import math
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from lenspinn.errors import ConfigError
+from lenspinn.simulate.maps import read_map
+
+__all__ = [
+    "FWHM_PER_SIGMA",
+    "convolve_kernel",
+    "convolve_separable",
+    "gaussian_kernel",
+    "load_psf",
+]
+
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
+"""Full width at half maximum of a Gaussian in standard deviations."""
 
 
 @functools.lru_cache
 def gaussian_kernel(fwhm: float, truncation: float) -> tuple[float, ...]:
-    """Return one axis of a Gaussian PSF as lenstronomy applies it."""
+    """Return one axis of a Gaussian PSF as lenstronomy applies it.
+
+    Parameters
+    ----------
+    fwhm
+        In pixels; 0 gives the identity.
+    truncation
+        In standard deviations.
+
+    Returns
+    -------
+    tuple of 2 r + 1 numbers that sum to 1, r = round(truncation * sigma)
+
+    Notes
+    -----
+    lenstronomy's "GAUSSIAN" is ``scipy.ndimage.gaussian_filter(mode="nearest")``: the Gaussian at
+    the pixel centres, not integrated over the pixels, and images continued with their border pixel.
+    With an FWHM of one pixel the kernel is 20 % wider than the pixel-integrated PSF would say.
+    """
     sigma = fwhm / FWHM_PER_SIGMA
     radius = int(truncation * sigma + 0.5)
     if radius == 0:
@@ -22,9 +54,53 @@ def gaussian_kernel(fwhm: float, truncation: float) -> tuple[float, ...]:
     return tuple((weight / weight.sum()).tolist())
 
 
-def convolve_separable(images: Tensor, kernel: tuple[float, ...]) -> Tensor:
-    """Convolve along both axes with a symmetric kernel, the border pixels continued."""
+def convolve_separable(
+    images: Float[Tensor, "batch y x"], kernel: tuple[float, ...]
+) -> Float[Tensor, "batch y x"]:
+    """Convolve along both axes with a symmetric kernel of odd length, the border continued.
+
+    Sums shifted copies in a fixed order: a convolution routine may choose another order for another
+    machine or batch size.
+    """
     return _convolved(_convolved(images, kernel, dim=1), kernel, dim=2)
+
+
+@functools.lru_cache
+def load_psf(path: str, pixel_scale: float) -> Float[Tensor, "v u"]:
+    """Read a PSF in pixels of the image.
+
+    Parameters
+    ----------
+    path
+        FITS or .npy file: square, of odd size, the source in the middle of the central pixel.
+    pixel_scale
+        Of the instrument, arcsec.
+
+    Returns
+    -------
+    (v, u) float64, with sum 1
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read (see `read_map`), or its sum is not positive.
+    """
+    kernel = read_map(path, pixel_scale, "instrument.psf_kernel")
+    if not kernel.sum() > 0:
+        raise ConfigError(f"instrument.psf_kernel: the values of {path} have no positive sum")
+    return torch.from_numpy(kernel / kernel.sum())
+
+
+def convolve_kernel(
+    images: Float[Tensor, "batch y x"], kernel: Float[Tensor, "v u"]
+) -> Float[Tensor, "batch y x"]:
+    """Convolve with a kernel of odd size, nothing beyond the border, as lenstronomy's "PIXEL"."""
+    rows, columns = images.shape[-2:]
+    v, u = kernel.shape
+    size = (rows + v - 1, columns + u - 1)
+    spectrum = torch.fft.rfft2(images, s=size) * torch.fft.rfft2(kernel.to(images), s=size)
+    full = torch.fft.irfft2(spectrum, s=size)
+    return full[..., v // 2 : v // 2 + rows, u // 2 : u // 2 + columns]
 
 
 def _convolved(image: Tensor, kernel: tuple[float, ...], *, dim: int) -> Tensor:
@@ -36,13 +112,3 @@ def _convolved(image: Tensor, kernel: tuple[float, ...], *, dim: int) -> Tensor:
         both = padded.narrow(dim, radius - shift, size) + padded.narrow(dim, radius + shift, size)
         total = total + both * kernel[radius + shift]
     return total
-
-
-def load_psf(path: str, pixel_scale: float) -> Tensor:
-    """Read a pixel kernel."""
-    raise NotImplementedError
-
-
-def convolve_kernel(images: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve with a pixel kernel."""
-    raise NotImplementedError

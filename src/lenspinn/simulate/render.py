@@ -167,7 +167,7 @@ def _brightness(
     if scene.lens_light is not None:
         brightness = brightness + _sersic(scene.lens_light, theta_x[None], theta_y[None])
     if scene.subtracted_light is not None:
-        brightness = brightness - _subtracted_brightness(scene, macro, theta_x, theta_y)
+        brightness = brightness - _sersic(scene.subtracted_light, theta_x[None], theta_y[None])
     return brightness
 
 
@@ -193,13 +193,13 @@ def _exposed(
     image = brightness(scene, _macro_constants(scene.lens), theta_x, theta_y)
     area = (camera.pixel_scale / fine) ** 2
     if camera.psf_kernel is not None:
-        kernel = load_psf(camera.psf_kernel, camera.pixel_scale).to(image)
-        return convolve_kernel(to_pixels(image, fine, (area,)), kernel)
+        psf = load_psf(camera.psf_kernel, camera.pixel_scale)
+        return convolve_kernel(to_pixels(image, fine, (area,)), psf)
     kernel = gaussian_kernel(camera.psf_fwhm / camera.pixel_scale, camera.psf_truncation)
     return to_pixels(image, fine, tuple(area**0.5 * weight for weight in kernel))
 
 
-def _to_pixels(brightness: Image, fine: int, kernel: tuple[float, ...]) -> Image:
+def _to_pixels(brightness: Tensor, fine: int, kernel: tuple[float, ...]) -> Tensor:
     """Add up the sampling points of each pixel and convolve along both axes."""
     if fine > 1:
         size = brightness.shape[-1] // fine
@@ -223,6 +223,7 @@ def _deflection_smooth(
         alpha_x, alpha_y = lensing.deflection_epl(x, y, lens.theta_E, lens.gamma, lens.e1, lens.e2)
     if lens.a3 is not None:
         for m, a_m, phi_m in ((3, lens.a3, lens.phi3), (4, lens.a4, lens.phi4)):
+            assert a_m is not None  # all four or none
             more_x, more_y = lensing.deflection_multipole(x, y, m, a_m * lens.theta_E, phi_m)
             alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
     return alpha_x, alpha_y
@@ -292,6 +293,7 @@ def _sersic(light: SersicTensors, x: Tensor, y: Tensor) -> Image:
 def _subtracted_brightness(
     scene: SceneTensors, macro: SIEConstants | None, theta_x: Tensor, theta_y: Tensor
 ) -> Image:
+    assert scene.subtracted_light is not None  # render_subtracted has seen to it
     return _sersic(scene.subtracted_light, theta_x[None], theta_y[None])
 
 

@@ -122,7 +122,7 @@ def padded(field: str, values: np.ndarray, width: int) -> np.ndarray:
     return places
 
 
-def _joined_places(kind: type, parts: Sequence[Any], sizes: Sequence[int]) -> Any:
+def _joined_places(kind: Any, parts: Sequence[Any], sizes: Sequence[int]) -> Any:
     width = max(part[0].shape[1] if part else 0 for part in parts)
     if width == 0:
         return None
@@ -152,10 +152,10 @@ def _mapped(function: Any, node: Any) -> Any:
 
 def _joined(nodes: Sequence[Any]) -> Any:
     """Concatenate every array of nodes of one structure."""
-    first = nodes[0]
+    first: Any = nodes[0]
     if isinstance(first, np.ndarray):
         return np.concatenate(nodes)
-    if dataclasses.is_dataclass(first):
+    if dataclasses.is_dataclass(first) and not isinstance(first, type):
         fields = [field.name for field in dataclasses.fields(first)]
         return dataclasses.replace(
             first, **{name: _joined([getattr(node, name) for node in nodes]) for name in fields}

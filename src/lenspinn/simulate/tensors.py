@@ -1,6 +1,6 @@
 """Scenes as tensors, shaped to broadcast over (batch, y, x)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -119,37 +119,39 @@ def scene_tensors(
 ) -> SceneTensors:
     """Turn a scene into tensors; the flux of Sersic profiles becomes their amplitude."""
 
-    def tensor(values: np.ndarray) -> Tensor:
+    def tensor(values: np.ndarray | None) -> Any:
+        if values is None:
+            return None
         values = np.ascontiguousarray(values.T[..., None, None])
         return torch.as_tensor(values, dtype=dtype, device=device)
 
-    def tensors(kind: type, item: object) -> tuple[Tensor | None, ...] | None:
-        if item is None:
-            return None
-        values = (getattr(item, name) for name in kind._fields)
-        return kind(*(None if value is None else tensor(value) for value in values))
+    def tensors(kind: Any, item: object) -> Any:
+        return item and kind(*(tensor(getattr(item, name)) for name in kind._fields))
 
-    def light(item: SersicLight | GalaxyLight | None) -> SersicTensors | GalaxyTensors | None:
+    def sersic_light(item: SersicLight | None) -> Any:
         if item is None:
             return None
-        if isinstance(item, GalaxyLight):
-            images = torch.as_tensor(item.images, dtype=dtype, device=device)
-            names = GalaxyTensors._fields[1:-1]
-            numbers = (tensor(getattr(item, name)) for name in names)
-            return GalaxyTensors(images, *numbers, item.pixel_scale)
-        amplitude = item.flux / sersic_total_flux(item.R_sersic, item.n_sersic)
+        amplitude = item.flux / np.asarray(sersic_total_flux(item.R_sersic, item.n_sersic))
         brightest = _brightest(amplitude, item.R_sersic, item.n_sersic, source_core)
         content = vars(item) | {"amplitude": amplitude, "brightest": brightest}
         return SersicTensors(*(tensor(content[name]) for name in SersicTensors._fields))
+
+    def galaxy_light(item: GalaxyLight) -> Any:
+        images = torch.as_tensor(item.images, dtype=dtype, device=device)
+        names = ("flux", "center_x", "center_y", "angle", "size")
+        numbers = {name: tensor(getattr(item, name)) for name in names}
+        return GalaxyTensors(images=images, pixel_scale=item.pixel_scale, **numbers)
 
     return SceneTensors(
         lens=tensors(LensTensors, scene.lens),
         points=tensors(PointTensors, scene.points),
         halos=tensors(HaloTensors, scene.halos),
         rods=tensors(RodTensors, scene.rods),
-        source=light(scene.source),
-        lens_light=light(scene.lens_light),
-        subtracted_light=light(scene.subtracted_light),
+        source=galaxy_light(scene.source)
+        if isinstance(scene.source, GalaxyLight)
+        else sersic_light(scene.source),
+        lens_light=sersic_light(scene.lens_light),
+        subtracted_light=sersic_light(scene.subtracted_light),
     )
 
 

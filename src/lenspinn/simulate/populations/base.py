@@ -68,6 +68,12 @@ class MainLens(NamedTuple):
     plane: LensPlane
     faults: Faults
 
+    def take(self, rows: np.ndarray) -> "MainLens":
+        """Return some of the lenses."""
+        return self._replace(
+            center_x=self.center_x[rows], center_y=self.center_y[rows], theta_E=self.theta_E[rows]
+        )
+
     @property
     def theta_E_unit(self) -> float:
         """Einstein radius that one solar mass has in the image, arcsec; grows as sqrt(mass)."""

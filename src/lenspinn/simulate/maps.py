@@ -1,0 +1,62 @@
+"""Small maps that describe an instrument: its PSF, the correlation of its noise."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lenspinn.data.fits import read_fits
+from lenspinn.errors import ConfigError, LenspinnError
+
+__all__ = ["read_map"]
+
+SCALE_TOLERANCE = 0.01
+"""Largest relative difference between the pixels of a map and those of the instrument."""
+
+
+def read_map(path: str, pixel_scale: float, key: str) -> np.ndarray:
+    """Read a square map with an odd number of pixels, the middle one of which is its centre.
+
+    Parameters
+    ----------
+    path
+        FITS or .npy file.
+    pixel_scale
+        Of the instrument, arcsec.
+    key
+        Of the recipe, for error messages.
+
+    Returns
+    -------
+    (size, size) float64
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is of another shape, holds values that are not finite, or says
+        that its pixels are of another size; a file that does not say is taken to be right.
+    """
+    try:
+        values = _read(Path(path), pixel_scale, key)
+    except (LenspinnError, OSError, ValueError) as error:
+        raise ConfigError(f"{key}: {error}") from None
+    size = values.shape[0]
+    if values.ndim != 2 or values.shape != (size, size) or size % 2 == 0:
+        shape = " x ".join(map(str, values.shape))
+        raise ConfigError(f"{key}: {path} is {shape}; it must be square, with an odd size")
+    if not np.isfinite(values).all():
+        raise ConfigError(f"{key}: {path} holds values that are not finite")
+    return values.astype(np.float64)
+
+
+def _read(path: Path, pixel_scale: float, key: str) -> np.ndarray:
+    if path.suffix == ".npy":
+        return np.asarray(np.load(path, allow_pickle=False))
+    try:
+        image = read_fits(path)
+    except LenspinnError:  # perhaps for want of a pixel scale; any other fault comes again
+        return read_fits(path, pixel_scale=pixel_scale).data
+    if abs(image.pixel_scale / pixel_scale - 1) > SCALE_TOLERANCE:
+        raise ConfigError(
+            f"{path} has pixels of {image.pixel_scale:g} arcsec, the instrument {pixel_scale:g}"
+        )
+    return image.data
