@@ -7,7 +7,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lenspinn.data.datamodule import StoreDataModule, TrainBatches
+from lenspinn.data.store import StoreWriter
 from lenspinn.errors import ConfigError, StoreError
+
+from .conftest import TRUTH_FIELDS, shard_content, small_info
 
 NUM_IMAGES = 210  # 168 of them for training: 10 batches of 16 and one of 8
 
@@ -141,6 +144,46 @@ def test_a_test_store_of_other_pixels_is_refused(store, make_store):
     other = make_store(30, name="other.zarr", pixel_scale=0.1)
     with pytest.raises(ConfigError, match=r"pixel_scale is 0\.1, not 0\.08"):
         StoreDataModule(store, split=(0.9, 0.1, 0.0), test_path=other)
+
+
+@pytest.fixture
+def make_store_of_galaxies(tmp_path):
+    """Write a store of 60 images whose sources are the numbered galaxies of a folder, in turn."""
+
+    def make(name: str, galaxies: list[int], folder: str = "cosmos") -> Path:
+        info = small_info(60, recipe_config={"source": {"galaxies": folder}})
+        writer = StoreWriter.open(tmp_path / name, info, TRUTH_FIELDS | {"source_galaxy": ()})
+        for rows in writer.pending_shards():
+            images, labels, truth = shard_content(rows, info)
+            sources = np.resize(np.array(galaxies, dtype=float), len(rows))
+            writer.write_shard(rows, images, labels, truth | {"source_galaxy": sources})
+        writer.finish()
+        return tmp_path / name
+
+    return make
+
+
+def test_a_store_of_real_galaxies_has_each_in_one_part(make_store_of_galaxies):
+    data = StoreDataModule(make_store_of_galaxies("one.zarr", list(range(10))))
+    galaxies = data.store.truth["source_galaxy"]
+    parts = [set(galaxies[rows]) for rows in data.split_indices.values()]
+    assert sorted(map(len, parts)) == [1, 1, 8]
+    assert len(set.union(*parts)) == 10
+
+
+def test_a_test_store_that_shows_the_same_galaxies_is_refused(make_store_of_galaxies):
+    first = make_store_of_galaxies("first.zarr", list(range(7)))
+    second = make_store_of_galaxies("second.zarr", [5, 6, 7, 8])
+    with pytest.raises(ConfigError, match=r"same 2 galaxies; simulate one with source\.part train"):
+        StoreDataModule(first, split=(0.8, 0.2, 0.0), test_path=second)
+
+
+@pytest.mark.parametrize(("galaxies", "folder"), [([7, 8], "cosmos"), ([0, 1], "elsewhere")])
+def test_a_test_store_of_other_galaxies_is_used(make_store_of_galaxies, galaxies, folder):
+    first = make_store_of_galaxies("first.zarr", list(range(7)))
+    second = make_store_of_galaxies("second.zarr", galaxies, folder)
+    data = StoreDataModule(first, split=(0.8, 0.2, 0.0), test_path=second)
+    assert len(data.split_indices["test"]) == 60
 
 
 @pytest.mark.parametrize("split", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1), (0.0, 0.5, 0.5)])

@@ -47,6 +47,12 @@ def test_what_was_written_is_read_back(make_store):
     assert store.provenance["versions"]["zarr"]
 
 
+def test_one_field_of_the_truth_is_read_alone(make_store):
+    store = ImageStore.open(make_store(20))
+    np.testing.assert_array_equal(store.read_truth("point_x"), store.truth["point_x"])
+    assert store.read_truth("source_galaxy") is None
+
+
 @pytest.mark.parametrize("rows", [[3], [1550, 2, 2, 800], list(range(900, 100, -1)), []])
 def test_any_rows_in_any_order_are_read(make_store, rows):
     store = ImageStore.open(make_store(TWO_SHARDS_AND_A_BIT))

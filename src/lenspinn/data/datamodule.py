@@ -13,14 +13,15 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from lenspinn.data.split import split_rows
 from lenspinn.data.store import DatasetInfo, ImageStore
 from lenspinn.errors import ConfigError
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, 1, y, x) float32 in the store's unit, labels (B,) int64."""
 
-# What a random stream is for: keeps streams of one seed apart.
-_SPLIT, _ORDER, _SOURCE = range(3)
+# What a random stream is for: keeps streams of one seed apart. 0 is that of `split_rows`.
+_ORDER, _SOURCE = 1, 2
 
 
 @runtime_checkable
@@ -35,9 +36,13 @@ class StoreDataModule(LightningDataModule):
     """The images of a store, split by seed into training, validation and test.
 
     The split keeps the proportions of the classes, its parts are disjoint, and it depends on the
-    labels, `split` and `seed` alone. The order of the training images is a function of the seed
-    and the epoch alone; every image is used in every epoch (the last batch may be smaller).
-    Training resumes in the middle of an epoch exactly where a Lightning checkpoint was taken.
+    labels, `split` and `seed` alone. Where the store's truth names the galaxy behind each lens
+    (``source_galaxy``), it depends on that too: a galaxy is then in one part only, and proportions
+    are kept as well as whole galaxies allow; see `split_rows`.
+
+    The order of the training images is a function of the seed and the epoch alone; every image is
+    used in every epoch (the last batch may be smaller). Training resumes in the middle of an epoch
+    exactly where a Lightning checkpoint was taken.
 
     Parameters
     ----------
@@ -62,7 +67,8 @@ class StoreDataModule(LightningDataModule):
     StoreError
         If a store cannot be read.
     ConfigError
-        If the split is impossible or the test store has other classes or other pixels.
+        If the split is impossible, or the test store has other classes or other pixels, or shows
+        galaxies that the store shows too.
     """
 
     def __init__(
@@ -90,7 +96,9 @@ class StoreDataModule(LightningDataModule):
         self.source = source
         if test_path is not None:
             _check_compatible(self.store, self.test_store)
-        self.split_indices = _split(self.store.labels, split, seed)
+            _check_other_galaxies(self.store, self.test_store)
+        galaxies = self.store.read_truth("source_galaxy")
+        self.split_indices = split_rows(self.store.labels, split, seed, galaxies)
         if test_path is not None:
             if split[2] != 0:
                 raise ConfigError(f"With a test store the test fraction must be 0, not {split[2]}")
@@ -268,22 +276,6 @@ class TrainBatches:
         return shared[self._rank :: self._world_size]
 
 
-def _split(
-    labels: np.ndarray, fractions: tuple[float, float, float], seed: int
-) -> dict[str, np.ndarray]:
-    if min(fractions) < 0 or not math.isclose(sum(fractions), 1):
-        raise ConfigError(f"The split {fractions} is not three fractions that add up to 1")
-    parts: list[list[np.ndarray]] = [[], [], []]
-    for label in np.unique(labels):
-        generator = np.random.Generator(np.random.PCG64(_stream(seed, _SPLIT, int(label))))
-        rows = generator.permutation(np.flatnonzero(labels == label))
-        cuts = np.round(np.cumsum(fractions[:2]) * len(rows)).astype(int)
-        for part, chosen in zip(parts, np.split(rows, cuts), strict=True):
-            part.append(chosen)
-    names = ("train", "validation", "test")
-    return {name: np.sort(np.concatenate(part)) for name, part in zip(names, parts, strict=True)}
-
-
 def _check_compatible(store: ImageStore, test_store: ImageStore) -> None:
     for name in ("classes", "num_pix", "pixel_scale", "unit"):
         here, there = getattr(store.info, name), getattr(test_store.info, name)
@@ -292,6 +284,25 @@ def _check_compatible(store: ImageStore, test_store: ImageStore) -> None:
                 f"{test_store.path} cannot test what {store.path} trains: {name} is "
                 f"{there!r}, not {here!r}"
             )
+
+
+def _check_other_galaxies(store: ImageStore, test_store: ImageStore) -> None:
+    """Refuse galaxies in both stores, which can be told where both name the same folder."""
+    here, there = (item.read_truth("source_galaxy") for item in (store, test_store))
+    folder = _galaxy_folder(store)
+    if here is None or there is None or folder is None or folder != _galaxy_folder(test_store):
+        return
+    num_shared = len(np.intersect1d(here, there))
+    if num_shared:
+        raise ConfigError(
+            f"{test_store.path} cannot test what {store.path} trains: both show the same "
+            f"{num_shared} galaxies; simulate one with source.part train, the other with test"
+        )
+
+
+def _galaxy_folder(store: ImageStore) -> str | None:
+    folder: str | None = store.info.recipe_config.get("source", {}).get("galaxies")
+    return folder
 
 
 def _read(store: ImageStore, rows: np.ndarray) -> Batch:

@@ -224,6 +224,11 @@ class ImageStore:
             if name.startswith("truth/")
         }
 
+    def read_truth(self, field: str) -> np.ndarray | None:
+        """Read one field of the truth, (N, *shape) float64, and no other; None if there is none."""
+        array = self._arrays.get(f"truth/{field}")
+        return None if array is None else array.read(slice(None))
+
     def images(self, rows: np.ndarray | list[int] | slice) -> np.ndarray:
         """Read images.
 
