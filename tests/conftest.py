@@ -1,12 +1,34 @@
 """Fixtures shared by every room's tests."""
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def _compile_unchecked(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile without the run-time type checks of the test run, which cannot be traced."""
+    compiled = _compile(function, **options)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            return compiled(*arguments)
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return call
+
+
+_compile, torch.compile = torch.compile, _compile_unchecked
 
 
 @pytest.fixture(scope="session")

@@ -40,8 +40,8 @@ COMMANDS = {
         "lenspinn import Model_III data.zarr --pixel_scale 0.08",
     ),
     "inspect": Command(
-        "lenspinn.data.contact_sheet:contact_sheet",
-        "draw a dataset class by class with its truth",
+        "lenspinn.simulate.inspect:inspect_dataset",
+        "draw a dataset class by class, what substructure does to it, and its truth",
         "lenspinn inspect data.zarr",
     ),
     "train": Command(
@@ -64,6 +64,11 @@ COMMANDS = {
         "lenspinn.apply:apply_model",
         "classify .npy, Zarr or FITS images, and say whether the answer can be trusted",
         "lenspinn apply image.fits --model runs/small --out answers",
+    ),
+    "recipes": Command(
+        "lenspinn.simulate.catalogue:describe_recipes",
+        "list the recipes that can be simulated",
+        "lenspinn recipes",
     ),
     "models": Command(
         "lenspinn.models:list_models",

@@ -10,6 +10,8 @@ import pytest
 
 from lenspinn.lensing import sersic_total_flux
 from lenspinn.simulate import Recipe, Scene, flux_from_magnitude, get_recipe
+from lenspinn.simulate.populations import PointMasses
+from lenspinn.simulate.scene import SersicLight, SmoothLens
 
 RECIPES = ("deeplense/model_1", "deeplense/model_2", "deeplense/model_3", "survey/hst")
 
@@ -22,27 +24,22 @@ class Reference(NamedTuple):
     images: np.ndarray
 
 
-def plain_scene(num: int = 1, num_points: int = 0, **changes) -> Scene:
-    """Return the DeepLense lens and source, theta_E 1 arcsec and flux 1, but for ``changes``."""
-    values = dict(
-        theta_E=1.0,
-        e1=0.1,
-        e2=0.0,
-        center_x=0.0,
-        center_y=0.0,
-        gamma1=0.05,
-        gamma2=0.0,
-        R_sersic=0.25,
-        n_sersic=1.0,
-        source_e1=-0.1,
-        source_e2=0.1,
-        source_x=0.1,
-        source_y=0.0,
-        source_flux=1.0,
-    )
-    points = dict.fromkeys(("point_x", "point_y", "point_theta_E"), np.zeros((num, num_points)))
-    arrays = {name: np.full(num, value) for name, value in values.items()} | points
-    return Scene(**arrays | {name: np.asarray(value) for name, value in changes.items()})
+LENS = dict(theta_E=1.0, e1=0.1, e2=0.0, center_x=0.0, center_y=0.0, gamma1=0.05, gamma2=0.0)
+SOURCE = dict(flux=1.0, R_sersic=0.25, n_sersic=1.0, e1=-0.1, e2=0.1, center_x=0.1, center_y=0.0)
+
+
+def plain_scene(num: int = 1, points: np.ndarray | None = None, **changes) -> Scene:
+    """Return the DeepLense lens and source, theta_E 1 arcsec and flux 1, but for ``changes``.
+
+    ``points`` is (3, num, n): x, y, theta_E. Changes to the source begin with ``source_``.
+    """
+    lens = {name: np.full(num, value) for name, value in LENS.items()}
+    source = {name: np.full(num, value) for name, value in SOURCE.items()}
+    for name, values in changes.items():
+        target, key = (source, name[7:]) if name.startswith("source_") else (lens, name)
+        target[key] = np.asarray(values)
+    places = None if points is None else PointMasses(*points, mass=points[2] ** 2)
+    return Scene(lens=SmoothLens(**lens), points=places, source=SersicLight(**source))
 
 
 def _points(truth: dict) -> np.ndarray:
@@ -59,18 +56,17 @@ def _scene(truths: list[dict], recipe: Recipe) -> Scene:
     table = np.zeros((3, len(truths), max(map(len, points))))
     for row, values in enumerate(points):
         table[:, row, : len(values)] = values.T
-    drawn = ("theta_E", "e1", "e2", "gamma1", "gamma2", "source_x", "source_y")
     if recipe.source.magnitude is None:
         flux = sersic_total_flux(0.25, 1.0, 20.0)
     else:
         flux = flux_from_magnitude(20.0, recipe.instrument.zero_point)
+    drawn = {name: name for name in ("theta_E", "e1", "e2", "gamma1", "gamma2")}
+    drawn |= {"source_center_x": "source_x", "source_center_y": "source_y"}
     return plain_scene(
         len(truths),
-        point_theta_E=table[0],
-        point_x=table[1],
-        point_y=table[2],
+        table[[1, 2, 0]],
         source_flux=np.full(len(truths), flux),
-        **{name: np.array([float(truth[name]) for truth in truths]) for name in drawn},
+        **{key: np.array([float(truth[name]) for truth in truths]) for key, name in drawn.items()},
     )
 
 

@@ -56,7 +56,7 @@ def test_a_dataset_opens_with_labels_in_turn_and_its_truth(tmp_path, engine):
     assert opened.truth.keys() == truth.keys()
     for name, values in truth.items():
         np.testing.assert_array_equal(opened.truth[name][4], values[0])
-    model = render(scene, **get_recipe("survey/hst", **SMALL).camera)[0].numpy()
+    model = render(scene, get_recipe("survey/hst", **SMALL).camera)[0].numpy()
     residual = opened.images([4])[0, 0] - model
     assert 0.004 < np.median(np.abs(residual)) / 0.6745 < 0.05  # noisy, and of the right scene
 

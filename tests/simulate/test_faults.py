@@ -1,6 +1,7 @@
 """Each fault of the DeepLense simulator, switched on and off through a recipe."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ CDM = np.arange(1, 91, 3)
 
 def theta_E(**faults) -> float:
     recipe = get_recipe("deeplense/model_3", faults=faults)
-    return float(draw_scenes(recipe, 0, [0])[0].theta_E[0])
+    return float(draw_scenes(recipe, 0, [0])[0].lens.theta_E[0])
 
 
 def test_no_fault_is_on_unless_asked():
@@ -48,9 +49,9 @@ def test_the_convention_scales_shear_and_substructure_masses_too():
     recipe = get_recipe("deeplense/model_3", **{"faults.z_source_convention": None})
     correct = draw_scenes(recipe, 0, CDM)[0]
     scaling = 0.6334579710123897
-    np.testing.assert_allclose(faulty.gamma1 / correct.gamma1, scaling, rtol=1e-12)
+    np.testing.assert_allclose(faulty.lens.gamma1 / correct.lens.gamma1, scaling, rtol=1e-12)
     np.testing.assert_allclose(
-        faulty.point_theta_E**2 / correct.point_theta_E**2, scaling, rtol=1e-12
+        faulty.points.theta_E**2 / correct.points.theta_E**2, scaling, rtol=1e-12
     )
 
 
@@ -73,7 +74,7 @@ def test_populations_are_distributed_as_the_authors_truth(model, shared_data):
     points = np.concatenate([np.array(e["cdm_point_masses_thetaE_x_y"]) for e in cdm])
     recipe = get_recipe(f"deeplense/model_{len(model)}")
     scene = draw_scenes(recipe, 0, np.arange(1, 601, 3))[0]
-    ours = scene.point_x[:, :25], scene.point_y[:, :25], scene.point_theta_E[:, :25]
+    ours = [values[:, :25] for values in scene.points[:3]]
     # 1 in 1,000 truths would fail by chance.
     assert ks_2samp(points[:, 0], ours[2].ravel()).pvalue > 1e-3
     assert ks_2samp(np.hypot(*points[:, 1:].T), np.hypot(*ours[:2]).ravel()).pvalue > 1e-3
@@ -99,8 +100,8 @@ def test_a_larger_core_dims_the_source_centre():
     )
     scene = draw_scenes(recipe, 0, [2])[0]
     camera = recipe.camera
-    faulty = render(scene, **camera)[0, 1, 1].item()
-    correct = render(scene, **camera | {"source_core": 1e-4})[0, 1, 1].item()
+    faulty = render(scene, camera)[0, 1, 1].item()
+    correct = render(scene, replace(camera, source_core=1e-4))[0, 1, 1].item()
     b_n, R_sersic = 1.6721, 0.25
     assert faulty / correct == pytest.approx(np.exp(-b_n * (1e-3 - 1e-4) / R_sersic), rel=1e-4)
 
@@ -109,7 +110,7 @@ def test_the_stored_image_is_doubled_and_noise_free():
     recipe = get_recipe("deeplense/model_2")
     images, _, _ = simulate_images(recipe, 3, seed=4)
     scene, _ = draw_scenes(recipe, 4, [2])
-    model = render(scene, **recipe.camera)[0].numpy()
+    model = render(scene, recipe.camera)[0].numpy()
     # Rounding of float32, which differs with the place in a batch.
     np.testing.assert_allclose(images[2, 0], 2 * model, rtol=1e-5, atol=1e-6 * model.max())
 

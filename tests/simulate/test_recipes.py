@@ -50,9 +50,14 @@ def test_the_headline_recipe_has_its_fixed_numbers():
 @pytest.mark.parametrize("name", RECIPES[:3])
 def test_a_deeplense_recipe_varies_only_what_the_simulator_varies(name):
     scene, truth = draw_scenes(get_recipe(name), 0, range(2, 60, 3))
-    varied = {key for key, values in vars(scene).items() if values.size and np.ptp(values) > 0}
-    assert varied == {"source_x", "source_y"}
-    assert np.abs(scene.source_x).max() <= 0.35
+    varied = {
+        (part, key)
+        for part in ("lens", "source")
+        for key, values in vars(getattr(scene, part)).items()
+        if values is not None and np.ptp(values) > 0
+    }
+    assert varied == {("source", "center_x"), ("source", "center_y")}
+    assert np.abs(scene.source.center_x).max() <= 0.35
     np.testing.assert_allclose(truth["main_mass"], 1e12, rtol=1e-12)
 
 

@@ -1,97 +1,51 @@
+import dataclasses
+
 import numpy as np
-import pytest
 
-from lenspinn.lensing import angular_diameter_distances, mass_from_theta_E
-from lenspinn.simulate import draw_scene, draw_scenes, get_recipe, truth_fields
-from lenspinn.simulate.scene import noise_generator
+from lenspinn.simulate.populations import Halos, PointMasses
+from lenspinn.simulate.scene import joined, padded
 
-from .conftest import RECIPES, plain_scene
-
-INDICES = [7, 0, 5, 301, 3]
+from .conftest import plain_scene
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_scene_does_not_depend_on_what_else_is_drawn(name):
-    recipe = get_recipe(name)
-    together, truths = draw_scenes(recipe, 9, INDICES)
-    for row, index in enumerate(INDICES):
-        alone, truth = draw_scene(recipe, 9, index)
-        width = alone.point_x.shape[1]
-        for key, value in vars(alone).items():
-            expected = getattr(together, key)[row]
-            np.testing.assert_array_equal(
-                value[0], expected[:width] if width else expected[:0]
-            ) if key.startswith("point_") else np.testing.assert_array_equal(value[0], expected)
-        for key, value in truth.items():
-            np.testing.assert_array_equal(value[0], truths[key][row])
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_truth_has_the_declared_fields_and_shapes(name):
-    recipe = get_recipe(name)
-    _, truth = draw_scenes(recipe, 0, range(6))
-    shapes = {key: values.shape[1:] for key, values in truth.items()}
-    assert shapes == truth_fields(recipe)
-    assert all(values.dtype == np.float64 for values in truth.values())
-
-
-def test_another_seed_or_index_is_another_scene():
-    recipe = get_recipe("survey/hst")
-    drawn = [draw_scene(recipe, *key)[0].theta_E[0] for key in ((0, 0), (0, 1), (1, 0), (1, 1))]
-    assert len(set(drawn)) == 4
-
-
-def test_noise_has_random_numbers_of_its_own():
-    scene = np.random.Generator(np.random.PCG64(np.random.SeedSequence([3, 4]))).random()
-    assert noise_generator(3, 4).random() != scene
-    assert noise_generator(3, 4).random() == noise_generator(3, 4).random()
-    assert noise_generator(3, 4).random() != noise_generator(3, 5).random()
-
-
-def test_the_classes_take_turns():
-    _, truth = draw_scenes(get_recipe("survey/hst"), 0, range(6))
-    assert list(np.isfinite(truth["axion_mass_eV"])) == [True, False, False] * 2
-    assert list(truth["num_subhalos"] > 0) == [False, True, False] * 2
-
-
-def test_absent_point_masses_have_no_mass_and_no_theta_E():
-    _, truth = draw_scenes(get_recipe("survey/hst"), 0, [2])
-    assert truth["point_x"].shape == (1, 100)
-    assert not truth["point_theta_E"].any()
-    assert not truth["point_mass"].any()
-
-
-def test_masses_and_their_fraction_agree():
-    _, truth = draw_scenes(get_recipe("survey/hst"), 0, range(30))
-    mass = truth["point_mass"].sum(axis=1)
-    distances = angular_diameter_distances(0.5, 1.0)
-    np.testing.assert_allclose(truth["substructure_mass"], mass, rtol=1e-12)
-    np.testing.assert_allclose(
-        truth["main_mass"], mass_from_theta_E(truth["theta_E_physical"], distances), rtol=1e-12
-    )
-    np.testing.assert_allclose(
-        truth["substructure_fraction"], mass / truth["main_mass"], rtol=1e-12
-    )
-
-
-def test_theta_E_is_kept_as_it_acts_and_as_it_was_before_scaling():
-    _, truth = draw_scenes(get_recipe("deeplense/model_2"), 0, [0])
-    assert truth["theta_E"][0] == pytest.approx(0.811770415, abs=1e-9)
-    assert truth["theta_E_physical"][0] == pytest.approx(1.281490568, abs=1e-9)
-    assert truth["gamma1_physical"][0] == 0.05
-
-
-def test_magnitude_sets_the_flux():
-    _, truth = draw_scenes(get_recipe("survey/hst", **{"source.magnitude": 20.0}), 0, [0])
-    assert truth["source_flux"][0] == pytest.approx(242.103, abs=5e-4)
-    assert truth["source_magnitude"][0] == 20.0
-
-
-def test_without_a_zero_point_no_magnitude_is_kept():
-    assert "source_magnitude" not in truth_fields(get_recipe("deeplense/model_1"))
+def halos(num: int, width: int) -> Halos:
+    return Halos(*np.full((6, num, width), 2.0))
 
 
 def test_take_repeats_and_reorders():
-    scene = plain_scene(3, theta_E=[1.0, 2.0, 3.0]).take([2, 0, 0])
-    assert list(scene.theta_E) == [3.0, 1.0, 1.0]
-    assert len(scene) == 3
+    scene = plain_scene(3, np.arange(9.0).reshape(3, 3, 1), theta_E=[1.0, 2.0, 3.0])
+    taken = scene.take([2, 0, 0])
+    assert list(taken.lens.theta_E) == [3.0, 1.0, 1.0]
+    assert list(taken.points.y[:, 0]) == [5.0, 3.0, 3.0]
+    assert len(taken) == 3
+
+
+def test_smooth_scenes_have_no_substructure():
+    scene = plain_scene(2, np.ones((3, 2, 4))).smooth()
+    assert (scene.points, scene.halos, scene.rods) == (None, None, None)
+    assert len(scene) == 2
+
+
+def test_joined_scenes_have_places_for_the_richest():
+    first = plain_scene(2, np.ones((3, 2, 1)))
+    second = dataclasses.replace(plain_scene(1, np.full((3, 1, 3), 2.0)), halos=halos(1, 2))
+    scene = joined([first, plain_scene(1), second])
+    assert list(scene.points.theta_E.sum(axis=1)) == [1.0, 1.0, 0.0, 6.0]
+    assert scene.halos.mass.shape == (4, 2)
+    assert list(scene.halos.mass[:, 0]) == [0.0, 0.0, 0.0, 2.0]
+    # A halo without mass needs a size all the same.
+    assert list(scene.halos.Rs[:, 1]) == [1.0, 1.0, 1.0, 2.0]
+    assert scene.rods is None
+    assert list(scene.lens.theta_E) == [1.0] * 4
+
+
+def test_joining_nothing_but_smooth_scenes_makes_no_places():
+    empty = plain_scene(2, np.empty((3, 2, 0)))
+    assert joined([plain_scene(1), empty]).points is None
+
+
+def test_padding_keeps_what_is_there():
+    values = np.array([[1.0, 2.0]])
+    np.testing.assert_array_equal(padded("mass", values, 4), [[1.0, 2.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(padded("Rs", values, 3), [[1.0, 2.0, 1.0]])
+    assert PointMasses._fields == ("x", "y", "theta_E", "mass")

@@ -12,6 +12,7 @@ from lenspinn.lensing.cosmology import (
 from lenspinn.lensing.grid import Map, PerLens, pixel_grid
 from lenspinn.lensing.light import interpolated_source, sersic, sersic_total_flux
 from lenspinn.lensing.profiles import (
+    SIEConstants,
     axis_ratio_to_ellipticity,
     convergence_point_mass,
     convergence_shear,
@@ -21,6 +22,7 @@ from lenspinn.lensing.profiles import (
     deflection_point_mass,
     deflection_shear,
     deflection_sie,
+    deflection_sie_with,
     deflection_sis,
     deflection_tnfw,
     ellipticity_to_axis_ratio,
@@ -29,6 +31,7 @@ from lenspinn.lensing.profiles import (
     potential_sie,
     potential_sis,
     potential_tnfw,
+    sie_constants,
 )
 from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage, delens, relens
 
@@ -37,6 +40,7 @@ __all__ = [
     "Distances",
     "Map",
     "PerLens",
+    "SIEConstants",
     "SourceImage",
     "angular_diameter_distances",
     "axis_ratio_to_ellipticity",
@@ -50,6 +54,7 @@ __all__ = [
     "deflection_scaling",
     "deflection_shear",
     "deflection_sie",
+    "deflection_sie_with",
     "deflection_sis",
     "deflection_tnfw",
     "delens",
@@ -65,6 +70,7 @@ __all__ = [
     "relens",
     "sersic",
     "sersic_total_flux",
+    "sie_constants",
     "sigma_critical",
     "theta_E_point_mass",
 ]

@@ -1,5 +1,6 @@
 """A recipe and a seed in; images of lensed galaxies and the truth behind them out."""
 
+from lenspinn.simulate.catalogue import get_recipe, list_recipes
 from lenspinn.simulate.dataset import SimulateConfig, simulate, simulate_images
 from lenspinn.simulate.distributions import (
     Distribution,
@@ -9,23 +10,20 @@ from lenspinn.simulate.distributions import (
     PowerLaw,
     Uniform,
 )
+from lenspinn.simulate.draw import draw_batch, draw_scene, draw_scenes, truth_fields
 from lenspinn.simulate.faults import Faults
-from lenspinn.simulate.instrument import (
-    INSTRUMENTS,
-    Instrument,
-    add_noise,
-    background_sigma,
-    flux_from_magnitude,
-    noise_sigma,
-)
+from lenspinn.simulate.instrument import INSTRUMENTS, Instrument, flux_from_magnitude
+from lenspinn.simulate.noise import add_noise, background_sigma, noise_sigma
 from lenspinn.simulate.populations import POPULATIONS, Population, Substructure
-from lenspinn.simulate.recipes import Recipe, get_recipe, list_recipes
-from lenspinn.simulate.render import render
-from lenspinn.simulate.scene import Scene, draw_scene, draw_scenes, truth_fields
+from lenspinn.simulate.recipes import Recipe
+from lenspinn.simulate.render import Camera, model_image, render
+from lenspinn.simulate.scene import Scene
+from lenspinn.simulate.tensors import SceneTensors, scene_tensors
 
 __all__ = [
     "INSTRUMENTS",
     "POPULATIONS",
+    "Camera",
     "Distribution",
     "Faults",
     "Fixed",
@@ -36,18 +34,22 @@ __all__ = [
     "PowerLaw",
     "Recipe",
     "Scene",
+    "SceneTensors",
     "SimulateConfig",
     "Substructure",
     "Uniform",
     "add_noise",
     "background_sigma",
+    "draw_batch",
     "draw_scene",
     "draw_scenes",
     "flux_from_magnitude",
     "get_recipe",
     "list_recipes",
+    "model_image",
     "noise_sigma",
     "render",
+    "scene_tensors",
     "simulate",
     "simulate_images",
     "truth_fields",

@@ -8,12 +8,13 @@ in its block whatever else is rendered with it, and each worker is one thread.
 
 import os
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -21,17 +22,26 @@ from tqdm import tqdm
 
 from lenspinn.data.store import DatasetInfo, StoreWriter
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.instrument import observe
-from lenspinn.simulate.recipes import Recipe, get_recipe
-from lenspinn.simulate.render import render
-from lenspinn.simulate.scene import Scene, Truth, draw_scenes, noise_generator, truth_fields
+from lenspinn.simulate.catalogue import get_recipe
+from lenspinn.simulate.draw import Truth, draw_scenes, noise_generator, truth_fields
+from lenspinn.simulate.noise import observe
+from lenspinn.simulate.recipes import Recipe
+from lenspinn.simulate.render import render, render_subtracted
+from lenspinn.simulate.scene import Scene
 
-__all__ = ["BLOCK", "SimulateConfig", "simulate", "simulate_images"]
+__all__ = [
+    "BLOCK",
+    "SimulateConfig",
+    "dataset_info",
+    "resolved_engine",
+    "simulate",
+    "simulate_images",
+]
 
 BLOCK = 64
 """Images of one class rendered together."""
 
-Engine = Literal["torch", "lenstronomy"]
+Engine = Literal["torch", "compiled", "eager", "lenstronomy"]
 Images = tuple[np.ndarray, np.ndarray, Truth]
 
 
@@ -40,7 +50,7 @@ class SimulateConfig:
     """What to simulate, and where to."""
 
     recipe: str
-    """Name of a recipe: deeplense/model_1, deeplense/model_2, deeplense/model_3 or survey/hst."""
+    """Name of a recipe, such as deeplense/model_3 or survey/hst; `lenspinn recipes` lists them."""
     num: int
     """Number of images; the classes take turns."""
     out: Path
@@ -48,7 +58,8 @@ class SimulateConfig:
     seed: int = 0
     """Another seed gives other images; the same one the same bytes."""
     engine: Engine = "torch"
-    """torch, or lenstronomy: the slow reference."""
+    """torch: compiled where there is a C++ compiler, else eager, and says so; either can be asked
+    for by name; lenstronomy is the slow reference. Pixels differ by rounding, 1e-5 of the peak."""
     batch_size: int = BLOCK
     """Images rendered at once, rounded up to whole blocks of 64; changes memory, not images."""
     num_workers: int = 0
@@ -60,8 +71,9 @@ class SimulateConfig:
         for key, least in (("num", 1), ("seed", 0), ("batch_size", 1), ("num_workers", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
-        if self.engine not in ("torch", "lenstronomy"):
-            raise ConfigError(f"engine must be torch or lenstronomy, got {self.engine!r}")
+        if self.engine not in get_args(Engine):
+            known = ", ".join(get_args(Engine))
+            raise ConfigError(f"engine must be one of {known}, got {self.engine!r}")
         get_recipe(self.recipe, **self.overrides)
 
 
@@ -88,8 +100,10 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
         the same call goes on from there, also after an interruption.
     """
     recipe = get_recipe(config.recipe, **config.overrides)
-    simulator = _Simulator(recipe, config.seed, config.engine, config.batch_size)
-    writer = StoreWriter.open(config.out, _dataset_info(recipe, config), truth_fields(recipe))
+    engine = resolved_engine(config.engine, recipe)
+    simulator = _Simulator(recipe, config.seed, engine, config.batch_size)
+    info = dataset_info(recipe, config.num, config.seed, engine)
+    writer = StoreWriter.open(config.out, info, truth_fields(recipe))
     pending = writer.pending_shards()
     stopped = threading.Event()
 
@@ -145,9 +159,57 @@ def simulate_images(
     """
     if isinstance(recipe, str):
         recipe = get_recipe(recipe)
-    simulator = _Simulator(recipe, seed, engine, batch_size)
+    simulator = _Simulator(recipe, seed, resolved_engine(engine, recipe), batch_size)
     with _workers(1) as pool:
         return pool.submit(simulator.images, range(num), threading.Event()).result()
+
+
+def resolved_engine(engine: Engine, recipe: Recipe) -> Engine:
+    """Return what ``torch`` stands for on this machine, compiling what the recipe needs.
+
+    Raises
+    ------
+    ConfigError
+        If ``compiled`` is asked for and cannot be had.
+    """
+    if engine not in ("torch", "compiled"):
+        return engine
+    try:
+        with _workers(1) as pool:  # compiled code serves threads with the same settings alone
+            pool.submit(_compile, recipe).result()
+    except ConfigError as error:
+        if engine == "compiled":
+            raise
+        warnings.warn(
+            f"{error}; images are rendered without it, several times slower", stacklevel=3
+        )
+        return "eager"
+    return "compiled"
+
+
+def _compile(recipe: Recipe) -> None:
+    """Render a scene of each class, twice over: the compiler takes batches of one for special."""
+    for label in range(len(recipe.classes)):
+        scene, _ = draw_scenes(recipe, 0, [label])
+        render(scene.take([0, 0]), recipe.camera, compiled=True)
+
+
+def dataset_info(recipe: Recipe, num: int, seed: int, engine: Engine) -> DatasetInfo:
+    """Describe images of a recipe as a store and a network need it."""
+    light = recipe.lens_light
+    return DatasetInfo(
+        num_images=num,
+        num_pix=recipe.num_pix,
+        pixel_scale=recipe.instrument.pixel_scale,
+        classes=recipe.classes,
+        recipe=recipe.name,
+        instrument=recipe.instrument.name,
+        unit=recipe.unit,
+        noise_sigma=recipe.noise_sigma,
+        lens_light=light is not None and light.subtraction_error is None,
+        recipe_config=recipe.to_dict() | {"engine": engine},
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True)
@@ -171,54 +233,56 @@ class _Simulator:
                 break
             indices = np.concatenate(blocks)
             scene, drawn = draw_scenes(recipe, self.seed, indices)
-            models = self._rendered(scene, _slots(blocks, num_classes))
+            models, subtracted = self._rendered(scene, _slots(blocks, num_classes))
             images[indices - rows.start, 0] = self._observed(
-                models, indices, drawn["exposure_time"]
+                models, subtracted, indices, drawn["exposure_time"]
             )
             for name, values in drawn.items():
                 truth[name][indices - rows.start] = values
         return images, labels, truth
 
-    def _rendered(self, scene: Scene, slots: np.ndarray) -> np.ndarray:
-        """Return the noise-free images of a batch, (B, y, x) float32."""
+    def _rendered(self, scene: Scene, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the noise-free images of a batch, (B, y, x) float32, and the light taken off."""
         camera = self.recipe.camera
         if self.engine == "lenstronomy":
             # Imported here because it takes seconds and the default engine does without.
             from lenspinn.simulate.lenstronomy import render_lenstronomy
 
-            images = [render_lenstronomy(scene, row, **camera) for row in range(len(scene))]
-            return np.stack(images).astype(np.float32)
+            images = [render_lenstronomy(scene, row, camera) for row in range(len(scene))]
+            subtracted = render_subtracted(scene, camera)
+            taken_off = None if subtracted is None else subtracted.numpy()
+            return np.stack(images).astype(np.float32), taken_off
         row_of_slot = np.zeros((slots.max() // BLOCK + 1) * BLOCK, dtype=np.int64)
         row_of_slot[slots] = np.arange(len(scene))  # empty slots repeat the first scene
-        return render(scene.take(row_of_slot), **camera).numpy()[slots]
+        placed = scene.take(row_of_slot)
+        models = render(placed, camera, compiled=self.engine == "compiled")
+        subtracted = render_subtracted(placed, camera)
+        return models.numpy()[slots], None if subtracted is None else subtracted.numpy()[slots]
 
     def _observed(
-        self, models: np.ndarray, indices: np.ndarray, exposure_times: np.ndarray
+        self,
+        models: np.ndarray,
+        subtracted: np.ndarray | None,
+        indices: np.ndarray,
+        exposure_times: np.ndarray,
     ) -> np.ndarray:
         """Return what is stored for a batch of noise-free images, (B, y, x) float32."""
-        instrument, faults = self.recipe.instrument, self.recipe.faults
+        recipe = self.recipe
         return np.stack(
             [
-                observe(model, instrument, faults, noise_generator(self.seed, int(index)), time)
-                for model, index, time in zip(models, indices, exposure_times.tolist(), strict=True)
+                observe(
+                    model,
+                    recipe.instrument,
+                    recipe.faults,
+                    noise_generator(self.seed, int(index)),
+                    exposure_time=time,
+                    subtracted=None if subtracted is None else subtracted[row],
+                )
+                for row, (model, index, time) in enumerate(
+                    zip(models, indices, exposure_times.tolist(), strict=True)
+                )
             ]
         )
-
-
-def _dataset_info(recipe: Recipe, config: SimulateConfig) -> DatasetInfo:
-    return DatasetInfo(
-        num_images=config.num,
-        num_pix=recipe.num_pix,
-        pixel_scale=recipe.instrument.pixel_scale,
-        classes=recipe.classes,
-        recipe=recipe.name,
-        instrument=recipe.instrument.name,
-        unit=recipe.unit,
-        noise_sigma=recipe.noise_sigma,
-        lens_light=False,
-        recipe_config=recipe.to_dict() | {"engine": config.engine},
-        seed=config.seed,
-    )
 
 
 @contextmanager

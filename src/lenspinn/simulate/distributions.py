@@ -26,6 +26,8 @@ __all__ = [
     "require_positive",
 ]
 
+Size = int | tuple[int, ...] | None
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -41,8 +43,8 @@ class Fixed:
         """The least value it can give."""
         return self.value
 
-    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
-        """Return one float, or an array of ``size`` of them."""
+    def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
+        """Return one float, or an array of ``size``."""
         return self.value if size is None else np.full(size, self.value)
 
 
@@ -61,8 +63,8 @@ class Uniform:
         """The least value it can give."""
         return self.low
 
-    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
-        """Return one float, or an array of ``size`` of them."""
+    def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
+        """Return one float, or an array of ``size``."""
         return self.low + (self.high - self.low) * rng.random(size)
 
 
@@ -81,8 +83,8 @@ class LogUniform:
         """The least value it can give."""
         return self.low
 
-    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
-        """Return one float, or an array of ``size`` of them."""
+    def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
+        """Return one float, or an array of ``size``."""
         return self.low * (self.high / self.low) ** rng.random(size)
 
 
@@ -102,8 +104,8 @@ class Normal:
         """The least value it can give."""
         return -math.inf if self.sigma else self.mean
 
-    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
-        """Return one float, or an array of ``size`` of them."""
+    def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
+        """Return one float, or an array of ``size``."""
         return self.mean + self.sigma * rng.standard_normal(size)
 
 
@@ -124,8 +126,8 @@ class PowerLaw:
         """The least value it can give."""
         return self.low
 
-    def draw(self, rng: np.random.Generator, size: int | None = None) -> Any:
-        """Return one float, or an array of ``size`` of them."""
+    def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
+        """Return one float, or an array of ``size``."""
         power = self.slope + 1
         low, high = self.low**power, self.high**power
         return (low + (high - low) * rng.random(size)) ** (1 / power)

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
 def _require(condition: bool, instrument: "Instrument", key: str, allowed: str) -> None:
@@ -42,6 +43,8 @@ class Instrument:
     """Arcsec."""
     psf_fwhm: float
     """Full width at half maximum of the Gaussian PSF, arcsec; 0 for none."""
+    psf_kernel: str | None = None
+    """File with the PSF in pixels of the image, in the place of the Gaussian."""
     psf_truncation: float = 5.0
     """Where the PSF is cut off, in standard deviations (lenstronomy's default)."""
     exposure_time: float
@@ -115,8 +118,8 @@ INSTRUMENTS = {
 """Every instrument by name."""
 
 
-def flux_from_magnitude(magnitude: float, zero_point: float) -> float:
-    """Convert an AB magnitude to e-/s."""
+def flux_from_magnitude(magnitude: Numbers, zero_point: float) -> Numbers:
+    """Convert AB magnitudes, a number or an array, to e-/s."""
     return 10.0 ** (-0.4 * (magnitude - zero_point))
 
 

@@ -10,92 +10,137 @@ from lenstronomy.ImSim.image_model import ImageModel
 from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LightModel.light_model import LightModel
 
+from lenspinn.errors import ConfigError
 from lenspinn.lensing import sersic_total_flux
-from lenspinn.lensing.light import SERSIC_CORE
-from lenspinn.simulate.scene import Scene
+from lenspinn.simulate.populations import Halos, PointMasses
+from lenspinn.simulate.psf import load_psf
+from lenspinn.simulate.render import Camera
+from lenspinn.simulate.scene import GalaxyLight, Scene, SersicLight
 
-__all__ = ["render_lenstronomy"]
+__all__ = ["lenstronomy_model", "render_lenstronomy"]
 
 
-def render_lenstronomy(
-    scene: Scene,
-    index: int,
-    *,
-    num_pix: int,
-    pixel_scale: float,
-    psf_fwhm: float,
-    psf_truncation: float = 5.0,
-    source_core: float = SERSIC_CORE,
-) -> Float[np.ndarray, "y x"]:
+def render_lenstronomy(scene: Scene, index: int, camera: Camera) -> Float[np.ndarray, "y x"]:
     """Render one noise-free image with lenstronomy, in float64.
 
     Parameters
     ----------
     index
         Which of the scenes.
-    num_pix, pixel_scale, psf_fwhm, psf_truncation, source_core
-        See `lenspinn.simulate.render`.
 
     Returns
     -------
     (num_pix, num_pix), e-/s
+
+    Raises
+    ------
+    ConfigError
+        If the scene holds a continuous vortex, which lenstronomy has no profile for.
     """
-    corner = -(num_pix - 1) / 2 * pixel_scale
-    data = ImageData(
-        image_data=np.zeros((num_pix, num_pix)),
-        ra_at_xy_0=corner,
-        dec_at_xy_0=corner,
-        transform_pix2angle=pixel_scale * np.eye(2),
-    )
-    psf = PSF(psf_type="NONE")
-    if psf_fwhm > 0:
-        psf = PSF(
-            psf_type="GAUSSIAN",
-            fwhm=psf_fwhm,
-            pixel_size=pixel_scale,
-            truncation=psf_truncation,
-        )
-    lenses = _lenses(scene, index)
-    model = ImageModel(
-        data,
-        psf,
-        lens_model_class=LensModel([name for name, _ in lenses]),
-        source_model_class=LightModel(
-            ["SERSIC_ELLIPSE"], profile_kwargs_list=[{"smoothing": source_core}]
-        ),
-    )
-    image: np.ndarray = model.image([values for _, values in lenses], [_source(scene, index)])
+    model, arguments = lenstronomy_model(scene, index, camera)
+    image: np.ndarray = model.image(**arguments)
+    light = scene.subtracted_light
+    if light is not None:
+        arguments["kwargs_lens_light"] = [_sersic(light, index)]
+        image = image - model.image(**arguments, source_add=False)
     return image
 
 
-def _lenses(scene: Scene, index: int) -> list[tuple[str, dict[str, Any]]]:
-    main = {
-        name: getattr(scene, name)[index]
-        for name in ("theta_E", "e1", "e2", "center_x", "center_y")
-    }
-    shear = {"gamma1": scene.gamma1[index], "gamma2": scene.gamma2[index]}
-    points = zip(
-        scene.point_x[index], scene.point_y[index], scene.point_theta_E[index], strict=True
+def lenstronomy_model(
+    scene: Scene, index: int, camera: Camera
+) -> tuple[ImageModel, dict[str, Any]]:
+    """Return lenstronomy's model of one image, and the arguments of its `image` method."""
+    corner = -(camera.num_pix - 1) / 2 * camera.pixel_scale
+    data = ImageData(
+        image_data=np.zeros((camera.num_pix, camera.num_pix)),
+        ra_at_xy_0=corner,
+        dec_at_xy_0=corner,
+        transform_pix2angle=camera.pixel_scale * np.eye(2),
     )
+    lenses = _lenses(scene, index)
+    source, source_values = _source(scene.source, index)
+    lights = [] if scene.lens_light is None else [_sersic(scene.lens_light, index)]
+    model = ImageModel(
+        data,
+        _psf(camera),
+        lens_model_class=LensModel([name for name, _ in lenses]),
+        source_model_class=LightModel([source], profile_kwargs_list=_core(source, camera)),
+        lens_light_model_class=LightModel(["SERSIC_ELLIPSE"] * len(lights)),
+        kwargs_numerics={"supersampling_factor": camera.supersampling},
+    )
+    return model, {
+        "kwargs_lens": [values for _, values in lenses],
+        "kwargs_source": [source_values],
+        "kwargs_lens_light": lights,
+    }
+
+
+def _psf(camera: Camera) -> PSF:
+    if camera.psf_kernel is not None:
+        kernel = load_psf(camera.psf_kernel, camera.pixel_scale).numpy()
+        return PSF(psf_type="PIXEL", kernel_point_source=kernel)
+    if camera.psf_fwhm == 0:
+        return PSF(psf_type="NONE")
+    return PSF(
+        psf_type="GAUSSIAN",
+        fwhm=camera.psf_fwhm,
+        pixel_size=camera.pixel_scale,
+        truncation=camera.psf_truncation,
+    )
+
+
+def _core(source: str, camera: Camera) -> list[dict[str, Any]] | None:
+    return [{"smoothing": camera.source_core}] if source == "SERSIC_ELLIPSE" else None
+
+
+def _lenses(scene: Scene, index: int) -> list[tuple[str, dict[str, Any]]]:
+    if scene.rods is not None and scene.rods.theta_E[index].any():
+        raise ConfigError(
+            "lenstronomy has no continuous vortex: set populations.axion.continuous to false"
+        )
+    lens = scene.lens
+    center = {"center_x": lens.center_x[index], "center_y": lens.center_y[index]}
+    main = {name: getattr(lens, name)[index] for name in ("theta_E", "e1", "e2")} | center
+    lenses = [
+        ("SIE", main) if lens.gamma is None else ("EPL", main | {"gamma": lens.gamma[index]}),
+        ("SHEAR", {"gamma1": lens.gamma1[index], "gamma2": lens.gamma2[index]}),
+    ]
+    for m, a_m, phi_m in ((3, lens.a3, lens.phi3), (4, lens.a4, lens.phi4)):
+        if a_m is not None and phi_m is not None:
+            amplitude = a_m[index] * lens.theta_E[index]
+            shape = {"m": m, "a_m": amplitude, "phi_m": phi_m[index], "r_E": 1.0}
+            lenses.append(("MULTIPOLE", shape | center))
+    return lenses + _places("POINT_MASS", scene.points, index) + _places("TNFW", scene.halos, index)
+
+
+def _places(profile: str, places: PointMasses | Halos | None, index: int) -> list[Any]:
+    """Return lenstronomy's name and values of each place that holds a mass."""
+    if places is None:
+        return []
+    columns = places._asdict()
+    columns["center_x"], columns["center_y"] = columns.pop("x"), columns.pop("y")
+    mass = columns.pop("mass")
     return [
-        ("SIE", main),
-        ("SHEAR", shear),
-        *(
-            ("POINT_MASS", {"theta_E": theta_E, "center_x": x, "center_y": y})
-            for x, y, theta_E in points
-            if theta_E > 0
-        ),
+        (profile, {name: values[index, n] for name, values in columns.items()})
+        for n in np.flatnonzero(mass[index])
     ]
 
 
-def _source(scene: Scene, index: int) -> dict[str, Any]:
-    R_sersic, n_sersic = scene.R_sersic[index], scene.n_sersic[index]
-    return {
-        "amp": scene.source_flux[index] / sersic_total_flux(R_sersic, n_sersic),
-        "R_sersic": R_sersic,
-        "n_sersic": n_sersic,
-        "e1": scene.source_e1[index],
-        "e2": scene.source_e2[index],
-        "center_x": scene.source_x[index],
-        "center_y": scene.source_y[index],
+def _source(source: SersicLight | GalaxyLight, index: int) -> tuple[str, dict[str, Any]]:
+    if isinstance(source, SersicLight):
+        return "SERSIC_ELLIPSE", _sersic(source, index)
+    size = source.size[index]
+    return "INTERPOL", {
+        "image": source.images[index],
+        "amp": source.flux[index] / size**2,
+        "center_x": source.center_x[index],
+        "center_y": source.center_y[index],
+        "phi_G": source.angle[index],
+        "scale": source.pixel_scale * size,
     }
+
+
+def _sersic(light: SersicLight, index: int) -> dict[str, Any]:
+    values = {name: column[index] for name, column in vars(light).items()}
+    total = sersic_total_flux(values["R_sersic"], values["n_sersic"])
+    return values | {"amp": values.pop("flux") / total}

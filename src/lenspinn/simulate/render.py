@@ -1,76 +1,85 @@
 """Scenes to noise-free images, in batches, with torch.
 
-Everything from the tensors of `scene_tensors` on is a pure function of tensors of fixed shape.
+Everything from the tensors of `scene_tensors` on is a pure function of tensors.
 """
 
-import functools
-import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
+from lenspinn import lensing
 from lenspinn.lensing import (
+    SIEConstants,
     deflection_shear,
-    deflection_sie,
+    deflection_sie_with,
+    deflection_tnfw,
+    interpolated_source,
     pixel_grid,
     sersic,
-    sersic_total_flux,
+    sie_constants,
 )
 from lenspinn.lensing.light import SERSIC_CORE
+from lenspinn.simulate.compiled import compiled_function
+from lenspinn.simulate.psf import convolve_kernel, convolve_separable, gaussian_kernel, load_psf
 from lenspinn.simulate.scene import Scene
+from lenspinn.simulate.tensors import (
+    GalaxyTensors,
+    HaloTensors,
+    LensTensors,
+    PointTensors,
+    RodTensors,
+    SceneTensors,
+    SersicTensors,
+    scene_tensors,
+)
 
-__all__ = ["SceneTensors", "gaussian_kernel", "render", "scene_tensors", "surface_brightness"]
+__all__ = [
+    "Camera",
+    "model_image",
+    "render",
+    "render_subtracted",
+    "surface_brightness",
+]
 
-PerScene = Float[Tensor, "batch 1 1"]
-Points = Float[Tensor, "points batch 1 1"]
 Image = Float[Tensor, "batch y x"]
-
-FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
+Vectors = tuple[Tensor, Tensor]
 
 # Arcsec^2, added to squared distances so that a pixel exactly on a point mass is not deflected, as
 # in lenstronomy. Far below the float32 resolution of any other squared distance.
 _POINT_CORE = 1e-30
 
 
-class SceneTensors(NamedTuple):
-    """A `Scene` as tensors of one dtype, shaped to broadcast over (batch, y, x)."""
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """What turns surface brightness into pixels."""
 
-    theta_E: PerScene
-    e1: PerScene
-    e2: PerScene
-    center_x: PerScene
-    center_y: PerScene
-    gamma1: PerScene
-    gamma2: PerScene
-    point_x: Points
-    point_y: Points
-    point_theta_E: Points
-    R_sersic: PerScene
-    n_sersic: PerScene
-    source_e1: PerScene
-    source_e2: PerScene
-    source_x: PerScene
-    source_y: PerScene
-    amplitude: PerScene
-    """Of the source at R_sersic, e-/s per square arcsec."""
-    brightest: PerScene
-    """Of the source at the edge of its core."""
+    num_pix: int
+    """Pixels along a side."""
+    pixel_scale: float
+    """Arcsec."""
+    psf_fwhm: float
+    """Full width at half maximum of the Gaussian PSF, arcsec; 0 for none."""
+    psf_truncation: float = 5.0
+    """Where the PSF is cut off, in standard deviations."""
+    psf_kernel: str | None = None
+    """File with the PSF in pixels of the image, in the place of the Gaussian."""
+    supersampling: int = 1
+    """Points along a side of a pixel at which brightness is taken; 1 is its centre alone."""
+    source_core: float = SERSIC_CORE
+    """Radius inside which a Sersic source is constant, arcsec, at least lenstronomy's 1e-4."""
 
 
 def render(
     scene: Scene,
+    camera: Camera,
     *,
-    num_pix: int,
-    pixel_scale: float,
-    psf_fwhm: float,
-    psf_truncation: float = 5.0,
-    source_core: float = SERSIC_CORE,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
+    compiled: bool = False,
 ) -> Image:
     """Render noise-free images.
 
@@ -78,157 +87,217 @@ def render(
     ----------
     scene
         B scenes.
-    num_pix
-        Pixels along a side.
-    pixel_scale
-        Arcsec.
-    psf_fwhm
-        Full width at half maximum of the Gaussian PSF, arcsec; 0 for none.
-    psf_truncation
-        Where the PSF is cut off, in standard deviations.
-    source_core
-        Radius inside which the source is constant, arcsec, at least lenstronomy's 1e-4.
     dtype, device
         Of the computation and its result.
+    compiled
+        Use `torch.compile`, which takes seconds once and is several times faster from then on. The
+        pixels differ by float32 rounding, up to 1e-5 of the peak.
 
     Returns
     -------
     (B, num_pix, num_pix), e-/s
 
+    Raises
+    ------
+    ConfigError
+        If `compiled` is asked for where there is no compiler.
+
     Notes
     -----
-    A pixel holds the surface brightness at its centre times its area, as in lenstronomy without
-    supersampling. Differences from lenstronomy, in units of the peak: 1e-8 in float64, from the
-    core of 1e-10 arcsec that lenstronomy gives its SIE; in float32 1e-6 to 1e-5, and up to 1e-4
-    where the centre of a cuspy source falls on a pixel.
+    A pixel holds the mean surface brightness at its sampling points times its area, convolved with
+    the PSF, as in lenstronomy. Differences from lenstronomy, in units of the peak: 1e-8 in float64,
+    from the core of 1e-10 arcsec that lenstronomy gives its SIE; in float32 1e-6 to 1e-5, and up to
+    1e-4 where the centre of a cuspy source falls on a pixel.
     """
-    theta_x, theta_y = pixel_grid(num_pix, pixel_scale, dtype=dtype, device=device)
-    tensors = scene_tensors(scene, source_core=source_core, dtype=dtype, device=device)
-    flux = surface_brightness(tensors, theta_x, theta_y) * pixel_scale**2
-    kernel = gaussian_kernel(psf_fwhm / pixel_scale, psf_truncation)
-    return _convolved(_convolved(flux, kernel, dim=1), kernel, dim=2)
+    tensors = scene_tensors(scene, source_core=camera.source_core, dtype=dtype, device=device)
+    return _exposed(_brightness, tensors, camera, compiled=compiled)
 
 
-def scene_tensors(
+def render_subtracted(
     scene: Scene,
+    camera: Camera,
     *,
-    source_core: float = SERSIC_CORE,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
-) -> SceneTensors:
-    """Turn a scene into tensors; its flux becomes the amplitude of its Sersic profile."""
-    amplitude = scene.source_flux / sersic_total_flux(scene.R_sersic, scene.n_sersic)
-    at_core = {
-        name: torch.as_tensor(values)[:, None, None]
-        for name, values in (
-            ("amplitude", amplitude),
-            ("R_sersic", scene.R_sersic),
-            ("n_sersic", scene.n_sersic),
-        )
-    }
-    core = torch.tensor([[source_core]], dtype=torch.float64)
-    brightest = sersic(core, 0 * core, **at_core, e1=0.0, e2=0.0, center_x=0.0, center_y=0.0)
-    content = vars(scene) | {"amplitude": amplitude, "brightest": brightest[:, 0, 0].numpy()}
+) -> Image | None:
+    """Render the light that was subtracted from the images, whose photons still make noise.
 
-    def tensor(values: np.ndarray) -> Tensor:
-        values = values.T[..., None, None]
-        return torch.as_tensor(np.ascontiguousarray(values), dtype=dtype, device=device)
+    Returns
+    -------
+    (B, num_pix, num_pix), e-/s, or None if nothing was subtracted
+    """
+    if scene.subtracted_light is None:
+        return None
+    tensors = scene_tensors(scene, dtype=dtype, device=device)
+    return _exposed(_subtracted_brightness, tensors, camera)
 
-    return SceneTensors(**{name: tensor(content[name]) for name in SceneTensors._fields})
+
+def model_image(scene: SceneTensors, camera: Camera) -> Image:
+    """Return noise-free images, (B, num_pix, num_pix) e-/s, differentiable; see `render`."""
+    return _exposed(_brightness, scene, camera)
 
 
 def surface_brightness(
     scene: SceneTensors, theta_x: Float[Tensor, "y x"], theta_y: Float[Tensor, "y x"]
 ) -> Image:
-    """Return the lensed source at each position, e-/s per square arcsec, before the PSF.
+    """Return the brightness at each position, e-/s per square arcsec, before the PSF.
 
     Parameters
     ----------
     theta_x, theta_y : (y, x), arcsec
         Rows of ``theta_x`` and columns of ``theta_y`` are equal, as `pixel_grid` makes them.
     """
-    x, y = theta_x - scene.center_x, theta_y - scene.center_y
-    alpha_x, alpha_y = deflection_sie(x, y, scene.theta_E, scene.e1, scene.e2)
-    shear_x, shear_y = deflection_shear(theta_x[None], theta_y[None], scene.gamma1, scene.gamma2)
-    points_x, points_y = _deflection_points(scene, theta_x[:1], theta_y[:, :1])
-    beta_x = theta_x - alpha_x - (shear_x + points_x)
-    beta_y = theta_y - alpha_y - (shear_y + points_y)
-    lensed = sersic(
-        beta_x,
-        beta_y,
-        amplitude=scene.amplitude,
-        R_sersic=scene.R_sersic,
-        n_sersic=scene.n_sersic,
-        e1=scene.source_e1,
-        e2=scene.source_e2,
-        center_x=scene.source_x,
-        center_y=scene.source_y,
+    return _brightness(scene, _macro_constants(scene.lens), theta_x, theta_y)
+
+
+def _brightness(
+    scene: SceneTensors, macro: SIEConstants | None, theta_x: Tensor, theta_y: Tensor
+) -> Image:
+    alpha_x, alpha_y = _deflection_smooth(scene.lens, macro, theta_x, theta_y)
+    shear_x, shear_y = deflection_shear(
+        theta_x[None], theta_y[None], scene.lens.gamma1, scene.lens.gamma2
     )
-    return torch.minimum(lensed, scene.brightest)  # brightness falls with radius
+    for more_x, more_y in _deflections_substructure(scene, theta_x, theta_y):
+        shear_x, shear_y = shear_x + more_x, shear_y + more_y
+    beta_x, beta_y = theta_x - alpha_x - shear_x, theta_y - alpha_y - shear_y
+    if isinstance(scene.source, GalaxyTensors):
+        brightness = _galaxy(scene.source, beta_x, beta_y)
+    else:
+        brightness = _sersic(scene.source, beta_x, beta_y)
+    if scene.lens_light is not None:
+        brightness = brightness + _sersic(scene.lens_light, theta_x[None], theta_y[None])
+    if scene.subtracted_light is not None:
+        brightness = brightness - _subtracted_brightness(scene, macro, theta_x, theta_y)
+    return brightness
 
 
-def _deflection_points(
-    scene: SceneTensors, row: Float[Tensor, "1 x"], column: Float[Tensor, "y 1"]
-) -> tuple[Image, Image]:
-    """Return the deflection of all point masses, added up one after the other in their order.
+def _exposed(
+    brightness: Callable[..., Image],
+    scene: SceneTensors,
+    camera: Camera,
+    *,
+    compiled: bool = False,
+) -> Image:
+    """Sample a brightness, average it over each pixel, and convolve with the PSF."""
+    theta_E, fine = scene.lens.theta_E, camera.supersampling
+    theta_x, theta_y = pixel_grid(
+        camera.num_pix * fine,
+        camera.pixel_scale / fine,
+        dtype=theta_E.dtype,
+        device=theta_E.device,
+    )
+    to_pixels = _to_pixels
+    if compiled:
+        brightness = compiled_function(brightness, inline=True)
+        to_pixels = compiled_function(_to_pixels)
+    image = brightness(scene, _macro_constants(scene.lens), theta_x, theta_y)
+    area = (camera.pixel_scale / fine) ** 2
+    if camera.psf_kernel is not None:
+        kernel = load_psf(camera.psf_kernel, camera.pixel_scale).to(image)
+        return convolve_kernel(to_pixels(image, fine, (area,)), kernel)
+    kernel = gaussian_kernel(camera.psf_fwhm / camera.pixel_scale, camera.psf_truncation)
+    return to_pixels(image, fine, tuple(area**0.5 * weight for weight in kernel))
 
-    Never holds (batch, y, x, points): a point needs two vectors a scene, x by x and y by y, and one
-    buffer of the image's size, so that its cost is four passes over it.
-    """
-    dx, dy = row - scene.point_x, column - scene.point_y  # (points, batch, 1, x) and (.., y, 1)
-    dx_squared, dy_squared = dx.square() + _POINT_CORE, dy.square()
-    theta_E_squared = scene.point_theta_E.square()
-    alpha_x = dx.new_zeros(dx.shape[1], len(column), row.shape[1])
-    alpha_y, weight = torch.zeros_like(alpha_x), torch.empty_like(alpha_x)
-    for n in range(len(dx)):
-        torch.add(dx_squared[n], dy_squared[n], out=weight)
-        torch.div(theta_E_squared[n], weight, out=weight)
-        alpha_x.addcmul_(weight, dx[n])
-        alpha_y.addcmul_(weight, dy[n])
+
+def _to_pixels(brightness: Image, fine: int, kernel: tuple[float, ...]) -> Image:
+    """Add up the sampling points of each pixel and convolve along both axes."""
+    if fine > 1:
+        size = brightness.shape[-1] // fine
+        inside = brightness.unflatten(2, (size, fine)).unflatten(1, (size, fine))
+        brightness = inside.sum(dim=(2, 4))
+    return convolve_separable(brightness, kernel)
+
+
+def _macro_constants(lens: LensTensors) -> SIEConstants | None:
+    return sie_constants(lens.theta_E, lens.e1, lens.e2) if lens.gamma is None else None
+
+
+def _deflection_smooth(
+    lens: LensTensors, macro: SIEConstants | None, theta_x: Tensor, theta_y: Tensor
+) -> Vectors:
+    """Return the deflection of the lens without its external shear."""
+    x, y = theta_x - lens.center_x, theta_y - lens.center_y
+    if macro is not None:
+        alpha_x, alpha_y = deflection_sie_with(x, y, macro)
+    else:
+        alpha_x, alpha_y = lensing.deflection_epl(x, y, lens.theta_E, lens.gamma, lens.e1, lens.e2)
+    if lens.a3 is not None:
+        for m, a_m, phi_m in ((3, lens.a3, lens.phi3), (4, lens.a4, lens.phi4)):
+            more_x, more_y = lensing.deflection_multipole(x, y, m, a_m * lens.theta_E, phi_m)
+            alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
     return alpha_x, alpha_y
 
 
-@functools.lru_cache
-def gaussian_kernel(fwhm: float, truncation: float) -> tuple[float, ...]:
-    """Return one axis of a Gaussian PSF as lenstronomy applies it.
+def _deflections_substructure(
+    scene: SceneTensors, theta_x: Tensor, theta_y: Tensor
+) -> Iterator[Vectors]:
+    """Yield the summed deflection of each kind of substructure."""
+    if scene.points is not None:
+        yield _summed(_deflection_point, scene.points, theta_x[:1], theta_y[:, :1])
+    if scene.halos is not None:
+        yield _summed(_deflection_halo, scene.halos, theta_x[:1], theta_y[:, :1])
+    if scene.rods is not None:
+        yield _summed(_deflection_rod, scene.rods, theta_x[:1], theta_y[:, :1])
 
-    Parameters
-    ----------
-    fwhm
-        In pixels; 0 gives the identity.
-    truncation
-        In standard deviations.
 
-    Returns
-    -------
-    tuple of 2 r + 1 numbers that sum to 1, r = round(truncation * sigma)
+def _summed(
+    deflection: Callable[..., Vectors], places: Any, row: Tensor, column: Tensor
+) -> Vectors:
+    """Add up deflections one after the other in their order.
 
-    Notes
-    -----
-    lenstronomy's "GAUSSIAN" is ``scipy.ndimage.gaussian_filter(mode="nearest")``: the Gaussian at
-    the pixel centres, not integrated over the pixels, and images continued with their border pixel.
-    With an FWHM of one pixel the kernel is 20 % wider than the pixel-integrated PSF would say.
+    Never holds (places, batch, y, x): a compiler fuses the sum into one loop, and without one the
+    loop is here.
     """
-    sigma = fwhm / FWHM_PER_SIGMA
-    radius = int(truncation * sigma + 0.5)
-    if radius == 0:
-        return (1.0,)
-    offset = np.arange(-radius, radius + 1)
-    weight = np.exp(-0.5 * (offset / sigma) ** 2)
-    return tuple((weight / weight.sum()).tolist())
+    if torch.compiler.is_compiling():
+        alpha_x, alpha_y = deflection(places, row, column)
+        return alpha_x.sum(dim=0), alpha_y.sum(dim=0)
+    total_x = total_y = torch.zeros((), dtype=row.dtype, device=row.device)
+    for n in range(len(places[0])):
+        alpha_x, alpha_y = deflection(type(places)(*(values[n] for values in places)), row, column)
+        total_x, total_y = total_x + alpha_x, total_y + alpha_y
+    return total_x, total_y
 
 
-def _convolved(image: Image, kernel: tuple[float, ...], *, dim: int) -> Image:
-    """Convolve along one axis with a symmetric kernel, the border pixels continued.
+def _deflection_point(points: PointTensors, row: Tensor, column: Tensor) -> Vectors:
+    dx, dy = row - points.x, column - points.y
+    weight = points.theta_E.square() / (dx.square() + _POINT_CORE + dy.square())
+    return weight * dx, weight * dy
 
-    Sums shifted copies in a fixed order: a convolution routine may choose another order for another
-    machine or batch size.
-    """
-    radius, size = len(kernel) // 2, image.shape[dim]
-    ends = (0, 0, radius, radius) if dim == 1 else (radius, radius, 0, 0)
-    padded = functional.pad(image, ends, mode="replicate")
-    total = padded.narrow(dim, radius, size) * kernel[radius]
-    for shift in range(1, radius + 1):
-        both = padded.narrow(dim, radius - shift, size) + padded.narrow(dim, radius + shift, size)
-        total.add_(both, alpha=kernel[radius + shift])
-    return total
+
+def _deflection_halo(halos: HaloTensors, row: Tensor, column: Tensor) -> Vectors:
+    x, y = torch.broadcast_tensors(row - halos.x, column - halos.y)
+    return deflection_tnfw(x, y, halos.alpha_Rs, halos.Rs, halos.r_trunc)
+
+
+def _deflection_rod(rods: RodTensors, row: Tensor, column: Tensor) -> Vectors:
+    x, y = torch.broadcast_tensors(row, column)
+    return lensing.deflection_rod(x, y, rods.x0, rods.y0, rods.x1, rods.y1, rods.theta_E)
+
+
+def _sersic(light: SersicTensors, x: Tensor, y: Tensor) -> Image:
+    brightness = sersic(
+        x,
+        y,
+        amplitude=light.amplitude,
+        R_sersic=light.R_sersic,
+        n_sersic=light.n_sersic,
+        e1=light.e1,
+        e2=light.e2,
+        center_x=light.center_x,
+        center_y=light.center_y,
+    )
+    return torch.minimum(brightness, light.brightest)  # it falls with radius
+
+
+def _subtracted_brightness(
+    scene: SceneTensors, macro: SIEConstants | None, theta_x: Tensor, theta_y: Tensor
+) -> Image:
+    return _sersic(scene.subtracted_light, theta_x[None], theta_y[None])
+
+
+def _galaxy(source: GalaxyTensors, x: Tensor, y: Tensor) -> Image:
+    dx, dy = (x - source.center_x) / source.size, (y - source.center_y) / source.size
+    cos, sin = torch.cos(source.angle), torch.sin(source.angle)
+    turned = (cos * dx + sin * dy, cos * dy - sin * dx)
+    brightness = interpolated_source(source.images, source.pixel_scale, *turned)
+    return brightness * source.flux / source.size.square()

@@ -1,0 +1,69 @@
+"""Functions of tensors compiled once for all shapes."""
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from lenspinn.errors import ConfigError
+
+__all__ = ["compiled_function"]
+
+# One loop whatever number of threads the caller has set, so that pixels do not depend on it.
+_OPTIONS = {"cpp.threads": 1}
+# Otherwise what is read more than once or long to compute is first written to memory.
+_INLINE = {"realize_reads_threshold": 1000, "realize_opcount_threshold": 10000}
+_MAX_VARIANTS = 64
+"""Kinds of scene (with halos, with a galaxy, ...) that one process may compile."""
+
+_one_at_a_time = threading.RLock()
+
+
+@functools.cache
+def compiled_function(function: Callable[..., Any], *, inline: bool = False) -> Callable[..., Any]:
+    """Return ``torch.compile`` of a function of tensors, for use without gradients.
+
+    It is compiled at the first call, which takes seconds, and again only for another structure or
+    dtype of its arguments; shapes are left open. Calls from several threads wait for one another.
+
+    Parameters
+    ----------
+    inline
+        Make one loop of everything and hold nothing in between. A sum over substructure is then
+        kept in registers, 20 times faster; convolutions would be worked out anew for each tap.
+
+    Raises
+    ------
+    ConfigError
+        By the returned function, if it cannot be compiled, as where there is no C++ compiler.
+    """
+    options = _OPTIONS | (_INLINE if inline else {})
+    compiled = torch.compile(function, dynamic=True, fullgraph=True, options=options)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        limit = torch._dynamo.config.patch(recompile_limit=_MAX_VARIANTS)
+        with _one_at_a_time, _quiet(), torch.no_grad(), limit:
+            try:
+                return compiled(*arguments)
+            except RuntimeError as error:
+                reason = str(error).strip().splitlines()[0]
+                raise ConfigError(f"torch.compile does not work here: {reason}") from error
+
+    return call
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the compiler says about a machine without a GPU."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

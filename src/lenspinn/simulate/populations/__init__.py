@@ -1,0 +1,42 @@
+"""Dark-matter populations: what a halo holds besides its smooth mass.
+
+A new population is a module with a frozen dataclass of its parameters (`Population`), and a line
+in `POPULATIONS`; recipes and the store take it from there.
+"""
+
+from lenspinn.simulate.distributions import LogUniform, PowerLaw, Uniform
+from lenspinn.simulate.populations.axion_vortex import AxionVortex
+from lenspinn.simulate.populations.base import (
+    Halos,
+    MainLens,
+    PointMasses,
+    Population,
+    Rods,
+    Substructure,
+)
+from lenspinn.simulate.populations.no_substructure import NoSubstructure
+from lenspinn.simulate.populations.point_subhalos import PointSubhalos
+
+__all__ = [
+    "POPULATIONS",
+    "AxionVortex",
+    "Halos",
+    "MainLens",
+    "NoSubstructure",
+    "PointMasses",
+    "PointSubhalos",
+    "Population",
+    "Rods",
+    "Substructure",
+]
+
+POPULATIONS: dict[str, Population] = {
+    "axion": AxionVortex(
+        axion_mass=LogUniform(1e-24, 1e-22), mass=3e10, num_points=100, length_at_1e_22_eV=0.06
+    ),
+    "cdm": PointSubhalos(
+        mean_number=25.0, mass=PowerLaw(1e6, 1e10, -1.9), radius=Uniform(0.25, 2.0)
+    ),
+    "no_sub": NoSubstructure(),
+}
+"""Every population by name; the first three are the paper's, under the names of their classes."""

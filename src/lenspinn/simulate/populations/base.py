@@ -1,0 +1,90 @@
+"""What a dark-matter population is, and what it draws."""
+
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from lenspinn.simulate.faults import Faults
+from lenspinn.simulate.plane import LensPlane
+
+
+class PointMasses(NamedTuple):
+    """Point masses in the lens plane, each value (B, n); unused places are 0."""
+
+    x: np.ndarray
+    y: np.ndarray
+    """Arcsec, from the centre of the image."""
+    theta_E: np.ndarray
+    """Arcsec, as it acts in the image."""
+    mass: np.ndarray
+    """Solar masses."""
+
+
+class Halos(NamedTuple):
+    """Truncated NFW halos, each value (B, n); unused places have Rs = r_trunc = 1, else 0."""
+
+    x: np.ndarray
+    y: np.ndarray
+    alpha_Rs: np.ndarray
+    """Arcsec, as it acts in the image."""
+    Rs: np.ndarray
+    r_trunc: np.ndarray
+    mass: np.ndarray
+    """Solar masses."""
+
+
+class Rods(NamedTuple):
+    """Uniform straight lines, each value (B, n); unused places go from (0, 0) to (1, 0)."""
+
+    x0: np.ndarray
+    y0: np.ndarray
+    x1: np.ndarray
+    y1: np.ndarray
+    theta_E: np.ndarray
+    """Of the whole line, arcsec, as it acts in the image."""
+    mass: np.ndarray
+    """Of the whole line, solar masses."""
+
+
+class Substructure(NamedTuple):
+    """The substructure of B lenses."""
+
+    points: PointMasses | None = None
+    halos: Halos | None = None
+    rods: Rods | None = None
+    truth: Mapping[str, np.ndarray] = {}
+    """The population's own `truth_fields`, each (B, *shape)."""
+
+
+class MainLens(NamedTuple):
+    """What a population needs to know of the B lenses it lives in."""
+
+    center_x: np.ndarray
+    center_y: np.ndarray
+    """(B,) arcsec."""
+    theta_E: np.ndarray
+    """(B,) arcsec, before any scaling."""
+    plane: LensPlane
+    faults: Faults
+
+    @property
+    def theta_E_unit(self) -> float:
+        """Einstein radius that one solar mass has in the image, arcsec; grows as sqrt(mass)."""
+        # A deflection scaled by s is that of a mass scaled by s.
+        return self.plane.theta_E_unit * self.plane.scaling**0.5
+
+
+@runtime_checkable
+class Population(Protocol):
+    """Draws the substructure of lenses."""
+
+    truth_fields: ClassVar[Mapping[str, tuple[int, ...]]]
+    """Shape of each truth value it adds; images of other classes hold NaN there."""
+
+    @property
+    def capacity(self) -> dict[str, int]:
+        """Most ``points``, ``halos`` and ``rods`` of one image; kinds it never makes are absent."""
+
+    def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
+        """Draw a `Substructure` for each of the lenses."""

@@ -1,0 +1,170 @@
+"""What lenses, sources and light are drawn from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lenspinn.errors import ConfigError
+from lenspinn.lensing import sersic_total_flux
+from lenspinn.simulate.distributions import Distribution, require_positive
+from lenspinn.simulate.instrument import Instrument, flux_from_magnitude
+from lenspinn.simulate.plane import LensPlane
+from lenspinn.simulate.scene import SersicLight, SmoothLens
+
+__all__ = ["LensLightPrior", "LensPrior", "SourcePrior"]
+
+Truth = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LensPrior:
+    """The smooth lens: an elliptical power law, external shear, and multipoles if asked for."""
+
+    theta_E: Distribution | None = None
+    """Einstein radius, arcsec."""
+    mass: Distribution | None = None
+    """In its place: mass inside the Einstein radius, solar masses."""
+    e1: Distribution
+    e2: Distribution
+    center_x: Distribution
+    center_y: Distribution
+    """Arcsec."""
+    gamma1: Distribution
+    gamma2: Distribution
+    gamma: Distribution | None = None
+    """Slope of the three-dimensional density, between 1 and 3; None: 2, a singular isothermal
+    ellipsoid, which is cheaper."""
+    multipoles: "MultipolePrior | None" = None
+
+    def __post_init__(self) -> None:
+        _require_one_of(self, "theta_E", "mass")
+        require_positive(self, "theta_E", "mass", "gamma")
+
+    def draw(self, rng: np.random.Generator, plane: LensPlane, num: int) -> SmoothLens:
+        """Draw theta_E, e1, e2, center_x, center_y, gamma1, gamma2, in this order, unscaled."""
+        if self.theta_E is not None:
+            theta_E = self.theta_E.draw(rng, num)
+        else:
+            assert self.mass is not None  # __post_init__ has seen to it
+            theta_E = plane.theta_E_unit * self.mass.draw(rng, num) ** 0.5
+        names = ("e1", "e2", "center_x", "center_y", "gamma1", "gamma2")
+        others = {name: getattr(self, name).draw(rng, num) for name in names}
+        return SmoothLens(theta_E=theta_E, **others)
+
+    def draw_shape(self, rng: np.random.Generator, num: int) -> Truth:
+        """Draw the rest of a `SmoothLens`: its slope, then its multipoles."""
+        drawn = {} if self.gamma is None else {"gamma": self.gamma.draw(rng, num)}
+        if self.multipoles is not None:
+            for name in ("a3", "phi3", "a4", "phi4"):
+                drawn[name] = getattr(self.multipoles, name).draw(rng, num)
+        return drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultipolePrior:
+    """Departures of the lens from an ellipse, lenstronomy's ``MULTIPOLE`` of order 3 and 4."""
+
+    a3: Distribution
+    """Amplitude in units of theta_E, as the next."""
+    a4: Distribution
+    phi3: Distribution
+    """Direction, radians, as the next."""
+    phi4: Distribution
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePrior:
+    """The source: one elliptical Sersic profile, lenstronomy's ``SERSIC_ELLIPSE``."""
+
+    magnitude: Distribution | None = None
+    """AB magnitude of the unlensed source."""
+    amplitude: Distribution | None = None
+    """In its place: surface brightness at R_sersic, e-/s per square arcsec."""
+    R_sersic: Distribution
+    """Half-light radius, arcsec."""
+    n_sersic: Distribution
+    e1: Distribution
+    e2: Distribution
+    center_x: Distribution
+    center_y: Distribution
+    """Arcsec, in the source plane."""
+
+    def __post_init__(self) -> None:
+        _require_one_of(self, "magnitude", "amplitude")
+        require_positive(self, "amplitude", "R_sersic", "n_sersic")
+
+    def draw(
+        self, rng: np.random.Generator, instrument: Instrument, num: int
+    ) -> tuple[SersicLight, Truth]:
+        """Draw brightness, R_sersic, n_sersic, e1, e2, center_x, center_y, in this order."""
+        brightness = self.amplitude if self.magnitude is None else self.magnitude
+        assert brightness is not None  # __post_init__ has seen to it
+        value = brightness.draw(rng, num)
+        R_sersic, n_sersic = self.R_sersic.draw(rng, num), self.n_sersic.draw(rng, num)
+        if self.magnitude is None:
+            flux, extra = sersic_total_flux(R_sersic, n_sersic, value), {}
+        else:
+            assert instrument.zero_point is not None  # Recipe has refused magnitudes without it
+            flux = flux_from_magnitude(value, instrument.zero_point)
+            extra = {"source_magnitude": value}
+        names = ("e1", "e2", "center_x", "center_y")
+        shape = {name: getattr(self, name).draw(rng, num) for name in names}
+        return SersicLight(flux=flux, R_sersic=R_sersic, n_sersic=n_sersic, **shape), extra
+
+    @property
+    def truth_fields(self) -> dict[str, tuple[int, ...]]:
+        """What `draw` adds to the truth beside the light itself."""
+        return {} if self.magnitude is None else {"source_magnitude": ()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LensLightPrior:
+    """The light of the lens galaxy: a Sersic profile centred on its mass."""
+
+    magnitude: Distribution
+    """AB."""
+    R_sersic: Distribution
+    """Half-light radius, arcsec."""
+    n_sersic: Distribution
+    e1: Distribution
+    """Difference to the ellipticity of the mass, as the next."""
+    e2: Distribution
+    subtraction_error: Distribution | None = None
+    """Relative error in flux, R_sersic and n_sersic (a draw each) of a model of the light that has
+    been subtracted from the image; None: nothing has been."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "R_sersic", "n_sersic")
+
+    def draw(
+        self, rng: np.random.Generator, lens: SmoothLens, zero_point: float
+    ) -> tuple[SersicLight, SersicLight | None]:
+        """Draw the light, and the model of it that was subtracted."""
+        num = len(lens.theta_E)
+        light = SersicLight(
+            flux=flux_from_magnitude(self.magnitude.draw(rng, num), zero_point),
+            R_sersic=self.R_sersic.draw(rng, num),
+            n_sersic=self.n_sersic.draw(rng, num),
+            e1=lens.e1 + self.e1.draw(rng, num),
+            e2=lens.e2 + self.e2.draw(rng, num),
+            center_x=lens.center_x,
+            center_y=lens.center_y,
+        )
+        if self.subtraction_error is None:
+            return light, None
+        errors = [1 + self.subtraction_error.draw(rng, num) for _ in range(3)]
+        return light, SersicLight(
+            flux=light.flux * errors[0],
+            R_sersic=light.R_sersic * errors[1],
+            n_sersic=light.n_sersic * errors[2],
+            e1=light.e1,
+            e2=light.e2,
+            center_x=light.center_x,
+            center_y=light.center_y,
+        )
+
+
+def _require_one_of(prior: Any, first: str, second: str) -> None:
+    if (getattr(prior, first) is None) == (getattr(prior, second) is None):
+        raise ConfigError(f"give either {first} or {second}, and not both")

@@ -1,0 +1,170 @@
+"""Scenes as tensors, shaped to broadcast over (batch, y, x)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing import sersic, sersic_total_flux
+from lenspinn.lensing.light import SERSIC_CORE
+from lenspinn.simulate.scene import GalaxyLight, Scene, SersicLight
+
+__all__ = [
+    "GalaxyTensors",
+    "HaloTensors",
+    "LensTensors",
+    "PointTensors",
+    "RodTensors",
+    "SceneTensors",
+    "SersicTensors",
+    "scene_tensors",
+]
+
+PerScene = Float[Tensor, "batch 1 1"]
+Places = Float[Tensor, "places batch 1 1"]
+
+
+class LensTensors(NamedTuple):
+    """`SmoothLens` as tensors."""
+
+    theta_E: PerScene
+    e1: PerScene
+    e2: PerScene
+    center_x: PerScene
+    center_y: PerScene
+    gamma1: PerScene
+    gamma2: PerScene
+    gamma: PerScene | None
+    a3: PerScene | None
+    phi3: PerScene | None
+    a4: PerScene | None
+    phi4: PerScene | None
+
+
+class PointTensors(NamedTuple):
+    """`PointMasses` as tensors."""
+
+    x: Places
+    y: Places
+    theta_E: Places
+
+
+class HaloTensors(NamedTuple):
+    """`Halos` as tensors."""
+
+    x: Places
+    y: Places
+    alpha_Rs: Places
+    Rs: Places
+    r_trunc: Places
+
+
+class RodTensors(NamedTuple):
+    """`Rods` as tensors."""
+
+    x0: Places
+    y0: Places
+    x1: Places
+    y1: Places
+    theta_E: Places
+
+
+class SersicTensors(NamedTuple):
+    """`SersicLight` as tensors; its flux has become an amplitude."""
+
+    amplitude: PerScene
+    """At R_sersic, e-/s per square arcsec."""
+    R_sersic: PerScene
+    n_sersic: PerScene
+    e1: PerScene
+    e2: PerScene
+    center_x: PerScene
+    center_y: PerScene
+    brightest: PerScene
+    """Brightness at the edge of the core."""
+
+
+class GalaxyTensors(NamedTuple):
+    """`GalaxyLight` as tensors."""
+
+    images: Float[Tensor, "batch v u"]
+    flux: PerScene
+    center_x: PerScene
+    center_y: PerScene
+    angle: PerScene
+    size: PerScene
+    pixel_scale: float
+
+
+class SceneTensors(NamedTuple):
+    """A `Scene` as tensors of one dtype, shaped to broadcast over (batch, y, x)."""
+
+    lens: LensTensors
+    points: PointTensors | None
+    halos: HaloTensors | None
+    rods: RodTensors | None
+    source: SersicTensors | GalaxyTensors
+    lens_light: SersicTensors | None
+    subtracted_light: SersicTensors | None
+
+
+def scene_tensors(
+    scene: Scene,
+    *,
+    source_core: float = SERSIC_CORE,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> SceneTensors:
+    """Turn a scene into tensors; the flux of Sersic profiles becomes their amplitude."""
+
+    def tensor(values: np.ndarray) -> Tensor:
+        values = np.ascontiguousarray(values.T[..., None, None])
+        return torch.as_tensor(values, dtype=dtype, device=device)
+
+    def tensors(kind: type, item: object) -> tuple[Tensor | None, ...] | None:
+        if item is None:
+            return None
+        values = (getattr(item, name) for name in kind._fields)
+        return kind(*(None if value is None else tensor(value) for value in values))
+
+    def light(item: SersicLight | GalaxyLight | None) -> SersicTensors | GalaxyTensors | None:
+        if item is None:
+            return None
+        if isinstance(item, GalaxyLight):
+            images = torch.as_tensor(item.images, dtype=dtype, device=device)
+            names = GalaxyTensors._fields[1:-1]
+            numbers = (tensor(getattr(item, name)) for name in names)
+            return GalaxyTensors(images, *numbers, item.pixel_scale)
+        amplitude = item.flux / sersic_total_flux(item.R_sersic, item.n_sersic)
+        brightest = _brightest(amplitude, item.R_sersic, item.n_sersic, source_core)
+        content = vars(item) | {"amplitude": amplitude, "brightest": brightest}
+        return SersicTensors(*(tensor(content[name]) for name in SersicTensors._fields))
+
+    return SceneTensors(
+        lens=tensors(LensTensors, scene.lens),
+        points=tensors(PointTensors, scene.points),
+        halos=tensors(HaloTensors, scene.halos),
+        rods=tensors(RodTensors, scene.rods),
+        source=light(scene.source),
+        lens_light=light(scene.lens_light),
+        subtracted_light=light(scene.subtracted_light),
+    )
+
+
+def _brightest(
+    amplitude: np.ndarray, R_sersic: np.ndarray, n_sersic: np.ndarray, core: float
+) -> np.ndarray:
+    """Return the brightness of Sersic profiles at a radius, (B,)."""
+    profile = {
+        name: torch.as_tensor(values)[:, None, None]
+        for name, values in (
+            ("amplitude", amplitude),
+            ("R_sersic", R_sersic),
+            ("n_sersic", n_sersic),
+        )
+    }
+    x = torch.tensor([[core]], dtype=torch.float64)
+    at_core = sersic(x, 0 * x, **profile, e1=0.0, e2=0.0, center_x=0.0, center_y=0.0)
+    return at_core[:, 0, 0].numpy()
