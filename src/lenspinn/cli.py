@@ -44,6 +44,12 @@ COMMANDS = {
         "draw a dataset class by class, what substructure does to it, and its truth",
         "lenspinn inspect data.zarr",
     ),
+    "limit": Command(
+        "lenspinn.simulate.limit:detection_limit",
+        "measure how visible substructure is at all, and what an ideal classifier would reach",
+        "lenspinn limit configs/limit/survey_hst.yaml --out limits/survey_hst",
+        "lenspinn.simulate.limit:LimitConfig",
+    ),
     "train": Command(
         "lenspinn.train:train_model",
         "train a network on a dataset; the same command continues what was interrupted",

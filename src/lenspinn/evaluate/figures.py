@@ -1,13 +1,15 @@
 """The pictures of an evaluation, drawn on `Figure` objects: no window, no global state."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lenspinn.data.style import COLORS, INK, clean_axes
+from lenspinn.evaluate.limit import IdealCurve
 from lenspinn.evaluate.metrics import (
     NUM_CALIBRATION_BINS,
     Labels,
@@ -18,9 +20,6 @@ from lenspinn.evaluate.metrics import (
     weighted_ece,
 )
 
-# Okabe & Ito (2008): distinguishable with every common form of colour blindness.
-COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-INK = "#333333"
 ROC_INSET_ABOVE = 0.95
 """When every AUC is above this the curves crowd the upper left corner, and an inset enlarges it."""
 
@@ -59,7 +58,7 @@ def roc_figure(probabilities: Probabilities, labels: Labels, classes: Sequence[s
     axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
     axes.set_title(f"ROC curves, one class against the rest, {len(labels)} images", fontsize=10)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
-    _clean(axes)
+    clean_axes(axes)
     return figure
 
 
@@ -131,9 +130,36 @@ def learning_figure(
             axes.axvline(chosen[key], color=INK, lw=1, ls=":", label="chosen on validation")
         axes.set(xlabel=label, ylabel=title, xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=not one_pass))
-        _clean(axes)
+        clean_axes(axes)
     panels[1].set_ylim(0, None)
     panels[1].legend(fontsize=8, frameon=False, loc="upper right")
+    return figure
+
+
+def ideal_figure(curve: IdealCurve, record: Mapping[str, Any]) -> Figure:
+    """Draw the accuracy of the ideal classifier against magnitude, and that of a network.
+
+    Parameters
+    ----------
+    curve
+        Of the dataset that the network was measured on.
+    record
+        The network's ``model``, ``recipe`` and ``accuracy`` with its interval.
+    """
+    figure = Figure(figsize=(5.4, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.fill_between(curve.magnitudes, curve.low, curve.high, color=INK, alpha=0.15, lw=0)
+    label = "ideal classifier (upper bound)"
+    axes.plot(curve.magnitudes, curve.accuracy, "o-", ms=4, lw=1.6, color=INK, label=label)
+    accuracy = record["accuracy"]
+    interval = [[accuracy - record["accuracy_low"]], [record["accuracy_high"] - accuracy]]
+    axes.errorbar(
+        [curve.at], [accuracy], interval, fmt="s", ms=5, color=COLORS[0], label=record["model"]
+    )
+    axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0, 1.02))
+    axes.set_title(f"{record['recipe']}, with 95 % intervals", fontsize=10)
+    axes.legend(loc="lower left", fontsize=8, frameon=False)
+    clean_axes(axes)
     return figure
 
 
@@ -168,12 +194,6 @@ def reliability_figure(probabilities: Probabilities, labels: Labels) -> Figure:
     lower.bar(centres, counts, 0.9 / NUM_CALIBRATION_BINS, color=COLORS[1], alpha=0.6)
     lower.set_yscale("log")
     lower.set(xlabel="confidence (highest probability)", ylabel="images", ylim=(0.7, None))
-    _clean(upper)
-    _clean(lower)
+    clean_axes(upper)
+    clean_axes(lower)
     return figure
-
-
-def _clean(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.92", lw=0.8, zorder=-1)
-    axes.set_axisbelow(True)

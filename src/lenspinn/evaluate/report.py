@@ -17,10 +17,12 @@ from lenspinn.data.store import ImageStore
 from lenspinn.errors import DataError
 from lenspinn.evaluate.figures import (
     confusion_figure,
+    ideal_figure,
     learning_figure,
     reliability_figure,
     roc_figure,
 )
+from lenspinn.evaluate.limit import IDEAL_KEYS, read_ideal_curve
 from lenspinn.evaluate.metrics import classification_metrics
 from lenspinn.evaluate.predict import predict
 from lenspinn.train import Run, best_row, load_run
@@ -40,7 +42,12 @@ class _TestSet:
 
 
 def evaluate_run(
-    run: Path, *, data: Path | None = None, out: Path | None = None, progress: bool = True
+    run: Path,
+    *,
+    data: Path | None = None,
+    limit: Path | None = None,
+    out: Path | None = None,
+    progress: bool = True,
 ) -> Path:
     """Measure a trained network, with 95 % intervals, a report and figures.
 
@@ -51,6 +58,9 @@ def evaluate_run(
     data
         Dataset to measure on, as a whole; by default the test images of the run's own dataset,
         which training never looked at.
+    limit
+        ``limit.json`` that `lenspinn limit` wrote for the recipe of the images: the accuracy of the
+        ideal classifier is then put beside the network's.
     out
         Folder for the results; ``evaluation`` in the run folder by default, and
         ``evaluation_<dataset>`` for another dataset.
@@ -62,17 +72,19 @@ def evaluate_run(
     Path
         The report, ``report.md``. Beside it lie ``evaluation.json`` (the date aside, the same for
         every evaluation of the same run), ``roc.png``, ``confusion.png``, ``learning.png`` and
-        ``reliability.png``.
+        ``reliability.png``, and with a limit ``ideal.png``.
 
     Raises
     ------
     ConfigError
         If the folder holds no finished run.
     DataError
-        If the dataset is missing, does not fit the model, or holds images the run was trained on.
+        If the dataset is missing, does not fit the model, or holds images the run was trained on;
+        if the limit is that of other images.
     """
     trained = load_run(run)
     test = _own_test_set(trained) if data is None else _other_test_set(trained, data)
+    ideal = None if limit is None else read_ideal_curve(limit, test.store.info)
     if out is None:
         out = trained.folder / ("evaluation" if data is None else f"evaluation_{data.stem}")
     probabilities = predict(trained.model, test.store, test.indices, progress=progress)
@@ -80,7 +92,11 @@ def evaluate_run(
     metrics = classification_metrics(probabilities, test.labels, classes, seed=trained.config.seed)
     out.mkdir(parents=True, exist_ok=True)
     command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
+    command += f" --limit {limit}" if limit else ""
     record = _record(trained, test, metrics)
+    if ideal is not None:
+        record |= dict(zip(IDEAL_KEYS, ideal.here, strict=True))
+        _save(ideal_figure(ideal, record), out / "ideal.png")
     _write_json(command, trained, record, out / "evaluation.json")
     confusion = np.array(metrics["confusion"])
     _save(roc_figure(probabilities, test.labels, classes), out / "roc.png")
@@ -178,6 +194,10 @@ def _save(figure: Figure, path: Path) -> None:
 
 def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) -> str:
     scores = ["accuracy", "micro_f1", "macro_f1", "auc_micro", "ece"]
+    figures = ["roc", "confusion", "learning", "reliability"]
+    if "ideal_accuracy" in record:
+        scores.insert(1, "ideal_accuracy")
+        figures.append("ideal")
     classes = [
         f"| {name} | {sum(record['confusion'][index])} | {_cell(record, f'f1_{name}')} "
         f"| {_cell(record, f'auc_{name}')} |"
@@ -200,7 +220,7 @@ def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) ->
             "",
             _footnote(record),
             "",
-            *(f"![{name}]({name}.png)" for name in ("roc", "confusion", "learning", "reliability")),
+            *(f"![{name}]({name}.png)" for name in figures),
             "",
         ]
     )
@@ -233,6 +253,12 @@ def _footnote(record: dict[str, Any]) -> str:
         "has one class. ECE is the expected calibration error of the highest probability in 15 "
         "bins of equal width; its interval lies high, for resampling can only add to it."
     )
+    if "ideal_accuracy" in record:
+        text += (
+            " `ideal_accuracy` is that of a classifier which is told what substructure each class "
+            "would have in an image and only has to say which of them is there: an upper bound for "
+            "whoever does not know the smooth lens beforehand."
+        )
     if record["accuracy"] == 1:
         bound = 3 / record["n_test"]
         text += f" Without a single error, the error rate may still be {bound:.2g} (95 %)."

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
+from lenspinn.data.style import COLORS, INK
 from lenspinn.data.transforms import background_sigma
-from lenspinn.evaluate.figures import COLORS, INK
 from lenspinn.explain.view import Pixels, View
 
 MAP_COLORS = "inferno"

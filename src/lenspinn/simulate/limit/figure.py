@@ -1,0 +1,75 @@
+"""The limit of a recipe as a picture."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lenspinn.data.style import COLORS, INK, clean_axes
+
+__all__ = ["limit_figure"]
+
+FAINTEST = 0.1
+"""Sigma: where the logarithmic axis of significance ends."""
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def limit_figure(records: Records, *, num_classes: int) -> Figure:
+    """Draw significance and ideal accuracy against the magnitude of the source.
+
+    Parameters
+    ----------
+    records
+        Of `detection_limit`, sorted by magnitude.
+    num_classes
+        Between how many classes the ideal classifier chooses.
+    """
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    _draw_significance(upper, records)
+    _draw_accuracy(lower, records, num_classes)
+    first = records[0]
+    figure.suptitle(
+        f"{first['recipe']} · {first['instrument']} · {first['n']} lenses", fontsize=10, color=INK
+    )
+    return figure
+
+
+def _draw_significance(axes: Axes, records: Records) -> None:
+    for index, name in enumerate(sorted({record["class"] for record in records})):
+        of_class = [record for record in records if record["class"] == name]
+        magnitude, median, low, high = (
+            [record[key] for record in of_class]
+            for key in ("magnitude", "significance_median", "significance_p10", "significance_p90")
+        )
+        if max(high) == 0:  # a class without substructure
+            continue
+        color = COLORS[index % len(COLORS)]
+        axes.plot(magnitude, median, "o-", ms=4, lw=1.6, color=color, label=f"{name}: median")
+        axes.fill_between(magnitude, low, high, color=color, alpha=0.15, lw=0, label="10 to 90 %")
+    for sigma in (3, 5):
+        axes.axhline(sigma, color=INK, lw=0.8, ls=":")
+        axes.annotate(
+            rf"${sigma}\sigma$", (1, sigma), xycoords=("axes fraction", "data"), fontsize=8
+        )
+    axes.set_yscale("log")
+    axes.set_ylim(FAINTEST, None)
+    axes.set_ylabel(r"significance $\sqrt{\Delta\chi^2}$ of substructure")
+    axes.legend(fontsize=8, frameon=False)
+    clean_axes(axes)
+
+
+def _draw_accuracy(axes: Axes, records: Records, num_classes: int) -> None:
+    of_magnitude = {record["magnitude"]: record for record in records}
+    value, low, high = (
+        [record[key] for record in of_magnitude.values()]
+        for key in ("ideal_accuracy", "ideal_accuracy_low", "ideal_accuracy_high")
+    )
+    axes.fill_between(list(of_magnitude), low, high, color=INK, alpha=0.15, lw=0)
+    axes.plot(list(of_magnitude), value, "o-", ms=4, lw=1.6, color=INK, label="ideal classifier")
+    axes.axhline(1 / num_classes, color="0.6", lw=0.8, ls="--", label="guessing")
+    axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0.3, 1.01))
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    clean_axes(axes)

@@ -1,0 +1,211 @@
+"""Lenses with the substructure that each class would give them, seen at any magnitude."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lenspinn.errors import ConfigError
+from lenspinn.simulate.draw import draw_scenes
+from lenspinn.simulate.instrument import flux_from_magnitude
+from lenspinn.simulate.limit.classifier import ideal_confusion
+from lenspinn.simulate.limit.fit import Model, Parameters, fit_smooth, unexplained
+from lenspinn.simulate.limit.smooth import smooth_model
+from lenspinn.simulate.noise import noise_sigma
+from lenspinn.simulate.overrides import nearest
+from lenspinn.simulate.recipes import Recipe
+from lenspinn.simulate.render import render, render_subtracted
+from lenspinn.simulate.scene import Scene
+from lenspinn.simulate.tensors import scene_tensors
+
+__all__ = ["Lenses", "Visibility", "draw_lenses", "visibility"]
+
+REFERENCE_MAGNITUDE = 22.0
+"""The fits at all magnitudes begin at the best smooth model for this one."""
+
+_FLUXES = ("source.amplitude", "source.flux")
+_KINDS = ("points", "halos", "rods")
+
+Image = Float[Tensor, "batch y x"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lenses:
+    """A batch of lenses, each with one draw of every class's substructure."""
+
+    recipe: Recipe
+    smooth: Scene
+    """Without substructure; the flux of the source is 1 e-/s."""
+    sources: dict[str, Image | None]
+    """By class: image of the lensed source for a flux of 1 e-/s; None where it is the smooth
+    one."""
+    light: Image
+    """What else is in the images: light of the lens, less what was subtracted of it, e-/s."""
+    subtracted: Image | None
+    """What was subtracted, e-/s."""
+    exposure_times: list[float]
+    """Total, s."""
+    known: tuple[str, ...]
+    """Parameters that are not fitted."""
+    fitted: dict[str, Parameters] = field(default_factory=dict)
+    """By class: the best smooth model at `REFERENCE_MAGNITUDE`, for a flux of 1 e-/s."""
+
+    def __len__(self) -> int:
+        return len(self.smooth)
+
+
+class Visibility(NamedTuple):
+    """How far the substructure of each lens and class stands out of the noise."""
+
+    significance: Float[Tensor, "batch classes"]
+    """sqrt(delta chi^2) against the best smooth model."""
+    linear: Float[Tensor, "batch classes"]
+    """What it would be if images were linear in the smooth parameters."""
+    converged: Bool[Tensor, "batch classes"]
+    confusion: Float[Tensor, "batch classes classes"]
+    """Of the ideal classifier; see `ideal_confusion`."""
+
+
+def draw_lenses(
+    recipe: Recipe, seed: int, indices: Sequence[int], known: Sequence[str] = ()
+) -> Lenses:
+    """Draw lenses, and for each lens what every class of the recipe would add to it.
+
+    Parameters
+    ----------
+    recipe
+        The magnitude of its source, and what its faults do to noise, play no part.
+    seed, indices
+        Lens i depends on the recipe, the seed and i alone.
+    known
+        Parameters of the smooth model that are not fitted, because whoever looks knows them.
+
+    Raises
+    ------
+    ConfigError
+        If the instrument has no zero point, or the smooth model has no such parameter.
+    """
+    if recipe.instrument.zero_point is None:
+        raise ConfigError(
+            f"magnitudes need an instrument with a zero_point, which {recipe.instrument.name} of "
+            f"{recipe.name} has not: override instrument"
+        )
+    scenes = {}
+    for name in recipe.classes:
+        # A recipe of one class: an index then is the same lens and source for every class.
+        single = replace(recipe, populations={name: recipe.populations[name]})
+        scenes[name], truth = draw_scenes(single, seed, indices)
+    smooth = _with_flux(scenes[recipe.classes[0]].smooth(), 1.0)
+    bare = replace(smooth, lens_light=None, subtracted_light=None)
+    sources: dict[str, Image | None] = {}
+    for name, scene in scenes.items():
+        places = {kind: getattr(scene, kind) for kind in _KINDS}
+        empty = all(kind is None for kind in places.values())
+        sources[name] = None if empty else _rendered(replace(bare, **places), recipe)
+    lenses = Lenses(
+        recipe=recipe,
+        smooth=smooth,
+        sources=sources,
+        light=_rendered(_with_flux(smooth, 0.0), recipe),
+        subtracted=render_subtracted(smooth, recipe.camera, dtype=torch.float64),
+        exposure_times=truth["exposure_time"].tolist(),
+        known=tuple(known),
+    )
+    _check_known(lenses)
+    return replace(lenses, fitted=_reference_fits(lenses))
+
+
+def visibility(lenses: Lenses, magnitude: float, seed: int) -> Visibility:
+    """Measure how visible substructure is for sources of one magnitude.
+
+    Parameters
+    ----------
+    magnitude
+        AB, of the unlensed source.
+    seed
+        Of the ideal classifier's noise.
+
+    Notes
+    -----
+    The noise is that of the image with the substructure: of the data that would be fitted.
+    """
+    flux = _flux(lenses, magnitude)
+    model, free = _smooth_model(lenses, flux)
+    nothing = torch.zeros(len(lenses), lenses.light[0].numel(), dtype=torch.float64)
+    residuals, linear, converged = [], [], []
+    for name in lenses.recipe.classes:
+        if lenses.sources[name] is None:
+            residuals.append(nothing)
+            linear.append(nothing)
+            converged.append(torch.ones(len(lenses), dtype=torch.bool))
+            continue
+        image, sigma = _observed(lenses, name, flux)
+        start = {n: v * (flux if n in _FLUXES else 1) for n, v in lenses.fitted[name].items()}
+        fit = fit_smooth(model, start, image, sigma)
+        residuals.append(fit.residual)
+        linear.append(unexplained(model, free, image - model(free), sigma))
+        converged.append(fit.converged)
+    signals = torch.stack(residuals, dim=1)
+    return Visibility(
+        significance=signals.norm(dim=2),
+        linear=torch.stack(linear, dim=1).norm(dim=2),
+        converged=torch.stack(converged, dim=1),
+        confusion=ideal_confusion(signals, seed),
+    )
+
+
+def _reference_fits(lenses: Lenses) -> dict[str, Parameters]:
+    flux = _flux(lenses, REFERENCE_MAGNITUDE)
+    model, free = _smooth_model(lenses, flux)
+    fitted = {}
+    for name, source in lenses.sources.items():
+        if source is not None:
+            found = fit_smooth(model, free, *_observed(lenses, name, flux)).parameters
+            fitted[name] = {n: v / (flux if n in _FLUXES else 1) for n, v in found.items()}
+    return fitted
+
+
+def _smooth_model(lenses: Lenses, flux: float) -> tuple[Model, Parameters]:
+    """Return the smooth model and the true values of the parameters that are fitted."""
+    camera = lenses.recipe.camera
+    scene = scene_tensors(
+        _with_flux(lenses.smooth, flux), source_core=camera.source_core, dtype=torch.float64
+    )
+    model, true = smooth_model(scene, camera)
+    return model, {name: value for name, value in true.items() if name not in lenses.known}
+
+
+def _check_known(lenses: Lenses) -> None:
+    _, free = _smooth_model(replace(lenses, known=()), 1.0)
+    for name in lenses.known:
+        if name not in free:
+            raise ConfigError(f"known: there is no parameter {name!r}; {nearest(name, free)}")
+
+
+def _observed(lenses: Lenses, name: str, flux: float) -> tuple[Image, Image]:
+    """Return image and noise of one class's lenses for a source of some flux."""
+    source = lenses.sources[name]
+    assert source is not None  # asked for only where there is substructure
+    image = flux * source + lenses.light
+    bright = image if lenses.subtracted is None else image + lenses.subtracted
+    rows = zip(bright, lenses.exposure_times, strict=True)
+    sigma = [noise_sigma(row, lenses.recipe.instrument, time) for row, time in rows]
+    return image, torch.stack(sigma)
+
+
+def _flux(lenses: Lenses, magnitude: float) -> float:
+    zero_point = lenses.recipe.instrument.zero_point
+    assert zero_point is not None  # draw_lenses has seen to it
+    return float(flux_from_magnitude(magnitude, zero_point))
+
+
+def _with_flux(scene: Scene, flux: float) -> Scene:
+    return replace(scene, source=replace(scene.source, flux=np.full(len(scene), flux)))
+
+
+def _rendered(scene: Scene, recipe: Recipe) -> Image:
+    return render(scene, recipe.camera, dtype=torch.float64)

@@ -1,0 +1,220 @@
+"""`lenspinn limit`: a recipe to its limit against source magnitude, on disk."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lenspinn.config import to_dict
+from lenspinn.data.provenance import provenance
+from lenspinn.errors import ConfigError
+from lenspinn.simulate.catalogue import get_recipe
+from lenspinn.simulate.limit.classifier import mean_interval
+from lenspinn.simulate.limit.figure import limit_figure
+from lenspinn.simulate.limit.lenses import Visibility, draw_lenses, visibility
+from lenspinn.simulate.recipes import Recipe
+
+__all__ = ["LimitConfig", "detection_limit"]
+
+SCHEMA_VERSION = 1
+BATCH = 16
+"""Lenses fitted together: more do not fit into a core's cache."""
+RESULT, FIGURE = "limit.json", "limit.png"
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitConfig:
+    """Whose limit to measure, and how well."""
+
+    recipe: str
+    """Name of a recipe; those of survey/* are meant."""
+    out: Path
+    """Folder for limit.json and limit.png; magnitudes that it already holds are kept."""
+    magnitudes: list[float] = field(default_factory=lambda: [20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
+    """AB magnitudes of the unlensed source, in the place of the recipe's."""
+    num: int = 512
+    """Number of lenses, the same at every magnitude."""
+    seed: int = 0
+    """Another seed gives other lenses."""
+    known: list[str] = field(default_factory=list)
+    """Parameters of the smooth model that are not fitted, such as lens.center_x."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Changes to the recipe by dotted key, such as instrument: euclid_vis."""
+
+    def __post_init__(self) -> None:
+        if not self.magnitudes:
+            raise ConfigError("magnitudes must name at least one")
+        for magnitude in self.magnitudes:
+            if not 0 <= magnitude <= 40:
+                raise ConfigError(f"magnitudes must lie between 0 and 40, got {magnitude}")
+        for key, least in (("num", 2), ("seed", 0)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
+        get_recipe(self.recipe, **self.overrides)
+
+
+def detection_limit(config: LimitConfig, progress: bool = True) -> Path:
+    """Measure how far each class stands out of the noise, and what an ideal classifier would do.
+
+    Parameters
+    ----------
+    config
+    progress
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    Path
+        ``limit.json`` in ``config.out``, with ``limit.png`` beside it. It holds a record for each
+        magnitude and class:
+
+        ``significance_median``, ``significance_p10``, ``significance_p90``
+            Of sqrt(delta chi^2) against the best smooth model, over lenses.
+        ``linear_median``
+            The same if images were linear in the smooth parameters.
+        ``above_3_sigma``, ``above_5_sigma``, ``converged``
+            Shares of the lenses.
+        ``taken_for``
+            How often the ideal classifier takes this class for each class.
+        ``ideal_accuracy``, ``ideal_accuracy_low``, ``ideal_accuracy_high``
+            Over all classes, with the 95 % interval from the choice of lenses.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe cannot be used, or ``config.out`` holds the limit of something else.
+    """
+    recipe = get_recipe(config.recipe, **config.overrides)
+    path = config.out / RESULT
+    records = _finished(path, config, recipe)
+    known = {record["magnitude"] for record in records}
+    pending = sorted(set(map(float, config.magnitudes)) - known)
+    total = config.num * (len(pending) + 1 if pending else 0)
+    with tqdm(total=total, unit=" lenses", disable=not progress) as bar, torch.no_grad():
+        for magnitude, seen in _measured(config, recipe, pending, bar):
+            records += _records(config, recipe, magnitude, seen)
+            records.sort(key=lambda record: (record["magnitude"], record["class"]))
+            _write(path, config, recipe, records)
+    limit_figure(records, num_classes=len(recipe.classes)).savefig(config.out / FIGURE, dpi=150)
+    return path
+
+
+def _measured(
+    config: LimitConfig, recipe: Recipe, magnitudes: list[float], bar: tqdm
+) -> Iterator[tuple[float, Visibility]]:
+    """Measure one magnitude after the other, all of the same lenses."""
+    batches = []
+    for start in range(0, config.num if magnitudes else 0, BATCH):
+        indices = range(start, min(start + BATCH, config.num))
+        batches.append(draw_lenses(recipe, config.seed, indices, config.known))
+        bar.update(len(indices))
+    for magnitude in magnitudes:
+        parts = []
+        for lenses in batches:
+            parts.append(visibility(lenses, magnitude, config.seed))
+            bar.update(len(lenses))
+        yield magnitude, Visibility(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _records(
+    config: LimitConfig, recipe: Recipe, magnitude: float, seen: Visibility
+) -> list[Record]:
+    right = seen.confusion.diagonal(dim1=1, dim2=2).mean(dim=1).numpy()
+    accuracy, low, high = mean_interval(right, config.seed)
+    confusion = seen.confusion.mean(dim=0)
+    records = []
+    for row, name in enumerate(recipe.classes):
+        significance = seen.significance[:, row].numpy()
+        p10, median, p90 = np.quantile(significance, [0.1, 0.5, 0.9])
+        numbers = {
+            "significance_median": median,
+            "significance_p10": p10,
+            "significance_p90": p90,
+            "linear_median": np.median(seen.linear[:, row].numpy()),
+            "above_3_sigma": np.mean(significance > 3),
+            "above_5_sigma": np.mean(significance > 5),
+            "converged": seen.converged[:, row].double().mean(),
+            "ideal_accuracy": accuracy,
+            "ideal_accuracy_low": low,
+            "ideal_accuracy_high": high,
+        }
+        facts = {
+            "recipe": recipe.name,
+            "instrument": recipe.instrument.name,
+            "magnitude": magnitude,
+            "class": name,
+            "n": config.num,
+            "seed": config.seed,
+        }
+        shares = zip(recipe.classes, confusion[row].tolist(), strict=True)
+        records.append(
+            facts
+            | {key: _rounded(value) for key, value in numbers.items()}
+            | {"taken_for": {other: _rounded(share) for other, share in shares}}
+        )
+    return records
+
+
+def _rounded(value: Any) -> float:
+    """Keep six digits: the rest depends on the machine and the number of threads."""
+    return float(f"{float(value):.6g}")
+
+
+def _identity(config: LimitConfig, recipe: Recipe) -> dict[str, Any]:
+    """Return what the records depend on, but for the magnitudes."""
+    plain = to_dict(config)
+    content = {key: plain[key] for key in ("num", "seed", "known")}
+    # As JSON returns it, so that it can be compared with what was written.
+    return dict(json.loads(json.dumps(content | {"recipe_config": recipe.to_dict()})))
+
+
+def _finished(path: Path, config: LimitConfig, recipe: Recipe) -> list[Record]:
+    """Return the records that are there already."""
+    if not path.exists():
+        config.out.mkdir(parents=True, exist_ok=True)
+        return []
+    try:
+        result = json.loads(path.read_text())
+        there, schema, records = result["config"], result["schema"], list(result["records"])
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path} is not a limit of lenspinn; choose another out") from None
+    if schema != SCHEMA_VERSION:
+        raise ConfigError(f"{path} has schema {schema}, this lenspinn writes {SCHEMA_VERSION}")
+    for key, value in _identity(config, recipe).items():
+        if there.get(key) != value:
+            raise ConfigError(f"{path} was measured with another {key}; choose another out")
+    return records
+
+
+def _write(path: Path, config: LimitConfig, recipe: Recipe, records: list[Record]) -> None:
+    """Replace the result as a whole, so that it is valid whenever the run ends."""
+    result = {
+        "schema": SCHEMA_VERSION,
+        "command": _command(config),
+        "config": to_dict(config) | _identity(config, recipe),
+        **provenance(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "records": records,
+    }
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_text(json.dumps(result, indent=2) + "\n")
+    unfinished.replace(path)
+
+
+def _command(config: LimitConfig) -> str:
+    options = [
+        word
+        for key, value in to_dict(config).items()
+        if value not in ({}, [])
+        for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
+    ]
+    return shlex.join(["lenspinn", "limit", *options])
