@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn import lensing
 from lenspinn.lensing import (
     SIEConstants,
+    deflection_epl,
+    deflection_multipole,
+    deflection_rod,
     deflection_shear,
     deflection_sie_with,
     deflection_tnfw,
@@ -220,11 +222,11 @@ def _deflection_smooth(
     if macro is not None:
         alpha_x, alpha_y = deflection_sie_with(x, y, macro)
     else:
-        alpha_x, alpha_y = lensing.deflection_epl(x, y, lens.theta_E, lens.gamma, lens.e1, lens.e2)
+        alpha_x, alpha_y = deflection_epl(x, y, lens.theta_E, lens.gamma, lens.e1, lens.e2)
     if lens.a3 is not None:
         for m, a_m, phi_m in ((3, lens.a3, lens.phi3), (4, lens.a4, lens.phi4)):
             assert a_m is not None  # all four or none
-            more_x, more_y = lensing.deflection_multipole(x, y, m, a_m * lens.theta_E, phi_m)
+            more_x, more_y = deflection_multipole(x, y, m, a_m * lens.theta_E, phi_m)
             alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
     return alpha_x, alpha_y
 
@@ -272,7 +274,7 @@ def _deflection_halo(halos: HaloTensors, row: Tensor, column: Tensor) -> Vectors
 
 def _deflection_rod(rods: RodTensors, row: Tensor, column: Tensor) -> Vectors:
     x, y = torch.broadcast_tensors(row, column)
-    return lensing.deflection_rod(x, y, rods.x0, rods.y0, rods.x1, rods.y1, rods.theta_E)
+    return deflection_rod(x, y, rods.x0, rods.y0, rods.x1, rods.y1, rods.theta_E)
 
 
 def _sersic(light: SersicTensors, x: Tensor, y: Tensor) -> Image:

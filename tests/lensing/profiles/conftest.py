@@ -41,11 +41,19 @@ PROFILES = {
     "point_mass": _profile("point_mass", "POINT_MASS", theta_E=(0.01, 2.0)),
     "sis": _profile("sis", "SIS", theta_E=(0.1, 2.0)),
     "sie": _profile("sie", "SIE", theta_E=(0.1, 2.0), e1=(-0.5, 0.5), e2=(-0.5, 0.5)),
+    "epl": _profile(
+        "epl",
+        "EPL",
+        theta_E=(0.1, 2.0),
+        gamma=(1.5, 2.5),
+        e1=(-0.3, 0.3),
+        e2=(-0.3, 0.3),
+    ),
     "shear": _profile("shear", "SHEAR", gamma1=(-0.2, 0.2), gamma2=(-0.2, 0.2)),
     "tnfw": _profile("tnfw", "TNFW", alpha_Rs=(0.001, 0.1), Rs=(0.05, 0.5), r_trunc=(0.06, 3.0)),
 }
 TYPICAL = {
-    "theta_E": 0.9, "e1": 0.1, "e2": -0.2, "gamma1": 0.05, "gamma2": -0.03,
+    "theta_E": 0.9, "gamma": 2.1, "e1": 0.1, "e2": -0.2, "gamma1": 0.05, "gamma2": -0.03,
     "alpha_Rs": 0.05, "Rs": 0.3, "r_trunc": 0.9,
 }  # fmt: skip
 

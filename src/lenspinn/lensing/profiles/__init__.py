@@ -32,10 +32,25 @@ from lenspinn.lensing.profiles.isothermal import (
     potential_sis,
     sie_constants,
 )
+from lenspinn.lensing.profiles.multipole import (
+    convergence_multipole,
+    deflection_multipole,
+    potential_multipole,
+)
 from lenspinn.lensing.profiles.point_mass import (
     convergence_point_mass,
     deflection_point_mass,
     potential_point_mass,
+)
+from lenspinn.lensing.profiles.power_law import (
+    convergence_epl,
+    deflection_epl,
+    potential_epl,
+)
+from lenspinn.lensing.profiles.rod import (
+    convergence_rod,
+    deflection_rod,
+    potential_rod,
 )
 from lenspinn.lensing.profiles.tnfw import (
     convergence_tnfw,
@@ -48,19 +63,28 @@ __all__ = [
     "MAX_ELLIPTICITY",
     "SIEConstants",
     "axis_ratio_to_ellipticity",
+    "convergence_epl",
+    "convergence_multipole",
     "convergence_point_mass",
+    "convergence_rod",
     "convergence_shear",
     "convergence_sie",
     "convergence_sis",
     "convergence_tnfw",
+    "deflection_epl",
+    "deflection_multipole",
     "deflection_point_mass",
+    "deflection_rod",
     "deflection_shear",
     "deflection_sie",
     "deflection_sie_with",
     "deflection_sis",
     "deflection_tnfw",
     "ellipticity_to_axis_ratio",
+    "potential_epl",
+    "potential_multipole",
     "potential_point_mass",
+    "potential_rod",
     "potential_shear",
     "potential_sie",
     "potential_sis",
