@@ -71,8 +71,8 @@ def read_ideal_curve(path: Path, info: DatasetInfo) -> IdealCurve:
             f"of this dataset have {magnitude}"
         )
     magnitudes = sorted(points)
-    columns = zip(*(points[m] for m in magnitudes), strict=True)
-    return IdealCurve(tuple(magnitudes), *columns, at=float(magnitude))
+    value, low, high = zip(*(points[m] for m in magnitudes), strict=True)
+    return IdealCurve(tuple(magnitudes), value, low, high, at=float(magnitude))
 
 
 def _sky(recipe_config: dict[str, Any]) -> dict[str, Any]:

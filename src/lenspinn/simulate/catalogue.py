@@ -4,6 +4,7 @@
 ``survey/*`` are correct and varied. The two are never mixed silently.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.distributions import Fixed, LogUniform, Normal, PowerLaw, Uniform
 from lenspinn.simulate.faults import Faults
+from lenspinn.simulate.galaxies import GalaxyPrior
 from lenspinn.simulate.instrument import INSTRUMENTS
 from lenspinn.simulate.overrides import nearest, with_overrides
 from lenspinn.simulate.populations import POPULATIONS, PointSubhalos
-from lenspinn.simulate.priors import LensLightPrior, LensPrior, SourcePrior
+from lenspinn.simulate.priors import LensLightPrior, LensPrior, MultipolePrior, SourcePrior
 from lenspinn.simulate.recipes import Recipe
 
 __all__ = ["describe_recipes", "get_recipe", "list_recipes"]
@@ -206,6 +208,33 @@ _SURVEY = (
     ),
     replace(
         _SURVEY_HST,
+        name="survey/hst_multipoles",
+        summary="survey/hst with lenses that are no ellipses: multipoles of order 3 and 4",
+        lens=replace(
+            _SURVEY_HST.lens,
+            multipoles=MultipolePrior(
+                a3=Normal(0.0, 0.01),
+                a4=Normal(0.0, 0.01),
+                phi3=Uniform(0.0, 2 * math.pi / 3),
+                phi4=Uniform(0.0, math.pi / 2),
+            ),
+        ),
+    ),
+    replace(
+        _SURVEY_HST,
+        name="survey/hst_cosmos",
+        summary="survey/hst with images of real galaxies as sources; needs source.galaxies",
+        source=GalaxyPrior(
+            galaxies="",
+            magnitude=Fixed(22.0),
+            size=Uniform(0.5, 1.0),
+            center_x=Uniform(-0.3, 0.3),
+            center_y=Uniform(-0.3, 0.3),
+        ),
+        supersampling=3,
+    ),
+    replace(
+        _SURVEY_HST,
         name="survey/hst_lenslight",
         summary="survey/hst with the light of the lens, imperfectly subtracted",
         lens_light=LensLightPrior(
@@ -237,6 +266,7 @@ _SURVEY = (
         summary="the sky of survey/hst seen by JWST NIRCam F277W",
         instrument=INSTRUMENTS["jwst_nircam_f277w"],
         num_pix=96,
+        supersampling=2,
     ),
 )
 

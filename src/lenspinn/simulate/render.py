@@ -222,10 +222,12 @@ def _deflection_smooth(
     if macro is not None:
         alpha_x, alpha_y = deflection_sie_with(x, y, macro)
     else:
+        assert lens.gamma is not None  # _macro_constants made the other choice
         alpha_x, alpha_y = deflection_epl(x, y, lens.theta_E, lens.gamma, lens.e1, lens.e2)
     if lens.a3 is not None:
         for m, a_m, phi_m in ((3, lens.a3, lens.phi3), (4, lens.a4, lens.phi4)):
             assert a_m is not None  # all four or none
+            assert phi_m is not None
             more_x, more_y = deflection_multipole(x, y, m, a_m * lens.theta_E, phi_m)
             alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
     return alpha_x, alpha_y

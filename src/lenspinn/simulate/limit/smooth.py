@@ -1,12 +1,14 @@
 """The smooth model of a scene: which of its numbers are free, and the image they make."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from lenspinn.lensing import sersic
 from lenspinn.simulate.limit.fit import Model, Parameters
 from lenspinn.simulate.render import Camera, model_image
-from lenspinn.simulate.tensors import GalaxyTensors, LensTensors, SceneTensors, SersicTensors
+from lenspinn.simulate.tensors import GalaxyTensors, LensTensors, SceneTensors
 
 __all__ = ["smooth_model"]
 
@@ -75,9 +77,8 @@ def _lens(lens: LensTensors, values: Parameters) -> LensTensors:
     return lens._replace(**values)
 
 
-def _light(
-    light: SersicTensors | GalaxyTensors, values: Parameters, core: float
-) -> SersicTensors | GalaxyTensors:
+def _light(light: Any, values: Parameters, core: float) -> Any:
+    """Return a light profile, Sersic or galaxy, with other values."""
     light = light._replace(**values)
     if isinstance(light, GalaxyTensors):
         return light
