@@ -13,7 +13,17 @@ from lenspinn.simulate import Recipe, Scene, flux_from_magnitude, get_recipe
 from lenspinn.simulate.populations import PointMasses
 from lenspinn.simulate.scene import SersicLight, SmoothLens
 
-RECIPES = ("deeplense/model_1", "deeplense/model_2", "deeplense/model_3", "survey/hst")
+RECIPES = (
+    "deeplense/model_1",
+    "deeplense/model_2",
+    "deeplense/model_3",
+    "survey/hst",
+    "survey/hst_lenslight",
+    "survey/hst_multipoles",
+    "survey/hst_tnfw",
+    "survey/euclid",
+)
+"""Of every kind; the others differ from these in numbers, or need files."""
 
 
 class Reference(NamedTuple):

@@ -222,6 +222,12 @@ _SURVEY = (
     ),
     replace(
         _SURVEY_HST,
+        name="survey/hst_tnfw",
+        summary="survey/hst with subhalos that are truncated NFW halos, not points",
+        populations=_PAPER_CLASSES | {"cdm": POPULATIONS["tnfw_subhalos"]},
+    ),
+    replace(
+        _SURVEY_HST,
         name="survey/hst_cosmos",
         summary="survey/hst with images of real galaxies as sources; needs source.galaxies",
         source=GalaxyPrior(

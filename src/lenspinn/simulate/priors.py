@@ -7,12 +7,15 @@ import numpy as np
 
 from lenspinn.errors import ConfigError
 from lenspinn.lensing import sersic_total_flux
-from lenspinn.simulate.distributions import Distribution, require_positive
+from lenspinn.simulate.distributions import Distribution, Normal, require_positive
 from lenspinn.simulate.instrument import Instrument, flux_from_magnitude
 from lenspinn.simulate.plane import LensPlane
 from lenspinn.simulate.scene import SersicLight, SmoothLens
 
 __all__ = ["LensLightPrior", "LensPrior", "SourcePrior"]
+
+SLOPES = (1.05, 2.95)
+"""Of a power law: its mass diverges at 1 and its deflection at the centre at 3."""
 
 Truth = dict[str, np.ndarray]
 
@@ -33,13 +36,17 @@ class LensPrior:
     gamma1: Distribution
     gamma2: Distribution
     gamma: Distribution | None = None
-    """Slope of the three-dimensional density, between 1 and 3; None: 2, a singular isothermal
-    ellipsoid, which is cheaper."""
+    """Slope of the three-dimensional density, between 1 and 3, where draws are cut; None: 2, a
+    singular isothermal ellipsoid, which is cheaper."""
     multipoles: "MultipolePrior | None" = None
 
     def __post_init__(self) -> None:
         _require_one_of(self, "theta_E", "mass")
-        require_positive(self, "theta_E", "mass", "gamma")
+        require_positive(self, "theta_E", "mass")
+        if self.gamma is not None:
+            typical = self.gamma.mean if isinstance(self.gamma, Normal) else self.gamma.minimum
+            if not SLOPES[0] <= typical <= SLOPES[1]:
+                raise ConfigError(f"gamma must lie between 1 and 3, which {self.gamma} does not")
 
     def draw(self, rng: np.random.Generator, plane: LensPlane, num: int) -> SmoothLens:
         """Draw theta_E, e1, e2, center_x, center_y, gamma1, gamma2, in this order, unscaled."""
@@ -54,7 +61,9 @@ class LensPrior:
 
     def draw_shape(self, rng: np.random.Generator, num: int) -> Truth:
         """Draw the rest of a `SmoothLens`: its slope, then its multipoles."""
-        drawn = {} if self.gamma is None else {"gamma": self.gamma.draw(rng, num)}
+        drawn = {}
+        if self.gamma is not None:
+            drawn["gamma"] = np.clip(self.gamma.draw(rng, num), *SLOPES)
         if self.multipoles is not None:
             for name in ("a3", "phi3", "a4", "phi4"):
                 drawn[name] = getattr(self.multipoles, name).draw(rng, num)

@@ -16,6 +16,8 @@ from lenspinn.simulate.populations.base import (
 )
 from lenspinn.simulate.populations.no_substructure import NoSubstructure
 from lenspinn.simulate.populations.point_subhalos import PointSubhalos
+from lenspinn.simulate.populations.tnfw_subhalos import TNFWSubhalos
+from lenspinn.simulate.populations.warm_subhalos import WarmSubhalos
 
 __all__ = [
     "POPULATIONS",
@@ -28,6 +30,8 @@ __all__ = [
     "Population",
     "Rods",
     "Substructure",
+    "TNFWSubhalos",
+    "WarmSubhalos",
 ]
 
 POPULATIONS: dict[str, Population] = {
@@ -38,5 +42,18 @@ POPULATIONS: dict[str, Population] = {
         mean_number=25.0, mass=PowerLaw(1e6, 1e10, -1.9), radius=Uniform(0.25, 2.0)
     ),
     "no_sub": NoSubstructure(),
+    "tnfw_subhalos": TNFWSubhalos(
+        mean_number=25.0,
+        mass=PowerLaw(1e6, 1e10, -1.9),
+        radius=Uniform(0.25, 2.0),
+        truncation=Uniform(2.0, 10.0),
+    ),
+    "warm_subhalos": WarmSubhalos(
+        mean_number=25.0,
+        mass=PowerLaw(1e6, 1e10, -1.9),
+        radius=Uniform(0.25, 2.0),
+        truncation=Uniform(2.0, 10.0),
+        half_mode_mass=LogUniform(1e7, 1e9),
+    ),
 }
 """Every population by name; the first three are the paper's, under the names of their classes."""

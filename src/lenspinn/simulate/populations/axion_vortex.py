@@ -1,4 +1,4 @@
-"""Ultra-light axions: a straight vortex line."""
+"""Ultra-light axions: straight vortex lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,19 @@ from typing import ClassVar
 import numpy as np
 
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.distributions import Distribution, require_positive
-from lenspinn.simulate.populations.base import MainLens, PointMasses, Substructure
+from lenspinn.simulate.distributions import Distribution, Fixed, require_positive
+from lenspinn.simulate.populations.base import MainLens, PointMasses, Rods, Substructure
+
+_AT_CENTRE = Fixed(0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AxionVortex:
-    """Ultra-light axions: one straight vortex line through the lens centre.
+    """Ultra-light axions: straight vortex lines, by default one through the lens centre.
 
     Notes
     -----
-    The line is as long as the axion's de Broglie wavelength on both sides of the centre,
+    A line is as long as the axion's de Broglie wavelength on both sides of its middle,
     ``length_at_1e_22_eV * (1e-22 eV / axion_mass)`` in all. The relation is the DeepLense
     simulator's, which calls it valid for a lens at z = 0.5 only.
     """
@@ -25,11 +27,17 @@ class AxionVortex:
     axion_mass: Distribution
     """eV."""
     mass: float
-    """Of the whole vortex, solar masses."""
+    """Of all vortices of a lens together, solar masses; they have equal shares."""
     num_points: int
-    """Equal point masses, evenly spaced from end to end, that stand for the line."""
+    """Equal point masses, evenly spaced from end to end, that stand for a line."""
     length_at_1e_22_eV: float
     """Arcsec."""
+    number: int = 1
+    """Vortices of a lens, each in a direction of its own."""
+    offset: Distribution = _AT_CENTRE
+    """Distance of the middle of a line from the lens centre, in any direction, arcsec."""
+    continuous: bool = False
+    """Whether a line is one continuous rod, in the place of its points."""
 
     truth_fields: ClassVar[Mapping[str, tuple[int, ...]]] = {
         "num_subhalos": (),
@@ -41,31 +49,58 @@ class AxionVortex:
 
     def __post_init__(self) -> None:
         require_positive(self, "axion_mass")
-        for key in ("mass", "num_points", "length_at_1e_22_eV"):
+        for key in ("mass", "num_points", "length_at_1e_22_eV", "number"):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"{key} must be above 0, got {getattr(self, key)}")
 
     @property
     def capacity(self) -> dict[str, int]:
-        """The number of points along the line."""
-        return {"points": self.num_points}
+        """The number of rods, or of points along all lines."""
+        if self.continuous:
+            return {"rods": self.number}
+        return {"points": self.number * self.num_points}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
-        """Draw axion mass and direction, in this order; ``vortex_ends`` is x0, y0, x1, y1."""
+        """Draw axion masses, directions, and offsets unless they are fixed at 0, in this order.
+
+        Of several vortices the truth ``vortex_ends`` (x0, y0, x1, y1) are those of the first; all
+        are among the points or rods.
+        """
         num = len(lens.center_x)
+        lines = (num, self.number)
         axion_mass = self.axion_mass.draw(rng, num)
-        angle = 2 * np.pi * rng.random(num)
+        angle = 2 * np.pi * rng.random(lines)
         length = self.length_at_1e_22_eV * (1e-22 / axion_mass)
-        along = np.linspace(-length / 2, length / 2, self.num_points, axis=1)
-        x = lens.center_x[:, None] + along * np.cos(angle)[:, None]
-        y = lens.center_y[:, None] + along * np.sin(angle)[:, None]
-        mass = np.full(x.shape, self.mass / self.num_points)
+        x, y = self._middles(rng, lens, lines)
+        half_x, half_y = (length[:, None] / 2 * turn(angle) for turn in (np.cos, np.sin))
         truth = {
             "num_subhalos": np.zeros(num),
             "axion_mass_eV": axion_mass,
             "vortex_mass": np.full(num, self.mass),
             "vortex_length": length,
-            "vortex_ends": np.stack([x[:, 0], y[:, 0], x[:, -1], y[:, -1]], axis=1),
+            "vortex_ends": np.stack(
+                [(x - half_x)[:, 0], (y - half_y)[:, 0], (x + half_x)[:, 0], (y + half_y)[:, 0]],
+                axis=1,
+            ),
         }
-        points = PointMasses(x, y, lens.theta_E_unit * np.sqrt(mass), mass)
+        if self.continuous:
+            mass = np.full(lines, self.mass / self.number)
+            theta_E = lens.theta_E_unit * np.sqrt(mass)
+            rods = Rods(x - half_x, y - half_y, x + half_x, y + half_y, theta_E, mass)
+            return Substructure(rods=rods, truth=truth)
+        along = np.linspace(-1, 1, self.num_points)
+        point_x = (x[..., None] + along * half_x[..., None]).reshape(num, -1)
+        point_y = (y[..., None] + along * half_y[..., None]).reshape(num, -1)
+        mass = np.full(point_x.shape, self.mass / point_x.shape[1])
+        points = PointMasses(point_x, point_y, lens.theta_E_unit * np.sqrt(mass), mass)
         return Substructure(points=points, truth=truth)
+
+    def _middles(
+        self, rng: np.random.Generator, lens: MainLens, lines: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the middle of each line, (B, number) arcsec."""
+        x, y = (np.broadcast_to(centre[:, None], lines) for centre in lens[:2])
+        if self.offset == _AT_CENTRE:
+            return x, y
+        distance, angle = self.offset.draw(rng, lines), 2 * np.pi * rng.random(lines)
+        return x + distance * np.cos(angle), y + distance * np.sin(angle)
