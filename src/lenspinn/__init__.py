@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from lenspinn.explain import explain_run, grad_cam
     from lenspinn.lensing import delens, pixel_grid, relens
     from lenspinn.models import create_model, from_pretrained, list_models, save_pretrained
-    from lenspinn.simulate import SimulateConfig, get_recipe, list_recipes, simulate_images
+    from lenspinn.simulate import (
+        SceneStream,
+        SimulateConfig,
+        get_recipe,
+        list_recipes,
+        simulate_images,
+    )
     from lenspinn.train import ModelConfig, TrainConfig, load_run, train_model
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "DatasetInfo",
     "ImageStore",
     "ModelConfig",
+    "SceneStream",
     "SimulateConfig",
     "TrainConfig",
     "apply_model",

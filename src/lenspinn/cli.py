@@ -51,8 +51,8 @@ COMMANDS = {
         "lenspinn.simulate.limit:LimitConfig",
     ),
     "train": Command(
-        "lenspinn.train:train_model",
-        "train a network on a dataset; the same command continues what was interrupted",
+        "lenspinn.workflow:train",
+        "train a network on a dataset or fresh images; the same command continues what stopped",
         "lenspinn train configs/train/lenspinn_small_demo.yaml --data data.zarr --out runs/small",
         "lenspinn.train:TrainConfig",
     ),

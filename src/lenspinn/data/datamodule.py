@@ -59,8 +59,10 @@ class StoreDataModule(LightningDataModule):
     num_workers : int
         Threads that prepare batches ahead; 0 prepares each when it is asked for.
     source : BatchSource, optional
-        Where given, training images come from it, fresh at every step, as many an epoch as the
-        training part holds; validation and test images come from the store.
+        Where given, training images come from it, fresh at every step; validation and test images
+        come from the store.
+    images_per_epoch : int, optional
+        How many of them an epoch has; by default as many as the training part holds.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class StoreDataModule(LightningDataModule):
         test_path: Path | str | None = None,
         num_workers: int = 0,
         source: BatchSource | None = None,
+        images_per_epoch: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -103,7 +106,10 @@ class StoreDataModule(LightningDataModule):
             if split[2] != 0:
                 raise ConfigError(f"With a test store the test fraction must be 0, not {split[2]}")
             self.split_indices["test"] = np.arange(len(self.test_store))
-        if len(self.split_indices["train"]) == 0:
+        self.train_rows = self.split_indices["train"]
+        if source is not None and images_per_epoch is not None:
+            self.train_rows = np.arange(images_per_epoch)  # only their number matters
+        if len(self.train_rows) == 0:
             raise ConfigError(f"No training images: {len(self.store)} images split as {split}")
 
     @property
@@ -115,7 +121,7 @@ class StoreDataModule(LightningDataModule):
         """Return the training batches, an epoch at each iteration; resumable."""
         return TrainBatches(
             self._train_batch,
-            self.split_indices["train"],
+            self.train_rows,
             batch_size=self.batch_size,
             seed=self.seed,
             num_workers=self.num_workers,

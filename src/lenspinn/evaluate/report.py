@@ -109,14 +109,16 @@ def evaluate_run(
 
 
 def _own_test_set(run: Run) -> _TestSet:
-    store = ImageStore.open(run.config.data)
+    store = ImageStore.open(run.data)
     if store.info != run.data_info:
         raise DataError(
-            f"{run.config.data} is not the dataset the run in {run.folder} was trained on any "
+            f"{run.data} is not the dataset the run in {run.folder} was trained on any "
             "more: give the dataset to evaluate on by name"
         )
     shares = ":".join(f"{100 * share:g}" for share in run.config.split)
     protocol = f"test images of a {shares} split; weights chosen on validation images"
+    if run.config.streams:
+        protocol = "trained on fresh images at every step; weights chosen on, tested on others"
     return _TestSet(store, run.split["test"], protocol)
 
 
@@ -128,7 +130,7 @@ def _other_test_set(run: Run, data: Path) -> _TestSet:
             f"{data} has classes {', '.join(there.classes)} and {there.num_pix} pixels a side; the "
             f"run in {run.folder} knows {', '.join(here.classes)} and {here.num_pix} pixels"
         )
-    if _shares_images(there, here) or data.resolve() == run.config.data:
+    if _shares_images(there, here) or data.resolve() == run.data.resolve():
         raise DataError(
             f"{data} holds images the run in {run.folder} was trained on: simulate with another "
             "seed, or leave the dataset out to evaluate on the run's own test images"

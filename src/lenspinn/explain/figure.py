@@ -133,7 +133,7 @@ def _draw_row(panels: dict[str, Axes], view: View, label: str) -> None:
 
 def _candidates(run: Run, data: Path | None) -> tuple[ImageStore, Int[np.ndarray, " n"]]:
     """Return a dataset that fits the run's model, and the images of it that may be shown."""
-    store = ImageStore.open(run.config.data if data is None else data)
+    store = ImageStore.open(run.data if data is None else data)
     here, there = run.data_info, store.info
     if data is None and there != here:
         raise DataError(

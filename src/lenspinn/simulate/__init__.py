@@ -12,12 +12,14 @@ from lenspinn.simulate.distributions import (
 )
 from lenspinn.simulate.draw import draw_batch, draw_scene, draw_scenes, truth_fields
 from lenspinn.simulate.faults import Faults
+from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
 from lenspinn.simulate.instrument import INSTRUMENTS, Instrument, flux_from_magnitude
 from lenspinn.simulate.noise import add_noise, background_sigma, noise_sigma
 from lenspinn.simulate.populations import POPULATIONS, Population, Substructure
 from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import Camera, model_image, render
 from lenspinn.simulate.scene import Scene
+from lenspinn.simulate.stream import SceneStream
 from lenspinn.simulate.tensors import SceneTensors, scene_tensors
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Distribution",
     "Faults",
     "Fixed",
+    "GalaxyPrior",
     "Instrument",
     "LogUniform",
     "Normal",
@@ -34,6 +37,7 @@ __all__ = [
     "PowerLaw",
     "Recipe",
     "Scene",
+    "SceneStream",
     "SceneTensors",
     "SimulateConfig",
     "Substructure",
@@ -46,6 +50,7 @@ __all__ = [
     "flux_from_magnitude",
     "get_recipe",
     "list_recipes",
+    "load_galaxies",
     "model_image",
     "noise_sigma",
     "render",

@@ -18,6 +18,7 @@ __all__ = ["GalaxyLight", "Scene", "SersicLight", "SmoothLens", "joined", "padde
 Node = TypeVar("Node")
 Rows = Sequence[int] | np.ndarray
 
+_SUBSTRUCTURE: dict[str, Any] = {"points": PointMasses, "halos": Halos, "rods": Rods}
 _UNUSED = {"Rs": 1.0, "r_trunc": 1.0, "x1": 1.0}
 """What an unused place of a substructure holds where 0 would make no sense."""
 
@@ -97,6 +98,12 @@ class Scene:
         """Return some of the scenes, in any order and as often as asked."""
         return _mapped(lambda values: values[rows], self)
 
+    def without_empty_places(self) -> "Scene":
+        """Return the same scenes with as few places for substructure as they need."""
+        return dataclasses.replace(
+            self, **{name: _used_places(getattr(self, name)) for name in _SUBSTRUCTURE}
+        )
+
     def smooth(self) -> "Scene":
         """Return the same scenes without substructure."""
         return dataclasses.replace(self, points=None, halos=None, rods=None)
@@ -104,12 +111,11 @@ class Scene:
 
 def joined(scenes: Sequence[Scene]) -> Scene:
     """Put batches one after the other; substructure gets as many places as the richest needs."""
-    kinds: dict[str, Any] = {"points": PointMasses, "halos": Halos, "rods": Rods}
     substructure = {
         name: _joined_places(
             kind, [getattr(scene, name) for scene in scenes], list(map(len, scenes))
         )
-        for name, kind in kinds.items()
+        for name, kind in _SUBSTRUCTURE.items()
     }
     smooth = [scene.smooth() for scene in scenes]
     return dataclasses.replace(_joined(smooth), **substructure)
@@ -120,6 +126,12 @@ def padded(field: str, values: np.ndarray, width: int) -> np.ndarray:
     places = np.full((len(values), width), _UNUSED.get(field, 0.0))
     places[:, : values.shape[1]] = values
     return places
+
+
+def _used_places(places: Any) -> Any:
+    """Leave out the last places if they are empty in all scenes; None if all are."""
+    used = [] if places is None else np.flatnonzero(places.mass.any(axis=0)).tolist()
+    return type(places)(*(values[:, : used[-1] + 1] for values in places)) if used else None
 
 
 def _joined_places(kind: Any, parts: Sequence[Any], sizes: Sequence[int]) -> Any:

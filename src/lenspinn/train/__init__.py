@@ -1,7 +1,16 @@
 """Networks trained into run folders, resumable at any time."""
 
 from lenspinn.train.callbacks import best_row
-from lenspinn.train.config import ModelConfig, TrainConfig
-from lenspinn.train.run import Run, load_run, train_model
+from lenspinn.train.config import ModelConfig, StreamConfig, TrainConfig
+from lenspinn.train.run import Run, Stream, load_run, train_model
 
-__all__ = ["ModelConfig", "Run", "TrainConfig", "best_row", "load_run", "train_model"]
+__all__ = [
+    "ModelConfig",
+    "Run",
+    "Stream",
+    "StreamConfig",
+    "TrainConfig",
+    "best_row",
+    "load_run",
+    "train_model",
+]

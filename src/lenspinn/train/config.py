@@ -19,6 +19,34 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """Images that are drawn as training goes on; used with ``data: stream`` alone."""
+
+    recipe: str = ""
+    """Name of a recipe; `lenspinn recipes` lists them."""
+
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Changes to the recipe by dotted key, such as source.magnitude: 23."""
+
+    images_per_epoch: int = 36000
+    """Fresh training images an epoch."""
+
+    num_validation: int = 900
+    """Images simulated beforehand to choose the weights by."""
+
+    num_test: int = 6000
+    """Images simulated beforehand for the evaluation."""
+
+    engine: Literal["torch", "compiled", "eager"] = "torch"
+    """As of `lenspinn simulate`."""
+
+    def __post_init__(self) -> None:
+        for key in ("images_per_epoch", "num_validation", "num_test"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"stream.{key} is {getattr(self, key)}: at least 1 is needed")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a network is trained.
 
@@ -29,13 +57,16 @@ class TrainConfig:
     """
 
     data: Path
-    """Dataset to train on."""
+    """Dataset to train on, or the word stream: fresh images at every step."""
 
     out: Path
     """Run folder: made if missing, continued if it holds this run unfinished."""
 
     model: ModelConfig
     """Network and its options."""
+
+    stream: StreamConfig = field(default_factory=StreamConfig)
+    """What to draw, with data: stream."""
 
     seed: int = 0
     """Seed of the split, the initial weights, the order of the images and dropout."""
@@ -79,9 +110,26 @@ class TrainConfig:
                 raise ConfigError(f"{key} is {getattr(self, key)}: it must not be negative")
         if not self.lr > 0:
             raise ConfigError(f"lr is {self.lr}: a positive learning rate is needed")
+        if self.streams and not self.stream.recipe:
+            raise ConfigError("stream.recipe is missing: data: stream needs the name of a recipe")
+        if not self.streams and self.stream != StreamConfig():
+            raise ConfigError(f"stream goes with data: stream, but data is {self.data}")
         if min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
             raise ConfigError(
                 f"split is {self.split}: three positive shares that sum to 1 are needed"
             )
         if self.schedule not in ("constant", "one_cycle"):
             raise ConfigError(f"schedule is '{self.schedule}': 'constant' or 'one_cycle' is needed")
+
+    @property
+    def streams(self) -> bool:
+        """Whether training images are drawn as training goes on."""
+        return str(self.data) == "stream"
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of the stored images that train, validate and test."""
+        if not self.streams:
+            return self.split
+        num_test = self.stream.num_test / (self.stream.num_validation + self.stream.num_test)
+        return 0.0, 1 - num_test, num_test

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
@@ -20,7 +20,7 @@ import yaml
 from torch import Tensor
 
 from lenspinn.config import parse_config, to_dict
-from lenspinn.data.datamodule import StoreDataModule
+from lenspinn.data.datamodule import BatchSource, StoreDataModule
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
@@ -35,6 +35,10 @@ _EXPECTED_WARNINGS = (
     "The '(train|val)_dataloader' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
 )
+
+
+HELD_OUT = "held_out.zarr"
+"""In the folder of a streamed run: its validation and test images."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,24 @@ class Run:
     """Rows of ``metrics.csv``."""
     provenance: dict[str, Any]
 
+    @property
+    def data(self) -> Path:
+        """The dataset that holds its validation and test images."""
+        return self.folder / HELD_OUT if self.config.streams else self.config.data
 
-def train_model(config: TrainConfig, progress: bool = True) -> Path:
+
+class Stream(NamedTuple):
+    """Where the images of a streamed run come from."""
+
+    source: BatchSource
+    """Of training images."""
+    held_out: Path
+    """Store of the images for validation and test; it moves into the run folder."""
+
+
+def train_model(
+    config: TrainConfig, progress: bool = True, *, stream: Stream | None = None
+) -> Path:
     """Train a network, or go on with a run that was interrupted.
 
     The weights of the epoch with the best validation score go to ``model/`` in the run folder,
@@ -68,6 +88,8 @@ def train_model(config: TrainConfig, progress: bool = True) -> Path:
         What to train, on what and how.
     progress
         Whether to show a progress bar.
+    stream
+        Given for ``data: stream`` and only then; `lenspinn.workflow.train` makes it.
 
     Returns
     -------
@@ -83,7 +105,10 @@ def train_model(config: TrainConfig, progress: bool = True) -> Path:
     StoreError
         If the dataset cannot be read.
     """
-    info = ImageStore.open(config.data).info
+    if config.streams and stream is None:
+        raise ConfigError("data is stream, and no stream is given: call lenspinn.workflow.train")
+    stored = config.data if stream is None else stream.held_out
+    info = ImageStore.open(stored).info
     _check_folder(config, info)
     if _is_finished(config.out):
         return config.out
@@ -92,26 +117,36 @@ def train_model(config: TrainConfig, progress: bool = True) -> Path:
         model = _fitting_model(config, info)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        data = StoreDataModule(
-            config.data,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            split=config.split,
-            num_workers=config.num_workers,
-        )
-        for part, rows in data.split_indices.items():
-            if len(rows) == 0:
-                raise ConfigError(
-                    f"split {config.split} leaves no {part} images of the {info.num_images} in "
-                    f"{config.data}"
-                )
+        data = _data_module(config, stored, stream)
         _write_folder(config, info, data.split_indices)
+        if stream is not None and stored != config.out / HELD_OUT:
+            os.replace(stored, config.out / HELD_OUT)
+            data = _data_module(config, config.out / HELD_OUT, stream)
         best_weights = _fit(model, data, config, progress)
     draft = save_pretrained(model, config.out / "model_last.part")
     model.load_state_dict(best_weights)
     save_pretrained(model, config.out / "model")
     os.replace(draft, config.out / "model_last")  # last: a folder that has it is finished
     return config.out
+
+
+def _data_module(config: TrainConfig, stored: Path, stream: Stream | None) -> StoreDataModule:
+    data = StoreDataModule(
+        stored,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        split=config.shares,
+        num_workers=config.num_workers,
+        source=None if stream is None else stream.source,
+        images_per_epoch=config.stream.images_per_epoch if stream else None,
+    )
+    for part, rows in data.split_indices.items():
+        if len(rows) == 0 and not (part == "train" and stream):
+            raise ConfigError(
+                f"split {config.shares} leaves no {part} images of the {data.info.num_images} in "
+                f"{stored}"
+            )
+    return data
 
 
 def load_run(folder: Path | str) -> Run:
@@ -241,7 +276,8 @@ def _write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.nd
 
 
 def _resolved(config: TrainConfig) -> dict[str, Any]:
-    return to_dict(config) | {"data": str(config.data.resolve())}
+    data = config.data if config.streams else config.data.resolve()
+    return to_dict(config) | {"data": str(data)}
 
 
 def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

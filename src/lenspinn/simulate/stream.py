@@ -1,0 +1,87 @@
+"""Fresh images for training: drawn when they are asked for, and stored nowhere."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lenspinn.simulate.dataset import Engine, resolved_engine
+from lenspinn.simulate.draw import draw_batch
+from lenspinn.simulate.noise import observe
+from lenspinn.simulate.recipes import Recipe
+from lenspinn.simulate.render import render, render_subtracted
+
+__all__ = ["SceneStream"]
+
+_SEEDS = 2**62
+
+
+class SceneStream:
+    """An endless source of labelled images of a recipe.
+
+    Parameters
+    ----------
+    recipe
+        What the images are drawn from.
+    engine
+        ``torch``, ``compiled`` or ``eager``; see `lenspinn.simulate.SimulateConfig`.
+    device
+        Where images are made and left; by default a GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        engine: Engine = "torch",
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.engine = resolved_engine(engine, recipe)
+        default = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(default if device is None else device)
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw a batch.
+
+        Parameters
+        ----------
+        batch_size
+        generator
+            The batch is a function of its state, the recipe, the engine and the kind of device.
+
+        Returns
+        -------
+        images : (batch_size, 1, y, x) float32, in ``recipe.unit``
+        labels : (batch_size,) int64
+            In random order; the numbers of any two classes differ by one at most.
+        """
+        scene_seed, noise_seed = torch.randint(_SEEDS, (2,), generator=generator).tolist()
+        rng = np.random.default_rng(scene_seed)
+        labels = self._labels(batch_size, rng)
+        scene, truth = draw_batch(self.recipe, labels, rng)
+        order = torch.from_numpy(rng.permutation(batch_size)).to(self.device)
+        models, subtracted = [], []
+        for label in np.unique(labels):
+            # Class by class, so that a smooth lens does not pay for another's hundred points.
+            of_class = scene.take(np.flatnonzero(labels == label)).without_empty_places()
+            camera, compiled = self.recipe.camera, self.engine == "compiled"
+            models.append(render(of_class, camera, device=self.device, compiled=compiled))
+            subtracted.append(render_subtracted(of_class, camera, device=self.device))
+        time = torch.as_tensor(truth["exposure_time"], dtype=torch.float32, device=self.device)
+        images = observe(
+            torch.cat(models),
+            self.recipe.instrument,
+            self.recipe.faults,
+            torch.Generator(self.device).manual_seed(noise_seed),
+            exposure_time=time[:, None, None],
+            subtracted=None if subtracted[0] is None else torch.cat(subtracted),  # type: ignore[arg-type]
+        )
+        shuffled = torch.from_numpy(labels).to(self.device)[order]
+        return images[order][:, None], shuffled
+
+    def _labels(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw which classes get one more than the others; sorted."""
+        num_classes = len(self.recipe.classes)
+        equal = np.repeat(np.arange(num_classes), batch_size // num_classes)
+        more = rng.choice(num_classes, batch_size % num_classes, replace=False)
+        return np.sort(np.concatenate([equal, more]))

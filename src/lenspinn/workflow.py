@@ -1,0 +1,69 @@
+"""What needs both the simulator and a network; nothing else sees the two together."""
+
+from pathlib import Path
+
+from lenspinn.simulate import SimulateConfig, get_recipe, simulate
+from lenspinn.simulate.galaxies import GalaxyPrior
+from lenspinn.simulate.stream import SceneStream
+from lenspinn.train import Stream, TrainConfig, train_model
+
+__all__ = ["train"]
+
+HELD_OUT_SEED = 1_000_003
+"""Added to the seed of a run for the images that it is validated and tested on."""
+
+
+def train(config: TrainConfig, progress: bool = True) -> Path:
+    """Train a network on a dataset, or on fresh images drawn as it goes.
+
+    With ``data: stream`` each training step draws scenes of its own (`SceneStream`); images for
+    validation and test are simulated once, beforehand, and kept in the run folder as
+    ``held_out.zarr``. Sources that are images of galaxies are then kept apart too: training draws
+    from the galaxies of part "train", the held-out images have those of part "test". All else is
+    `lenspinn.train.train_model`.
+
+    Parameters
+    ----------
+    config
+        What to train, on what and how.
+    progress
+        Whether to show progress bars.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration or the recipe is impossible, or the folder holds something else.
+    ModelError, StoreError
+        As `lenspinn.train.train_model`.
+    """
+    if not config.streams:
+        return train_model(config, progress)
+    stream = config.stream
+    held_out = config.out / "held_out.zarr"
+    if not held_out.exists():
+        held_out = config.out.with_name(f"{config.out.name}.held_out.zarr")
+        simulate(
+            SimulateConfig(
+                recipe=stream.recipe,
+                num=stream.num_validation + stream.num_test,
+                out=held_out,
+                seed=config.seed + HELD_OUT_SEED,
+                engine=stream.engine,
+                overrides=stream.overrides | _part(config, "test"),
+            ),
+            progress,
+        )
+    recipe = get_recipe(stream.recipe, **stream.overrides | _part(config, "train"))
+    source = SceneStream(recipe, engine=stream.engine, device="cpu")
+    return train_model(config, progress, stream=Stream(source, held_out))
+
+
+def _part(config: TrainConfig, part: str) -> dict[str, str]:
+    """Return the override that takes one part of the galaxies, if sources are galaxies."""
+    source = get_recipe(config.stream.recipe, **config.stream.overrides).source
+    return {"source.part": part} if isinstance(source, GalaxyPrior) else {}
