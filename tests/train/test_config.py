@@ -13,7 +13,8 @@ RECIPES = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_is_a_complete_configuration_of_a_known_model(path):
-    config = parse_config(TrainConfig, [str(path), "--data", "d.zarr", "--out", "run"])
+    data = [] if "data: stream" in path.read_text() else ["--data", "d.zarr"]
+    config = parse_config(TrainConfig, [str(path), *data, "--out", "run"])
     model = create_model(config.model.name, **config.model.options)
     assert model.transform == config.model.options["transform"]
 
@@ -52,3 +53,30 @@ def test_model_can_be_chosen_and_configured_by_dotted_overrides():
     words = ["--data=d", "--out=o", "--model.name=m", "--model.options.num_pix=32"]
     config = parse_config(TrainConfig, words)
     assert config.model == ModelConfig("m", {"num_pix": 32})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data=stream"], "stream.recipe is missing"),
+        (
+            ["--data=d", "--stream.recipe=survey/hst"],
+            "stream goes with data: stream, but data is d",
+        ),
+        (
+            ["--data=stream", "--stream.recipe=r", "--stream.num_test=0"],
+            "stream.num_test is 0: at least 1",
+        ),
+    ],
+)
+def test_stream_and_its_recipe_go_together(words, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config(TrainConfig, [*words, "--out=o", "--model.name=m"])
+
+
+def test_held_out_images_are_shared_between_validation_and_test():
+    words = ["--data=stream", "--stream.recipe=r", "--stream.num_validation=30"]
+    words += ["--stream.num_test=90", "--out=o", "--model.name=m"]
+    config = parse_config(TrainConfig, words)
+    assert config.streams
+    assert config.shares == (0.0, 0.25, 0.75)

@@ -17,6 +17,8 @@ from lenspinn.train.config import TrainConfig
 
 ONE_CYCLE_WARMUP = 0.1
 """Share of the steps of the ``one_cycle`` schedule in which the learning rate rises."""
+FEWEST_ONE_CYCLE_STEPS = 11
+"""With fewer the rise would have no step, and the learning rate is constant."""
 
 Batch = tuple[Float[Tensor, "batch 1 y x"], Int[Tensor, " batch"]]
 
@@ -99,7 +101,7 @@ class ClassifierModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
-        if config.schedule == "constant":
+        if config.schedule == "constant" or self.total_steps < FEWEST_ONE_CYCLE_STEPS:
             return optimizer
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
