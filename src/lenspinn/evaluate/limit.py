@@ -77,6 +77,7 @@ def read_ideal_curve(path: Path, info: DatasetInfo) -> IdealCurve:
 
 def _sky(recipe_config: dict[str, Any]) -> dict[str, Any]:
     """Return what the limit depends on: not the renderer, nor the magnitude it varies itself."""
-    content = {key: value for key, value in recipe_config.items() if key != "engine"}
+    not_sky = {"engine", "galaxies_digest"}
+    content = {key: value for key, value in recipe_config.items() if key not in not_sky}
     source = {k: v for k, v in content.get("source", {}).items() if k != "magnitude"}
     return content | {"source": source}

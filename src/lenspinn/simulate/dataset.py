@@ -24,6 +24,7 @@ from lenspinn.data.store import DatasetInfo, StoreWriter
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.catalogue import get_recipe
 from lenspinn.simulate.draw import Truth, draw_scenes, noise_generator, truth_fields
+from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
 from lenspinn.simulate.noise import observe
 from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import render, render_subtracted
@@ -174,9 +175,10 @@ def resolved_engine(engine: Engine, recipe: Recipe) -> Engine:
     """
     if engine not in ("torch", "compiled"):
         return engine
+    scenes = [draw_scenes(recipe, 0, [label])[0] for label in range(len(recipe.classes))]
     try:
         with _workers(1) as pool:  # compiled code serves threads with the same settings alone
-            pool.submit(_compile, recipe).result()
+            pool.submit(_compile, recipe, scenes).result()
     except ConfigError as error:
         if engine == "compiled":
             raise
@@ -187,10 +189,9 @@ def resolved_engine(engine: Engine, recipe: Recipe) -> Engine:
     return "compiled"
 
 
-def _compile(recipe: Recipe) -> None:
-    """Render a scene of each class, twice over: the compiler takes batches of one for special."""
-    for label in range(len(recipe.classes)):
-        scene, _ = draw_scenes(recipe, 0, [label])
+def _compile(recipe: Recipe, scenes: Sequence[Scene]) -> None:
+    """Render scenes of one each twice over: the compiler takes batches of one for special."""
+    for scene in scenes:
         render(scene.take([0, 0]), recipe.camera, compiled=True)
 
 
@@ -207,9 +208,16 @@ def dataset_info(recipe: Recipe, num: int, seed: int, engine: Engine) -> Dataset
         unit=recipe.unit,
         noise_sigma=recipe.noise_sigma,
         lens_light=light is not None and light.subtraction_error is None,
-        recipe_config=recipe.to_dict() | {"engine": engine},
+        recipe_config=recipe.to_dict() | {"engine": engine} | _galaxies(recipe),
         seed=seed,
     )
+
+
+def _galaxies(recipe: Recipe) -> dict[str, str]:
+    """Return what identifies the galaxies of a recipe: a folder may change under its name."""
+    if not isinstance(recipe.source, GalaxyPrior):
+        return {}
+    return {"galaxies_digest": load_galaxies(recipe.source.galaxies).digest}
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,8 @@ def stored_recipe(store: ImageStore) -> Recipe | None:
     content = dict(store.info.recipe_config)
     if store.info.recipe not in list_recipes() or content.get("name") != store.info.recipe:
         return None
-    content.pop("engine", None)
+    for key in ("engine", "galaxies_digest"):  # of the dataset, not of the recipe
+        content.pop(key, None)
     try:
         return get_recipe(**content)
     except ConfigError:
