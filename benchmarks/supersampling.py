@@ -26,7 +26,7 @@ OUT = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "supersam
 
 
 def measure(name: str) -> list[dict[str, object]]:
-    """Records of one recipe, one for each number of points."""
+    """Return the records of one recipe, one for each number of points."""
     recipe = get_recipe(name)
     smooth = recipe.classes.index("no_sub")
     scene, _ = draw_scenes(recipe, 0, np.arange(NUM) * len(recipe.classes) + smooth)

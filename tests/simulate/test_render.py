@@ -93,3 +93,20 @@ def test_an_unlensed_source_keeps_its_flux():
     image = render(scene, Camera(num_pix=160, pixel_scale=0.025, psf_fwhm=0.1))
     # The square of 4 arcsec cuts off 1e-4 of an exponential of R_sersic 0.25.
     assert image.sum().item() == pytest.approx(3.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("R_sersic", "n_sersic", "at_one", "at_four"),
+    # Of the peak. A broad disc needs no supersampling; a small cuspy source cannot do without.
+    [(0.4, 0.7, 0.02, 0.002), (0.1, 3.0, 0.6, 0.25)],
+)
+def test_where_a_source_needs_supersampling(R_sersic, n_sersic, at_one, at_four):
+    scene = plain_scene(source_R_sersic=[R_sersic], source_n_sersic=[n_sersic])
+
+    def image(points: int) -> np.ndarray:
+        camera = Camera(num_pix=64, pixel_scale=0.08, psf_fwhm=0.08, supersampling=points)
+        return render(scene, camera, dtype=torch.float64).numpy()
+
+    exact = image(16)
+    assert at_one / 10 < of_peak(image(1), exact) <= at_one
+    assert of_peak(image(4), exact) <= at_four
