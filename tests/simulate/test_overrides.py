@@ -69,3 +69,20 @@ def test_plain_form_holds_only_what_json_holds():
 
 def test_nearest_lists_all_where_none_is_near():
     assert nearest("zzz", ["alpha", "beta"]) == "known are alpha, beta"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("populations.axion.continuous", "true", True),
+        ("populations.axion.number", "3", 3),
+        ("num_pix", "32", 32),
+        ("instrument.read_noise", "1e1", 10.0),
+        ("instrument.psf_kernel", "true", "true"),
+    ],
+)
+def test_text_from_the_command_line_is_read_as_what_the_key_is(key, text, value):
+    node = get_recipe("survey/hst", **{key: text})
+    for name in key.split("."):
+        node = node[name] if isinstance(node, dict) else getattr(node, name)
+    assert (node, type(node)) == (value, type(value))

@@ -74,7 +74,7 @@ def _draw_sheet(store: ImageStore, per_class: int) -> Figure:
     )
     shown = [row for rows in rows_of_class for row in rows]
     norm = _stretch(store, shown)
-    heaviest = store.truth["point_theta_E"][shown].max() if _has_points(store.truth) else 0.0
+    heaviest = max((_places(store.truth, row)[2].max(initial=0.0) for row in shown), default=0.0)
     for row_of_panels, rows, name in zip(panels, rows_of_class, store.info.classes, strict=True):
         for panel in row_of_panels[len(rows) :]:
             panel.set_axis_off()
@@ -113,23 +113,38 @@ def _draw_image(panel: Axes, image: np.ndarray, info: DatasetInfo, norm: AsinhNo
         spine.set_alpha(0.3)
 
 
-def _has_points(truth: Truth) -> bool:
-    return {"point_x", "point_y", "point_theta_E"} <= truth.keys()
+def _has_substructure(truth: Truth) -> bool:
+    return "point_x" in truth or "halo_x" in truth or "rod_x0" in truth
+
+
+def _places(truth: Truth, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return x, y and strength (arcsec^2, proportional to mass) of point masses and halos."""
+    places = [np.empty((3, 0))]
+    if {"point_x", "point_y", "point_theta_E"} <= truth.keys():
+        x, y, theta_E = (truth[f"point_{name}"][row] for name in ("x", "y", "theta_E"))
+        places.append(np.stack([x, y, theta_E**2]))
+    if "halo_x" in truth:
+        x, y, alpha_Rs, Rs = (truth[f"halo_{name}"][row] for name in ("x", "y", "alpha_Rs", "Rs"))
+        places.append(np.stack([x, y, alpha_Rs * Rs]))
+    x, y, strength = np.concatenate(places, axis=1)
+    real = strength > 0  # the others fill up the array
+    return x[real], y[real], strength[real]
 
 
 def _draw_substructure(panel: Axes, truth: Truth, row: int, heaviest: float) -> None:
     limits = panel.get_xlim(), panel.get_ylim()
     ends = truth["vortex_ends"][row] if "vortex_ends" in truth else np.array([np.nan])
-    if np.isfinite(ends).all():
+    if "rod_x0" in truth and truth["rod_theta_E"][row].any():
+        for x0, y0, x1, y1 in np.stack(
+            [truth[f"rod_{n}"][row] for n in ("x0", "y0", "x1", "y1")]
+        ).T:
+            panel.plot([x0, x1], [y0, y1], color=MARKS, linewidth=0.8, alpha=0.8)
+    elif np.isfinite(ends).all():
         panel.plot(ends[::2], ends[1::2], color=MARKS, linewidth=0.8, alpha=0.8)
-    elif _has_points(truth):
-        x, y, theta_E = (truth[f"point_{name}"][row] for name in ("x", "y", "theta_E"))
-        real = theta_E > 0  # the others fill up the array
-        # Mass is proportional to theta_E^2; the lightest still get a dot.
-        area = 2 + 80 * (theta_E[real] / (heaviest or 1)) ** 2
-        panel.scatter(
-            x[real], y[real], s=area, facecolors="none", edgecolors=MARKS, linewidths=0.6, alpha=0.9
-        )
+    else:
+        x, y, strength = _places(truth, row)
+        area = 2 + 80 * strength / (heaviest or 1)  # the lightest still get a dot
+        panel.scatter(x, y, s=area, facecolors="none", edgecolors=MARKS, linewidths=0.6, alpha=0.9)
     panel.set(xlim=limits[0], ylim=limits[1])
 
 
@@ -168,7 +183,7 @@ def _draw_frame(figure: Figure, store: ImageStore, panels: np.ndarray, norm: Asi
     figure.suptitle(f"{info.recipe}\n{'  ·  '.join(facts)}", color=FOREGROUND, fontsize=11)
     marks = "   (circles: subhalos, area by mass; lines: vortices)"
     figure.supxlabel(
-        f"arcsec{marks if _has_points(store.truth) else ''}", color=FOREGROUND, fontsize=9
+        f"arcsec{marks if _has_substructure(store.truth) else ''}", color=FOREGROUND, fontsize=9
     )
     bar = figure.colorbar(
         ScalarMappable(norm, COLORMAP), ax=panels, aspect=40, pad=0.01, fraction=0.03

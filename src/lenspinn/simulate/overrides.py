@@ -7,6 +7,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+import yaml
+
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.distributions import Distribution, as_distribution, as_plain
 
@@ -98,8 +100,8 @@ def _new_value(old: Any, value: Any, kinds: tuple[Any, ...], key: str) -> Any:
         return as_distribution(value, key)
     if isinstance(value, Mapping) and (dataclasses.is_dataclass(old) or isinstance(old, Mapping)):
         return _changed(old, value, f"{key}.")
-    if isinstance(value, str) and float in kinds:
-        value = _number(value)  # YAML reads 1e6 as text
+    if isinstance(value, str) and str not in kinds:
+        value = _number(value) if float in kinds else yaml.safe_load(value)
     if isinstance(value, int) and not isinstance(value, bool) and float in kinds:
         return float(value)
     if type(value) in kinds:
@@ -109,6 +111,7 @@ def _new_value(old: Any, value: Any, kinds: tuple[Any, ...], key: str) -> Any:
 
 
 def _number(text: str) -> float | str:
+    """Read a number: YAML takes 1e6 for text, and the command line gives nothing but text."""
     try:
         return float(text)
     except ValueError:
