@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lenspinn.data.info import DatasetInfo
+from lenspinn.errors import DataError
+from lenspinn.evaluate.limit import read_ideal_curve
+from lenspinn.simulate import get_recipe
+from lenspinn.simulate.dataset import dataset_info
+
+
+def info(**overrides) -> DatasetInfo:
+    return dataset_info(get_recipe("survey/hst", **overrides), num=6, seed=0, engine="eager")
+
+
+@pytest.fixture
+def limit(tmp_path: Path) -> Path:
+    records = [
+        {
+            "magnitude": magnitude,
+            "class": name,
+            "ideal_accuracy": accuracy,
+            "ideal_accuracy_low": accuracy - 0.01,
+            "ideal_accuracy_high": accuracy + 0.01,
+        }
+        for magnitude, accuracy in ((23.0, 0.78), (22.0, 0.83))
+        for name in ("axion", "cdm", "no_sub")
+    ]
+    config = {"recipe_config": get_recipe("survey/hst").to_dict()}
+    path = tmp_path / "limit.json"
+    path.write_text(json.dumps({"schema": 1, "config": config, "records": records}))
+    return path
+
+
+def test_the_curve_is_read_with_the_magnitude_of_the_dataset(limit):
+    curve = read_ideal_curve(limit, info())
+    assert curve.magnitudes == (22.0, 23.0)
+    assert curve.accuracy == (0.83, 0.78)
+    assert curve.here == pytest.approx((0.83, 0.82, 0.84))
+    assert read_ideal_curve(limit, info(**{"source.magnitude": 23.0})).here[0] == 0.78
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"lens.theta_E": 1.0}, r"is the limit of survey/hst, not of this dataset's survey/hst"),
+        ({"source.magnitude": 21.0}, r"has magnitudes 22, 23, but the sources .* have 21.0"),
+        ({"source.magnitude": {"uniform": [22, 23]}}, "but the sources of this dataset have"),
+    ],
+)
+def test_the_limit_of_something_else_is_refused(limit, overrides, said):
+    with pytest.raises(DataError, match=said):
+        read_ideal_curve(limit, info(**overrides))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{}", "is not a limit.json"), ("no json", "is not a limit.json"), (None, "cannot read")],
+)
+def test_what_is_no_limit_is_refused(tmp_path, text, said):
+    path = tmp_path / "limit.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_ideal_curve(path, info())
+
+
+def test_a_newer_schema_is_refused(limit):
+    limit.write_text(limit.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(DataError, match="has schema 2, this lenspinn reads 1"):
+        read_ideal_curve(limit, info())
