@@ -6,9 +6,10 @@ from lenspinn.simulate.populations import POPULATIONS, Population
 from .conftest import UNIT, drawn, lenses
 
 KINDS = ("points", "halos", "rods")
+BUILT_IN = sorted(name for name in POPULATIONS if not name.startswith("pyhalo"))
 
 
-@pytest.mark.parametrize("name", sorted(POPULATIONS))
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_a_population_keeps_its_promises(name):
     population, num = POPULATIONS[name], 20
     assert isinstance(population, Population)
@@ -24,7 +25,7 @@ def test_a_population_keeps_its_promises(name):
         assert substructure.truth[field].shape == (num, *shape)
 
 
-@pytest.mark.parametrize("name", sorted(POPULATIONS))
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_one_lens_is_drawn_as_a_batch_of_one(name):
     one, again = (drawn(name, 1) for _ in range(2))
     for kind in KINDS:

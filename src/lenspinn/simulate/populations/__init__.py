@@ -16,6 +16,7 @@ from lenspinn.simulate.populations.base import (
 )
 from lenspinn.simulate.populations.no_substructure import NoSubstructure
 from lenspinn.simulate.populations.point_subhalos import PointSubhalos
+from lenspinn.simulate.populations.pyhalo import PyHaloSubhalos
 from lenspinn.simulate.populations.tnfw_subhalos import TNFWSubhalos
 from lenspinn.simulate.populations.warm_subhalos import WarmSubhalos
 
@@ -28,6 +29,7 @@ __all__ = [
     "PointMasses",
     "PointSubhalos",
     "Population",
+    "PyHaloSubhalos",
     "Rods",
     "Substructure",
     "TNFWSubhalos",
@@ -42,6 +44,8 @@ POPULATIONS: dict[str, Population] = {
         mean_number=25.0, mass=PowerLaw(1e6, 1e10, -1.9), radius=Uniform(0.25, 2.0)
     ),
     "no_sub": NoSubstructure(),
+    "pyhalo_cdm": PyHaloSubhalos(),
+    "pyhalo_wdm": PyHaloSubhalos(preset="WDM"),
     "tnfw_subhalos": TNFWSubhalos(
         mean_number=25.0,
         mass=PowerLaw(1e6, 1e10, -1.9),
