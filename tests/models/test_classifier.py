@@ -136,6 +136,34 @@ def test_pixels_without_a_logarithm_are_refused_by_the_papers_transform(images):
         model(images)
 
 
+class Plain(Classifier):
+    """The preprocessed image itself as features, and the first of them as logits."""
+
+    def __init__(self, transform: str) -> None:
+        super().__init__(
+            num_pix=8, pixel_scale=0.1, classes=CLASSES, transform=transform, cam_layer=""
+        )
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        return self.preprocess(image).flatten(1)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return features[:, :3]
+
+
+def test_joined_transforms_become_channels_in_their_order(generator):
+    image = torch.rand(2, 1, 8, 8, generator=generator) + 0.1
+    both = Plain("min_max+paper")
+    assert both.num_channels == 2
+    expected = [Plain(name).preprocess(image) for name in ("min_max", "paper")]
+    assert torch.equal(both.preprocess(image), torch.cat(expected, dim=1))
+
+
+def test_an_unknown_transform_among_joined_ones_is_named():
+    with pytest.raises(ModelError, match="no transform 'sharpen'; the transforms are"):
+        Plain("min_max+sharpen")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -146,6 +174,7 @@ def test_pixels_without_a_logarithm_are_refused_by_the_papers_transform(images):
         ({"classes": ["cdm"]}, "classes are"),
         ({"classes": ["cdm", "cdm"]}, "classes are"),
         ({"transform": "sharpen"}, "no transform 'sharpen'; the transforms are .*noise_safe"),
+        ({"transform": "min_max+paper"}, "'min_max.paper'; LensPINN takes one transform, not 2"),
     ],
 )
 def test_an_option_out_of_range_is_named(options, message):

@@ -3,8 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ CLASSES = ("axion", "cdm", "no_sub")
 """Class names in the order of the logits: the alphabetical order of the DeepLense folders."""
 
 Image = Float[Tensor, "batch 1 y x"]
+Channels = Float[Tensor, "batch channels y x"]
 Features = Float[Tensor, "batch features"]
 Logits = Float[Tensor, "batch classes"]
 
@@ -30,14 +32,19 @@ class Classifier(nn.Module, ABC):
     num_pix : pixels a side of the square images the model takes.
     pixel_scale : arcsec per pixel.
     classes : class names in the order of the logits.
-    transform : name of the preprocessing, a key of `lenspinn.data.transforms.TRANSFORMS`.
+    transform : name of the preprocessing, a key of `lenspinn.data.transforms.TRANSFORMS`; or
+        several joined by "+", such as "min_max+paper", each of which becomes one input channel.
     cam_layer : dotted name of the submodule whose output is the natural map for Grad-CAM.
 
     Raises
     ------
     ModelError
-        An argument is out of range or names an unknown transform.
+        An argument is out of range, names an unknown transform, or several where the model takes
+        one.
     """
+
+    one_transform: ClassVar[bool] = False
+    """Whether the architecture takes a single input channel, and so the name of one transform."""
 
     config: dict[str, Any]
     """`{"name": ..., "options": {...}}`: what `create_model` needs to build this model again."""
@@ -58,13 +65,21 @@ class Classifier(nn.Module, ABC):
             raise ModelError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
         if len(set(classes)) != len(classes) or len(classes) < 2:
             raise ModelError(f"classes are {list(classes)}; two or more different names are needed")
-        if transform not in TRANSFORMS:
-            known = ", ".join(TRANSFORMS)
-            raise ModelError(f"there is no transform '{transform}'; the transforms are {known}")
+        names = transform.split("+")
+        for name in names:
+            if name not in TRANSFORMS:
+                known = ", ".join(TRANSFORMS)
+                raise ModelError(f"there is no transform '{name}'; the transforms are {known}")
+        if self.one_transform and len(names) > 1:
+            raise ModelError(
+                f"transform is '{transform}'; {type(self).__name__} takes one transform, not "
+                f"{len(names)}"
+            )
         self.num_pix = num_pix
         self.pixel_scale = pixel_scale
         self.classes = tuple(classes)
         self.transform = transform
+        self.num_channels = len(names)
         self.cam_layer = cam_layer
 
     def forward(self, image: Image) -> Logits:
@@ -79,8 +94,8 @@ class Classifier(nn.Module, ABC):
     def forward_head(self, features: Features) -> Logits:
         """Logits from feature vectors."""
 
-    def preprocess(self, image: Image) -> Image:
-        """Apply the model's named transform, as `forward` does.
+    def preprocess(self, image: Image) -> Channels:
+        """Apply the model's named transforms, as `forward` does: `num_channels` maps an image.
 
         Raises
         ------
@@ -94,7 +109,8 @@ class Classifier(nn.Module, ABC):
                 f"images have shape {tuple(image.shape)}; this model takes (batch, 1, "
                 f"{self.num_pix}, {self.num_pix})"
             )
-        preprocessed = TRANSFORMS[self.transform](image)
+        transforms = [TRANSFORMS[name] for name in self.transform.split("+")]
+        preprocessed = torch.cat([transform(image) for transform in transforms], dim=1)
         if not self.training:  # training stops at a loss that is not finite
             finite = preprocessed.isfinite().flatten(1).all(dim=1)
             if not finite.all():

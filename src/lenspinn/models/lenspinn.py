@@ -126,6 +126,8 @@ class LensPINN(Classifier):
         An option is out of range, or pretrained weights cannot be had.
     """
 
+    one_transform = True
+
     def __init__(
         self,
         cnn: str,
