@@ -23,7 +23,7 @@ def rings(num: int, num_pix: int, generator: torch.Generator) -> Tensor:
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settle() -> Callable[[nn.Module, Tensor], nn.Module]:
     """Function that gives a model in evaluation mode, its batch statistics those of the images.
 
@@ -40,6 +40,12 @@ def settle() -> Callable[[nn.Module, Tensor], nn.Module]:
         return model.eval()
 
     return settle
+
+
+@pytest.fixture(scope="session")
+def draw_rings() -> Callable[[int, int, torch.Generator], Tensor]:
+    """Return `rings`."""
+    return rings
 
 
 @pytest.fixture

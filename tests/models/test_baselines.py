@@ -7,6 +7,7 @@ import timm
 import torch
 
 from lenspinn.errors import ModelError
+from lenspinn.models import create_model
 from lenspinn.models.baselines import timm_cnn
 
 CNN = "mobilenetv3_small_050"
@@ -72,3 +73,33 @@ def test_offline_the_message_says_what_to_do():
 def test_an_unknown_network_is_named():
     with pytest.raises(ModelError, match="timm has no network 'resnet_of_doom'"):
         timm_cnn("resnet_of_doom")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("resnet18", 11_171_779),  # the authors' count
+        ("resnet18_stride1", 11_169_219),
+        ("mobilenetv3", 571_011),
+        ("efficientnet_b0", 4_010_815),
+    ],
+)
+def test_parameter_counts_are_golden(name, parameters):
+    with torch.device("meta"):
+        model = create_model(name)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
+def test_a_registered_network_starts_from_the_weights_of_a_file(weights_file):
+    stored = safetensors.torch.load_file(weights_file)
+    model = create_model("mobilenetv3", pretrained=str(weights_file))
+    name = "blocks.1.0.conv_pw.weight"
+    assert torch.equal(model.cnn.state_dict()[name], stored[name])
+
+
+@pytest.mark.parametrize(("name", "side"), [("resnet18", 2), ("resnet18_stride1", 8)])
+def test_the_stem_decides_how_much_of_a_64_pixel_image_is_left(name, side):
+    model = create_model(name).eval()
+    with torch.no_grad():
+        maps = model.cnn.forward_features(torch.rand(1, 1, 64, 64))
+    assert maps.shape[2:] == (side, side)

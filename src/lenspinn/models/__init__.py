@@ -4,6 +4,13 @@ A physics model adds `reconstruct(image) -> Reconstruction`.
 """
 
 # Importing a module of models registers them.
+from lenspinn.models.baselines import (
+    TimmCNN,
+    efficientnet_b0,
+    mobilenetv3,
+    resnet18,
+    resnet18_stride1,
+)
 from lenspinn.models.classifier import CLASSES, Classifier
 from lenspinn.models.inverse_lens import InverseLens
 from lenspinn.models.lenspinn import (
@@ -21,11 +28,16 @@ __all__ = [
     "InverseLens",
     "LensPINN",
     "Reconstruction",
+    "TimmCNN",
     "create_model",
+    "efficientnet_b0",
     "from_pretrained",
     "lenspinn_large",
     "lenspinn_small",
     "list_models",
+    "mobilenetv3",
     "register_model",
+    "resnet18",
+    "resnet18_stride1",
     "save_pretrained",
 ]

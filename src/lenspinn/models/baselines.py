@@ -1,10 +1,20 @@
-"""Convolutional networks from timm, whole or as a part of other models; the only timm import."""
+"""Networks from timm, whole or as a part of other models; the only timm import.
+
+The convolutional rivals of LensPINN: ResNet-18 (He et al. 2016, arXiv:1512.03385) of the paper's
+Table 1, MobileNetV3 (Howard et al. 2019, arXiv:1905.02244) and EfficientNet-B0 (Tan & Le 2019,
+arXiv:1905.11946) of its Table 2.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import timm
 from safetensors import SafetensorError
 from torch import nn
 
 from lenspinn.errors import ModelError
+from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.registry import register_model
 
 
 def timm_cnn(
@@ -54,3 +64,150 @@ def timm_cnn(
         ) from error
     except (RuntimeError, SafetensorError) as error:
         raise ModelError(f"the weights in '{pretrained}' are not those of {name}") from error
+
+
+class TimmCNN(Classifier):
+    """A convolutional network of timm on the preprocessed image.
+
+    Parameters
+    ----------
+    cnn : timm's name of the network.
+    cam_layer : name, inside the network, of the layer for Grad-CAM.
+    num_pix, pixel_scale, classes, transform
+        See `Classifier`.
+    pretrained
+        See `timm_cnn`; the layer that gives the logits always starts from random weights.
+
+    Raises
+    ------
+    ModelError
+        An option is out of range, or pretrained weights cannot be had.
+    """
+
+    cnn: Any  # with the methods that all networks of timm have
+
+    def __init__(
+        self,
+        cnn: str,
+        *,
+        cam_layer: str,
+        num_pix: int,
+        pixel_scale: float,
+        classes: Sequence[str],
+        transform: str,
+        pretrained: bool | str,
+    ) -> None:
+        super().__init__(
+            num_pix=num_pix,
+            pixel_scale=pixel_scale,
+            classes=classes,
+            transform=transform,
+            cam_layer=f"cnn.{cam_layer}",
+        )
+        self.cnn = timm_cnn(
+            cnn,
+            in_chans=self.num_channels,
+            num_classes=len(self.classes),
+            pretrained=pretrained,
+        )
+
+    def forward_features(self, image: Image) -> Features:
+        """Features of the preprocessed image, averaged over its pixels."""
+        maps = self.cnn.forward_features(self.preprocess(image))
+        return self.cnn.forward_head(maps, pre_logits=True)
+
+    def forward_head(self, features: Features) -> Logits:
+        """Logits from the features of `forward_features`."""
+        return self.cnn.get_classifier()(features)
+
+
+@register_model
+def resnet18(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+    pretrained: bool | str = False,
+) -> TimmCNN:
+    """ResNet-18 as in the paper, 11.17 million parameters; options as for `TimmCNN`."""
+    return TimmCNN(
+        "resnet18",
+        cam_layer="layer2",
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+        pretrained=pretrained,
+    )
+
+
+@register_model
+def resnet18_stride1(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+    pretrained: bool | str = False,
+) -> TimmCNN:
+    """ResNet-18 for small images, 11.17 million parameters; options as for `TimmCNN`.
+
+    Its first convolution is 3 x 3 with stride 1 and no pooling follows, so that a 64 x 64 image
+    ends as a map of 8 x 8, not 2 x 2: the form of He et al. (2016, section 4.2) for images of 32
+    pixels. That convolution always starts from random weights.
+    """
+    model = TimmCNN(
+        "resnet18",
+        cam_layer="layer4",
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+        pretrained=pretrained,
+    )
+    model.cnn.conv1 = nn.Conv2d(model.num_channels, 64, 3, padding=1, bias=False)
+    model.cnn.maxpool = nn.Identity()
+    return model
+
+
+@register_model
+def mobilenetv3(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+    pretrained: bool | str = False,
+) -> TimmCNN:
+    """MobileNetV3 small at half width, 0.57 million parameters; options as for `TimmCNN`."""
+    return TimmCNN(
+        "mobilenetv3_small_050",
+        cam_layer="blocks.1",
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+        pretrained=pretrained,
+    )
+
+
+@register_model
+def efficientnet_b0(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+    pretrained: bool | str = False,
+) -> TimmCNN:
+    """EfficientNet-B0, 4.01 million parameters; options as for `TimmCNN`."""
+    return TimmCNN(
+        "efficientnet_b0",
+        cam_layer="blocks.2",
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+        pretrained=pretrained,
+    )
