@@ -26,12 +26,14 @@ ROUNDING_OF_GRADIENT = 1e-7
 NUM_PIX = 40
 SMALL_NUM_PIX = 16
 """For networks that are slow on more pixels; still four patches of 8 pixels."""
-SMALL = ("resnet18_stride1",)
+SMALL = ("resnet18_stride1", "vit_patch8", "vitsd_patch8")
 ONE_TRANSFORM = {"lenspinn_large", "lenspinn_small"}
 """Networks whose architecture takes one preprocessed map."""
+TRANSFORMERS = ("vit", "vitsd", "vit_patch8", "vitsd_patch8")
+LEARNING_RATE, TRANSFORMER_LEARNING_RATE = 1e-3, 1e-4
 FITTED = 0.02
 """Training loss at which 32 images count as learnt."""
-MOST_STEPS = 40
+MOST_STEPS = 60
 
 
 class Trained(NamedTuple):
@@ -53,7 +55,8 @@ def trained(request: pytest.FixtureRequest, draw_rings, settle) -> Trained:
     images = draw_rings(32, num_pix, torch.Generator().manual_seed(0))
     labels = torch.arange(32) % 3
     model = create_model(request.param, num_pix=num_pix).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    lr = TRANSFORMER_LEARNING_RATE if request.param in TRANSFORMERS else LEARNING_RATE
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
     for _ in range(MOST_STEPS):
         optimizer.zero_grad()
         loss = cross_entropy(model(images), labels)

@@ -3,9 +3,12 @@ import torch
 
 from lenspinn.models.layers import (
     EqualizedLinear,
-    LocalityBlock,
     LocalitySelfAttention,
+    PatchMap,
+    PatchTokens,
+    SelfAttention,
     ShiftedPatchTokens,
+    TransformerBlock,
 )
 
 EXACT = 1e-6  # float32, sums of a few hundred terms of order one
@@ -40,8 +43,38 @@ def test_patches_run_along_x_first(generator):
     assert torch.equal(patches[:, 0], expected)
 
 
+def test_patches_hold_every_channel_one_after_the_other(generator):
+    image = torch.rand(1, 2, 8, 8, generator=generator)
+    patches = PatchTokens(8, patch_size=4, dim=6, num_channels=2)._patches(image)
+    assert torch.equal(patches[0, 1].view(2, 4, 4), image[0, :, :4, 4:])
+
+
+def test_normalized_tokens_forget_scale_and_level_of_a_patch(generator):
+    tokens = PatchTokens(8, patch_size=4, dim=6, normalize=True)
+    image = torch.rand(1, 1, 8, 8, generator=generator)
+    # layer normalisation adds 1e-5 to variances of order 0.1
+    assert torch.allclose(tokens(10 * image + 3), tokens(image), rtol=0, atol=1e-3)
+
+
+def test_a_patch_map_puts_each_token_where_its_patch_was(generator):
+    patches = torch.rand(2, 9, 5, generator=generator)
+    patch_map = PatchMap()(patches)
+    assert torch.equal(patch_map[:, :, 1, 2], patches[:, 5])
+    assert torch.equal(PatchMap.tokens(patch_map), patches)
+
+
+def test_attention_with_equal_scores_is_the_mean_of_the_values(generator):
+    attention = SelfAttention(8, num_heads=2, head_dim=6)
+    tokens = torch.randn(1, 3, 8, generator=generator)
+    with torch.no_grad():
+        attention.query_key_value.weight[:24] = 0
+    value = tokens @ attention.query_key_value.weight[24:].T
+    expected = attention.project(value.mean(dim=1, keepdim=True)).expand(-1, 3, -1)
+    assert torch.allclose(attention(tokens), expected, rtol=0, atol=EXACT)
+
+
 def test_no_token_attends_to_itself(generator):
-    attention = LocalitySelfAttention(8, num_heads=2, num_tokens=3)
+    attention = LocalitySelfAttention(8, num_heads=2, head_dim=4, num_tokens=3)
     tokens = torch.randn(1, 3, 8, generator=generator)
     # With value and output projections alone, what comes out of token 0 is a mean of the others.
     with torch.no_grad():
@@ -52,7 +85,7 @@ def test_no_token_attends_to_itself(generator):
 
 
 def test_a_low_temperature_makes_attention_pick_one_token(generator):
-    attention = LocalitySelfAttention(8, num_heads=1, num_tokens=4)
+    attention = LocalitySelfAttention(8, num_heads=1, head_dim=8, num_tokens=4)
     tokens = torch.randn(1, 4, 8, generator=generator)
     with torch.no_grad():
         attention.temperature.fill_(1e-4)
@@ -63,7 +96,8 @@ def test_a_low_temperature_makes_attention_pick_one_token(generator):
 
 
 def test_every_parameter_of_a_block_gets_a_gradient(generator):
-    block = LocalityBlock(16, num_heads=4, num_tokens=5, mlp_dim=8)
+    attention = LocalitySelfAttention(16, num_heads=4, head_dim=6, num_tokens=5)
+    block = TransformerBlock(16, attention, mlp_dim=8)
     block(torch.randn(3, 5, 16, generator=generator)).square().sum().backward()
     for name, parameter in block.named_parameters():
         assert parameter.grad is not None, name

@@ -21,6 +21,7 @@ from lenspinn.models.lenspinn import (
 )
 from lenspinn.models.pretrained import from_pretrained, save_pretrained
 from lenspinn.models.registry import create_model, list_models, register_model
+from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
 
 __all__ = [
     "CLASSES",
@@ -29,6 +30,7 @@ __all__ = [
     "LensPINN",
     "Reconstruction",
     "TimmCNN",
+    "VisionTransformer",
     "create_model",
     "efficientnet_b0",
     "from_pretrained",
@@ -40,4 +42,8 @@ __all__ = [
     "resnet18",
     "resnet18_stride1",
     "save_pretrained",
+    "vit",
+    "vit_patch8",
+    "vitsd",
+    "vitsd_patch8",
 ]

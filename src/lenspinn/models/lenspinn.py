@@ -23,13 +23,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lenspinn.data.transforms import min_max
-from lenspinn.errors import ModelError
 from lenspinn.lensing.grid import Map
 from lenspinn.lensing.raytrace import relens
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
 from lenspinn.models.inverse_lens import InverseLens
-from lenspinn.models.layers import EqualizedLinear, LocalityBlock, ShiftedPatchTokens
+from lenspinn.models.layers import (
+    EqualizedLinear,
+    LocalitySelfAttention,
+    ShiftedPatchTokens,
+    TransformerBlock,
+    refuse_single_patch,
+)
 from lenspinn.models.registry import register_model
 
 # The authors' settings: four tokens of 32 x 32 pixels on a 64 x 64 image.
@@ -90,9 +95,13 @@ class EinsteinRadiusEncoder(nn.Module):
         self.max_theta_E = max_theta_E
         self.tokens = ShiftedPatchTokens(num_pix, patch_size=PATCH_SIZE, dim=TOKEN_DIM)
         num_tokens = self.tokens.num_tokens
-        self.block = LocalityBlock(
-            TOKEN_DIM, num_heads=NUM_HEADS, num_tokens=num_tokens, mlp_dim=MLP_DIM
+        attention = LocalitySelfAttention(
+            TOKEN_DIM,
+            num_heads=NUM_HEADS,
+            head_dim=TOKEN_DIM // NUM_HEADS,
+            num_tokens=num_tokens,
         )
+        self.block = TransformerBlock(TOKEN_DIM, attention, mlp_dim=MLP_DIM)
         self.readout = nn.Sequential(
             nn.Flatten(),
             nn.LayerNorm(num_tokens * TOKEN_DIM),
@@ -148,11 +157,7 @@ class LensPINN(Classifier):
             # and as its source, so its maps do not match the batch.
             cam_layer=f"preprocessed_cnn.{cam_layer}",
         )
-        if num_pix <= PATCH_SIZE:
-            raise ModelError(
-                f"num_pix is {num_pix}; LensPINN needs more than one patch of {PATCH_SIZE} pixels, "
-                "or its attention has nothing to choose from"
-            )
+        refuse_single_patch("LensPINN", num_pix, PATCH_SIZE)
         self.inverse_lens = InverseLens(num_pix, pixel_scale)
         self.encoder = EinsteinRadiusEncoder(num_pix, self.inverse_lens.max_theta_E)
         self.shared_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
