@@ -82,6 +82,8 @@ def test_an_unknown_network_is_named():
         ("resnet18_stride1", 11_169_219),
         ("mobilenetv3", 571_011),
         ("efficientnet_b0", 4_010_815),
+        ("cait", 13_766_739),
+        ("cait_patch8", 13_654_437),
     ],
 )
 def test_parameter_counts_are_golden(name, parameters):

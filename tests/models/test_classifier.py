@@ -26,10 +26,10 @@ ROUNDING_OF_GRADIENT = 1e-7
 NUM_PIX = 40
 SMALL_NUM_PIX = 16
 """For networks that are slow on more pixels; still four patches of 8 pixels."""
-SMALL = ("resnet18_stride1", "vit_patch8", "vitsd_patch8")
+SMALL = ("resnet18_stride1", "vit_patch8", "vitsd_patch8", "cait_patch8")
 ONE_TRANSFORM = {"lenspinn_large", "lenspinn_small"}
 """Networks whose architecture takes one preprocessed map."""
-TRANSFORMERS = ("vit", "vitsd", "vit_patch8", "vitsd_patch8")
+TRANSFORMERS = ("vit", "vitsd", "cait", "vit_patch8", "vitsd_patch8", "cait_patch8")
 LEARNING_RATE, TRANSFORMER_LEARNING_RATE = 1e-3, 1e-4
 FITTED = 0.02
 """Training loss at which 32 images count as learnt."""

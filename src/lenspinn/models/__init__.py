@@ -5,7 +5,10 @@ A physics model adds `reconstruct(image) -> Reconstruction`.
 
 # Importing a module of models registers them.
 from lenspinn.models.baselines import (
+    CaiT,
     TimmCNN,
+    cait,
+    cait_patch8,
     efficientnet_b0,
     mobilenetv3,
     resnet18,
@@ -25,12 +28,15 @@ from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd
 
 __all__ = [
     "CLASSES",
+    "CaiT",
     "Classifier",
     "InverseLens",
     "LensPINN",
     "Reconstruction",
     "TimmCNN",
     "VisionTransformer",
+    "cait",
+    "cait_patch8",
     "create_model",
     "efficientnet_b0",
     "from_pretrained",

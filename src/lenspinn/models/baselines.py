@@ -2,7 +2,8 @@
 
 The convolutional rivals of LensPINN: ResNet-18 (He et al. 2016, arXiv:1512.03385) of the paper's
 Table 1, MobileNetV3 (Howard et al. 2019, arXiv:1905.02244) and EfficientNet-B0 (Tan & Le 2019,
-arXiv:1905.11946) of its Table 2.
+arXiv:1905.11946) of its Table 2; and the transformer CaiT (Touvron et al. 2021, arXiv:2103.17239)
+of its Table 1.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,20 @@ from typing import Any
 
 import timm
 from safetensors import SafetensorError
+from timm.models.cait import Cait
 from torch import nn
 
 from lenspinn.errors import ModelError
 from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.layers import PatchMap, TransformerSize, pad_to_patches
 from lenspinn.models.registry import register_model
+
+# The authors' settings: two blocks among patches, one in which the class token looks at them.
+CAIT = TransformerSize(patch_size=32, dim=1024, depth=2, num_heads=16, mlp_dim=16)
+# Ours, of as many parameters.
+CAIT_PATCH8 = TransformerSize(patch_size=8, dim=384, depth=7, num_heads=6, mlp_dim=1440)
+LAYER_SCALE = 0.1  # of arXiv:2103.17239 for up to 18 blocks
+DROP_PATH = 0.05
 
 
 def timm_cnn(
@@ -210,4 +220,111 @@ def efficientnet_b0(
         classes=classes,
         transform=transform,
         pretrained=pretrained,
+    )
+
+
+class CaiT(Classifier):
+    """The transformer CaiT: patches attend to each other, then a class token to them.
+
+    Parameters
+    ----------
+    size : see `TransformerSize`; one more block is that of the class token.
+    num_pix, pixel_scale, classes, transform
+        See `Classifier`.
+
+    Raises
+    ------
+    ModelError
+        An option is out of range.
+
+    Notes
+    -----
+    In training a block is skipped by 5 % of the images; the authors skip blocks for whole batches,
+    and in evaluation too, so that their accuracy changes from call to call.
+    """
+
+    cait: Any  # as `TimmCNN.cnn`
+
+    def __init__(
+        self,
+        size: TransformerSize,
+        *,
+        num_pix: int,
+        pixel_scale: float,
+        classes: Sequence[str],
+        transform: str,
+    ) -> None:
+        super().__init__(
+            num_pix=num_pix,
+            pixel_scale=pixel_scale,
+            classes=classes,
+            transform=transform,
+            cam_layer="patch_map",
+        )
+        self.patch_map = PatchMap()
+        mlp_ratio = size.mlp_dim / size.dim
+        self.cait = Cait(
+            img_size=num_pix + -num_pix % size.patch_size,
+            patch_size=size.patch_size,
+            in_chans=self.num_channels,
+            num_classes=len(self.classes),
+            embed_dim=size.dim,
+            depth=size.depth,
+            num_heads=size.num_heads,
+            mlp_ratio=mlp_ratio,
+            qkv_bias=False,
+            drop_path_rate=DROP_PATH,
+            init_values=LAYER_SCALE,
+            depth_token_only=1,
+            mlp_ratio_token_only=mlp_ratio,
+        )
+        for block in self.cait.blocks:
+            # Softmax would cancel a bias on the scores of a head, so it could never learn.
+            block.attn.proj_l.register_parameter("bias", None)
+
+    def forward_features(self, image: Image) -> Features:
+        """Class token after its block."""
+        padded = pad_to_patches(self.preprocess(image), self.cait.patch_embed.patch_size[0])
+        patches = self.cait.blocks(self.cait.patch_embed(padded) + self.cait.pos_embed)
+        patches = PatchMap.tokens(self.patch_map(patches))
+        return self.cait.norm(self.cait.forward_cls(patches)[:, 0])
+
+    def forward_head(self, features: Features) -> Logits:
+        """Logits from the features of `forward_features`."""
+        return self.cait.head(features)
+
+
+@register_model
+def cait(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+) -> CaiT:
+    """CaiT as in the paper, 13.77 million parameters; options as for `CaiT`."""
+    return CaiT(
+        CAIT,
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+    )
+
+
+@register_model
+def cait_patch8(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+) -> CaiT:
+    """CaiT for small images, 13.7 million parameters; options as for `CaiT`."""
+    return CaiT(
+        CAIT_PATCH8,
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
     )
