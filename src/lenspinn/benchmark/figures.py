@@ -12,8 +12,8 @@ from lenspinn.benchmark.table import Line
 from lenspinn.data.style import COLORS, INK, clean_axes
 from lenspinn.explain.panels import draw_overlay
 
-ROC_CORNER = 0.3
-"""The ROC panel shows false positive rates up to this: all curves crowd the upper left."""
+SMALLEST_CORNER = 0.05
+"""False positive rates that the ROC panel shows at least; perfect curves would leave it empty."""
 _COLORS = (*COLORS, INK)
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)))
 
@@ -35,13 +35,15 @@ def comparison_figure(lines: Sequence[Line]) -> Figure:
         dashes = _DASHES[index // len(_COLORS) % len(_DASHES)]
         for axes, score in zip(panels, ("val_micro_f1", "train_loss"), strict=False):
             _draw_history(axes, line, score, color=color, dashes=dashes)
-        _draw_roc(panels[2], line, color=color, dashes=dashes)
+        x, y = _mean_roc(line)
+        panels[2].plot(x, y, lw=1.5, color=color, ls=dashes)
     for axes, label in zip(panels, ("micro F1 (validation)", "training loss"), strict=False):
         axes.set(xlabel=_epochs(run)[1], ylabel=label, xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(6))
     panels[0].set_ylim(None, 1.0)
     panels[1].set_ylim(0, None)
-    panels[2].set(xlim=(0, ROC_CORNER), ylim=(1 - ROC_CORNER, 1.002))
+    corner = _corner(run)
+    panels[2].set(xlim=(0, corner), ylim=(1 - corner, 1 + corner / 100))
     panels[2].set(xlabel="false positive rate", ylabel="true positive rate (micro-average)")
     for axes in panels:
         clean_axes(axes)
@@ -106,8 +108,13 @@ def _draw_history(axes: Axes, line: Line, score: str, *, color: str, dashes: obj
         axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=color, alpha=0.15, lw=0)
 
 
-def _draw_roc(axes: Axes, line: Line, *, color: str, dashes: object) -> None:
+def _mean_roc(line: Line) -> tuple[np.ndarray, np.ndarray]:
     x = np.linspace(0, 1, 2001)
     curves = [cell["roc"][CHOSEN]["micro"] for cell in line.cells.values()]
-    y = np.array([np.interp(x, *curve) for curve in curves])
-    axes.plot(x, y.mean(axis=0), lw=1.5, color=color, ls=dashes)
+    return x, np.mean([np.interp(x, *curve) for curve in curves], axis=0)
+
+
+def _corner(lines: Sequence[Line]) -> float:
+    """Size of the upper left corner in which every ROC curve shows its bend."""
+    bends = [x[np.argmax(y >= 1 - x)] for x, y in map(_mean_roc, lines)]
+    return float(np.clip(2 * max(bends), SMALLEST_CORNER, 1))

@@ -129,13 +129,19 @@ def _made_with(finished: Sequence[Finished]) -> str:
     if not finished:
         return "Nothing was run yet."
     machines = sorted({_machine(cell) for cell in finished})
-    commits = sorted({(cell["trained_with"]["git"] or {}).get("commit", "?") for cell in finished})
+    commits = sorted({_commit(cell["trained_with"]["git"]) for cell in finished})
     dates = sorted(cell["date"][:10] for cell in finished)
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return (
         f"{len(finished)} cells, trained on {'; '.join(machines)}; measured {when}; commits "
-        f"{', '.join(commit[:7] for commit in commits)}."
+        f"{', '.join(commits)}."
     )
+
+
+def _commit(git: dict[str, Any] | None) -> str:
+    if git is None:
+        return "unknown"
+    return git["commit"][:7] + (" with changes" if git["dirty"] else "")
 
 
 def _machine(cell: Finished) -> str:

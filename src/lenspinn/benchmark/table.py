@@ -33,7 +33,7 @@ class Line:
     def values(self, weights: str, score: str) -> list[float]:
         """Return a score of the chosen or the final epoch for each seed, where it is defined."""
         records = [record(cell, weights) for cell in self.cells.values()]
-        return [item[score] for item in records if item.get(score) is not None]
+        return [float(item[score]) for item in records if item.get(score) is not None]
 
     @property
     def images_per_second(self) -> float:
@@ -105,7 +105,7 @@ def columns(reference: str) -> list[Column]:
         (f"difference to {reference}", _compared),
         *((f"AUC {name}", _auc(name)) for name in ("no_sub", "cdm", "axion")),
         ("ECE", lambda line: _mean(line, "ece", 3)),
-        ("chosen epoch", lambda line: _mean(line, "epoch", 0)),
+        ("chosen after images", lambda line: _mean(line, "images_seen", 0)),
         ("images/s", lambda line: f"{line.images_per_second:.0f}" if line.cells else NOTHING),
         ("seeds", lambda line: ", ".join(map(str, sorted(line.cells))) or NOTHING),
     ]
@@ -162,7 +162,7 @@ def _csv_row(line: Line) -> dict[str, Any]:
         "title": line.row.title,
         "status": "run" if line.cells else NOT_RUN,
         "seeds": " ".join(map(str, sorted(line.cells))),
-        "parameters": parameters[0] if parameters else None,
+        "parameters": int(parameters[0]) if parameters else None,
         "images_per_s": round(line.images_per_second, 1) if line.cells else None,
     }
     for weights in (CHOSEN, FINAL):
@@ -219,10 +219,16 @@ def _auc(name: str) -> Callable[[Line], str]:
 
 def _mean(line: Line, score: str, decimals: int) -> str:
     values = line.values(CHOSEN, score)
-    return f"{np.mean(values):.{decimals}f}" if values else NOTHING
+    return f"{np.mean(values):,.{decimals}f}" if values else NOTHING
 
 
 def _tex(text: str) -> str:
-    for character, safe in (("_", r"\_"), ("%", r"\%"), ("±", r"$\pm$"), ("+", "$+$")):
+    for character, safe in (
+        ("_", r"\_"),
+        ("%", r"\%"),
+        ("&", r"\&"),
+        ("±", r"$\pm$"),
+        ("+", "$+$"),
+    ):
         text = text.replace(character, safe)
     return text
