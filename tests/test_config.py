@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lenspinn.config import parse_call, parse_config, to_dict
+from lenspinn.config import dotted, parse_call, parse_config, to_dict
 from lenspinn.errors import ConfigError
 
 
@@ -131,3 +131,26 @@ def test_to_dict_gives_plain_values() -> None:
     assert to_dict(job)["data"] == "a.zarr"
     assert to_dict(job)["split"] == [0.8, 0.2]
     assert to_dict(job)["optics"] == {"psf_fwhm": 0.08}
+
+
+def test_dotted_flattens_nested_keys() -> None:
+    nested = {"model": {"name": "small", "options": {"transform": "paper"}}, "lr": 0.1, "empty": {}}
+    assert dotted(nested) == {"model.name": "small", "model.options.transform": "paper", "lr": 0.1}
+
+
+def switch(name: str, *, dry_run: bool = False, jobs: int = 1) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("words", "dry_run"),
+    [
+        (["x", "--dry-run"], True),
+        (["x", "--dry_run", "--jobs", "2"], True),
+        (["x", "--dry_run", "false"], False),
+        (["x", "--dry_run=true"], True),
+        (["x"], False),
+    ],
+)
+def test_an_option_that_is_true_or_false_may_stand_alone(words: list[str], dry_run: bool) -> None:
+    assert parse_call(switch, words)["dry_run"] is dry_run

@@ -56,6 +56,11 @@ COMMANDS = {
         "lenspinn train configs/train/lenspinn_small_demo.yaml --data data.zarr --out runs/small",
         "lenspinn.train:TrainConfig",
     ),
+    "benchmark": Command(
+        "lenspinn.benchmark:benchmark",
+        "train and measure a grid of networks, and make its tables and figures; resumable",
+        "lenspinn benchmark configs/benchmark/table1.yaml --dry_run",
+    ),
     "evaluate": Command(
         "lenspinn.evaluate:evaluate_run",
         "measure a trained network on images it never saw, with intervals, tables and figures",

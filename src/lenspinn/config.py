@@ -24,7 +24,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # re-exported through 
 
 from lenspinn.errors import ConfigError
 
-__all__ = ["parse_call", "parse_config", "to_dict"]
+__all__ = ["dotted", "parse_call", "parse_config", "to_dict"]
 
 Config = TypeVar("Config")
 
@@ -74,7 +74,8 @@ def parse_call(
 ) -> dict[str, Any]:
     """Resolve the arguments of a function: keyword-only ones are options, the others positional.
 
-    A positional argument that is a list takes one word or more.
+    A positional argument that is a list takes one word or more; an option that is true or false
+    may stand alone, which means true.
 
     Raises
     ------
@@ -95,7 +96,8 @@ def parse_call(
             count = {"nargs": "?", "default": parameters[name].default}
         parser.add_argument(name, type=kind, help=meaning.get(name), **count)
     parser.add_function_arguments(function, skip=set(words))
-    return _parse(parser, arguments, parameters)
+    switches = {name for name, hint in hints.items() if hint is bool}
+    return _parse(parser, _with_values(arguments, switches), parameters)
 
 
 def _parse(
@@ -110,6 +112,17 @@ def _parse(
         return dict(vars(parser.instantiate(namespace)))
     except ArgumentError as error:
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def _with_values(arguments: Sequence[str], switches: set[str]) -> list[str]:
+    """Read --dry_run as --dry_run true."""
+    words = []
+    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        words.append(argument)
+        is_switch = _with_underscores(argument).removeprefix("--") in switches
+        if argument.startswith("--") and is_switch and following.startswith("--"):
+            words.append("true")
+    return words
 
 
 def _with_underscores(argument: str) -> str:
@@ -131,6 +144,16 @@ def to_dict(config: Any) -> dict[str, Any]:
         return str(value) if isinstance(value, Path) else value
 
     return typing.cast(dict[str, Any], plain(dataclasses.asdict(config)))
+
+
+def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested keys to dotted ones; an empty dictionary has none."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= (
+            dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat
 
 
 def _known_keys(config_class: type, prefix: str = "") -> set[str]:

@@ -27,3 +27,7 @@ class ImageError(DataError):
 
 class ModelError(LenspinnError):
     """A model is unknown, its weights are unavailable, or it does not fit the data."""
+
+
+class BenchmarkError(LenspinnError):
+    """Cells of a benchmark failed; the others are finished."""

@@ -91,6 +91,12 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(tiny_config, tmp
     assert weights(train_model(other, progress=False))["model_last"] != first["model_last"]
 
 
+def test_augmentation_changes_what_is_learnt(tiny_config, tmp_path):
+    plain = weights(train_model(tiny_config, progress=False))
+    turned = dataclasses.replace(tiny_config, augment=True, out=tmp_path / "turned")
+    assert weights(train_model(turned, progress=False))["model_last"] != plain["model_last"]
+
+
 def test_number_of_loading_threads_does_not_change_the_weights(tiny_config, tmp_path):
     first = weights(train_model(tiny_config, progress=False))
     threaded = dataclasses.replace(tiny_config, out=tmp_path / "threaded", num_workers=2)
@@ -134,11 +140,13 @@ def test_test_images_influence_nothing(tiny_config, tmp_path):
     assert rows_without_time(other.out) == rows_without_time(folder)
 
 
-@pytest.mark.parametrize("validations_per_epoch", [1, 2, 6])
+@pytest.mark.parametrize(("validations_per_epoch", "augment"), [(1, False), (2, True), (6, False)])
 def test_run_stopped_after_each_of_its_checkpoints_ends_the_same(
-    tiny_config, tmp_path, monkeypatch, validations_per_epoch
+    tiny_config, tmp_path, monkeypatch, validations_per_epoch, augment
 ):
-    config = dataclasses.replace(tiny_config, validations_per_epoch=validations_per_epoch)
+    config = dataclasses.replace(
+        tiny_config, validations_per_epoch=validations_per_epoch, augment=augment
+    )
     train_model(config, progress=False)
     stopped = dataclasses.replace(config, out=tmp_path / "stopped")
     save = ResumeCheckpoint._save
@@ -226,6 +234,15 @@ def test_folder_of_another_run_is_refused_with_the_key_named(tiny_config, change
     train_model(tiny_config, progress=False)
     with pytest.raises(ConfigError, match=message):
         train_model(dataclasses.replace(tiny_config, **change), progress=False)
+
+
+def test_a_run_older_than_a_setting_has_its_default(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    settings = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(settings.replace("augment: false\n", ""))
+    assert train_model(tiny_config, progress=False) == folder
+    with pytest.raises(ConfigError, match="holds a run with augment False, not True"):
+        train_model(dataclasses.replace(tiny_config, augment=True), progress=False)
 
 
 def test_folder_with_something_else_is_refused_and_kept(tiny_config):

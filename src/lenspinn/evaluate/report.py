@@ -25,6 +25,7 @@ from lenspinn.evaluate.figures import (
 from lenspinn.evaluate.limit import IDEAL_KEYS, read_ideal_curve
 from lenspinn.evaluate.metrics import classification_metrics
 from lenspinn.evaluate.predict import predict
+from lenspinn.evaluate.record import learning_record
 from lenspinn.train import Run, best_row, load_run
 
 SCHEMA_VERSION = 1
@@ -93,7 +94,13 @@ def evaluate_run(
     out.mkdir(parents=True, exist_ok=True)
     command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
     command += f" --limit {limit}" if limit else ""
-    record = _record(trained, test, metrics)
+    record = learning_record(
+        trained,
+        best_row(trained.history),
+        metrics,
+        protocol=test.protocol,
+        recipe=test.store.info.recipe,
+    )
     if ideal is not None:
         record |= dict(zip(IDEAL_KEYS, ideal.here, strict=True))
         _save(ideal_figure(ideal, record), out / "ideal.png")
@@ -158,23 +165,6 @@ def _shares_images(one: DatasetInfo, other: DatasetInfo) -> bool:
         return info.recipe, info.recipe_config, info.seed
 
     return one.seed is not None and origin(one) == origin(other)
-
-
-def _record(run: Run, test: _TestSet, metrics: dict[str, Any]) -> dict[str, Any]:
-    chosen = best_row(run.history)
-    return {
-        "model": run.config.model.name,
-        "input": run.model.transform,
-        "protocol": test.protocol,
-        "recipe": test.store.info.recipe,
-        "trained_on": run.data_info.recipe,
-        "seed": run.config.seed,
-        "n_train": len(run.split["train"]),
-        "images_seen": int(chosen["images_seen"]),
-        "parameters": sum(p.numel() for p in run.model.parameters()),
-        "seconds": round(run.history[-1]["seconds"], 1),
-        **metrics,
-    }
 
 
 def _write_json(command: str, run: Run, record: dict[str, Any], path: Path) -> None:

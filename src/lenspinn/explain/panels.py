@@ -80,11 +80,16 @@ def draw_preprocessed(axes: Axes, view: View) -> None:
 def draw_cam(axes: Axes, view: View, *, preprocessed: bool = False) -> None:
     """Lay Grad-CAM over the image, or over the preprocessed image, in grey."""
     background = view.preprocessed if preprocessed else stretch(view.image)
-    draw_map(axes, background, view.pixel_scale, colors="gray")
-    overlay = colormaps[CAM_COLORS](view.cam)
-    overlay[..., 3] = CAM_OPACITY * view.cam
-    axes.imshow(overlay, origin="lower", extent=_extent(view.cam, view.pixel_scale))
+    draw_overlay(axes, background, view.cam, view.pixel_scale)
     draw_critical_curve(axes, view)
+
+
+def draw_overlay(axes: Axes, background: Pixels, cam: Pixels, pixel_scale: float) -> None:
+    """Lay a map of evidence, 0..1, over another map in grey."""
+    draw_map(axes, background, pixel_scale, colors="gray")
+    overlay = colormaps[CAM_COLORS](cam)
+    overlay[..., 3] = CAM_OPACITY * cam
+    axes.imshow(overlay, origin="lower", extent=_extent(cam, pixel_scale))
 
 
 def draw_source(axes: Axes, view: View) -> None:

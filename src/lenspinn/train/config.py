@@ -92,6 +92,9 @@ class TrainConfig:
     validations_per_epoch: int = 1
     """Rows of metrics an epoch; the weights of the best one are kept."""
 
+    augment: bool = False
+    """Whether each training image is flipped and turned by quarter turns, at random."""
+
     channels_last: bool = True
     """Memory layout of the network; faster for convolutions, on CPUs too."""
 

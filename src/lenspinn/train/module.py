@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassF1Score
 
 from lenspinn.errors import ModelError
 from lenspinn.models import Classifier
+from lenspinn.train.augment import NUM_ORIENTATIONS, flip_and_turn
 from lenspinn.train.config import TrainConfig
 
 ONE_CYCLE_WARMUP = 0.1
@@ -26,8 +27,8 @@ Batch = tuple[Float[Tensor, "batch 1 y x"], Int[Tensor, " batch"]]
 class ClassifierModule(lightning.LightningModule):
     """A classifier under cross-entropy and AdamW.
 
-    The random numbers of a training step (dropout) are a function of the seed and the step alone,
-    so a run that was interrupted draws the same ones as a run that was not.
+    The random numbers of a training step (dropout, augmentation) are a function of the seed and the
+    step alone, so a run that was interrupted draws the same ones as a run that was not.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ class ClassifierModule(lightning.LightningModule):
             If the loss is not finite.
         """
         image, label = batch
+        if self.config.augment:
+            image = flip_and_turn(image, torch.randint(NUM_ORIENTATIONS, (len(image),)))
         logits = self.model(image)
         loss = cross_entropy(logits, label)
         if not torch.isfinite(loss):

@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from lenspinn.config import parse_config, to_dict
+from lenspinn.config import dotted, parse_config, to_dict
 from lenspinn.data.datamodule import BatchSource, StoreDataModule
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.provenance import provenance
@@ -237,8 +237,9 @@ def _check_folder(config: TrainConfig, info: DatasetInfo) -> None:
         return
     if not (config.out / "config.yaml").is_file():
         raise ConfigError(f"{config.out} holds something else than a run: give another folder")
-    begun = _dotted(yaml.safe_load((config.out / "config.yaml").read_text()))
-    asked = _dotted(_resolved(config))
+    # Parsed, so that a setting which is younger than the run has its default value.
+    begun = dotted(to_dict(parse_config(TrainConfig, [str(config.out / "config.yaml")])))
+    asked = dotted(_resolved(config))
     for key in sorted((begun.keys() | asked.keys()) - {"out"}):  # the folder may be moved
         if begun.get(key) != asked.get(key):
             raise ConfigError(
@@ -278,16 +279,6 @@ def _write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.nd
 def _resolved(config: TrainConfig) -> dict[str, Any]:
     data = config.data if config.streams else config.data.resolve()
     return to_dict(config) | {"data": str(data)}
-
-
-def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested keys to dotted ones."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= (
-            _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
 
 
 def _provenance() -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""One cell in a process of its own: trained, measured and written, whatever happens to others."""
+
+import contextlib
+import fcntl
+import multiprocessing
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+import torch
+
+from lenspinn.benchmark.cell import measure_cell, write_cell
+from lenspinn.benchmark.grid import Cell
+from lenspinn.errors import LenspinnError
+from lenspinn.workflow import train
+
+FAILED, REFUSED, BUSY = 1, 2, 3
+"""Exit status: a bug, bad input, and a cell that another process works on."""
+
+
+def log_path(cell: Cell) -> Path:
+    """Return the file that takes what a cell's process says."""
+    return cell.config.out.with_name(f"{cell.config.out.name}.log")
+
+
+def run_cell(cell: Cell) -> None:
+    """Train and measure one cell, with one CPU thread, on the GPU if there is one.
+
+    Meant to be the whole life of a process: it ends with the process it was started from (what it
+    has trained stays), takes over the standard streams, and exits with a status.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    log = log_path(cell)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        try:
+            # Held until the process ends, however it does.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(BUSY)
+        os.dup2(file.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        os.dup2(file.fileno(), sys.__stderr__.fileno())  # type: ignore[union-attr]
+        with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            status = _work(cell)
+    sys.exit(status)
+
+
+def _work(cell: Cell) -> int:
+    try:
+        train(cell.config, progress=False)
+        write_cell(cell, measure_cell(cell))
+    except (LenspinnError, OSError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # into the log of the cell
+        return REFUSED
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+    return 0
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(FAILED)

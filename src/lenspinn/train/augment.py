@@ -1,0 +1,25 @@
+"""Training images in other orientations: the sky has no up, and square pixels have eight."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+NUM_ORIENTATIONS = 8
+"""Quarter turns of an image and of its mirror image."""
+
+
+def flip_and_turn(
+    image: Float[Tensor, "batch 1 side side"], orientation: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch 1 side side"]:
+    """Bring each square image into one of its eight orientations.
+
+    Parameters
+    ----------
+    image : (batch, 1, side, side)
+    orientation : (batch,), 0..7
+        Bit 0 flips x, bit 1 flips y, bit 2 then exchanges x and y; 0 leaves the image as it is.
+    """
+    bits = orientation.to(image.device)[:, None, None, None]
+    image = torch.where((bits & 1).bool(), image.flip(-1), image)
+    image = torch.where((bits & 2).bool(), image.flip(-2), image)
+    return torch.where((bits & 4).bool(), image.transpose(-1, -2), image)

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lenspinn.benchmark.grid import grid_cells, read_grid
+from lenspinn.config import dotted, parse_config, to_dict
+from lenspinn.errors import ConfigError
+from lenspinn.models import list_models
+from lenspinn.train import TrainConfig
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIGS = REPOSITORY / "configs" / "benchmark"
+GRIDS = sorted(set(CONFIGS.glob("*.yaml")) - {CONFIGS / "rows.yaml", CONFIGS / "protocols.yaml"})
+
+
+def cells_of(path, tmp_path):
+    return grid_cells(read_grid(path), work=tmp_path / "work", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_grid_of_the_repository_makes_cells(path, tmp_path):
+    cells = cells_of(path, tmp_path)
+    assert len({cell.result for cell in cells}) == len(cells)
+    assert {cell.config.model.name for cell in cells} <= set(list_models())
+
+
+def test_grids_share_the_cells_they_have_in_common(tmp_path):
+    cells: dict = {}
+    for path in GRIDS:
+        for cell in cells_of(path, tmp_path):
+            assert cells.setdefault(cell.result, cell) == cell
+    assert len(cells) < sum(len(cells_of(path, tmp_path)) for path in GRIDS)
+
+
+@pytest.mark.parametrize("name", ["lenspinn_small", "lenspinn_large"])
+def test_protocol_paper_is_the_configuration_that_trains_by_hand(name, tmp_path):
+    cell = next(
+        cell
+        for cell in cells_of(CONFIGS / "table1.yaml", tmp_path)
+        if (cell.protocol, cell.row) == ("paper", name)
+    )
+    by_hand = parse_config(
+        TrainConfig,
+        [
+            str(REPOSITORY / "configs" / "train" / f"{name}_paper.yaml"),
+            *("--data", str(tmp_path / "work/data/paper-deeplense_model_3.zarr")),
+            *("--out", str(tmp_path / f"work/runs/paper/deeplense_model_3/{name}/s0")),
+        ],
+    )
+    assert cell.config == by_hand
+    assert cell.images == 50 * 7200
+
+
+def test_a_stream_has_as_many_steps_as_the_paper(tmp_path):
+    cells = cells_of(CONFIGS / "table1.yaml", tmp_path)
+    steps = {cell.protocol: -(-cell.images // cell.config.batch_size) for cell in cells}
+    assert steps["stream"] == 5650
+    assert steps["stream_short"] == 1130
+
+
+def test_settings_of_a_row_under_a_protocol_win(make_grid, tmp_path):
+    path = make_grid(tmp_path, protocols=["short", "fresh"])
+    rates = {(cell.protocol, cell.row): cell.config.lr for cell in cells_of(path, tmp_path)}
+    assert rates["short", "small"] == 1e-3
+    assert rates["short", "slow"] == 1e-6
+    assert rates["fresh", "slow"] == TrainConfig.lr
+
+
+def test_a_stream_draws_the_recipe_of_its_cell(make_grid, tmp_path):
+    (cell, _) = cells_of(make_grid(tmp_path, protocols=["fresh"]), tmp_path)
+    assert cell.config.streams
+    assert cell.config.stream.recipe == "deeplense/model_3"
+    assert cell.images == 12
+
+
+def test_the_command_of_a_cell_is_its_configuration(grid_file, tmp_path):
+    cell = cells_of(grid_file, tmp_path)[0]
+    words = cell.command.replace("'", "").removeprefix("lenspinn train ").split(" --")
+    settings = dict(word.removeprefix("--").split(" ", 1) for word in words)
+    assert settings["out"] == str(cell.config.out)
+    assert float(settings["lr"]) == cell.config.lr
+    assert settings.keys() <= dotted(to_dict(cell.config)).keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protocols": ["papre"]}, "there is no 'papre' in .*protocols.yaml; known are fresh, sh"),
+        ({"tables": [{"title": "T", "reference": "b", "rows": ["small"]}]}, "none of its rows"),
+        ({"sedes": [1]}, "did you mean 'seeds'"),
+        (
+            {"tables": [{"title": "T", "reference": "tiny", "rows": ["tiny"]}]},
+            "there is no 'tiny' in .*rows.yaml; known are absent, slow, small",
+        ),
+    ],
+)
+def test_what_no_file_knows_is_refused(make_grid, tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        read_grid(make_grid(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "message"),
+    [
+        ("rows", "small", {"title": "S", "train": {"epohcs": 3}}, "row 'small' under .*'epochs'"),
+        ("rows", "small", {"title": "S", "train": {}, "paper": {"f1": 1.0}}, "paper has 'f1'"),
+        ("protocols", "short", {"title": "S", "train": {}}, "needs either train.data: stream, or"),
+    ],
+)
+def test_what_makes_no_training_is_refused(grid_file, tmp_path, file, key, value, message):
+    path = grid_file.with_name(f"{file}.yaml")
+    content = yaml.safe_load(path.read_text())
+    content[file][key] = value
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=message):
+        cells_of(grid_file, tmp_path)
+
+
+def test_a_label_that_is_no_file_name_is_refused(make_grid, tmp_path):
+    path = make_grid(tmp_path, tables=[{"title": "T", "reference": "../x", "rows": ["../x"]}])
+    rows = {"rows": {"../x": {"title": "X", "train": {"model.name": "lenspinn_small"}}}}
+    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(rows))
+    with pytest.raises(ConfigError, match="must consist of a-z"):
+        read_grid(path)
