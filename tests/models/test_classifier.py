@@ -26,14 +26,14 @@ ROUNDING_OF_GRADIENT = 1e-7
 NUM_PIX = 40
 SMALL_NUM_PIX = 16
 """For networks that are slow on more pixels; still four patches of 8 pixels."""
-SMALL = ("resnet18_stride1", "vit_patch8", "vitsd_patch8", "cait_patch8")
-ONE_TRANSFORM = {"lenspinn_large", "lenspinn_small"}
+SMALL = ("resnet18_stride1", "vit_patch8", "vitsd_patch8", "cait_patch8", "lensformer_patch8")
+ONE_TRANSFORM = {"lenspinn_large", "lenspinn_small", "lensformer", "lensformer_patch8"}
 """Networks whose architecture takes one preprocessed map."""
-TRANSFORMERS = ("vit", "vitsd", "cait", "vit_patch8", "vitsd_patch8", "cait_patch8")
-LEARNING_RATE, TRANSFORMER_LEARNING_RATE = 1e-3, 1e-4
+TRANSFORMERS = ("vit", "vitsd", "cait", "lensformer", *SMALL[1:])
+LEARNING_RATE, TRANSFORMER_LEARNING_RATE = 1e-3, 2e-4
 FITTED = 0.02
 """Training loss at which 32 images count as learnt."""
-MOST_STEPS = 60
+MOST_STEPS = 80
 
 
 class Trained(NamedTuple):

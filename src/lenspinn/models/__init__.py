@@ -16,6 +16,7 @@ from lenspinn.models.baselines import (
 )
 from lenspinn.models.classifier import CLASSES, Classifier
 from lenspinn.models.inverse_lens import InverseLens
+from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
 from lenspinn.models.lenspinn import (
     LensPINN,
     Reconstruction,
@@ -32,6 +33,7 @@ __all__ = [
     "Classifier",
     "InverseLens",
     "LensPINN",
+    "Lensformer",
     "Reconstruction",
     "TimmCNN",
     "VisionTransformer",
@@ -40,6 +42,8 @@ __all__ = [
     "create_model",
     "efficientnet_b0",
     "from_pretrained",
+    "lensformer",
+    "lensformer_patch8",
     "lenspinn_large",
     "lenspinn_small",
     "list_models",

@@ -10,6 +10,8 @@ from lenspinn.lensing.grid import Map, pixel_grid
 from lenspinn.lensing.profiles import deflection_sis
 from lenspinn.lensing.raytrace import SourceImage, delens
 
+Radii = Float[Tensor, " batch"] | Float[Tensor, "batch y x"]
+
 
 class Rays(NamedTuple):
     """Where the light of each image pixel comes from: `beta = theta - alpha`, all arcsec."""
@@ -59,25 +61,24 @@ class InverseLens(nn.Module):
         self.pixel_scale = pixel_scale
         self.max_theta_E = (num_pix - 1) / 2 * pixel_scale
 
-    def rays(self, theta_E: Float[Tensor, " batch"]) -> Rays:
+    def rays(self, theta_E: Radii) -> Rays:
         """Trace every pixel of the image to the source plane.
 
         Parameters
         ----------
-        theta_E : (batch,), arcsec
+        theta_E : (batch,) or one for each pixel, (batch, y, x), arcsec
 
         Returns
         -------
         Rays
             Maps (batch, y, x), arcsec.
         """
-        alpha_x = theta_E[:, None, None] * self.unit_x
-        alpha_y = theta_E[:, None, None] * self.unit_y
+        if theta_E.ndim == 1:
+            theta_E = theta_E[:, None, None]
+        alpha_x, alpha_y = theta_E * self.unit_x, theta_E * self.unit_y
         return Rays(alpha_x, alpha_y, self.theta_x - alpha_x, self.theta_y - alpha_y)
 
-    def forward(
-        self, image: Float[Tensor, "batch y x"], theta_E: Float[Tensor, " batch"]
-    ) -> SourceImage:
+    def forward(self, image: Float[Tensor, "batch y x"], theta_E: Radii) -> SourceImage:
         """Source and coverage, (batch, y, x) each, behind lenses of the given Einstein radii."""
         rays = self.rays(theta_E)
         return delens(image, rays.beta_x, rays.beta_y, pixel_scale=self.pixel_scale)

@@ -232,7 +232,7 @@ class TransformerBlock(nn.Module):
     mlp_dim : width of the MLP's one hidden layer.
     """
 
-    def __init__(self, dim: int, attention: nn.Module, *, mlp_dim: int) -> None:
+    def __init__(self, dim: int, attention: SelfAttention, *, mlp_dim: int) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = attention
@@ -266,6 +266,6 @@ class EqualizedLinear(nn.Linear):
         nn.init.normal_(self.weight, std=std)
         nn.init.zeros_(self.bias)
 
-    def forward(self, values: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
+    def forward(self, values: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch outputs"]:
         """Return the outputs for a batch of inputs."""
         return linear(values / self.in_features**0.5, self.weight, self.bias)
