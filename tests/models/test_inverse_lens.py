@@ -78,3 +78,27 @@ def test_the_source_depends_on_each_einstein_radius_smoothly(layer, generator):
 def test_the_grid_follows_the_layer_and_stays_out_of_its_weights(layer):
     assert layer.double().rays(torch.ones(1, dtype=torch.float64)).beta_x.dtype == torch.float64
     assert layer.state_dict() == {}
+
+
+def test_integer_scatter_averages_the_rays_nearest_to_a_pixel_and_gives_no_gradient(generator):
+    layer = InverseLens(8, PIXEL_SCALE, integer_scatter=True)
+    image, theta_E = torch.rand(1, 8, 8, generator=generator), torch.tensor([0.1])
+    source, coverage = layer(image, theta_E.requires_grad_())
+    rays = layer.rays(theta_E.detach())
+    sums, counts = torch.zeros(8, 8), torch.zeros(8, 8)
+    for y in range(8):
+        for x in range(8):
+            row = round((rays.beta_y[0, y, x] / PIXEL_SCALE + 3.5).item())
+            column = round((rays.beta_x[0, y, x] / PIXEL_SCALE + 3.5).item())
+            sums[row, column] += image[0, y, x]
+            counts[row, column] += 1
+    assert torch.equal(coverage[0], counts)
+    assert torch.allclose(source[0], sums / counts.clamp(min=1), rtol=0, atol=ROUNDING)
+    assert not source.requires_grad
+
+
+def test_each_pixel_may_have_its_own_einstein_radius(layer, generator):
+    image = torch.rand(2, NUM_PIX, NUM_PIX, generator=generator)
+    theta_E = torch.tensor([0.8, 1.5])
+    of_maps = layer(image, theta_E[:, None, None].expand_as(image))
+    assert torch.equal(of_maps.source, layer(image, theta_E).source)

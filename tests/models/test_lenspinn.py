@@ -3,7 +3,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from lenspinn.models import LensPINN, lenspinn_large, lenspinn_small
+from lenspinn.data.transforms import min_max
+from lenspinn.errors import ModelError
+from lenspinn.models import (
+    LensPINN,
+    from_pretrained,
+    lenspinn_large,
+    lenspinn_small,
+    save_pretrained,
+)
 
 ROUNDING = 1e-6  # float32, quantities of order one
 
@@ -135,3 +143,51 @@ def test_any_transform_can_be_named(images, transform):
 def test_other_classes_give_as_many_logits(images):
     model = lenspinn_small(num_pix=images.shape[-1], classes=["cdm", "no_sub"])
     assert model(images).shape == (len(images), 2)
+
+
+def test_a_frozen_encoder_predicts_and_never_learns(images, labels):
+    model = lenspinn_small(num_pix=images.shape[-1], einstein_radius="frozen")
+    cross_entropy(model(images), labels).backward()
+    assert all(parameter.grad is None for parameter in model.encoder.parameters())
+    assert model.reconstruct(images).theta_E.std() > 0
+
+
+def test_integer_scatter_cuts_the_encoder_off_and_nothing_else(images, labels):
+    model = lenspinn_small(num_pix=images.shape[-1], integer_scatter=True)
+    cross_entropy(model(images), labels).backward()
+    without = {name for name, value in model.named_parameters() if value.grad is None}
+    assert without == {f"encoder.{name}" for name, _ in model.encoder.named_parameters()}
+
+
+def test_a_given_einstein_radius_takes_the_place_of_the_encoder(images):
+    model = lenspinn_small(num_pix=images.shape[-1], einstein_radius=0.8)
+    assert model.reconstruct(images).theta_E.tolist() == pytest.approx([0.8] * len(images))
+    assert not list(model.encoder.parameters())
+
+
+def test_without_a_source_the_features_are_those_of_the_image(images, settle):
+    model = settle(lenspinn_small(num_pix=images.shape[-1], einstein_radius="none"), images)
+    of_image = model.shared_cnn(min_max(images))
+    assert torch.equal(model.forward_features(images)[:, :1000], of_image)
+    assert model.reconstruct(images) is None
+
+
+@pytest.mark.parametrize("options", [{"einstein_radius": 0.8}, {"einstein_radius": "none"}])
+def test_an_ablation_is_saved_and_read_back(images, options, settle, tmp_path):
+    model = settle(lenspinn_small(num_pix=images.shape[-1], **options), images)
+    loaded = from_pretrained(save_pretrained(model, tmp_path / "model"))
+    assert torch.equal(loaded(images), model(images))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("true", "einstein_radius is 'true'; 'learnt', 'frozen', 'none' or a number"),
+        (0.0, "einstein_radius is 0.0; it must be positive and at most 2.52 arcsec"),
+        (2.6, "einstein_radius is 2.6; it must be positive and at most 2.52 arcsec"),
+        (float("nan"), "einstein_radius is nan"),
+    ],
+)
+def test_an_einstein_radius_that_cannot_be_is_refused(given, message):
+    with pytest.raises(ModelError, match=message):
+        lenspinn_small(einstein_radius=given)

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +53,18 @@ def test_training_step_counts_the_correct_answers(module):
     assert module.training_step((image, predicted), 0)["correct"] == 5
     assert module.training_step((image, (predicted + 1) % 3), 0)["correct"] == 0
     assert module.training_step((image, label), 0)["correct"] == (predicted == label).sum()
+
+
+def test_double_softmax_bounds_the_training_loss_and_leaves_validation_alone(module, monkeypatch):
+    faulty = dataclasses.replace(module.config, double_softmax=True)
+    monkeypatch.setattr(module.model, "forward", lambda image: 100 * torch.eye(3))
+    batch = (torch.rand(3, 1, 8, 8), torch.arange(3))
+    assert module.training_step(batch, 0)["loss"] < 1e-6
+    module.config = faulty
+    # three probabilities (1, 0, 0) as logits: log(1 + 2 / e)
+    assert module.training_step(batch, 0)["loss"].item() == pytest.approx(0.5514, abs=1e-4)
+    module.validation_step(batch, 0)
+    assert module.take_validation_scores()["val_loss"] < 1e-6
 
 
 def test_validation_scores_are_means_over_images_of_unequal_batches(module):

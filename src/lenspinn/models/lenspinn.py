@@ -17,12 +17,14 @@ source and image. Differences from the authors' code, each on purpose:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lenspinn.data.transforms import min_max
+from lenspinn.errors import ModelError
 from lenspinn.lensing.grid import Map
 from lenspinn.lensing.raytrace import relens
 from lenspinn.models.baselines import timm_cnn
@@ -46,6 +48,21 @@ READOUT_DIM = 640  # ours: brings the parameters to the published number
 CNN_FEATURES = 1000  # the CNNs keep their 1000-way heads
 HEAD_DIM = 64
 DROPOUT = 0.1
+
+EinsteinRadius = str | float
+"""Where the Einstein radius comes from; see `LensPINN`."""
+
+
+class CNN(NamedTuple):
+    """A network of timm."""
+
+    name: str
+    cam_layer: str
+    """Name, inside the network, of the layer for Grad-CAM."""
+
+
+SMALL = CNN("mobilenetv3_small_050", cam_layer="blocks.1")
+LARGE = CNN("efficientnet_b0", cam_layer="blocks.2")
 
 
 @dataclass(frozen=True)
@@ -117,17 +134,48 @@ class EinsteinRadiusEncoder(nn.Module):
         return self.max_theta_E * torch.sigmoid(score)
 
 
+class ConstantEinsteinRadius(nn.Module):
+    """The same Einstein radius for every image, in the place of an encoder.
+
+    Parameters
+    ----------
+    theta_E : arcsec.
+    max_theta_E : upper bound, arcsec.
+
+    Raises
+    ------
+    ModelError
+        The radius is not in (0, `max_theta_E`].
+    """
+
+    def __init__(self, theta_E: float, max_theta_E: float) -> None:
+        super().__init__()
+        if not 0 < theta_E <= max_theta_E:
+            raise ModelError(
+                f"einstein_radius is {theta_E}; it must be positive and at most {max_theta_E:.3g} "
+                "arcsec, half of the field"
+            )
+        self.theta_E = theta_E
+
+    def forward(self, image: Image) -> Float[Tensor, " batch"]:
+        """Return the radius, arcsec, for each image."""
+        return image.new_full((len(image),), self.theta_E)
+
+
 class LensPINN(Classifier):
     """The network of the paper; `lenspinn_small` and `lenspinn_large` choose its CNNs.
 
     Parameters
     ----------
-    cnn : timm's name of both convolutional networks.
-    cam_layer : name, inside a CNN, of the layer for Grad-CAM.
+    cnn : both convolutional networks.
     num_pix, pixel_scale, classes, transform
         See `Classifier`.
     pretrained
         See `timm_cnn`; the transformer and the head always start from random weights.
+    einstein_radius : "learnt" by the encoder, or an ablation: "frozen", an encoder that keeps its
+        random weights; a number, arcsec, in the place of the encoder; "none", no source, the
+        features of the image alone standing where those of image minus source do.
+    integer_scatter : an ablation; see `InverseLens`.
 
     Raises
     ------
@@ -139,14 +187,15 @@ class LensPINN(Classifier):
 
     def __init__(
         self,
-        cnn: str,
+        cnn: CNN,
         *,
-        cam_layer: str,
         num_pix: int,
         pixel_scale: float,
         classes: Sequence[str],
         transform: str,
         pretrained: bool | str,
+        einstein_radius: EinsteinRadius,
+        integer_scatter: bool,
     ) -> None:
         super().__init__(
             num_pix=num_pix,
@@ -155,15 +204,15 @@ class LensPINN(Classifier):
             transform=transform,
             # The CNN of the preprocessed image: the shared one sees each image twice, as itself
             # and as its source, so its maps do not match the batch.
-            cam_layer=f"preprocessed_cnn.{cam_layer}",
+            cam_layer=f"preprocessed_cnn.{cnn.cam_layer}",
         )
         refuse_single_patch("LensPINN", num_pix, PATCH_SIZE)
-        self.inverse_lens = InverseLens(num_pix, pixel_scale)
-        self.encoder = EinsteinRadiusEncoder(num_pix, self.inverse_lens.max_theta_E)
-        self.shared_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
+        self.inverse_lens = InverseLens(num_pix, pixel_scale, integer_scatter=integer_scatter)
+        self.encoder = _encoder(einstein_radius, num_pix, self.inverse_lens.max_theta_E)
+        self.shared_cnn = timm_cnn(cnn.name, num_classes=CNN_FEATURES, pretrained=pretrained)
         # A bias would cancel in the difference of image and source features and never learn.
         self.shared_cnn.get_submodule("classifier").register_parameter("bias", None)
-        self.preprocessed_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
+        self.preprocessed_cnn = timm_cnn(cnn.name, num_classes=CNN_FEATURES, pretrained=pretrained)
         self.head = nn.Sequential(
             nn.Linear(2 * CNN_FEATURES, HEAD_DIM),
             nn.ELU(),
@@ -178,21 +227,29 @@ class LensPINN(Classifier):
         """Features of image minus source, and of the preprocessed image: (batch, 2000)."""
         preprocessed = self.preprocess(image)
         scaled = min_max(image)
-        source = self.inverse_lens(scaled[:, 0], self.encoder(scaled)).source[:, None]
-        of_image, of_source = self.shared_cnn(torch.cat([scaled, source])).chunk(2)
-        return torch.cat([of_image - of_source, self.preprocessed_cnn(preprocessed)], dim=1)
+        if self.encoder is None:
+            compared = self.shared_cnn(scaled)
+        else:
+            source = self.inverse_lens(scaled[:, 0], self.encoder(scaled)).source[:, None]
+            of_image, of_source = self.shared_cnn(torch.cat([scaled, source])).chunk(2)
+            compared = of_image - of_source
+        return torch.cat([compared, self.preprocessed_cnn(preprocessed)], dim=1)
 
     def forward_head(self, features: Features) -> Logits:
         """Logits from the features of `forward_features`."""
         return self.head(features)
 
-    def reconstruct(self, image: Image) -> Reconstruction:
+    def reconstruct(self, image: Image) -> Reconstruction | None:
         """Predict the lens, and with it the source and what it leaves unexplained.
+
+        None if the model has no source branch.
 
         Parameters
         ----------
         image : (batch, 1, y, x), e-/s or any other linear unit
         """
+        if self.encoder is None:
+            return None
         scaled = min_max(image)
         theta_E = self.encoder(scaled)
         rays = self.inverse_lens.rays(theta_E)
@@ -206,6 +263,22 @@ class LensPINN(Classifier):
         )
 
 
+def _encoder(
+    einstein_radius: EinsteinRadius, num_pix: int, max_theta_E: float
+) -> EinsteinRadiusEncoder | ConstantEinsteinRadius | None:
+    """Build what predicts the Einstein radius."""
+    if isinstance(einstein_radius, int | float):
+        return ConstantEinsteinRadius(einstein_radius, max_theta_E)
+    if einstein_radius == "none":
+        return None
+    if einstein_radius not in ("learnt", "frozen"):
+        raise ModelError(
+            f"einstein_radius is '{einstein_radius}'; 'learnt', 'frozen', 'none' or a number in "
+            "arcsec is needed"
+        )
+    return EinsteinRadiusEncoder(num_pix, max_theta_E).requires_grad_(einstein_radius == "learnt")
+
+
 @register_model
 def lenspinn_small(
     *,
@@ -214,16 +287,19 @@ def lenspinn_small(
     classes: Sequence[str] = CLASSES,
     transform: str = "noise_safe",
     pretrained: bool | str = False,
+    einstein_radius: EinsteinRadius = "learnt",
+    integer_scatter: bool = False,
 ) -> LensPINN:
     """LensPINN with MobileNetV3, 7.16 million parameters; options as for `LensPINN`."""
     return LensPINN(
-        "mobilenetv3_small_050",
-        cam_layer="blocks.1",
+        SMALL,
         num_pix=num_pix,
         pixel_scale=pixel_scale,
         classes=classes,
         transform=transform,
         pretrained=pretrained,
+        einstein_radius=einstein_radius,
+        integer_scatter=integer_scatter,
     )
 
 
@@ -235,14 +311,17 @@ def lenspinn_large(
     classes: Sequence[str] = CLASSES,
     transform: str = "noise_safe",
     pretrained: bool | str = False,
+    einstein_radius: EinsteinRadius = "learnt",
+    integer_scatter: bool = False,
 ) -> LensPINN:
     """LensPINN with EfficientNet-B0, 14.55 million parameters; options as for `LensPINN`."""
     return LensPINN(
-        "efficientnet_b0",
-        cam_layer="blocks.2",
+        LARGE,
         num_pix=num_pix,
         pixel_scale=pixel_scale,
         classes=classes,
         transform=transform,
         pretrained=pretrained,
+        einstein_radius=einstein_radius,
+        integer_scatter=integer_scatter,
     )

@@ -89,6 +89,10 @@ class TrainConfig:
     schedule: Literal["constant", "one_cycle"] = "constant"
     """Learning rate over the steps."""
 
+    double_softmax: bool = False
+    """The authors' fault, to measure what it costs: probabilities in the place of logits in the
+    training loss, which then cannot fall below 0.55 for three classes."""
+
     validations_per_epoch: int = 1
     """Rows of metrics an epoch; the weights of the best one are kept."""
 

@@ -62,6 +62,9 @@ class ClassifierModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return the mean ``loss`` of the batch and its number of ``correct`` answers.
 
+        With ``double_softmax`` the cross-entropy, which applies a softmax, is that of the softmax
+        of the logits: a fault of the authors' code. The validation loss never is.
+
         Raises
         ------
         ModelError
@@ -71,7 +74,8 @@ class ClassifierModule(lightning.LightningModule):
         if self.config.augment:
             image = flip_and_turn(image, torch.randint(NUM_ORIENTATIONS, (len(image),)))
         logits = self.model(image)
-        loss = cross_entropy(logits, label)
+        scores = logits.softmax(1) if self.config.double_softmax else logits
+        loss = cross_entropy(scores, label)
         if not torch.isfinite(loss):
             raise ModelError(
                 f"the training loss is {loss.item()} at step {self.global_step}: lower the "
