@@ -30,7 +30,9 @@ SMALL = ("resnet18_stride1", "vit_patch8", "vitsd_patch8", "cait_patch8", "lensf
 ONE_TRANSFORM = {"lenspinn_large", "lenspinn_small", "lensformer", "lensformer_patch8"}
 """Networks whose architecture takes one preprocessed map."""
 TRANSFORMERS = ("vit", "vitsd", "cait", "lensformer", *SMALL[1:])
-LEARNING_RATE, TRANSFORMER_LEARNING_RATE = 1e-3, 2e-4
+LEARNING_RATE, TRANSFORMER_LEARNING_RATE = 1e-3, 5e-4
+WARMUP_STEPS = 10
+"""In which the learning rate rises: deep transformers stall without."""
 NEARLY_LEARNT = 0.5
 """Training loss below which it is worth asking whether all images are."""
 MOST_STEPS = 80
@@ -57,11 +59,15 @@ def trained(request: pytest.FixtureRequest, draw_rings, settle) -> Trained:
     model = create_model(request.param, num_pix=num_pix).to(memory_format=torch.channels_last)
     lr = TRANSFORMER_LEARNING_RATE if request.param in TRANSFORMERS else LEARNING_RATE
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
+    warmup = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / WARMUP_STEPS)
+    )
     for _ in range(MOST_STEPS):
         optimizer.zero_grad()
         loss = cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
+        warmup.step()
         if loss < NEARLY_LEARNT:
             with torch.no_grad():
                 learnt = settle(model, images)(images).argmax(1) == labels
