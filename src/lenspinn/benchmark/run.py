@@ -188,7 +188,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _progress(cell: Cell) -> str:
-    return f"{cell.protocol}/{cell.row}/s{cell.seed} {run_state(cell.config.out)[0]}"
+    return f"{cell.protocol}/{cell.row}/s{cell.seed} {run_state(cell.config.out).text}"
 
 
 def _failure(cell: Cell, status: int) -> str:
