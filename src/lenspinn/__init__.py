@@ -53,7 +53,17 @@ __all__ = [
     "train_model",
 ]
 
-_ROOMS = ("lensing", "simulate", "data", "models", "train", "evaluate", "explain", "apply")
+_ROOMS = (
+    "lensing",
+    "simulate",
+    "data",
+    "models",
+    "train",
+    "evaluate",
+    "explain",
+    "apply",
+    "benchmark",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ line calls; a key that no field knows is an error that names the nearest right o
 import dataclasses
 import difflib
 import inspect
+import itertools
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -117,7 +118,7 @@ def _parse(
 def _with_values(arguments: Sequence[str], switches: set[str]) -> list[str]:
     """Read --dry_run as --dry_run true."""
     words = []
-    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for argument, following in itertools.pairwise([*arguments, "--"]):
         words.append(argument)
         is_switch = _with_underscores(argument).removeprefix("--") in switches
         if argument.startswith("--") and is_switch and following.startswith("--"):

@@ -101,10 +101,10 @@ def test_a_newer_cell_is_refused(cell, content):
 
 def test_the_state_of_a_run_is_told_from_its_folder(tmp_path):
     folder = tmp_path / "run"
-    assert run_state(folder) == ("not begun", 0)
+    assert run_state(folder) == ("not begun", 0, 0)
     folder.mkdir()
-    assert run_state(folder) == ("begun", 0)
-    (folder / "metrics.csv").write_text("epoch,images_seen\n1.0,48\n1.5,72\n")
-    assert run_state(folder) == ("begun (epoch 1.5)", 72)
+    assert run_state(folder) == ("begun", 0, 0)
+    (folder / "metrics.csv").write_text("epoch,images_seen,seconds\n1.0,48,2.0\n1.5,72,2.5\n")
+    assert run_state(folder) == ("begun (epoch 1.5)", 72, 2.5)
     (folder / "model_last").mkdir()
-    assert run_state(folder) == ("trained", 72)
+    assert run_state(folder) == ("trained", 72, 2.5)

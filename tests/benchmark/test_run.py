@@ -93,6 +93,13 @@ def test_an_interrupted_benchmark_goes_on_skips_what_is_done_and_needs_no_weight
     assert everything(places["out"]) == before
 
 
+def test_a_process_that_ends_before_it_begins_is_a_failure_like_any_other(grid_file, places):
+    cell = grid_cells(read_grid(grid_file), **places)[0]
+    assert "its process ended with status 1" in run._failure(cell, 1)
+    assert "was killed by signal 9" in run._failure(cell, -9)
+    assert "is being trained by another process" in run._failure(cell, worker.BUSY)
+
+
 def test_a_stream_is_a_cell_like_any_other(make_grid, tmp_path, places, in_this_process):
     path = make_grid(tmp_path / "configs", protocols=["fresh"])
     page = benchmark(path, rows=["small"], **places)
@@ -113,7 +120,7 @@ def test_a_dry_run_writes_nothing(grid_file, tmp_path, places, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rows": ["smal"]}, "has no row smal; it has small, slow"),
+        ({"rows": ["big"]}, "has no row big; it has small, slow"),
         ({"protocols": ["paper"]}, "has no protocol paper; it has short"),
         ({"seeds": [3]}, "has no seed 3; it has 0"),
         ({"jobs": -1}, "jobs is -1: at least 0"),
@@ -137,7 +144,8 @@ def test_a_killed_benchmark_leaves_no_process_and_goes_on(grid_file, places):
     command = [sys.executable, "-m", "lenspinn.cli", "benchmark", *words]
     (cell, _) = grid_cells(read_grid(grid_file), **places)
     process = subprocess.Popen(command)
-    wait_for(lambda: (cell.config.out / "config.yaml").is_file())
+    wait_for(lambda: process.poll() is not None or (cell.config.out / "config.yaml").is_file())
+    assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: subprocess.run(["flock", "-n", str(log_path(cell)), "true"]).returncode == 0)

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -123,21 +123,26 @@ def read_cell(cell: Cell) -> Finished | None:
     return dict(finished)
 
 
-def run_state(folder: Path) -> tuple[str, int]:
-    """Say how far the training in a run folder is.
+class RunState(NamedTuple):
+    """How far the training in a run folder is."""
 
-    Returns
-    -------
-    state, images seen
-        A word or two for people; the images up to the last row of ``metrics.csv``.
-    """
+    text: str
+    """In a word or two."""
+    images_seen: int
+    """Up to the last row of ``metrics.csv``, this and the next."""
+    seconds: float
+
+
+def run_state(folder: Path) -> RunState:
+    """Look at how far the training in a run folder is; the folder may be missing."""
     rows = read_rows(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else []
-    seen = int(rows[-1]["images_seen"]) if rows else 0
-    if (folder / "model_last").is_dir():
-        return "trained", seen
+    last = rows[-1] if rows else {"images_seen": 0, "seconds": 0}
+    text = "begun" if folder.is_dir() else "not begun"
     if rows:
-        return f"begun (epoch {rows[-1]['epoch']:.4g})", seen
-    return ("begun" if folder.is_dir() else "not begun"), seen
+        text = f"begun (epoch {rows[-1]['epoch']:.4g})"
+    if (folder / "model_last").is_dir():
+        text = "trained"
+    return RunState(text, int(last["images_seen"]), float(last["seconds"]))
 
 
 def encode_bits(values: Bool[np.ndarray, " images"]) -> str:

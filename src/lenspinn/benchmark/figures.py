@@ -117,4 +117,5 @@ def _mean_roc(line: Line) -> tuple[np.ndarray, np.ndarray]:
 def _corner(lines: Sequence[Line]) -> float:
     """Size of the upper left corner in which every ROC curve shows its bend."""
     bends = [x[np.argmax(y >= 1 - x)] for x, y in map(_mean_roc, lines)]
-    return float(np.clip(2 * max(bends), SMALLEST_CORNER, 1))
+    steps = np.ceil(2 * max(bends) / SMALLEST_CORNER)
+    return float(np.clip(steps * SMALLEST_CORNER, SMALLEST_CORNER, 1))

@@ -24,16 +24,18 @@ _HEAD = """# Benchmarks
 
 Written by `lenspinn benchmark`, from the files in `cells/` alone: one JSON a training, with its
 settings, seed, versions, hardware and date. Change nothing here by hand.
-"""
 
-_NOTES = """\
 One seed: the score and its 95 % bootstrap interval over test images, without the scatter between
 seeds. Several: mean ± standard deviation over seeds. Differences are paired, image by image, at the
 chosen epoch, with the 95 % interval over resampled images. *Chosen*: the weights of the epoch with
 the best score on validation images; *final*: those after the last one. AUC, ECE and ROC curves are
 those of the chosen epoch. Micro F1 equals accuracy where each image has one class. Images a second
-count validation, on whatever else the machine did. "Paper" is Ojha, Toomey, Gleyzer & Kumbam
-(2024), who chose the epoch on their test images."""
+count validation, on whatever else the machine did. Under each map of Grad-CAM stand the network's
+answer and its probability, orange where it is wrong.
+
+"Paper" is Ojha, Toomey, Gleyzer & Kumbam (2024), whatever the protocol beside it: 50 epochs, CNNs
+from ImageNet weights, and the epoch chosen on the test images.
+"""
 
 
 @dataclass
@@ -65,7 +67,7 @@ def write_page(grid: Grid, cells: Sequence[Cell], out: Path) -> Path:
     finished = [(cell, read_cell(cell)) for cell in cells]
     output = _Output()
     output.markdown += [f"## {grid.config.title}", "", f"`lenspinn benchmark {grid.path}`", ""]
-    output.markdown += [_made_with([content for _, content in finished if content]), "", _NOTES, ""]
+    output.markdown += [_made_with([content for _, content in finished if content]), ""]
     for protocol in grid.config.protocols:
         for recipe in grid.config.recipes:
             here = [(c, f) for c, f in finished if (c.protocol, c.recipe) == (protocol, recipe)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.nn.functional import cross_entropy
 
-from lenspinn.benchmark.cell import Finished, run_state
+from lenspinn.benchmark.cell import Finished, RunState, run_state
 from lenspinn.benchmark.grid import Cell
 from lenspinn.config import to_dict
 from lenspinn.data.provenance import provenance
@@ -34,30 +34,40 @@ def plan(cells: Sequence[Cell], finished: Mapping[str, Finished | None], *, jobs
     Returns
     -------
     list of lines
-        The time of a cell is that of its images, at the speed of a finished cell of the same
-        network on the same hardware, or else of a few training steps timed now, with one thread.
+        The time of a cell is that of its images, at the speed it had so far, or that of a finished
+        cell of the same network on the same hardware, or else of a few training steps timed now,
+        with one thread.
     """
     speeds = _known_speeds([content for content in finished.values() if content is not None])
-    lines, total, width = [], 0.0, max((len(cell.name) for cell in cells), default=0)
+    width = max((len(cell.name) for cell in cells), default=0)
+    lines, total = [], 0.0
     for cell in cells:
-        state, seen = run_state(cell.config.out)
+        state = run_state(cell.config.out)
         if finished[cell.name] is not None:
-            state = "done"
-        note = ""
-        if state not in ("done", "trained"):
-            key = _network(cell.config)
+            text = "done"
+        elif state.text == "trained":
+            text = "trained, to be measured"
+        else:
             try:
-                if key not in speeds:
-                    speeds[key] = _timed_speed(cell)
+                seconds = (cell.images - state.images_seen) / _speed(cell, state, speeds)
             except LenspinnError as error:
-                note = f"  cannot be trained: {error}"
+                text = f"{state.text}  cannot be trained: {error}"
             else:
-                seconds = (cell.images - seen) / speeds[key]
                 total += seconds
-                note = f"  about {_duration(seconds)}"
-        lines.append(f"{cell.name:<{width}}  {state}{note}")
+                text = f"{state.text}  about {_duration(seconds)}"
+        lines.append(f"{cell.name:<{width}}  {text}")
     at_once = f"{jobs} at once" if jobs > 1 else "one after the other"
     return [*lines, f"{len(cells)} cells, {at_once}: about {_duration(total / jobs)}"]
+
+
+def _speed(cell: Cell, state: RunState, speeds: dict[str, float]) -> float:
+    """Return training images a second; `speeds` by network gets what is measured on the way."""
+    key = _network(cell.config)
+    if state.seconds > 0:
+        speeds[key] = state.images_seen / state.seconds
+    if key not in speeds:
+        speeds[key] = _timed_speed(cell)
+    return speeds[key]
 
 
 def _known_speeds(finished: Sequence[Finished]) -> dict[str, float]:

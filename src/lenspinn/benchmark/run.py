@@ -188,7 +188,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _progress(cell: Cell) -> str:
-    return f"{cell.protocol}/{cell.row}/s{cell.seed} {run_state(cell.config.out)[0]}"
+    return f"{cell.protocol}/{cell.row}/s{cell.seed} {run_state(cell.config.out).text}"
 
 
 def _failure(cell: Cell, status: int) -> str:
@@ -197,5 +197,7 @@ def _failure(cell: Cell, status: int) -> str:
         return f"{cell.name} is being trained by another process"
     if status < 0:
         return f"{cell.name} was killed by signal {-status} (see {log})"
-    lines = [line for line in log.read_text().splitlines() if line.strip()]
-    return f"{cell.name}: {lines[-1] if lines else 'no reason given'} (see {log})"
+    text = log.read_text() if log.is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    reason = lines[-1] if lines else f"its process ended with status {status}"
+    return f"{cell.name}: {reason} (see {log})"

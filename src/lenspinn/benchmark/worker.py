@@ -53,7 +53,7 @@ def _work(cell: Cell) -> int:
         train(cell.config, progress=False)
         write_cell(cell, measure_cell(cell))
     except (LenspinnError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201  # into the log of the cell
+        sys.stderr.write(f"{error}\n")
         return REFUSED
     except Exception:
         traceback.print_exc()
