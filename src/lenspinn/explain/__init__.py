@@ -1,4 +1,4 @@
-"""Where a trained network looks, which source it sees behind the lens, and where substructure is."""
+"""Where a trained network looks, which source it reconstructs, and where substructure is."""
 
 from lenspinn.explain.figure import explain_run, explanation_figure
 from lenspinn.explain.gradcam import grad_cam

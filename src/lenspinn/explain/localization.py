@@ -74,8 +74,8 @@ def significance_map(residual: Maps, pixel_scale: float, *, fwhm: float) -> Maps
 
     Notes
     -----
-    Squares, because a clump shifts an arc: it leaves light on one side of itself and lacks it on the
-    other, which a filter of the residual itself would cancel, and whose middle is the clump.
+    Squares, because a clump shifts an arc: too much light on one side of it and too little on the
+    other. A filter of the residual itself would cancel them; half-way between them is the clump.
     """
     kernel = _kernel(fwhm / pixel_scale)
     excess = _smooth(residual.astype(np.float64) ** 2 - 1, kernel)
