@@ -5,6 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lenspinn.evaluate.shift import FEATURES, PIXELS
+
+REASONS = {
+    FEATURES: "what the network sees",
+    PIXELS: "noise, brightness or sharpness",
+}
+"""What the scores of `lenspinn.evaluate.shift` look at."""
 NOT_ANSWERED = "not answered"
 """The answer where an image is too unlike those that the model's answers were checked on."""
 
@@ -45,13 +52,10 @@ class Uncertainty:
 
     @property
     def reason(self) -> str:
-        """Why no answer is given."""
-        worst = min(self.by_score, key=self.by_score.__getitem__)
-        what = {"features": "what the network sees in it", "pixels": "its noise or sharpness"}
-        return (
-            f"{what.get(worst, worst)} is unlike in the images the model was calibrated on "
-            f"(p = {self.shift:.2g})"
-        )
+        """Why no answer is given: the scores with the lowest p-value."""
+        lowest = min(self.by_score.values())
+        worst = [REASONS.get(name, name) for name, p in self.by_score.items() if p == lowest]
+        return f"unlike the calibration images in {' and '.join(worst)} (p = {self.shift:.2g})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ TINY_FRACTION = 1e-20
 than any pixel of a noise-free DeepLense image (7e-14), so that those pass unchanged."""
 
 NOISELESS = 1e-6
-"""What `pixel_statistics` calls the noise of noise-free images, relative to the largest value."""
+"""What `pixel_statistics` calls the noise of noise-free images, relative to the brightest pixel."""
 
 HIGHEST_DIFFERENCE = 5
 """Order of the differences in `pixel_statistics`. Higher ones tell a blurred image from a sharp one
@@ -160,8 +160,8 @@ def background_sigma(image: Images) -> Float[Tensor, " batch"]:
     return torch.where(lag_2 >= _SMOOTH_RATIO * lag_1, 0, sigma)
 
 
-def pixel_statistics(image: Images) -> Float[Tensor, "batch 6"]:
-    """Measure the noise and the sharpness of images, whatever is in them.
+def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
+    """Measure noise, brightness and sharpness of images, whatever is in them.
 
     Parameters
     ----------
@@ -170,11 +170,12 @@ def pixel_statistics(image: Images) -> Float[Tensor, "batch 6"]:
 
     Returns
     -------
-    (batch, 6)
-        Logarithm of the background noise (1 sigma of a pixel, in the unit of the image; at least
-        `NOISELESS` of the largest absolute value), and of `HIGHEST_DIFFERENCE` ratios that no unit
-        changes: the summed squares of the differences of order n of neighbouring pixels over those
-        of order n - 1, of which order 0 are the pixels. Blurring lowers the ratios.
+    (batch, 7)
+        Logarithms: of the background noise (1 sigma of a pixel; at least `NOISELESS` of the
+        brightest), of the brightest pixel, both in the unit of the image, and of
+        `HIGHEST_DIFFERENCE` ratios that no unit changes: the summed squares of the differences of
+        order n of neighbouring pixels over those of order n - 1, of which order 0 are the pixels.
+        Blurring lowers the ratios.
     """
     largest = image.abs().amax(dim=(1, 2, 3)).clamp_min(torch.finfo(image.dtype).tiny)
     sigma = torch.maximum(background_sigma(image), NOISELESS * largest)
@@ -185,10 +186,10 @@ def pixel_statistics(image: Images) -> Float[Tensor, "batch 6"]:
         for order in range(HIGHEST_DIFFERENCE + 1)
     ]
     ratios = [
-        torch.log((upper / lower).clamp_min(LEAST_RATIO).nan_to_num(LEAST_RATIO))
+        (upper / lower).nan_to_num(LEAST_RATIO).clamp_min(LEAST_RATIO)
         for lower, upper in itertools.pairwise(energy)
     ]
-    return torch.stack([torch.log(sigma.double()), *ratios], dim=1)
+    return torch.log(torch.stack([sigma.double(), largest.double(), *ratios], dim=1))
 
 
 def _second_difference(image: Tensor, lag: int, where: Tensor) -> Tensor:

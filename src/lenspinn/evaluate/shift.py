@@ -1,9 +1,10 @@
 """Whether an image is like those that a network's answers were checked on.
 
-Three scores or more are looked at, each high for images unlike the calibration images: how far the
-features of the network lie from those of any class, how far noise and sharpness of the pixels lie
-from theirs, and what a physics model adds, such as the chi^2 of its fit. A network may be blind to
-a change that its transform takes away, and the pixels to a change that only a network sees.
+Two scores or more are looked at, each high for images unlike the calibration images: how far the
+features of the network lie from those of any class, how far noise, brightness and sharpness of the
+pixels lie from theirs, and what a physics model adds, such as the chi^2 of its fit. A network may
+be blind to a change that its transform takes away, and the pixels to a change that only a network
+sees.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from lenspinn.evaluate.conformal import p_values
 from lenspinn.evaluate.distance import Cloud, FeatureSpace, fit_cloud, fit_feature_space
 from lenspinn.evaluate.predict import Outputs
 
-__all__ = ["ShiftReference", "combined", "fit_reference"]
+__all__ = ["FEATURES", "PIXELS", "ShiftReference", "combined", "fit_reference"]
 
 FEATURES, PIXELS = "features", "pixels"
 """Names of the scores that every model has."""
