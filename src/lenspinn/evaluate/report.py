@@ -331,7 +331,7 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
         f"classes are meant to hold the true one for {record['coverage']:.0%} of the images of "
         f"each class, and at most {FALSE_ALARMS:.0%} of images like those of calibration to be "
         f"refused as unlike them. All was fitted to {record['n_calibration']:,} validation images "
-        "of the run, half of them for temperature and reference, half to rank new images among. "
+        "of the run: the temperature to all, the reference to half; the others are ranked among. "
         "They also chose the epoch of the weights, which fits them slightly too well. The most "
         "probable class is in every set: coverage is at least the accuracy.",
     ]
