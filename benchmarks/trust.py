@@ -31,7 +31,7 @@ from lenspinn.evaluate.trust import FALSE_ALARMS, Calibration, load_calibration
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import Run, load_run
 
-NUM, SEED = 600, 178
+NUM, SEED = 600, 300
 OUT = Path(__file__).resolve().parents[1] / "results" / "trust" / "shifts.json"
 CHANGES: dict[str, dict[str, Any]] = {
     "none": {},
