@@ -28,7 +28,7 @@ from lenspinn.data.transforms import resample
 from lenspinn.evaluate.metrics import trust_metrics
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import FALSE_ALARMS, Calibration, load_calibration
-from lenspinn.simulate import SimulateConfig, simulate
+from lenspinn.simulate import SimulateConfig, get_recipe, simulate
 from lenspinn.train import Run, load_run
 
 NUM, SEED = 600, 300
@@ -63,7 +63,10 @@ def changed_images(run: Run, galaxies: Path | None, folder: Path) -> list[tuple[
     stream, found = run.config.stream, []
     recipes = {what: (stream.recipe, changes) for what, changes in CHANGES.items()}
     if galaxies is not None:
-        recipes["real galaxies"] = ("survey/hst_cosmos", {"source.galaxies": str(galaxies)})
+        # Of another mass function than the run's recipe, unless told.
+        cdm = get_recipe(stream.recipe).to_dict()["populations"]["cdm"]
+        changes = {"source.galaxies": str(galaxies), "populations.cdm": cdm}
+        recipes["real galaxies"] = ("survey/hst_cosmos", changes)
     for what, (recipe, changes) in recipes.items():
         path = folder / f"{what.replace(' ', '_').replace('/', 'by')}.zarr"
         overrides = stream.overrides | changes
