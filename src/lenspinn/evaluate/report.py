@@ -119,9 +119,7 @@ def evaluate_run(
     classes = trained.model.classes
     metrics = classification_metrics(probabilities, test.labels, classes, seed=trained.config.seed)
     out.mkdir(parents=True, exist_ok=True)
-    command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
-    command += f" --limit {limit}" if limit else ""
-    command += f" --coverage {coverage:g}" if coverage != DEFAULT_COVERAGE else ""
+    command = _command(run, data, limit, coverage)
     record = learning_record(
         trained,
         best_row(trained.history),
@@ -143,6 +141,12 @@ def evaluate_run(
     report = out / "report.md"
     report.write_text(_markdown(command, trained, test, record))
     return report
+
+
+def _command(run: Path, data: Path | None, limit: Path | None, coverage: float) -> str:
+    command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
+    command += f" --limit {limit}" if limit else ""
+    return command + (f" --coverage {coverage:g}" if coverage != DEFAULT_COVERAGE else "")
 
 
 def _own_test_set(run: Run) -> _TestSet:
