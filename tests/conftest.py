@@ -70,3 +70,30 @@ def run_folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         split=(0.5, 0.25, 0.25),
     )
     return train_model(config, progress=False)
+
+
+@pytest.fixture(scope="session")
+def calibrated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run with enough validation images, evaluated, and so calibrated."""
+    from lenspinn.evaluate import evaluate_run
+    from lenspinn.simulate import SimulateConfig, simulate
+    from lenspinn.train import ModelConfig, TrainConfig, train_model
+
+    folder = tmp_path_factory.mktemp("calibrated")
+    data = SimulateConfig(
+        recipe="deeplense/model_3",
+        num=360,
+        seed=3,
+        out=folder / "data.zarr",
+        overrides={"num_pix": 40, "instrument.pixel_scale": 0.13},
+    )
+    config = TrainConfig(
+        data=simulate(data, progress=False),
+        out=folder / "run",
+        model=ModelConfig("lenspinn_small"),
+        epochs=1,
+        split=(0.1, 0.6, 0.3),
+    )
+    run = train_model(config, progress=False)
+    evaluate_run(run, progress=False)
+    return run

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lenspinn.apply import Answer, Mismatch
+from lenspinn.apply import Answer, Mismatch, Uncertainty
 
 NOISE = Mismatch("noise", "0.11% of the peak; the training images have none", serious=True)
 SCALE = Mismatch("pixel scale", "0.08 arcsec is assumed", serious=False)
@@ -20,13 +20,72 @@ def answer(**changes: Any) -> Answer:
     return Answer(**(facts | changes))
 
 
+def uncertainty(**changes: Any) -> Uncertainty:
+    facts: dict[str, Any] = {
+        "possible": ("cdm",),
+        "coverage": 0.9,
+        "shift": 0.6,
+        "by_score": {"features": 0.3, "pixels": 0.4},
+        "refused": False,
+    }
+    return Uncertainty(**(facts | changes))
+
+
+REFUSED = uncertainty(
+    shift=0.004, by_score={"features": 0.3, "pixels": 0.002}, refused=True, possible=("axion",)
+)
+
+
+def test_a_calibrated_answer_of_one_class_names_it() -> None:
+    sure = answer(uncertainty=uncertainty())
+    assert sure.answer == "cdm"
+    assert sure.verdict == 'cdm (calibrated probability 0.700; 90% set), theta_E 1.38"'
+
+
+def test_classes_that_cannot_be_told_apart_are_named_together() -> None:
+    two = answer(uncertainty=uncertainty(possible=("cdm", "no_sub")))
+    assert two.answer == "cdm or no_sub: cannot tell"
+    assert "calibrated probability 0.700 and 0.200" in two.verdict
+    three = answer(uncertainty=uncertainty(possible=("axion", "cdm", "no_sub")))
+    assert three.answer == "axion, cdm or no_sub: cannot tell"
+
+
+def test_an_image_unlike_those_of_calibration_is_not_answered() -> None:
+    refused = answer(uncertainty=REFUSED)
+    assert refused.answer == "not answered"
+    assert not refused.trusted
+    assert refused.verdict == (
+        "not answered: unlike the calibration images in noise, brightness or sharpness "
+        "(p = 0.004); untrusted probabilities axion 0.100, cdm 0.700, no_sub 0.200, "
+        'theta_E 1.38"'
+    )
+
+
+def test_a_score_of_the_model_itself_is_named_as_the_reason() -> None:
+    odd = uncertainty(by_score={"features": 0.3, "fit chi^2": 0.001}, refused=True)
+    assert odd.reason.startswith("unlike the calibration images in fit chi^2 (p = ")
+
+
+def test_json_of_a_refusal_keeps_the_probabilities_and_says_that_there_is_no_answer() -> None:
+    content = json.loads(json.dumps(answer(uncertainty=REFUSED).to_json()))
+    assert (content["answer"], content["trusted"]) == ("not answered", False)
+    assert content["probabilities"] == {"axion": 0.1, "cdm": 0.7, "no_sub": 0.2}
+    assert content["uncertainty"]["shift"] == 0.004
+    assert content["calibrated"]
+
+
+def test_json_without_calibration_says_so() -> None:
+    content = answer().to_json()
+    assert (content["answer"], content["calibrated"]) == ("cdm", False)
+
+
 def test_the_most_probable_class_is_the_prediction() -> None:
     assert answer().prediction == "cdm"
 
 
 def test_an_answer_without_mismatch_is_one_line() -> None:
     assert answer().trusted
-    assert str(answer()) == 'J0946: cdm (probability 0.700), theta_E 1.38"'
+    assert str(answer()) == 'J0946: cdm (probability 0.700, not calibrated), theta_E 1.38"'
 
 
 def test_a_serious_mismatch_says_plainly_that_the_answer_is_not_to_be_trusted() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from lenspinn.apply import Answer, Mismatch
+from lenspinn.apply import Answer, Mismatch, Uncertainty
 from lenspinn.apply.picture import BAD, GOOD, answer_figure
 from lenspinn.explain import View
 
@@ -89,3 +90,24 @@ def test_the_picture_says_that_theta_e_is_not_measured(view: View) -> None:
     assert any(
         "not a measurement" in line for line in texts(answer_figure(answer(0.2), view, view.image))
     )
+
+
+def test_a_refusal_is_red_and_its_probabilities_are_called_untrusted(view: View) -> None:
+    uncertainty = Uncertainty(
+        possible=("cdm",),
+        coverage=0.9,
+        shift=0.004,
+        by_score={"features": 0.3, "pixels": 0.002},
+        refused=True,
+    )
+    refused = dataclasses.replace(answer(0.2), uncertainty=uncertainty)
+    figure = answer_figure(refused, view, view.image)
+    lines = texts(figure)
+    assert any(line.startswith("not answered") and lines[line] == BAD for line in lines)
+    assert any("p = 0.004 (features 0.300, pixels 0.002" in line for line in lines)
+    assert "probability, untrusted" in [axes.get_title() for axes in figure.axes]
+
+
+def test_probabilities_of_a_run_without_calibration_are_called_so(view: View) -> None:
+    titles = [axes.get_title() for axes in answer_figure(answer(0.2), view, view.image).axes]
+    assert "probability (not calibrated)" in titles

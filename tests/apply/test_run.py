@@ -13,6 +13,9 @@ from lenspinn.data.fits import write_fits
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError, ImageError, ModelError
 from lenspinn.evaluate import predict
+from lenspinn.evaluate.calibration import scaled_probabilities
+from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.trust import load_calibration
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import ModelConfig, load_run, train_model
 
@@ -158,6 +161,52 @@ def test_a_fits_file_without_image_is_refused(run_folder: Path, tmp_path: Path) 
     fits.PrimaryHDU().writeto(tmp_path / "empty.fits")
     with pytest.raises(DataError, match=r"empty\.fits"):
         apply_model([tmp_path / "empty.fits"], model=run_folder, out=tmp_path / "out")
+
+
+def test_a_calibrated_run_gives_calibrated_probabilities_and_sets(
+    calibrated_run: Path, tmp_path: Path, few_pictures: None
+) -> None:
+    run, calibration = load_run(calibrated_run), load_calibration(calibrated_run)
+    assert calibration is not None
+    answer = answer_table(run.data, calibrated_run, tmp_path)
+    outputs = network_outputs(run.model, ImageStore.open(run.data))
+    expected = scaled_probabilities(outputs.logits, calibration.temperature)
+    np.testing.assert_allclose(answer.probabilities, expected, atol=FLOAT32)
+    first = answer.answers[0]
+    assert first.uncertainty is not None
+    assert list(first.probabilities.values()) == pytest.approx(expected[0], abs=FLOAT32)
+    assert first.prediction in first.uncertainty.possible
+    # Most of these images are the calibration images themselves.
+    assert answer.counts["not answered"] < 0.1 * len(expected)
+
+
+def test_an_image_unlike_those_of_calibration_is_refused_with_the_reason(
+    calibrated_run: Path, tmp_path: Path
+) -> None:
+    run = load_run(calibrated_run)
+    image = ImageStore.open(run.data).images(run.split["test"][:1])[0, 0]
+    noisy = image + np.random.default_rng(3).normal(0, 0.01 * image.max(), image.shape)
+    np.save(tmp_path / "noisy.npy", noisy.astype(np.float32))
+    answer = answer_one(
+        tmp_path / "noisy.npy", calibrated_run, tmp_path / "out", run.data_info.pixel_scale
+    )
+    assert answer.refused
+    assert answer.verdict.startswith("not answered: unlike the calibration images in ")
+    assert "noise, brightness or sharpness" in answer.verdict
+    assert "NOT TO BE TRUSTED: noise" in answer.verdict
+    content = json.loads((tmp_path / "out" / "noisy.json").read_text())
+    assert content["answer"] == "not answered"
+    assert sum(content["probabilities"].values()) == pytest.approx(1)
+
+
+def test_a_damaged_calibration_stops_everything(
+    npy: Path, calibrated_run: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(calibrated_run, tmp_path / "run")
+    (damaged / "calibration" / "calibration.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match="is damaged"):
+        apply_model([npy], model=damaged, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_run_is_refused(npy: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lenspinn.apply import Mismatch, TableAnswer
+from lenspinn.evaluate.trust import Judgement
 
 CLASSES = ("axion", "cdm", "no_sub")
 
@@ -29,7 +30,7 @@ def table_answer(**changes: Any) -> TableAnswer:
 
 def test_the_verdict_counts_classes_and_gives_the_accuracy_with_its_interval() -> None:
     assert table_answer().verdict == (
-        "3 images: 1 axion, 0 cdm, 2 no_sub; accuracy 0.667 (0.000 to 1.000)"
+        "3 images: 1 axion, 0 cdm, 2 no_sub (not calibrated); accuracy 0.667 (0.000 to 1.000)"
     )
 
 
@@ -72,3 +73,39 @@ def test_json_summarises_the_table() -> None:
     assert content["predictions"] == {"axion": 1, "cdm": 0, "no_sub": 2}
     assert content["accuracy_high"] == 1.0
     assert content["table"] == "lenses.csv"
+
+
+def judgement() -> Judgement:
+    """One class, two classes, and an image that is refused."""
+    return Judgement(
+        probabilities=table_answer().probabilities,
+        possible=np.array([[True, False, False], [False, True, True], [False, False, True]]),
+        shift=np.array([0.5, 0.2, 0.004]),
+        by_score={"features": np.array([0.5, 0.2, 0.9]), "pixels": np.array([0.6, 0.1, 0.002])},
+        coverage=0.9,
+    )
+
+
+def test_a_calibrated_table_counts_images_that_are_undecided_or_not_answered() -> None:
+    answer = table_answer(judgement=judgement())
+    assert answer.counts == {
+        "axion": 1,
+        "cdm": 0,
+        "no_sub": 0,
+        "not answered": 1,
+        "cannot tell": 1,
+    }
+    assert "1 not answered, 1 cannot tell (up to 0 not answered by chance)" in answer.verdict
+    assert answer.to_json()["answers"] == answer.counts
+
+
+def test_csv_of_a_calibrated_run_has_answers_and_p_values() -> None:
+    text = table_answer(judgement=judgement()).to_csv()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["answer"] for row in rows] == [
+        "axion",
+        "cdm or no_sub: cannot tell",
+        "not answered",
+    ]
+    assert [row["shift_p_value"] for row in rows] == ["0.5000", "0.2000", "0.0040"]
+    assert rows[2]["p_no_sub"] == "0.900000"

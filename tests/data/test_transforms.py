@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from lenspinn.data.transforms import (
     deeplense_preprocess,
     min_max,
     noise_safe_preprocess,
+    pixel_statistics,
     resample,
 )
 from lenspinn.errors import ImageError
@@ -251,3 +254,23 @@ def test_an_image_nobody_should_classify_is_refused(image, message):
 def test_a_good_image_passes(generator):
     check_image(torch.rand(16, 16, generator=generator))
     check_image(torch.rand(2, 1, 16, 16, generator=generator))
+
+
+def test_only_noise_and_brightness_of_the_pixel_statistics_have_a_unit(generator):
+    image = blob(64, 0.5, 0.1).float()[None, None] + 1e-4 * torch.randn(
+        3, 1, 64, 64, generator=generator
+    )
+    here, there = pixel_statistics(image), pixel_statistics(1000 * image)
+    # Ratios of sums of 4,096 float32 pixels.
+    torch.testing.assert_close(there[:, 2:], here[:, 2:], atol=1e-4, rtol=0)
+    expected = torch.full((3, 2), math.log(1000)).double()
+    torch.testing.assert_close(there[:, :2] - here[:, :2], expected, atol=1e-4, rtol=0)
+
+
+def test_blurring_lowers_every_ratio_of_the_pixel_statistics():
+    sharp, blurred = (pixel_statistics(blob(64, w, 0.1)[None, None]) for w in (0.2, 0.4))
+    assert (blurred[:, 1:] < sharp[:, 1:]).all()  # and the brightest pixel
+
+
+def test_pixel_statistics_of_a_constant_image_are_finite():
+    assert pixel_statistics(torch.ones(1, 1, 16, 16)).isfinite().all()

@@ -69,6 +69,11 @@ def test_reliability_figure_shows_accuracy_at_the_mean_confidence_of_each_bin():
     np.testing.assert_allclose(points.get_ydata(), [1.0, 0.5])
 
 
+def test_reliability_figure_shows_the_network_before_and_after_calibration():
+    texts = legend(reliability_figure(SHARP, LABELS, VAGUE))
+    assert texts == ["perfectly calibrated", "as it is: ECE 0.0000", "calibrated: ECE 0.0000"]
+
+
 def test_figures_can_be_written_without_a_display():
     for figure in (
         roc_figure(SHARP, LABELS, CLASSES),

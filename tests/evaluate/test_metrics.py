@@ -12,6 +12,7 @@ from lenspinn.evaluate.metrics import (
     classification_metrics,
     paired_difference,
     roc_curve,
+    trust_metrics,
     weighted_auc,
 )
 
@@ -198,3 +199,19 @@ def test_a_paired_interval_is_that_of_the_differences_of_single_images():
 def test_a_classifier_does_not_differ_from_itself():
     correct = np.arange(50) % 3 > 0
     assert paired_difference(correct * 1.0, correct * 1.0) == (0, 0, 0)
+
+
+def test_trust_metrics_count_covered_images_set_sizes_and_refusals():
+    labels = np.array([0, 0, 1, 1])
+    possible = np.array(
+        [[True, False, False], [False, True, False], [True, True, True], [False, True, False]]
+    )
+    refused = np.array([False, False, True, False])
+    scores = trust_metrics(one_hot([0, 1, 1, 1]), possible, refused, labels, CLASSES)
+    assert scores["set_coverage"] == 0.75
+    assert (scores["set_coverage_axion"], scores["set_coverage_cdm"]) == (0.5, 1.0)
+    assert scores["set_coverage_no_sub"] is None
+    assert scores["set_size"] == 1.5
+    assert scores["refused"] == 0.25
+    assert scores["ece_calibrated"] == pytest.approx(0.25, abs=ROUNDING)
+    assert scores["refused_low"] <= 0.25 <= scores["refused_high"]

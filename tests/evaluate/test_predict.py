@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from lenspinn.data.store import ImageStore
-from lenspinn.evaluate.predict import predict
+from lenspinn.data.transforms import pixel_statistics
+from lenspinn.evaluate.calibration import scaled_probabilities
+from lenspinn.evaluate.predict import network_outputs, predict
 from lenspinn.train import load_run
 
 # The same image in another batch: convolutions may sum in another order.
@@ -64,3 +66,25 @@ def test_progress_bar_is_shown_on_request_only(model, store, capsys):
     assert capsys.readouterr().err == ""
     predict(model, images, progress=True)
     assert "1/1" in capsys.readouterr().err
+
+
+def test_outputs_are_logits_features_and_statistics_of_the_pixels(model, store):
+    images = ImageStore.open(store).images(slice(0, 8))
+    outputs = network_outputs(model, images, batch_size=8)
+    np.testing.assert_array_equal(scaled_probabilities(outputs.logits), predict(model, images))
+    with torch.inference_mode():
+        features = model.forward_features(torch.from_numpy(images))
+    np.testing.assert_array_equal(outputs.features, features.numpy())
+    expected = pixel_statistics(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(outputs.pixels, expected)
+    assert outputs.scores == {}
+
+
+def test_scores_of_the_model_itself_are_kept(model, store, monkeypatch):
+    monkeypatch.setattr(
+        type(model), "shift_scores", lambda self, image: {"peak": image.amax(dim=(1, 2, 3))}
+    )
+    images = ImageStore.open(store).images(slice(0, 5))
+    outputs = network_outputs(model, images, batch_size=2)
+    np.testing.assert_array_equal(outputs.scores["peak"], images.max(axis=(1, 2, 3)))
+    np.testing.assert_array_equal(outputs.take(np.array([3])).scores["peak"], images[3].max())

@@ -8,8 +8,10 @@ import pytest
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError
 from lenspinn.evaluate.metrics import classification_metrics
-from lenspinn.evaluate.predict import predict
+from lenspinn.evaluate.predict import network_outputs, predict
 from lenspinn.evaluate.report import evaluate_run
+from lenspinn.evaluate.trust import calibrate, load_calibration
+from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import load_run
 
 FIGURES = ("roc.png", "confusion.png", "learning.png", "reliability.png")
@@ -88,6 +90,65 @@ def test_report_shows_all_figures(report):
     for name in FIGURES:
         assert f"]({name})" in text
         assert (report.parent / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_with_few_validation_images_is_not_calibrated_and_says_so(report, run):
+    assert record(report)["calibrated"] is False
+    assert "Not calibrated: that takes 200 validation images" in report.read_text()
+    assert not (run / "calibration").exists()
+
+
+def test_calibration_is_fitted_on_validation_images_alone(calibrated_run):
+    run, store = load_run(calibrated_run), ImageStore.open(load_run(calibrated_run).data)
+    rows = run.split["validation"]
+    expected = calibrate(
+        network_outputs(run.model, store, rows),
+        store.labels[rows],
+        run.model.classes,
+        coverage=0.9,
+        seed=run.config.seed,
+    )
+    found = load_calibration(calibrated_run)
+    assert found.temperature == expected.temperature
+    np.testing.assert_array_equal(found.chance_of_truth, expected.chance_of_truth)
+    for name, ranked in expected.reference.ranked.items():
+        np.testing.assert_array_equal(found.reference.ranked[name], ranked)
+
+
+def test_uncertainties_are_reported_beside_the_scores(calibrated_run):
+    found = record(calibrated_run / "evaluation" / "report.md")
+    assert found["calibrated"]
+    assert found["n_calibration"] == 216
+    for name in ("ece_calibrated", "set_coverage", "set_coverage_cdm", "set_size", "refused"):
+        assert found[f"{name}_low"] <= found[f"{name}_high"]
+    assert 1 <= found["set_size"] <= 3
+    text = (calibrated_run / "evaluation" / "report.md").read_text()
+    assert "fitted to 216 validation images" in text
+    assert f"| set_coverage | {found['set_coverage']:.4f} |" in text
+
+
+def test_another_dataset_is_judged_by_the_calibration_of_the_run(calibrated_run, tmp_path):
+    before = (calibrated_run / "calibration" / "calibration.json").read_bytes()
+    run = load_run(calibrated_run)
+    other = simulate(
+        SimulateConfig(
+            recipe="deeplense/model_3",
+            num=30,
+            seed=4,
+            out=tmp_path / "other.zarr",
+            overrides={"num_pix": 40, "instrument.pixel_scale": run.data_info.pixel_scale},
+        ),
+        progress=False,
+    )
+    out = tmp_path / "out"
+    found = record(evaluate_run(calibrated_run, data=other, out=out, coverage=0.99, progress=False))
+    assert (found["calibrated"], found["coverage"]) == (True, 0.99)
+    assert (calibrated_run / "calibration" / "calibration.json").read_bytes() == before
+
+
+def test_an_impossible_coverage_is_refused(run):
+    with pytest.raises(DataError, match="coverage is 90"):
+        evaluate_run(run, coverage=90.0, progress=False)
 
 
 def test_another_dataset_is_evaluated_as_a_whole_into_a_folder_of_its_own(run, other_store):

@@ -99,6 +99,12 @@ def test_forward_is_the_head_of_the_features(trained):
     assert torch.equal(trained.model(trained.few), trained.model.forward_head(features))
 
 
+def test_scores_of_the_model_itself_are_one_number_an_image(trained):
+    for score in trained.model.shift_scores(trained.few).values():
+        assert score.shape == (len(trained.few),)
+        assert score.isfinite().all()
+
+
 def test_logits_are_not_probabilities(trained):
     sums = trained.model(trained.few).sum(1)
     assert not torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-3)

@@ -5,6 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lenspinn.evaluate.shift import FEATURES, PIXELS
+
+REASONS = {
+    FEATURES: "what the network sees",
+    PIXELS: "noise, brightness or sharpness",
+}
+"""What the scores of `lenspinn.evaluate.shift` look at."""
+NOT_ANSWERED = "not answered"
+"""The answer where an image is too unlike those that the model's answers were checked on."""
+
 Kind = Literal["pixel scale", "noise", "lens light", "saturation", "instrument", "recipe"]
 
 
@@ -20,6 +30,35 @@ class Mismatch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Uncertainty:
+    """What a calibrated run says of one image beyond its probabilities."""
+
+    possible: tuple[str, ...]
+    """Prediction set: the classes that cannot be ruled out, at least one."""
+    coverage: float
+    """Share of such sets that hold the true class, if the image is like the calibration images."""
+    shift: float
+    """p-value: share of calibration images that are as unlike the rest of them as this image is,
+    or more so, corrected for several scores."""
+    by_score: dict[str, float]
+    """p-value of each score alone."""
+    refused: bool
+    """Whether no answer is given, for that p-value is too low."""
+
+    @property
+    def answer(self) -> str:
+        """The classes that are possible, in words."""
+        return NOT_ANSWERED if self.refused else in_words(self.possible)
+
+    @property
+    def reason(self) -> str:
+        """Why no answer is given: the scores with the lowest p-value."""
+        lowest = min(self.by_score.values())
+        worst = [REASONS.get(name, name) for name, p in self.by_score.items() if p == lowest]
+        return f"unlike the calibration images in {' and '.join(worst)} (p = {self.shift:.2g})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a model says about one image, and whether it can be trusted."""
 
@@ -28,7 +67,7 @@ class Answer:
     path: Path
     """Where the image came from."""
     probabilities: dict[str, float]
-    """By class; they sum to 1."""
+    """By class; they sum to 1. Calibrated if there is an `uncertainty`."""
     theta_E: float | None
     """Einstein radius, arcsec; None if the model has no lens."""
     pixel_scale: float
@@ -37,6 +76,8 @@ class Answer:
     label: str | None = None
     """The true class, where it is known."""
     picture: Path | None = None
+    uncertainty: Uncertainty | None = None
+    """None if the run is not calibrated."""
 
     @property
     def prediction(self) -> str:
@@ -44,16 +85,37 @@ class Answer:
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
+    def answer(self) -> str:
+        """The class, the classes that cannot be told apart, or "not answered"."""
+        return self.prediction if self.uncertainty is None else self.uncertainty.answer
+
+    @property
+    def refused(self) -> bool:
+        """Whether no answer is given, for the image is unlike the calibration images."""
+        return self.uncertainty is not None and self.uncertainty.refused
+
+    @property
     def trusted(self) -> bool:
-        """Whether no serious mismatch was found."""
-        return not any(mismatch.serious for mismatch in self.mismatches)
+        """Whether an answer is given and no serious mismatch was found."""
+        return not self.refused and not any(mismatch.serious for mismatch in self.mismatches)
 
     @property
     def verdict(self) -> str:
         """The answer in one line, with a plain warning if it is not to be trusted."""
-        chance = self.probabilities[self.prediction]
         radius = "" if self.theta_E is None else f', theta_E {self.theta_E:.2f}"'
-        return f"{self.prediction} (probability {chance:.3f}){radius}{trust(self.mismatches)}"
+        chances = {name: f"{chance:.3f}" for name, chance in self.probabilities.items()}
+        if self.uncertainty is None:
+            text = f"{self.prediction} (probability {chances[self.prediction]}, not calibrated)"
+        elif self.refused:
+            untrusted = ", ".join(f"{name} {chance}" for name, chance in chances.items())
+            text = f"{NOT_ANSWERED}: {self.uncertainty.reason}; untrusted probabilities {untrusted}"
+        else:
+            among = " and ".join(chances[name] for name in self.uncertainty.possible)
+            text = (
+                f"{self.answer} (calibrated probability {among}; "
+                f"{self.uncertainty.coverage:.0%} set)"
+            )
+        return f"{text}{radius}{trust(self.mismatches)}"
 
     def __str__(self) -> str:
         return "\n".join([f"{self.name}: {self.verdict}", *mismatch_lines(self.mismatches)])
@@ -65,15 +127,25 @@ class Answer:
             "image": str(self.path),
             "name": self.name,
             "verdict": self.verdict,
+            "answer": self.answer,
             "prediction": self.prediction,
             "probabilities": self.probabilities,
             "theta_E_arcsec": self.theta_E,
             "label": self.label,
+            "calibrated": self.uncertainty is not None,
+            "uncertainty": None if self.uncertainty is None else asdict(self.uncertainty),
             "trusted": self.trusted,
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
             "pixel_scale_arcsec": self.pixel_scale,
             "picture": None if self.picture is None else self.picture.name,
         }
+
+
+def in_words(possible: Sequence[str]) -> str:
+    """Name the classes of a prediction set, and say so if they cannot be told apart."""
+    if len(possible) == 1:
+        return possible[0]
+    return f"{', '.join(possible[:-1])} or {possible[-1]}: cannot tell"
 
 
 def trust(mismatches: Sequence[Mismatch]) -> str:

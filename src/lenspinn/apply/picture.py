@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lenspinn.apply.answer import Answer
+from lenspinn.evaluate.trust import FALSE_ALARMS
 from lenspinn.explain.panels import (
     BARS_WIDTH,
     draw_cam,
@@ -26,6 +27,8 @@ LINE_HEIGHT = 0.19
 """Inches of a line of text below the panels."""
 LINE_LENGTH = 165
 """Characters."""
+VERDICT_LENGTH = 140
+"""Characters of a line in bold."""
 TITLE_LENGTH = 28
 """Characters of a name that are shown: its end, which tells images apart."""
 SURROUNDINGS = 1.5
@@ -61,7 +64,7 @@ def answer_figure(answer: Answer, view: View, delivered: Pixels) -> Figure:
     draw_source(source, view)
     source.set_title("reconstructed source", fontsize=10)
     draw_probabilities(probabilities, view, answer.label)
-    probabilities.set_title("probability", fontsize=10)
+    probabilities.set_title(_probabilities_title(answer), fontsize=10)
     for axes in (as_delivered, preprocessed, cam, source):
         axes.set_xlabel("arcsec", fontsize=8)
     for row, (line, color, weight) in enumerate(lines):
@@ -86,13 +89,27 @@ def _draw_delivered(axes: Axes, answer: Answer, view: View, delivered: Pixels) -
     axes.set_title(f"…{answer.name[-TITLE_LENGTH:]}" if long else answer.name, fontsize=10)
 
 
+def _probabilities_title(answer: Answer) -> str:
+    if answer.uncertainty is None:
+        return "probability (not calibrated)"
+    return "probability, untrusted" if answer.refused else "calibrated probability"
+
+
 def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
     """Lines below the panels: text, colour and weight."""
-    lines = [(answer.verdict, GOOD if answer.trusted else BAD, "bold")]
+    color = GOOD if answer.trusted else BAD
+    lines = [(line, color, "bold") for line in textwrap.wrap(answer.verdict, VERDICT_LENGTH)]
     for mismatch in answer.mismatches:
         text = f"{mismatch.kind}: {mismatch.message}"
         wrapped = textwrap.wrap(text, LINE_LENGTH, subsequent_indent="    ")
         lines += [(line, BAD if mismatch.serious else INK, "normal") for line in wrapped]
+    if answer.uncertainty is not None:
+        scores = ", ".join(f"{name} {p:.3f}" for name, p in answer.uncertainty.by_score.items())
+        text = (
+            f"Like the calibration images: p = {answer.uncertainty.shift:.3f} ({scores} before the "
+            f"correction for their number); not answered up to {FALSE_ALARMS:g}."
+        )
+        lines.append((text, INK, "normal"))
     if view.theta_E is not None:
         lines.append(
             (

@@ -1,7 +1,7 @@
 """`lenspinn apply`: images in, answers with pictures out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from tqdm import tqdm
 
-from lenspinn.apply.answer import Answer
+from lenspinn.apply.answer import Answer, Uncertainty
 from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
 from lenspinn.apply.mismatch import Observed, find_mismatches, measure
 from lenspinn.apply.picture import answer_figure
@@ -18,7 +18,9 @@ from lenspinn.apply.table import TableAnswer
 from lenspinn.data.transforms import resample
 from lenspinn.errors import ImageError, ModelError
 from lenspinn.evaluate import classification_metrics, predict
-from lenspinn.explain.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure, write_whole
+from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.trust import Calibration, Judgement, join_judgements, load_calibration
 from lenspinn.explain.view import Pixels, View, reconstruct, view_images
 from lenspinn.models import Classifier
 from lenspinn.train import Run, load_run
@@ -57,6 +59,10 @@ def apply_model(
     and a JSON file; a dataset gets a CSV table of all its images, a JSON summary, and pictures of
     its first `TABLE_PICTURES`. Each way in which an image differs from the training data is named.
 
+    Where the run is calibrated (`lenspinn evaluate` does it), probabilities are calibrated, classes
+    that cannot be told apart are named together, and an image too unlike the calibration images is
+    not answered.
+
     Everything is read, checked and computed before the first file is written: if one image is
     unusable nothing is written at all, and the same call without it loses nothing.
 
@@ -81,22 +87,23 @@ def apply_model(
 
     Raises
     ------
-    ConfigError, ModelError
+    ConfigError, DataError, ModelError
         The run is missing, unfinished or damaged.
     DataError, ImageError, StoreError
         An input is missing, is not what it claims to be, or holds nothing that can be classified;
         see `read_inputs`. ImageError also if an image covers less than the model's field.
     """
     trained = load_run(model)
+    calibration = load_calibration(trained.folder)
     inputs = read_inputs(images, pixel_scale=pixel_scale)
     answers: list[Answer | TableAnswer] = []
     sheets: list[_Sheet] = []
     for item in inputs:
         try:
             answer, pictured = (
-                _answer_image(item, trained, out)
+                _answer_image(item, trained, calibration, out)
                 if isinstance(item, ImageFile)
-                else _answer_table(item, trained, out, progress)
+                else _answer_table(item, trained, calibration, out, progress)
             )
         except ModelError as error:
             raise ModelError(f"{item.path}: {error}") from error
@@ -114,7 +121,9 @@ def apply_model(
     return answers
 
 
-def _answer_image(image: ImageFile, trained: Run, out: Path) -> tuple[Answer, list[_Sheet]]:
+def _answer_image(
+    image: ImageFile, trained: Run, calibration: Calibration | None, out: Path
+) -> tuple[Answer, list[_Sheet]]:
     model = trained.model
     scale = model.pixel_scale if image.pixel_scale is None else image.pixel_scale
     seen = _to_model(image.pixels[None, None], scale, model, str(image.path))
@@ -126,7 +135,8 @@ def _answer_image(image: ImageFile, trained: Run, out: Path) -> tuple[Answer, li
         num_at_peak=int((image.pixels == image.pixels.max()).sum()),
         measured=measure(torch.from_numpy(seen), model.pixel_scale),
     )
-    (view,) = view_images(model, seen)
+    judgement = None if calibration is None else calibration.judge(network_outputs(model, seen))
+    (view,) = _judged(view_images(model, seen), judgement)
     answer = Answer(
         name=image.name,
         path=image.path,
@@ -135,12 +145,17 @@ def _answer_image(image: ImageFile, trained: Run, out: Path) -> tuple[Answer, li
         pixel_scale=scale,
         mismatches=find_mismatches(observed, trained.data_info),
         picture=out / f"{image.name}.png",
+        uncertainty=_uncertainty(judgement, 0, model.classes),
     )
     return answer, [_Sheet(answer=answer, view=view, delivered=image.pixels)]
 
 
 def _answer_table(
-    table: ImageTable, trained: Run, out: Path, progress: bool
+    table: ImageTable,
+    trained: Run,
+    calibration: Calibration | None,
+    out: Path,
+    progress: bool,
 ) -> tuple[TableAnswer, list[_Sheet]]:
     store, model = table.store, trained.model
     first = store.images(slice(0, BATCH))
@@ -155,6 +170,7 @@ def _answer_table(
     )
     mismatches = find_mismatches(observed, trained.data_info)
     labels = tuple(store.info.classes[label] for label in store.labels)
+    scan = _scan(table, model, calibration, progress)
     sheets = [
         _Sheet(
             answer=Answer(
@@ -166,44 +182,87 @@ def _answer_table(
                 mismatches=mismatches,
                 label=labels[row],
                 picture=out / f"{table.name}_{row:05d}.png",
+                uncertainty=_uncertainty(scan.judgement, row, model.classes),
             ),
             view=view,
             delivered=first[row, 0],
         )
-        for row, view in enumerate(view_images(model, seen[:TABLE_PICTURES]))
+        for row, view in enumerate(
+            _judged(view_images(model, seen[:TABLE_PICTURES]), scan.judgement)
+        )
     ]
-    probabilities, theta_E = _scan(table, model, progress)
     summary = TableAnswer(
         name=table.name,
         path=table.path,
         classes=model.classes,
-        probabilities=probabilities,
-        theta_E=theta_E,
+        probabilities=scan.probabilities,
+        theta_E=scan.theta_E,
         labels=labels,
-        accuracy=_accuracy(probabilities, labels, model.classes),
+        accuracy=_accuracy(scan.probabilities, labels, model.classes),
         mismatches=mismatches,
         table=out / f"{table.name}.csv",
         answers=tuple(sheet.answer for sheet in sheets),
+        judgement=scan.judgement,
     )
     return summary, sheets
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Scan:
+    """What a network makes of all images of a dataset."""
+
+    probabilities: Float[np.ndarray, "images classes"]
+    theta_E: Float[np.ndarray, " images"] | None
+    judgement: Judgement | None
+
+
 def _scan(
-    table: ImageTable, model: Classifier, progress: bool
-) -> tuple[Float[np.ndarray, "images classes"], Float[np.ndarray, " images"] | None]:
-    """Class probabilities, and Einstein radii of a physics model, of all images of a dataset."""
+    table: ImageTable, model: Classifier, calibration: Calibration | None, progress: bool
+) -> _Scan:
     store = table.store
-    probabilities, radii = [], []
+    probabilities, radii, judgements = [], [], []
     starts = range(0, len(store), BATCH)
     for start in tqdm(starts, desc=table.name, unit="batch", disable=not progress):
         images = store.images(slice(start, start + BATCH))
         seen = _to_model(images, store.info.pixel_scale, model, str(table.path))
-        probabilities.append(predict(model, seen))
+        if calibration is None:
+            probabilities.append(predict(model, seen))
+        else:
+            judgements.append(calibration.judge(network_outputs(model, seen)))
+            probabilities.append(judgements[-1].probabilities)
         with torch.inference_mode():
             physics = reconstruct(model, torch.from_numpy(seen))
         if physics is not None:
             radii.append(physics.theta_E.numpy())
-    return np.concatenate(probabilities), np.concatenate(radii) if radii else None
+    return _Scan(
+        probabilities=np.concatenate(probabilities),
+        theta_E=np.concatenate(radii) if radii else None,
+        judgement=join_judgements(judgements) if judgements else None,
+    )
+
+
+def _judged(views: list[View], judgement: Judgement | None) -> list[View]:
+    """Give views of the first images the calibrated probabilities."""
+    if judgement is None:
+        return views
+    return [
+        replace(view, probabilities=probabilities)
+        for view, probabilities in zip(views, judgement.probabilities, strict=False)
+    ]
+
+
+def _uncertainty(
+    judgement: Judgement | None, row: int, classes: tuple[str, ...]
+) -> Uncertainty | None:
+    if judgement is None:
+        return None
+    return Uncertainty(
+        possible=tuple(np.array(classes)[judgement.possible[row]].tolist()),
+        coverage=judgement.coverage,
+        shift=float(judgement.shift[row]),
+        by_score={name: float(values[row]) for name, values in judgement.by_score.items()},
+        refused=bool(judgement.refused[row]),
+    )
 
 
 def _to_model(images: Batch, from_scale: float, model: Classifier, name: str) -> Seen:

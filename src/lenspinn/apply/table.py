@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lenspinn.apply.answer import Answer, Mismatch, mismatch_lines, trust
+from lenspinn.apply.answer import (
+    NOT_ANSWERED,
+    Answer,
+    Mismatch,
+    in_words,
+    mismatch_lines,
+    trust,
+)
+from lenspinn.evaluate.trust import FALSE_ALARMS, Judgement
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,6 +30,7 @@ class TableAnswer:
     """Of the dataset."""
     classes: tuple[str, ...]
     probabilities: Float[np.ndarray, "images classes"]
+    """Calibrated if there is a `judgement`."""
     theta_E: Float[np.ndarray, " images"] | None
     """Einstein radii, arcsec; None if the model has no lens."""
     labels: tuple[str, ...]
@@ -33,6 +43,8 @@ class TableAnswer:
     """CSV file with one row an image."""
     answers: tuple[Answer, ...]
     """Those of the images that have a picture."""
+    judgement: Judgement | None = None
+    """Prediction sets and refusals; None if the run is not calibrated."""
 
     @property
     def predictions(self) -> list[str]:
@@ -40,16 +52,43 @@ class TableAnswer:
         return [self.classes[index] for index in self.probabilities.argmax(axis=1)]
 
     @property
+    def image_answers(self) -> list[str]:
+        """The answer for each image, as `Answer.answer`."""
+        if self.judgement is None:
+            return self.predictions
+        names = np.array(self.classes)
+        return [
+            NOT_ANSWERED if refused else in_words(names[possible].tolist())
+            for possible, refused in zip(
+                self.judgement.possible, self.judgement.refused, strict=True
+            )
+        ]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many images each class is the only answer for, and how many have no such answer."""
+        found = self.image_answers
+        counts = {name: found.count(name) for name in self.classes}
+        if self.judgement is not None:
+            counts[NOT_ANSWERED] = found.count(NOT_ANSWERED)
+            counts["cannot tell"] = len(found) - sum(counts.values())
+        return counts
+
+    @property
     def trusted(self) -> bool:
-        """Whether no serious mismatch was found."""
+        """Whether no serious mismatch was found. Images are refused one by one."""
         return not any(mismatch.serious for mismatch in self.mismatches)
 
     @property
     def verdict(self) -> str:
         """The answer in one line, with a plain warning if it is not to be trusted."""
-        predictions = self.predictions
-        counts = ", ".join(f"{predictions.count(name)} {name}" for name in self.classes)
-        text = f"{len(predictions)} images: {counts}"
+        counts = ", ".join(f"{number} {name}" for name, number in self.counts.items())
+        text = f"{len(self.probabilities)} images: {counts}"
+        if self.judgement is None:
+            text += " (not calibrated)"
+        elif self.judgement.refused.any():
+            by_chance = FALSE_ALARMS * len(self.probabilities)
+            text += f" (up to {by_chance:.0f} not answered by chance)"
         if self.accuracy is not None:
             value, low, high = self.accuracy
             text += f"; accuracy {value:.3f} ({low:.3f} to {high:.3f})"
@@ -69,6 +108,8 @@ class TableAnswer:
             "name": self.name,
             "verdict": self.verdict,
             "num_images": len(predictions),
+            "calibrated": self.judgement is not None,
+            "answers": self.counts,
             "predictions": {name: predictions.count(name) for name in self.classes},
             **dict(zip(keys, self.accuracy or (None, None, None), strict=True)),
             "trusted": self.trusted,
@@ -78,16 +119,25 @@ class TableAnswer:
         }
 
     def to_csv(self) -> str:
-        """Return the table: image number, true and most probable class, probabilities, theta_E."""
+        """Return the table: a row an image, what is not known left out.
+
+        Image number, true and most probable class, probabilities, theta_E; of a calibrated run the
+        answer and the p-value of being like the calibration images too.
+        """
+        columns: dict[str, Sequence[object]] = {
+            "image": range(len(self.probabilities)),
+            "label": self.labels,
+            "prediction": self.predictions,
+        }
+        if self.judgement is not None:
+            columns["answer"] = self.image_answers
+            columns["shift_p_value"] = [f"{p:.4f}" for p in self.judgement.shift]
+        for name, chances in zip(self.classes, self.probabilities.T, strict=True):
+            columns[f"p_{name}"] = [f"{p:.6f}" for p in chances]
+        if self.theta_E is not None:
+            columns["theta_E_arcsec"] = [f"{radius:.5f}" for radius in self.theta_E]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        radius = [] if self.theta_E is None else ["theta_E_arcsec"]
-        writer.writerow(
-            ["image", "label", "prediction", *(f"p_{name}" for name in self.classes), *radius]
-        )
-        for row, (label, prediction) in enumerate(zip(self.labels, self.predictions, strict=True)):
-            numbers = [f"{p:.6f}" for p in self.probabilities[row]]
-            if self.theta_E is not None:
-                numbers.append(f"{self.theta_E[row]:.5f}")
-            writer.writerow([row, label, prediction, *numbers])
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()

@@ -19,9 +19,9 @@ from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import TRANSFORMS
 from lenspinn.errors import BenchmarkError
 from lenspinn.evaluate import classification_metrics, predict
+from lenspinn.evaluate.files import write_whole
 from lenspinn.evaluate.metrics import Labels, Probabilities, roc_curve
 from lenspinn.evaluate.record import learning_record
-from lenspinn.explain.files import write_whole
 from lenspinn.explain.view import view_images
 from lenspinn.models import Classifier, from_pretrained
 from lenspinn.train import ModelConfig, Run, TrainConfig, best_row, load_run

@@ -16,7 +16,7 @@ from lenspinn.benchmark.table import (
     markdown_table,
     table_lines,
 )
-from lenspinn.explain.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure, write_whole
 
 README = "README.md"
 

@@ -4,6 +4,7 @@ Everything here is a pure function of tensors. Images are batched as ``(batch, 1
 is treated on its own: the result for one image never depends on its batch.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -22,6 +23,16 @@ pixel says nothing about the lens, and the logarithm would turn its noise into e
 TINY_FRACTION = 1e-20
 """Least pixel value of `noise_safe_preprocess`, in units of the largest absolute value. Smaller
 than any pixel of a noise-free DeepLense image (7e-14), so that those pass unchanged."""
+
+NOISELESS = 1e-6
+"""What `pixel_statistics` calls the noise of noise-free images, relative to the brightest pixel."""
+
+HIGHEST_DIFFERENCE = 5
+"""Order of the differences in `pixel_statistics`. Higher ones tell a blurred image from a sharp one
+of a smoother source: an HST PSF twice as wide is seen in half the images at order 3."""
+
+LEAST_RATIO = 1e-12
+"""Of `pixel_statistics`: below it nothing but rounding is left."""
 
 SMALLEST_IMAGE = 8
 """Pixels along a side below which nothing can be said about an image's background."""
@@ -147,6 +158,38 @@ def background_sigma(image: Images) -> Float[Tensor, " batch"]:
     lag_1, lag_2, noise = (_second_difference(image, lag, faint) for lag in (1, 2, _NOISE_LAG))
     sigma = noise * (_MAD_TO_SIGMA / _SECOND_DIFFERENCE_NOISE)
     return torch.where(lag_2 >= _SMOOTH_RATIO * lag_1, 0, sigma)
+
+
+def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
+    """Measure noise, brightness and sharpness of images, whatever is in them.
+
+    Parameters
+    ----------
+    image : (batch, 1, y, x)
+        Background subtracted.
+
+    Returns
+    -------
+    (batch, 7)
+        Logarithms: of the background noise (1 sigma of a pixel; at least `NOISELESS` of the
+        brightest), of the brightest pixel, both in the unit of the image, and of
+        `HIGHEST_DIFFERENCE` ratios that no unit changes: the summed squares of the differences of
+        order n of neighbouring pixels over those of order n - 1, of which order 0 are the pixels.
+        Blurring lowers the ratios.
+    """
+    largest = image.abs().amax(dim=(1, 2, 3)).clamp_min(torch.finfo(image.dtype).tiny)
+    sigma = torch.maximum(background_sigma(image), NOISELESS * largest)
+    scaled = (image / largest[:, None, None, None]).double()
+    energy = [
+        torch.diff(scaled, n=order, dim=-2).square().sum(dim=(1, 2, 3))
+        + torch.diff(scaled, n=order, dim=-1).square().sum(dim=(1, 2, 3))
+        for order in range(HIGHEST_DIFFERENCE + 1)
+    ]
+    ratios = [
+        (upper / lower).nan_to_num(LEAST_RATIO).clamp_min(LEAST_RATIO)
+        for lower, upper in itertools.pairwise(energy)
+    ]
+    return torch.log(torch.stack([sigma.double(), largest.double(), *ratios], dim=1))
 
 
 def _second_difference(image: Tensor, lag: int, where: Tensor) -> Tensor:

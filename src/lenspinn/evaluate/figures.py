@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -163,37 +164,56 @@ def ideal_figure(curve: IdealCurve, record: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def reliability_figure(probabilities: Probabilities, labels: Labels) -> Figure:
+def reliability_figure(
+    probabilities: Probabilities, labels: Labels, calibrated: Probabilities | None = None
+) -> Figure:
     """Draw accuracy against confidence in 15 equal bins, above the number of images in each.
 
     Parameters
     ----------
     probabilities : (images, classes)
+        As the network gives them.
     labels : (images,)
+    calibrated : (images, classes), optional
+        After temperature scaling.
     """
+    figure = Figure(figsize=(4.6, 5.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], color="0.75", lw=1, zorder=0, label="perfectly calibrated")
+    if calibrated is None:
+        _draw_reliability(upper, lower, probabilities, labels, "this model", COLORS[1])
+    else:
+        _draw_reliability(upper, lower, probabilities, labels, "as it is", COLORS[0])
+        _draw_reliability(upper, lower, calibrated, labels, "calibrated", COLORS[1])
+    upper.set_title(f"reliability on {len(labels)} images, with standard errors", fontsize=10)
+    upper.set(ylabel="accuracy", xlim=(1 / probabilities.shape[1], 1.01), ylim=(0, 1.02))
+    upper.legend(fontsize=8, frameon=False, loc="lower right")
+    lower.set_yscale("log")
+    lower.set(xlabel="confidence (highest probability)", ylabel="images", ylim=(0.7, None))
+    clean_axes(upper)
+    clean_axes(lower)
+    return figure
+
+
+def _draw_reliability(
+    upper: Axes, lower: Axes, probabilities: Probabilities, labels: Labels, name: str, color: str
+) -> None:
     bin_index, confidence, correct = calibration_bins(probabilities, labels)
     counts = np.bincount(bin_index, minlength=NUM_CALIBRATION_BINS)
     filled = np.flatnonzero(counts)
     accuracy = np.bincount(bin_index, correct, NUM_CALIBRATION_BINS)[filled] / counts[filled]
     total_confidence = np.bincount(bin_index, confidence, NUM_CALIBRATION_BINS)[filled]
     standard_error = np.sqrt(accuracy * (1 - accuracy) / counts[filled])
-    centres = (np.arange(NUM_CALIBRATION_BINS) + 0.5) / NUM_CALIBRATION_BINS
-
-    figure = Figure(figsize=(4.6, 5.2), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color="0.75", lw=1, zorder=0, label="perfectly calibrated")
-    x = total_confidence / counts[filled]
-    label = "this model, with standard error"
-    upper.errorbar(
-        x, accuracy, standard_error, fmt="o-", ms=4, lw=1.2, color=COLORS[1], label=label
-    )
     ece = weighted_ece(probabilities, labels, np.ones((1, len(labels))))[0]
-    upper.set_title(f"reliability, ECE {ece:.4f} on {len(labels)} images", fontsize=10)
-    upper.set(ylabel="accuracy", xlim=(1 / probabilities.shape[1], 1.01), ylim=(0, 1.02))
-    upper.legend(fontsize=8, frameon=False, loc="lower right")
-    lower.bar(centres, counts, 0.9 / NUM_CALIBRATION_BINS, color=COLORS[1], alpha=0.6)
-    lower.set_yscale("log")
-    lower.set(xlabel="confidence (highest probability)", ylabel="images", ylim=(0.7, None))
-    clean_axes(upper)
-    clean_axes(lower)
-    return figure
+    upper.errorbar(
+        total_confidence / counts[filled],
+        accuracy,
+        standard_error,
+        fmt="o-",
+        ms=4,
+        lw=1.2,
+        color=color,
+        label=f"{name}: ECE {ece:.4f}",
+    )
+    centres = (np.arange(NUM_CALIBRATION_BINS) + 0.5) / NUM_CALIBRATION_BINS
+    lower.bar(centres, counts, 0.9 / NUM_CALIBRATION_BINS, color=color, alpha=0.5)

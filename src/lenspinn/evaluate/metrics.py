@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from lenspinn.errors import DataError
 
@@ -17,6 +17,9 @@ CONFIDENCE = 0.95
 """Coverage of the bootstrap intervals."""
 
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+
+N_BOOTSTRAP = 1000
+"""Resamples of the images."""
 
 NUM_CALIBRATION_BINS = 15
 """Equal-width bins of confidence used for the expected calibration error."""
@@ -39,7 +42,7 @@ def classification_metrics(
     classes: Sequence[str],
     *,
     seed: int = 0,
-    n_bootstrap: int = 1000,
+    n_bootstrap: int = N_BOOTSTRAP,
 ) -> dict[str, Any]:
     """Score class probabilities against the true classes.
 
@@ -79,23 +82,15 @@ def classification_metrics(
     """
     _check(probabilities, labels, classes)
     score = _score_functions(probabilities, labels, classes)
-    everything = np.ones((1, len(labels)))
-    metrics: dict[str, Any] = {}
-    resampled = _bootstrap(score, len(labels), n_bootstrap, seed)
-    for name, function in score.items():
-        metrics[name] = _json_number(function(everything)[0])
-        defined = resampled[name][np.isfinite(resampled[name])]
-        low, high = np.quantile(defined, _TAILS) if defined.size else (np.nan, np.nan)
-        metrics[f"{name}_low"] = _json_number(low)
-        metrics[f"{name}_high"] = _json_number(high)
-    confusion = weighted_confusion(probabilities, labels, everything)[0]
+    metrics = _with_intervals(score, len(labels), n_bootstrap, seed)
+    confusion = weighted_confusion(probabilities, labels, np.ones((1, len(labels))))[0]
     metrics["confusion"] = confusion.astype(int).tolist()
     metrics["n_test"] = len(labels)
     return metrics
 
 
 def paired_difference(
-    correct: Scores, reference: Scores, *, seed: int = 0, n_bootstrap: int = 1000
+    correct: Scores, reference: Scores, *, seed: int = 0, n_bootstrap: int = N_BOOTSTRAP
 ) -> tuple[float, float, float]:
     """Compare the accuracies of two classifiers on the same images.
 
@@ -123,6 +118,48 @@ def paired_difference(
     resampled = _bootstrap({"mean": mean}, len(difference), n_bootstrap, seed)["mean"]
     low, high = np.quantile(resampled, _TAILS)
     return float(difference.mean()), float(low), float(high)
+
+
+def trust_metrics(
+    probabilities: Probabilities,
+    possible: Bool[np.ndarray, "images classes"],
+    refused: Bool[np.ndarray, " images"],
+    labels: Labels,
+    classes: Sequence[str],
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score calibrated probabilities, prediction sets and refusals against the true classes.
+
+    Parameters
+    ----------
+    probabilities : (images, classes)
+        Calibrated.
+    possible : (images, classes)
+        Whether the class is in the prediction set.
+    refused : (images,)
+        Whether no answer is given.
+    labels, classes, seed
+        As for `classification_metrics`.
+
+    Returns
+    -------
+    dict
+        ``ece_calibrated``, ``set_coverage`` (share of sets with the true class; of one class as
+        ``set_coverage_<class>``), ``set_size`` (mean number of classes in a set) and ``refused``
+        (share of images), each with its 95 % interval as in `classification_metrics`.
+    """
+    _check(probabilities, labels, classes)
+    covered = possible[np.arange(len(labels)), labels]
+    score = {
+        "ece_calibrated": lambda weights: weighted_ece(probabilities, labels, weights),
+        "set_coverage": _mean_of(covered),
+        "set_size": _mean_of(possible.sum(axis=1)),
+        "refused": _mean_of(refused),
+    }
+    for index, name in enumerate(classes):
+        score[f"set_coverage_{name}"] = _mean_of(covered, among=labels == index)
+    return _with_intervals(score, len(labels), N_BOOTSTRAP, seed)
 
 
 def weighted_confusion(
@@ -248,6 +285,33 @@ def _score_functions(
     score["auc_micro"] = micro_auc
     score["ece"] = lambda weights: weighted_ece(probabilities, labels, weights)
     return score
+
+
+def _mean_of(values: np.ndarray, among: np.ndarray | None = None) -> Callable[[Weights], Scores]:
+    """Mean of a number an image has, over all images or some; NaN where a resample has none."""
+    counted = np.ones(len(values)) if among is None else among.astype(np.float64)
+
+    def mean(weights: Weights) -> Scores:
+        total = weights @ counted
+        sums = weights @ (values * counted)
+        return np.divide(sums, total, out=np.full_like(total, np.nan), where=total > 0)
+
+    return mean
+
+
+def _with_intervals(
+    score: dict[str, Callable[[Weights], Scores]], num_images: int, n_bootstrap: int, seed: int
+) -> dict[str, Any]:
+    """Each score of all images, and its percentile interval over resamples."""
+    metrics: dict[str, Any] = {}
+    resampled = _bootstrap(score, num_images, n_bootstrap, seed)
+    for name, function in score.items():
+        metrics[name] = _json_number(function(np.ones((1, num_images)))[0])
+        defined = resampled[name][np.isfinite(resampled[name])]
+        low, high = np.quantile(defined, _TAILS) if defined.size else (np.nan, np.nan)
+        metrics[f"{name}_low"] = _json_number(low)
+        metrics[f"{name}_high"] = _json_number(high)
+    return metrics
 
 
 def _bootstrap(

@@ -1,18 +1,48 @@
-"""Class probabilities of many images."""
+"""What a network makes of many images: class probabilities, and all that they are judged by."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
+from torch import Tensor
 from tqdm import tqdm
 
 from lenspinn.data.store import ImageStore
+from lenspinn.data.transforms import pixel_statistics
 from lenspinn.models import Classifier
+
+Images = ImageStore | Float[np.ndarray, "images 1 y x"]
+Chosen = Int[np.ndarray, " chosen"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outputs:
+    """What is known of each image once a network has seen it."""
+
+    logits: Float64[np.ndarray, "images classes"]
+    features: Float[np.ndarray, "images features"]
+    """What the network's head sees."""
+    pixels: Float[np.ndarray, "images statistics"]
+    """`lenspinn.data.transforms.pixel_statistics`."""
+    scores: dict[str, Float[np.ndarray, " images"]]
+    """Of a physics model: `Classifier.shift_scores`, such as the chi^2 of its fit."""
+
+    def take(self, rows: Int[np.ndarray, " chosen"]) -> "Outputs":
+        """Return those of some images."""
+        return Outputs(
+            logits=self.logits[rows],
+            features=self.features[rows],
+            pixels=self.pixels[rows],
+            scores={name: values[rows] for name, values in self.scores.items()},
+        )
 
 
 def predict(
     model: Classifier,
-    images: ImageStore | Float[np.ndarray, "images 1 y x"],
-    indices: Int[np.ndarray, " chosen"] | None = None,
+    images: Images,
+    indices: Chosen | None = None,
     *,
     batch_size: int = 256,
     progress: bool = False,
@@ -36,20 +66,73 @@ def predict(
     (chosen, classes) float64
         Softmax of the logits, taken in float64: rows sum to 1 to 1e-15.
     """
+    parts = [np.empty((0, len(model.classes)))]
+    for batch in _batches(model, images, indices, batch_size, progress):
+        with torch.inference_mode():
+            logits = model(batch)
+        parts.append(torch.softmax(logits.cpu().double(), dim=1).numpy())
+    return np.concatenate(parts)
+
+
+def network_outputs(
+    model: Classifier,
+    images: Images,
+    indices: Chosen | None = None,
+    *,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Outputs:
+    """Return logits, features and statistics of images; parameters as for `predict`.
+
+    At least one image is needed.
+    """
+    parts: list[Outputs] = []
+    for batch in _batches(model, images, indices, batch_size, progress):
+        with torch.inference_mode():
+            features = model.forward_features(batch)
+            logits = model.forward_head(features)
+            scores = model.shift_scores(batch)
+            pixels = pixel_statistics(batch)
+        parts.append(
+            Outputs(
+                logits=_array(logits.double()),
+                features=_array(features),
+                pixels=_array(pixels),
+                scores={name: _array(values) for name, values in scores.items()},
+            )
+        )
+    return Outputs(
+        logits=np.concatenate([part.logits for part in parts]),
+        features=np.concatenate([part.features for part in parts]),
+        pixels=np.concatenate([part.pixels for part in parts]),
+        scores={
+            name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores
+        },
+    )
+
+
+def _batches(
+    model: Classifier,
+    images: Images,
+    indices: Chosen | None,
+    batch_size: int,
+    progress: bool,
+) -> Iterator[Float[Tensor, "batch 1 y x"]]:
+    """Batches on the device of a model, which is in evaluation mode meanwhile."""
     read = images.images if isinstance(images, ImageStore) else images.__getitem__
     if indices is None:
         indices = np.arange(len(images))
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    parts = [np.empty((0, len(model.classes)))]
     try:
         starts = range(0, len(indices), batch_size)
         for start in tqdm(starts, desc="evaluating", unit="batch", disable=not progress):
-            batch = torch.from_numpy(read(indices[start : start + batch_size])).to(device)
-            with torch.inference_mode():
-                logits = model(batch.float())
-            parts.append(torch.softmax(logits.cpu().double(), dim=1).numpy())
+            yield torch.from_numpy(read(indices[start : start + batch_size])).to(device).float()
     finally:
         model.train(was_training)
-    return np.concatenate(parts)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    array: np.ndarray = values.cpu().numpy()
+    return array

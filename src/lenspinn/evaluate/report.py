@@ -15,6 +15,8 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import DataError
+from lenspinn.evaluate.calibration import scaled_probabilities
+from lenspinn.evaluate.conformal import check_coverage
 from lenspinn.evaluate.figures import (
     confusion_figure,
     ideal_figure,
@@ -23,12 +25,22 @@ from lenspinn.evaluate.figures import (
     roc_figure,
 )
 from lenspinn.evaluate.limit import IDEAL_KEYS, read_ideal_curve
-from lenspinn.evaluate.metrics import classification_metrics
-from lenspinn.evaluate.predict import predict
+from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
+from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.record import learning_record
+from lenspinn.evaluate.trust import (
+    FALSE_ALARMS,
+    FEWEST_IMAGES,
+    Calibration,
+    Judgement,
+    calibrate,
+    load_calibration,
+    save_calibration,
+)
 from lenspinn.train import Run, best_row, load_run
 
 SCHEMA_VERSION = 1
+DEFAULT_COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
@@ -48,9 +60,15 @@ def evaluate_run(
     data: Path | None = None,
     limit: Path | None = None,
     out: Path | None = None,
+    coverage: float = DEFAULT_COVERAGE,
     progress: bool = True,
 ) -> Path:
-    """Measure a trained network, with 95 % intervals, a report and figures.
+    """Measure a trained network, with 95 % intervals, a report and figures; calibrate its answers.
+
+    On the run's own dataset, temperature, prediction sets and the reference for images unlike it
+    are fitted to the validation images and written to ``calibration`` in the run folder, where
+    `lenspinn apply` finds them; see `lenspinn.evaluate.trust`. They are then measured on the test
+    images, which choose nothing. On another dataset those in the run folder are measured.
 
     Parameters
     ----------
@@ -65,6 +83,8 @@ def evaluate_run(
     out
         Folder for the results; ``evaluation`` in the run folder by default, and
         ``evaluation_<dataset>`` for another dataset.
+    coverage
+        Share of prediction sets that shall hold the true class.
     progress
         Whether to show a progress bar.
 
@@ -81,19 +101,25 @@ def evaluate_run(
         If the folder holds no finished run.
     DataError
         If the dataset is missing, does not fit the model, or holds images the run was trained on;
-        if the limit is that of other images.
+        if the limit is that of other images, or the coverage is not between 0 and 1.
     """
+    check_coverage(coverage)
     trained = load_run(run)
     test = _own_test_set(trained) if data is None else _other_test_set(trained, data)
     ideal = None if limit is None else read_ideal_curve(limit, test.store.info)
     if out is None:
         out = trained.folder / ("evaluation" if data is None else f"evaluation_{data.stem}")
-    probabilities = predict(trained.model, test.store, test.indices, progress=progress)
+    if data is None:
+        calibration = _calibrate(trained, test.store, coverage)
+    else:
+        calibration = load_calibration(trained.folder)
+    outputs = network_outputs(trained.model, test.store, test.indices, progress=progress)
+    probabilities = scaled_probabilities(outputs.logits)
+    judgement = None if calibration is None else calibration.judge(outputs, coverage)
     classes = trained.model.classes
     metrics = classification_metrics(probabilities, test.labels, classes, seed=trained.config.seed)
     out.mkdir(parents=True, exist_ok=True)
-    command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
-    command += f" --limit {limit}" if limit else ""
+    command = _command(run, data, limit, coverage)
     record = learning_record(
         trained,
         best_row(trained.history),
@@ -101,6 +127,7 @@ def evaluate_run(
         protocol=test.protocol,
         recipe=test.store.info.recipe,
     )
+    record |= _trust_record(calibration, judgement, test.labels, trained)
     if ideal is not None:
         record |= dict(zip(IDEAL_KEYS, ideal.here, strict=True))
         _save(ideal_figure(ideal, record), out / "ideal.png")
@@ -108,11 +135,18 @@ def evaluate_run(
     confusion = np.array(metrics["confusion"])
     _save(roc_figure(probabilities, test.labels, classes), out / "roc.png")
     _save(confusion_figure(confusion, classes), out / "confusion.png")
-    _save(reliability_figure(probabilities, test.labels), out / "reliability.png")
+    calibrated = None if judgement is None else judgement.probabilities
+    _save(reliability_figure(probabilities, test.labels, calibrated), out / "reliability.png")
     _save(learning_figure(trained.history, best_row(trained.history)), out / "learning.png")
     report = out / "report.md"
     report.write_text(_markdown(command, trained, test, record))
     return report
+
+
+def _command(run: Path, data: Path | None, limit: Path | None, coverage: float) -> str:
+    command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
+    command += f" --limit {limit}" if limit else ""
+    return command + (f" --coverage {coverage:g}" if coverage != DEFAULT_COVERAGE else "")
 
 
 def _own_test_set(run: Run) -> _TestSet:
@@ -167,6 +201,46 @@ def _shares_images(one: DatasetInfo, other: DatasetInfo) -> bool:
     return one.seed is not None and origin(one) == origin(other)
 
 
+def _calibrate(run: Run, store: ImageStore, coverage: float) -> Calibration | None:
+    """Calibrate on the validation images into the run folder; None if they are too few."""
+    rows = run.split["validation"]
+    if len(rows) < FEWEST_IMAGES:
+        return None
+    calibration = calibrate(
+        network_outputs(run.model, store, rows),
+        store.labels[rows],
+        run.model.classes,
+        coverage=coverage,
+        seed=run.config.seed,
+    )
+    save_calibration(calibration, run.folder)
+    return calibration
+
+
+def _trust_record(
+    calibration: Calibration | None,
+    judgement: Judgement | None,
+    labels: np.ndarray,
+    run: Run,
+) -> dict[str, Any]:
+    if calibration is None or judgement is None:
+        return {"calibrated": False}
+    return {
+        "calibrated": True,
+        "temperature": calibration.temperature,
+        "n_calibration": calibration.num_images,
+        "coverage": judgement.coverage,
+        **trust_metrics(
+            judgement.probabilities,
+            judgement.possible,
+            judgement.refused,
+            labels,
+            run.model.classes,
+            seed=run.config.seed,
+        ),
+    }
+
+
 def _write_json(command: str, run: Run, record: dict[str, Any], path: Path) -> None:
     result = {
         "schema": SCHEMA_VERSION,
@@ -212,6 +286,8 @@ def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) ->
             "",
             _footnote(record),
             "",
+            *_trust(run, record),
+            "",
             *(f"![{name}]({name}.png)" for name in figures),
             "",
         ]
@@ -235,6 +311,33 @@ def _facts(run: Run, info: DatasetInfo, record: dict[str, Any]) -> list[str]:
         "images; the test images chose nothing.",
         f"- **Network**: {record['parameters']:,} parameters, input transform "
         f"`{record['input']}`, seed {record['seed']}.",
+    ]
+
+
+def _trust(run: Run, record: dict[str, Any]) -> list[str]:
+    """Lines on calibrated probabilities, prediction sets and refusals."""
+    lines = ["## Answers with their uncertainty", ""]
+    if not record["calibrated"]:
+        return [
+            *lines,
+            f"Not calibrated: that takes {FEWEST_IMAGES} validation images, and an evaluation on "
+            f"the run's own dataset (`lenspinn evaluate {run.folder}`).",
+        ]
+    names = ["ece", "ece_calibrated", "set_coverage", "set_size", "refused"]
+    names[3:3] = [f"set_coverage_{name}" for name in run.model.classes]
+    return [
+        *lines,
+        "| score | value | 95 % interval |",
+        "|---|---|---|",
+        *(f"| {name} | {_cell(record, name, ' | ')} |" for name in names),
+        "",
+        f"Probabilities are calibrated with the temperature {record['temperature']:.3f}. Sets of "
+        f"classes are meant to hold the true one for {record['coverage']:.0%} of the images of "
+        f"each class, and at most {FALSE_ALARMS:.0%} of images like those of calibration to be "
+        f"refused as unlike them. All was fitted to {record['n_calibration']:,} validation images "
+        "of the run: the temperature to all, the reference to half; the others are ranked among. "
+        "They also chose the epoch of the weights, which fits them slightly too well. The most "
+        "probable class is in every set: coverage is at least the accuracy.",
     ]
 
 

@@ -1,7 +1,25 @@
-"""Where a trained network looks, and which source it sees behind the lens."""
+"""Where a trained network looks, which source it reconstructs, and where substructure is."""
 
 from lenspinn.explain.figure import explain_run, explanation_figure
 from lenspinn.explain.gradcam import grad_cam
+from lenspinn.explain.localization import (
+    find_peaks,
+    gradient_map,
+    heaviest_clump,
+    localization_score,
+    significance_map,
+)
 from lenspinn.explain.view import View, view_images
 
-__all__ = ["View", "explain_run", "explanation_figure", "grad_cam", "view_images"]
+__all__ = [
+    "View",
+    "explain_run",
+    "explanation_figure",
+    "find_peaks",
+    "grad_cam",
+    "gradient_map",
+    "heaviest_clump",
+    "localization_score",
+    "significance_map",
+    "view_images",
+]

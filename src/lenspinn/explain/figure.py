@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import DataError
-from lenspinn.explain.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure, write_whole
 from lenspinn.explain.panels import (
     BARS_WIDTH,
     draw_cam,

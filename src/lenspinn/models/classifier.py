@@ -94,6 +94,13 @@ class Classifier(nn.Module, ABC):
     def forward_head(self, features: Features) -> Logits:
         """Logits from feature vectors."""
 
+    def shift_scores(self, image: Image) -> dict[str, Float[Tensor, " batch"]]:
+        """Scores of the model's own, high for images unlike those it was made for; here none.
+
+        A physics model has some, such as the chi^2 of its fit.
+        """
+        return {}
+
     def preprocess(self, image: Image) -> Channels:
         """Apply the model's named transforms, as `forward` does: `num_channels` maps an image.
 

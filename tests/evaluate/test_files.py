@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from lenspinn.explain.files import RESOLUTION, save_figure, write_whole
+from lenspinn.evaluate.files import RESOLUTION, save_figure, write_whole
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""Which changes of its images a calibrated network refuses, and what they would have cost it.
+
+Each change is simulated like the run's own recipe but for one thing: noise, PSF, pixel scale, how
+bright sources are, whether they are real galaxies. Images of another pixel scale come twice, as
+`lenspinn apply` resamples them and as if their header were wrong.
+
+    lenspinn train configs/train/lenspinn_small_stream_hst_shallow.yaml --out runs/trust
+    lenspinn evaluate runs/trust
+    python benchmarks/trust.py runs/trust GALAXIES
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lenspinn.config import to_dict
+from lenspinn.data.provenance import provenance
+from lenspinn.data.store import ImageStore
+from lenspinn.data.transforms import resample
+from lenspinn.evaluate.metrics import trust_metrics
+from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.trust import FALSE_ALARMS, Calibration, load_calibration
+from lenspinn.simulate import SimulateConfig, get_recipe, simulate
+from lenspinn.train import Run, load_run
+
+NUM, SEED = 600, 300
+OUT = Path(__file__).resolve().parents[1] / "results" / "trust" / "shifts.json"
+CHANGES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "noise x 3": {"instrument.exposure_time": 600.0},
+    "PSF x 2": {"instrument.psf_fwhm": 0.16},
+    "pixel scale x 2": {"instrument.pixel_scale": 0.16},
+    "pixel scale / 2": {"instrument.pixel_scale": 0.04, "num_pix": 128},
+    "4 mag fainter": {"source.magnitude": 24.0},
+}
+"""Of survey/hst_shallow: exposures of 5,400 s, a PSF of 0.08 arcsec and pixels of 0.08 arcsec."""
+
+
+def measure(what: str, images: np.ndarray, labels: np.ndarray, *, by: Calibration, run: Run) -> Any:
+    """Return the record of one change."""
+    judgement = by.judge(network_outputs(run.model, images))
+    arguments = (judgement.possible, judgement.refused, labels, run.model.classes)
+    alone = {f"{name}_alone": p <= FALSE_ALARMS for name, p in judgement.by_score.items()}
+    return {
+        "what": what,
+        "n": len(labels),
+        "accuracy": float((judgement.probabilities.argmax(axis=1) == labels).mean()),
+        **trust_metrics(judgement.probabilities, *arguments, seed=SEED),
+        **{name: float(refused.mean()) for name, refused in alone.items()},
+    }
+
+
+def changed_images(run: Run, galaxies: Path | None, folder: Path) -> list[tuple[str, Any, Any]]:
+    """Name, images and labels of each change."""
+    stream, found = run.config.stream, []
+    recipes = {what: (stream.recipe, changes) for what, changes in CHANGES.items()}
+    if galaxies is not None:
+        # Of another mass function than the run's recipe, unless told.
+        cdm = get_recipe(stream.recipe).to_dict()["populations"]["cdm"]
+        changes = {"source.galaxies": str(galaxies), "populations.cdm": cdm}
+        recipes["real galaxies"] = ("survey/hst_cosmos", changes)
+    for what, (recipe, changes) in recipes.items():
+        path = folder / f"{what.replace(' ', '_').replace('/', 'by')}.zarr"
+        overrides = stream.overrides | changes
+        simulate(SimulateConfig(recipe=recipe, num=NUM, seed=SEED, out=path, overrides=overrides))
+        store, model = ImageStore.open(path), run.model
+        images, scale = store.images(slice(None)), store.info.pixel_scale
+        if scale != model.pixel_scale:
+            there = resample(torch.from_numpy(images), scale, model.pixel_scale, model.num_pix)
+            found.append((f"{what}, resampled", there.numpy(), store.labels))
+            first = (images.shape[-1] - model.num_pix) // 2
+            images = images[..., first:, first:][..., : model.num_pix, : model.num_pix]
+            what += ", not known"
+        found.append((what, images, store.labels))
+    return found
+
+
+def main() -> None:
+    """Measure, print the table and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("galaxies", type=Path, nargs="?", help="folder for survey/hst_cosmos")
+    parser.add_argument("--out", type=Path, default=OUT)
+    config = parser.parse_args()
+    run, calibration = load_run(config.run), load_calibration(config.run)
+    if calibration is None:
+        sys.exit(f"{config.run} is not calibrated: lenspinn evaluate {config.run}")
+    records = []
+    with tempfile.TemporaryDirectory() as folder:
+        for what, images, labels in changed_images(run, config.galaxies, Path(folder)):
+            records.append(measure(what, images, labels, by=calibration, run=run))
+            values = (f"{records[-1][k]:8.3f}" for k in ("accuracy", "set_coverage", "refused"))
+            print(f"{what:28}", *values)
+    result = {
+        "schema": 1,
+        "command": shlex.join(["python", "benchmarks/trust.py", *sys.argv[1:]]),
+        "config": to_dict(run.config) | {"num": NUM, "change_seed": SEED},
+        **provenance(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "records": records,
+    }
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    config.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(config.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""All that makes an answer of a network's outputs: fitted once, kept in the run folder.
+
+`Calibration` holds a temperature, the thresholds of the prediction sets and what the calibration
+images look like; `Calibration.judge` applies them. The calibration images are the validation images
+of the run. The temperature, a single number, is fitted to all of them; the reference is fitted to
+one half, and new images are ranked among the other.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
+
+from lenspinn.errors import DataError
+from lenspinn.evaluate.calibration import fit_temperature, scaled_probabilities
+from lenspinn.evaluate.conformal import check_coverage, prediction_sets, set_thresholds
+from lenspinn.evaluate.distance import Cloud, FeatureSpace
+from lenspinn.evaluate.files import write_whole
+from lenspinn.evaluate.predict import Outputs
+from lenspinn.evaluate.shift import ShiftReference, combined, fit_reference
+
+__all__ = [
+    "FALSE_ALARMS",
+    "FEWEST_IMAGES",
+    "Calibration",
+    "Judgement",
+    "calibrate",
+    "join_judgements",
+    "load_calibration",
+    "save_calibration",
+]
+
+FOLDER = "calibration"
+"""In the run folder."""
+ARRAYS_FILE, FACTS_FILE = "calibration.safetensors", "calibration.json"
+SCHEMA_VERSION = 1
+
+FALSE_ALARMS = 0.05
+"""Share of images like the calibration images that is refused, at most."""
+
+FEWEST_IMAGES = 200
+"""Calibration images, in two halves. With a hundred to rank among, four scores at once can still
+reach a p-value of 0.04."""
+
+# Keeps the halves apart from other random numbers of the same seed: the word after it.
+_HALVES = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """What calibrated outputs say of each image."""
+
+    probabilities: Float[np.ndarray, "images classes"]
+    """Calibrated."""
+    possible: Bool[np.ndarray, "images classes"]
+    """Prediction set: whether the class cannot be ruled out."""
+    shift: Float[np.ndarray, " images"]
+    """p-value of being like the calibration images, all scores together."""
+    by_score: dict[str, Float[np.ndarray, " images"]]
+    """p-value of each score alone."""
+    coverage: float
+    """Share of prediction sets that shall hold the true class."""
+
+    @property
+    def refused(self) -> Bool[np.ndarray, " images"]:
+        """Whether the image is so unlike the calibration images that no answer is given."""
+        refused: np.ndarray = self.shift <= FALSE_ALARMS
+        return refused
+
+
+def join_judgements(parts: Sequence[Judgement]) -> Judgement:
+    """Put the judgements of batches together, at least one of them, all of one calibration."""
+    return Judgement(
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        possible=np.concatenate([part.possible for part in parts]),
+        shift=np.concatenate([part.shift for part in parts]),
+        by_score={
+            name: np.concatenate([part.by_score[name] for part in parts])
+            for name in parts[0].by_score
+        },
+        coverage=parts[0].coverage,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """What was learned from the calibration images of a run."""
+
+    classes: tuple[str, ...]
+    temperature: float
+    chance_of_truth: Float[np.ndarray, " ranked"]
+    """Calibrated probability of the true class of each image to rank among."""
+    ranked_labels: Int[np.ndarray, " ranked"]
+    """Its true class."""
+    coverage: float
+    """Share of prediction sets that shall hold the true class."""
+    reference: ShiftReference
+    num_fitted: int
+    """Images that the reference was fitted to."""
+
+    @property
+    def num_images(self) -> int:
+        """Calibration images in all."""
+        return self.num_fitted + len(self.chance_of_truth)
+
+    def thresholds(self, coverage: float) -> Float[np.ndarray, " classes"]:
+        """Return how probable each class must be to be in a prediction set."""
+        return set_thresholds(self.chance_of_truth, self.ranked_labels, len(self.classes), coverage)
+
+    def judge(self, outputs: Outputs, coverage: float | None = None) -> Judgement:
+        """Judge images by what the run's network makes of them.
+
+        Parameters
+        ----------
+        outputs
+        coverage
+            Of the prediction sets; by default that of the calibration.
+        """
+        coverage = self.coverage if coverage is None else coverage
+        probabilities = scaled_probabilities(outputs.logits, self.temperature)
+        by_score = self.reference.p_values(outputs)
+        return Judgement(
+            probabilities=probabilities,
+            possible=prediction_sets(probabilities, self.thresholds(coverage)),
+            shift=combined(by_score),
+            by_score=by_score,
+            coverage=coverage,
+        )
+
+
+def calibrate(
+    outputs: Outputs,
+    labels: Int[np.ndarray, " images"],
+    classes: tuple[str, ...],
+    *,
+    coverage: float,
+    seed: int,
+) -> Calibration:
+    """Learn from images that the network was not trained on.
+
+    Parameters
+    ----------
+    outputs
+        Of the calibration images.
+    labels : (images,)
+        Their true classes.
+    classes
+        In the order of the logits.
+    coverage
+        Share of prediction sets that shall hold the true class.
+    seed
+        Deals the images to the two halves.
+
+    Notes
+    -----
+    The promise of the prediction sets is exact where nothing that they depend on was fitted to the
+    images ranked among. The temperature is fitted to them too, for half of the images fix it too
+    loosely; one number fitted to n images can change the coverage by about 1/n.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than `FEWEST_IMAGES`, or the coverage is not between 0 and 1.
+    """
+    if len(labels) < FEWEST_IMAGES:
+        raise DataError(
+            f"{len(labels)} validation images are too few to calibrate with: "
+            f"at least {FEWEST_IMAGES} are needed"
+        )
+    check_coverage(coverage)
+    order = np.random.default_rng([seed, _HALVES]).permutation(len(labels))
+    fitted, ranked = np.sort(order[::2]), np.sort(order[1::2])
+    temperature = fit_temperature(outputs.logits, labels)
+    probabilities = scaled_probabilities(outputs.logits[ranked], temperature)
+    return Calibration(
+        classes=classes,
+        temperature=temperature,
+        chance_of_truth=probabilities[np.arange(len(ranked)), labels[ranked]],
+        ranked_labels=labels[ranked],
+        coverage=coverage,
+        reference=fit_reference(outputs.take(fitted), labels[fitted], outputs.take(ranked)),
+        num_fitted=len(fitted),
+    )
+
+
+def save_calibration(calibration: Calibration, run: Path) -> Path:
+    """Write a calibration into a run folder; nothing in the files can execute.
+
+    Returns
+    -------
+    Path
+        The folder ``calibration``, with ``calibration.safetensors`` (arrays) and
+        ``calibration.json`` (numbers that a person may want to read).
+    """
+    reference = calibration.reference
+    arrays = {
+        "chance_of_truth": calibration.chance_of_truth,
+        "ranked_labels": calibration.ranked_labels,
+        **{f"space.{name}": value for name, value in vars(reference.space).items()},
+        **{f"features.{name}": value for name, value in vars(reference.features).items()},
+        **{f"pixels.{name}": value for name, value in vars(reference.pixels).items()},
+        **{f"ranked.{name}": values for name, values in reference.ranked.items()},
+    }
+    facts = {
+        "schema": SCHEMA_VERSION,
+        "lenspinn_version": version("lenspinn"),
+        "classes": list(calibration.classes),
+        "temperature": calibration.temperature,
+        "coverage": calibration.coverage,
+        "thresholds": calibration.thresholds(calibration.coverage).tolist(),
+        "false_alarms": FALSE_ALARMS,
+        "num_fitted": calibration.num_fitted,
+        "num_ranked": len(calibration.chance_of_truth),
+    }
+    folder = run / FOLDER
+    folder.mkdir(exist_ok=True)
+    contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+    write_whole(folder / ARRAYS_FILE, safetensors.numpy.save(contiguous))
+    # Last: a folder that has it is whole.
+    write_whole(folder / FACTS_FILE, (json.dumps(facts, indent=2) + "\n").encode())
+    return folder
+
+
+def load_calibration(run: Path) -> Calibration | None:
+    """Read what `save_calibration` wrote; None if the run has no calibration.
+
+    Raises
+    ------
+    DataError
+        If the calibration is damaged, or was written by a newer lenspinn.
+    """
+    folder = run / FOLDER
+    if not (folder / FACTS_FILE).is_file():
+        return None
+    try:
+        facts = json.loads((folder / FACTS_FILE).read_text())
+        arrays = safetensors.numpy.load_file(folder / ARRAYS_FILE)
+        if facts["schema"] > SCHEMA_VERSION:
+            raise DataError(
+                f"{folder} has schema {facts['schema']}; this lenspinn reads up to schema "
+                f"{SCHEMA_VERSION}"
+            )
+        return _calibration(facts, arrays)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{folder} is damaged: `lenspinn evaluate {run}` writes it anew") from error
+
+
+def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibration:
+    def part(prefix: str) -> dict[str, np.ndarray]:
+        return {
+            name.removeprefix(prefix): values
+            for name, values in arrays.items()
+            if name.startswith(prefix)
+        }
+
+    return Calibration(
+        classes=tuple(facts["classes"]),
+        temperature=facts["temperature"],
+        chance_of_truth=arrays["chance_of_truth"],
+        ranked_labels=arrays["ranked_labels"],
+        coverage=facts["coverage"],
+        reference=ShiftReference(
+            space=FeatureSpace(**part("space.")),
+            features=Cloud(**part("features.")),
+            pixels=Cloud(**part("pixels.")),
+            ranked=part("ranked."),
+        ),
+        num_fitted=facts["num_fitted"],
+    )

@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lenspinn.errors import DataError
+from lenspinn.evaluate.predict import Outputs
+from lenspinn.evaluate.trust import (
+    Calibration,
+    calibrate,
+    join_judgements,
+    load_calibration,
+    save_calibration,
+)
+
+CLASSES = ("axion", "cdm", "no_sub")
+
+
+def draw(num: int, seed: int) -> tuple[Outputs, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=num)
+    features = rng.normal(size=(num, 12)) + np.eye(12)[labels]
+    outputs = Outputs(
+        logits=6 * features[:, :3].astype(np.float64),
+        features=features.astype(np.float32),
+        pixels=rng.normal(size=(num, 6)),
+        scores={},
+    )
+    return outputs, labels
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    outputs, labels = draw(1000, 0)
+    return calibrate(outputs, labels, CLASSES, coverage=0.9, seed=0)
+
+
+def test_an_overconfident_network_is_cooled_and_its_sets_cover(calibration):
+    outputs, labels = draw(4000, 1)
+    judgement = calibration.judge(outputs)
+    assert calibration.temperature > 3
+    covered = judgement.possible[np.arange(4000), labels]
+    # Standard deviations of 500 images to rank among and of 4,000 test images: 1.3 and 0.5 points.
+    assert covered.mean() == pytest.approx(0.9, abs=0.05)
+    assert judgement.refused.mean() < 0.05 + 0.02
+
+
+def test_a_wider_coverage_gives_larger_sets(calibration):
+    outputs, _ = draw(500, 2)
+    sizes = [calibration.judge(outputs, c).possible.sum() for c in (0.7, 0.9, 0.98)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2]
+
+
+def test_what_is_read_back_judges_the_same(calibration, tmp_path):
+    folder = save_calibration(calibration, tmp_path)
+    assert {path.name for path in folder.iterdir()} == {
+        "calibration.json",
+        "calibration.safetensors",
+    }
+    again, (outputs, _) = load_calibration(tmp_path), draw(50, 3)
+    assert again is not None
+    before, after = calibration.judge(outputs), again.judge(outputs)
+    np.testing.assert_array_equal(after.probabilities, before.probabilities)
+    np.testing.assert_array_equal(after.possible, before.possible)
+    np.testing.assert_array_equal(after.shift, before.shift)
+    assert (again.classes, again.coverage, again.num_images) == (CLASSES, 0.9, 1000)
+
+
+def test_batches_are_judged_as_the_whole(calibration):
+    outputs, _ = draw(30, 4)
+    whole = calibration.judge(outputs)
+    parts = [calibration.judge(outputs.take(rows)) for rows in np.split(np.arange(30), [7, 20])]
+    joined = join_judgements(parts)
+    np.testing.assert_array_equal(joined.possible, whole.possible)
+    np.testing.assert_allclose(joined.shift, whole.shift)
+    assert joined.by_score.keys() == whole.by_score.keys()
+
+
+def test_too_few_images_are_refused():
+    outputs, labels = draw(199, 5)
+    with pytest.raises(DataError, match="199 validation images are too few"):
+        calibrate(outputs, labels, CLASSES, coverage=0.9, seed=0)
+
+
+def test_a_run_without_calibration_has_none(tmp_path):
+    assert load_calibration(tmp_path) is None
+
+
+def damage_arrays(folder: Path) -> None:
+    (folder / "calibration.safetensors").write_bytes(b"nothing")
+
+
+def damage_facts(folder: Path) -> None:
+    (folder / "calibration.json").write_text("{}")
+
+
+@pytest.mark.parametrize("damage", [damage_arrays, damage_facts])
+def test_a_damaged_calibration_is_named(damage, calibration, tmp_path):
+    damage(save_calibration(calibration, tmp_path))
+    with pytest.raises(DataError, match="is damaged: `lenspinn evaluate"):
+        load_calibration(tmp_path)
+
+
+def test_a_newer_schema_is_refused(calibration, tmp_path):
+    path = save_calibration(calibration, tmp_path) / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
+    with pytest.raises(DataError, match="has schema 2"):
+        load_calibration(tmp_path)
