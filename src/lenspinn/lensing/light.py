@@ -62,12 +62,12 @@ def sersic(  # noqa: PLR0913 - the parameters of lenstronomy's SERSIC_ELLIPSE, a
     Sersic (1968); b_n: Capaccioli (1989), as in lenstronomy ``sersic_utils.py``.
     """
     dx, dy = x - center_x, y - center_y
-    squared = (((1 - e1) * dx - e2 * dy).square() + ((1 + e1) * dy - e2 * dx).square()) / (
-        1 - e1**2 - e2**2
-    )
-    # exp(log(..) / n) and not pow(.., 1 / n): half the time once it is compiled, no less accurate.
-    log_radius = torch.log(squared.clamp(min=SERSIC_CORE**2) / R_sersic**2) / 2
-    return amplitude * torch.exp(_b_n(n_sersic) * (1 - torch.exp(log_radius / n_sersic)))
+    squared = ((1 - e1) * dx - e2 * dy).square() + ((1 + e1) * dy - e2 * dx).square()
+    axes = 1 - e1**2 - e2**2
+    # Powers of two, not pow(.., 1 / n): faster once it is compiled, no less accurate.
+    log_squared = torch.log2(squared.clamp(min=SERSIC_CORE**2 * axes) * (1 / (axes * R_sersic**2)))
+    steepness = _b_n(n_sersic) * (1 / math.log(2))
+    return amplitude * torch.exp2(steepness * (1 - torch.exp2(log_squared * (0.5 / n_sersic))))
 
 
 def sersic_total_flux(

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.maps import read_map
@@ -105,8 +104,10 @@ def convolve_kernel(
 
 def _convolved(image: Tensor, kernel: tuple[float, ...], *, dim: int) -> Tensor:
     radius, size = len(kernel) // 2, image.shape[dim]
-    ends = (0, 0, radius, radius) if dim == 1 else (radius, radius, 0, 0)
-    padded = functional.pad(image, ends, mode="replicate")
+    shape = (*image.shape[:dim], radius, *image.shape[dim + 1 :])
+    ends = (image.narrow(dim, place, 1).expand(shape) for place in (0, size - 1))
+    # Not functional.pad: compiled, it would ask of every pixel where it comes from.
+    padded = torch.cat([next(ends), image, next(ends)], dim=dim)
     total = padded.narrow(dim, radius, size) * kernel[radius]
     for shift in range(1, radius + 1):
         both = padded.narrow(dim, radius - shift, size) + padded.narrow(dim, radius + shift, size)

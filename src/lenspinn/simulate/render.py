@@ -265,7 +265,7 @@ def _summed(
 
 def _deflection_point(points: PointTensors, row: Tensor, column: Tensor) -> Vectors:
     dx, dy = row - points.x, column - points.y
-    weight = points.theta_E.square() / (dx.square() + _POINT_CORE + dy.square())
+    weight = points.theta_E.square() / (dx.square() + (dy.square() + _POINT_CORE))
     return weight * dx, weight * dy
 
 
