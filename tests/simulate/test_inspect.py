@@ -47,19 +47,26 @@ def test_an_imported_dataset_has_no_recipe(noisy):
 def test_a_smooth_image_leaves_nothing_but_noise(noisy):
     store = ImageStore.open(noisy)
     numbers = np.flatnonzero(store.labels == 2)
-    residuals, significance = _residuals(store, stored_recipe(store), numbers)
-    assert not significance.any()
+    residuals = _residuals(store, stored_recipe(store), numbers)
+    assert not residuals.significance.any()
     # 20 x 4,096 standard normal numbers: mean and variance are known to 0.0035 and 0.005.
-    assert abs(residuals.mean()) < 5 * 0.0035
-    assert residuals.var() == pytest.approx(1.0, abs=5 * 0.005)
+    assert abs(residuals.maps.mean()) < 5 * 0.0035
+    assert residuals.maps.var() == pytest.approx(1.0, abs=5 * 0.005)
 
 
-def test_substructure_is_seen(noisy):
+def test_a_fit_takes_most_of_a_vortex_away_but_not_all(noisy):
     store = ImageStore.open(noisy)
     numbers = np.flatnonzero(store.labels == 0)[:5]
-    residuals, significance = _residuals(store, stored_recipe(store), numbers)
-    assert (significance > 5).all()
-    assert (np.square(residuals).mean(axis=(1, 2)) > 1.1).all()
+    residuals = _residuals(store, stored_recipe(store), numbers)
+    assert residuals.converged.all()
+    assert (residuals.significance < residuals.unfitted).all()
+    assert (residuals.significance > 5).all()
+    # Noise adds one to the mean square of each pixel, and what is left the rest.
+    left = residuals.significance**2 / residuals.maps[0].size
+    mean_square = np.square(residuals.maps).mean(axis=(1, 2))
+    # 4,096 squares of normal numbers, and twice their sum with what is left.
+    spread = np.sqrt((2 + 4 * left) / residuals.maps[0].size)
+    assert (abs(mean_square - 1 - left) < 5 * spread).all()
 
 
 @pytest.mark.parametrize("name", ["deeplense/model_1", "deeplense/model_3"])
@@ -67,5 +74,5 @@ def test_residuals_of_faulty_images_are_in_the_units_of_their_pixels(tmp_path, n
     out = tmp_path / "a.zarr"
     simulate(SimulateConfig(recipe=name, num=3, out=out, engine="eager"), progress=False)
     store = ImageStore.open(out)
-    residuals, _ = _residuals(store, stored_recipe(store), np.array([2]))
-    assert np.abs(residuals).mean() < (2 if name.endswith("1") else 1e-2)
+    residuals = _residuals(store, stored_recipe(store), np.array([2]))
+    assert np.abs(residuals.maps).mean() < (2 if name.endswith("1") else 1e-2)

@@ -1,8 +1,10 @@
 """Pictures of a dataset: its images, what substructure does to them, and its truth."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from lenspinn.data.contact_sheet import (
@@ -17,9 +19,12 @@ from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.catalogue import get_recipe, list_recipes
 from lenspinn.simulate.draw import draw_scenes
+from lenspinn.simulate.limit.fit import fit_smooth
+from lenspinn.simulate.limit.smooth import smooth_model
 from lenspinn.simulate.noise import noise_sigma
 from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import render, render_subtracted
+from lenspinn.simulate.tensors import scene_tensors
 
 __all__ = ["inspect_dataset", "stored_recipe"]
 
@@ -27,10 +32,27 @@ LARGEST_RESIDUAL = 5.0
 """Standard deviations at which the colours end."""
 
 
+class _Residuals(NamedTuple):
+    """What is left of images once the smooth lens and source that fit best are subtracted."""
+
+    maps: np.ndarray
+    """(n, y, x), in standard deviations of the noise."""
+    significance: np.ndarray
+    """Of the substructure against that best smooth model, (n,)."""
+    unfitted: np.ndarray
+    """Against the smooth model that the image was made with, (n,)."""
+    converged: np.ndarray
+    """Where not, the significance could still be lower, (n,)."""
+
+
 def inspect_dataset(
     store_path: Path, out_png: Path | None = None, *, per_class: int = 6
 ) -> list[Path]:
     """Draw the first images of each class, their residuals, and histograms of the truth.
+
+    The smooth model of a residual is the best one of `lenspinn.simulate.limit`: all numbers of
+    lens, source and lens light are free, so what it leaves is what substructure alone explains. It
+    is fitted to the image without noise, so that its parameters do not follow the noise.
 
     Parameters
     ----------
@@ -38,9 +60,9 @@ def inspect_dataset(
         Dataset.
     out_png : Path
         Picture of the images; by default named as the dataset, beside it. The others are named
-        after it: ``X_residuals.png``, what is left when the same scene without substructure is
-        subtracted, in units of the noise; ``X_truth.png``, histograms of the truth by class. An
-        imported dataset, of which no recipe is known, has the images alone.
+        after it: ``X_residuals.png``, what is left when the best-fitting smooth lens and source
+        are subtracted, in units of the noise; ``X_truth.png``, histograms of the truth by class.
+        An imported dataset, of which no recipe is known, has the images alone.
     per_class : int
         Images in a row.
 
@@ -92,25 +114,26 @@ def _draw_residuals(store: ImageStore, recipe: Recipe, per_class: int) -> Figure
     panels = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
     half = recipe.num_pix * recipe.instrument.pixel_scale / 2
     for of_class, numbers, name in zip(panels, rows, recipe.classes, strict=True):
-        residuals, significance = _residuals(store, recipe, numbers)
+        residuals = _residuals(store, recipe, numbers)
         for panel in of_class[len(numbers) :]:
             panel.set_axis_off()
-        for panel, residual, total in zip(of_class, residuals, significance, strict=False):
+        for panel, image, *numbers_of in zip(of_class, *residuals, strict=False):
             shown = panel.imshow(
-                residual,
+                image,
                 origin="lower",
                 extent=(-half, half, -half, half),
                 cmap="RdBu_r",
                 vmin=-LARGEST_RESIDUAL,
                 vmax=LARGEST_RESIDUAL,
             )
-            panel.set_title(rf"${total:.1f}\,\sigma$", color=FOREGROUND, fontsize=8)
+            caption = _caption(*(number.item() for number in numbers_of))
+            panel.set_title(caption, color=FOREGROUND, fontsize=8)
             panel.tick_params(colors=FOREGROUND, labelsize=7, length=2.5, direction="in")
         of_class[0].set_ylabel(f"{name}\n", color=FOREGROUND, fontsize=13, fontweight="bold")
     figure.suptitle(
-        f"{recipe.name}: image minus the same scene without substructure, in units of the noise\n"
-        + _noise_in_words(recipe)
-        + "; number: all pixels together, no lens refitted",
+        f"{recipe.name}: image minus the best-fitting smooth lens and source, in units of the noise"
+        f"\n{_noise_in_words(recipe)}; numbers: substructure in all pixels together, "
+        "(before the fit) and after it",
         color=FOREGROUND,
         fontsize=10,
     )
@@ -126,24 +149,33 @@ def _noise_in_words(recipe: Recipe) -> str:
     return f"of {recipe.instrument.name}"
 
 
-def _residuals(
-    store: ImageStore, recipe: Recipe, numbers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return residuals (n, y, x) in standard deviations, and the substructure's share, (n,)."""
+def _caption(significance: float, unfitted: float, converged: bool) -> str:
+    bound = "" if converged else "<"
+    return rf"({unfitted:.1f})   {bound}${significance:.1f}\,\sigma$"
+
+
+def _residuals(store: ImageStore, recipe: Recipe, numbers: np.ndarray) -> _Residuals:
+    camera = recipe.camera
     scene, truth = draw_scenes(recipe, store.info.seed or 0, numbers)
     exposure_time = truth["exposure_time"][:, None, None]
-    with_it, without = (render(part, recipe.camera).numpy() for part in (scene, scene.smooth()))
-    subtracted = render_subtracted(scene, recipe.camera)
+    noise_free = render(scene, camera, dtype=torch.float64)
+    subtracted = render_subtracted(scene, camera, dtype=torch.float64)
     sigma = noise_sigma(
-        without,
-        recipe.instrument,
-        exposure_time,
-        subtracted=None if subtracted is None else subtracted.numpy(),
+        noise_free, recipe.instrument, torch.from_numpy(exposure_time), subtracted=subtracted
     )
+    tensors = scene_tensors(scene, source_core=camera.source_core, dtype=torch.float64)
+    model, true = smooth_model(tensors, camera)
+    with torch.no_grad():
+        fit = fit_smooth(model, true, noise_free, sigma)
+        unfitted = ((noise_free - model(true)) / sigma).flatten(1).norm(dim=1)
     # What the stored pixels are, in units of the noise-free image.
     gain = (2 if recipe.faults.image_doubled else 1) * (
         exposure_time if recipe.faults.counts else 1
     )
-    images = store.images(numbers)[:, 0]
-    significance = np.sqrt((((with_it - without) / sigma) ** 2).sum(axis=(1, 2)))
-    return (images / gain - without) / sigma, significance
+    noise = (store.images(numbers)[:, 0] / gain - noise_free.numpy()) / sigma.numpy()
+    return _Residuals(
+        maps=noise + fit.residual.unflatten(1, noise_free.shape[1:]).numpy(),
+        significance=fit.significance.numpy(),
+        unfitted=unfitted.numpy(),
+        converged=fit.converged.numpy(),
+    )
