@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -149,10 +150,10 @@ def background_sigma(image: Images) -> Float[Tensor, " batch"]:
             f"An image of {tuple(image.shape[-2:])} pixels is too small to measure its noise: "
             f"at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} are needed"
         )
-    inner = slice(_NOISE_LAG, -_NOISE_LAG)
     blocks = nn.functional.avg_pool2d(image, _BLOCK, ceil_mode=True)
-    brightness = nn.functional.interpolate(blocks, size=image.shape[-2:])[..., inner, inner]
-    brightness = brightness.flatten(start_dim=1)
+    for axis in (-2, -1):
+        blocks = blocks.index_select(axis, _nearest_blocks(image.shape[axis], image.device))
+    brightness = blocks.flatten(start_dim=1)
     num_faint = math.ceil(_FAINT_PART * brightness.shape[1])
     faint = brightness.topk(num_faint, dim=1, largest=False, sorted=False).indices
     lag_1, lag_2, noise = (_second_difference(image, lag, faint) for lag in (1, 2, _NOISE_LAG))
@@ -192,6 +193,13 @@ def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
     return torch.log(torch.stack([sigma.double(), largest.double(), *ratios], dim=1))
 
 
+def _nearest_blocks(num_pix: int, device: torch.device) -> Tensor:
+    """Return the number of the block nearest to each inner pixel along an axis."""
+    blocks = torch.arange(math.ceil(num_pix / _BLOCK), dtype=torch.float32, device=device)
+    nearest = nn.functional.interpolate(blocks[None, None], size=num_pix)[0, 0].long()
+    return nearest[_NOISE_LAG:-_NOISE_LAG]
+
+
 def _second_difference(image: Tensor, lag: int, where: Tensor) -> Tensor:
     """Median |a - 2b + c| of pixels `lag` apart in y and in x, at flat inner positions `where`."""
     num_y, num_x = image.shape[-2:]
@@ -202,7 +210,16 @@ def _second_difference(image: Tensor, lag: int, where: Tensor) -> Tensor:
     along_y = image[..., above, columns] + image[..., below, columns] - centre
     along_x = image[..., rows, right] + image[..., rows, left] - centre
     sizes = [d.flatten(start_dim=1).gather(1, where).abs() for d in (along_y, along_x)]
-    return torch.cat(sizes, dim=1).median(dim=1).values
+    return _median(torch.cat(sizes, dim=1))
+
+
+def _median(values: Float[Tensor, "batch n"]) -> Float[Tensor, " batch"]:
+    """Lower median of each row."""
+    if values.device.type != "cpu":
+        return values.median(dim=1).values
+    middle = (values.shape[1] - 1) // 2
+    # A tenth of the time that torch takes on a CPU for the same numbers.
+    return torch.from_numpy(np.partition(values.numpy(force=True), middle, axis=1)[:, middle])
 
 
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -6,7 +6,8 @@ pixels, piecewise smooth in ``beta``, and treat a whole batch at once.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -91,11 +92,9 @@ def delens(
     if num_pix is None:
         num_pix = image.shape[-1]
     num_pix = _enclosing_num_pix(beta_x, beta_y, pixel_scale, num_pix)
-    weights, indices = _bilinear(beta_x / pixel_scale, beta_y / pixel_scale, num_pix)
-    shape = (image.shape[0], num_pix, num_pix)
-    empty = image.new_zeros(math.prod(shape))
-    light = empty.index_add(0, indices, (weights * image).flatten()).view(shape)
-    coverage = empty.index_add(0, indices, weights.flatten()).view(shape)
+    centre = (num_pix - 1) / 2
+    column, row = beta_x / pixel_scale + centre, beta_y / pixel_scale + centre
+    light, coverage = _Deposit.apply(image, column, row, num_pix)
     return SourceImage(light / coverage.clamp(min=MIN_COVERAGE), coverage)
 
 
@@ -136,27 +135,59 @@ def _enclosing_num_pix(beta_x: Tensor, beta_y: Tensor, pixel_scale: float, num_p
     return num_pix + 2 * max(0, math.ceil(missing))
 
 
-def _bilinear(x: Tensor, y: Tensor, num_pix: int) -> tuple[Tensor, Tensor]:
-    """Weights (4, batch, y, x) and flat indices (4 * batch * y * x,) of the pixels around (x, y).
+class _Deposit(torch.autograd.Function):
+    """Bilinear deposits of an image, and of an image of ones, on a grid of `num_pix` a side.
 
-    Positions are in pixels from the centre of the grid.
+    Positions are in pixels from the first one. What torch would derive from the same sums takes
+    twice the time and four times the memory.
     """
-    column, row = x + (num_pix - 1) / 2, y + (num_pix - 1) / 2
-    # Only the choice of the four pixels is bounded. A position that rounding puts outside keeps its
-    # distance to them, so its weights still sum to 1 and still have their mean at the position.
-    left = column.detach().floor().clamp(0, num_pix - 2)
-    below = row.detach().floor().clamp(0, num_pix - 2)
-    right_weight, above_weight = column - left, row - below
-    left_weight, below_weight = 1 - right_weight, 1 - above_weight
-    weights = torch.stack(
-        [
-            left_weight * below_weight,
-            right_weight * below_weight,
-            left_weight * above_weight,
-            right_weight * above_weight,
-        ]
-    )
-    plane = torch.arange(x.shape[0], device=x.device)[:, None, None] * num_pix**2
-    corner = plane + below.long() * num_pix + left.long()
-    indices = torch.stack([corner, corner + 1, corner + num_pix, corner + num_pix + 1])
-    return weights, indices.flatten()
+
+    @staticmethod
+    def forward(
+        ctx: Any, image: Tensor, column: Tensor, row: Tensor, num_pix: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return summed weight times brightness, and summed weight: (batch, y, x) each."""
+        # Only the choice of the four pixels is bounded. A position that rounding puts outside keeps
+        # its distance to them, so its weights still sum to 1 with their mean at the position.
+        left = column.floor().clamp_(0, num_pix - 2)
+        below = row.floor().clamp_(0, num_pix - 2)
+        plane = torch.arange(len(image), device=image.device)[:, None, None] * num_pix**2
+        corner = (plane + below.long() * num_pix + left.long()).flatten()
+        to_right, to_above = column - left, row - below
+        light = image.new_zeros(len(image) * num_pix**2)
+        coverage = torch.zeros_like(light)
+        for offset, weight in _corners(to_right, to_above, num_pix):
+            light[offset:].index_add_(0, corner, (weight * image).flatten())
+            coverage[offset:].index_add_(0, corner, weight.flatten())
+        ctx.num_pix = num_pix
+        ctx.save_for_backward(image, to_right, to_above, corner)
+        shape = (len(image), num_pix, num_pix)
+        return light.view(shape), coverage.view(shape)
+
+    @staticmethod
+    def backward(
+        ctx: Any, light_gradient: Tensor, coverage_gradient: Tensor
+    ) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        """Gradients in the image and in the positions."""
+        image, to_right, to_above, corner = ctx.saved_tensors
+        of_light, of_coverage = light_gradient.flatten(), coverage_gradient.flatten()
+        of_image, of_weights = None, []
+        for offset, weight in _corners(to_right, to_above, ctx.num_pix):
+            at_light = of_light[offset:].index_select(0, corner).view_as(image)
+            at_coverage = of_coverage[offset:].index_select(0, corner).view_as(image)
+            of_weights.append(torch.addcmul(at_coverage, at_light, image))
+            if ctx.needs_input_grad[0]:
+                of_image = weight * at_light + (0 if of_image is None else of_image)
+        below_left, below_right, above_left, above_right = of_weights
+        of_column = torch.lerp(below_right - below_left, above_right - above_left, to_above)
+        of_row = torch.lerp(above_left - below_left, above_right - below_right, to_right)
+        return of_image, of_column, of_row, None
+
+
+def _corners(to_right: Tensor, to_above: Tensor, num_pix: int) -> Iterator[tuple[int, Tensor]]:
+    """Give the four pixels around a position: steps in the flat grid, and weights."""
+    to_left, to_below = 1 - to_right, 1 - to_above
+    yield 0, to_left * to_below
+    yield 1, to_right * to_below
+    yield num_pix, to_left * to_above
+    yield num_pix + 1, to_right * to_above
