@@ -116,8 +116,9 @@ def fit_smooth_lens(
     References
     ----------
     Marquardt (1963), J. SIAM 11, 431, for the damping by the diagonal; Golub & Pereyra (1973), SIAM
-    J. Numer. Anal. 10, 413, for parameters in which the model is linear.
+    Journal on Numerical Analysis 10, 413, for parameters in which the model is linear.
     """
+    start, image, sigma = start.detach(), image.detach(), sigma.detach()
     with torch.no_grad():
         at, _ = _with_brightness(_bounded(start), image, sigma, optics, linearize)
         # Once more: chi^2 is a small difference of large numbers if the brightness was far off.

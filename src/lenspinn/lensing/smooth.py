@@ -11,12 +11,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.lensing.grid import pixel_grid
+from lenspinn.lensing.grid import Map, pixel_grid
 from lenspinn.lensing.light import sersic
 from lenspinn.lensing.profiles import deflection_shear, deflection_sie
 from lenspinn.lensing.psf import convolve_kernel, convolve_separable
 
-__all__ = ["SMOOTH_PARAMETERS", "Optics", "make_optics", "smooth_derivatives", "smooth_image"]
+__all__ = [
+    "SMOOTH_PARAMETERS",
+    "Optics",
+    "make_optics",
+    "smooth_deflection",
+    "smooth_derivatives",
+    "smooth_image",
+]
 
 SMOOTH_PARAMETERS = (
     "theta_E",
@@ -86,6 +93,12 @@ def smooth_image(parameters: SmoothParameters, optics: Optics) -> Float[Tensor, 
     return _exposed(brightness[:, None], optics)[:, 0]
 
 
+def smooth_deflection(parameters: SmoothParameters, theta_x: Map, theta_y: Map) -> tuple[Map, Map]:
+    """Return the deflection of lens and shear at each position, (batch, y, x), arcsec."""
+    columns = parameters[..., None, None].unbind(dim=1)
+    return _deflection(dict(zip(SMOOTH_PARAMETERS, columns, strict=True)), theta_x, theta_y)
+
+
 def smooth_derivatives(
     parameters: SmoothParameters, optics: Optics
 ) -> Float[Tensor, "batch 15 y x"]:
@@ -123,13 +136,10 @@ def _brightness(*parameters: Tensor, optics: Optics) -> Tensor:
     """
     p = dict(zip(SMOOTH_PARAMETERS, parameters, strict=True))
     theta_x, theta_y = optics.theta_x.reshape(-1, 1, 1), optics.theta_y.reshape(-1, 1, 1)
-    alpha_x, alpha_y = deflection_sie(
-        theta_x - p["center_x"], theta_y - p["center_y"], p["theta_E"], p["e1"], p["e2"]
-    )
-    shear_x, shear_y = deflection_shear(theta_x, theta_y, p["gamma1"], p["gamma2"])
+    alpha_x, alpha_y = _deflection(p, theta_x, theta_y)
     return sersic(
-        theta_x - alpha_x - shear_x,
-        theta_y - alpha_y - shear_y,
+        theta_x - alpha_x,
+        theta_y - alpha_y,
         amplitude=p["log_amplitude"].exp(),
         R_sersic=p["log_R_sersic"].exp(),
         n_sersic=p["log_n_sersic"].exp(),
@@ -138,6 +148,14 @@ def _brightness(*parameters: Tensor, optics: Optics) -> Tensor:
         center_x=p["source_x"],
         center_y=p["source_y"],
     )
+
+
+def _deflection(p: dict[str, Tensor], theta_x: Tensor, theta_y: Tensor) -> tuple[Tensor, Tensor]:
+    alpha_x, alpha_y = deflection_sie(
+        theta_x - p["center_x"], theta_y - p["center_y"], p["theta_E"], p["e1"], p["e2"]
+    )
+    shear_x, shear_y = deflection_shear(theta_x, theta_y, p["gamma1"], p["gamma2"])
+    return alpha_x + shear_x, alpha_y + shear_y
 
 
 def _exposed(samples: Tensor, optics: Optics) -> Tensor:
