@@ -177,6 +177,20 @@ def test_what_a_smooth_lens_cannot_explain_reaches_the_classifier(model, lenses,
     assert significance[labels != NO_SUB].median() > 2.5
 
 
+def test_it_overfits_24_lenses(lenses, monkeypatch, settle):
+    images, labels, truth = lenses
+    torch.manual_seed(0)
+    model = create_model("lenspinn_fit", steps=4)
+    monkeypatch.setattr(model, "predict_parameters", lambda _: from_truth(truth))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for _ in range(8):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert (settle(model, images)(images).argmax(1) == labels).all()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
