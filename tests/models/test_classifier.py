@@ -60,9 +60,9 @@ def trained(request: pytest.FixtureRequest, draw_rings, settle) -> Trained:
     num_pix = SMALL_NUM_PIX if request.param in SMALL else NUM_PIX
     images = draw_rings(32, num_pix, torch.Generator().manual_seed(0))
     labels = torch.arange(32) % 3
-    model = create_model(
-        request.param, num_pix=num_pix, **OPTIONS.get(request.param, {})
-    ).to(memory_format=torch.channels_last)
+    model = create_model(request.param, num_pix=num_pix, **OPTIONS.get(request.param, {})).to(
+        memory_format=torch.channels_last
+    )
     lr = TRANSFORMER_LEARNING_RATE if request.param in TRANSFORMERS else LEARNING_RATE
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
     warmup = torch.optim.lr_scheduler.LambdaLR(

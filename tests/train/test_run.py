@@ -377,3 +377,10 @@ def test_images_in_another_unit_than_the_model_takes_are_refused(tiny_config, mo
     with pytest.raises(ModelError, match=r"takes images in counts, but those in .* are in e-/s"):
         train_model(tiny_config, progress=False)
     assert not tiny_config.out.exists()
+
+
+def test_images_are_not_turned_away_from_their_truth(tiny_config, monkeypatch):
+    monkeypatch.setattr(Classifier, "truth_keys", ("theta_E",))
+    with pytest.raises(ConfigError, match="augment turns images but not the truth"):
+        train_model(dataclasses.replace(tiny_config, augment=True), progress=False)
+    assert not tiny_config.out.exists()

@@ -202,6 +202,11 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
             f"{config.model.name} takes images in {model.takes_unit}, but those in {config.data} "
             f"are in {info.unit}"
         )
+    if config.augment and model.truth_keys:
+        raise ConfigError(
+            f"augment turns images but not the truth that {config.model.name} learns from: "
+            "leave it out"
+        )
     return model
 
 
