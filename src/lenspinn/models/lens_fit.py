@@ -89,6 +89,11 @@ class FittedReconstruction(Reconstruction):
     chi2: PerImage
     """Per degree of freedom: 1 where the smooth lens explains the image."""
 
+    @property
+    def theta_E_error(self) -> PerImage:
+        """Standard error of `theta_E`, arcsec."""
+        return self.standard_errors[:, 0]
+
 
 class LensFit(Classifier):
     """An encoder, a fit and a classifier; see the module.
@@ -245,6 +250,11 @@ class LensFit(Classifier):
         own = self._error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
         losses = TRUTH_WEIGHT * self._error(start, known).mean() + SELF_WEIGHT * own.mean()
         return logits, losses
+
+    def shift_scores(self, image: Image) -> dict[str, PerImage]:
+        """Return how badly the best smooth lens explains each image: chi^2 a degree of freedom."""
+        fit = self.fit(image, self.predict_parameters(image))
+        return {"chi2": fit.chi2 / self._freedom(fit.residual)}
 
     def reconstruct(
         self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
