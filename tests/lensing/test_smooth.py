@@ -8,6 +8,7 @@ from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     make_optics,
+    smooth_deflection,
     smooth_derivatives,
     smooth_image,
 )
@@ -94,6 +95,15 @@ def test_derivatives_are_those_of_finite_differences(name, here):
     expected = (up - down) / (2 * STEP)
     atol = DIFFERENCE_OF_PEAK * expected.abs().max().item()
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=10 * atol)
+
+
+def test_the_deflection_is_that_of_the_lens_equation():
+    here = optics((1.0,))
+    parameters = typical()
+    alpha_x, alpha_y = smooth_deflection(parameters, here.theta_x, here.theta_y)
+    unlensed = typical(theta_E=0.0, gamma1=0.0, gamma2=0.0)
+    at_beta = here._replace(theta_x=here.theta_x - alpha_x[0], theta_y=here.theta_y - alpha_y[0])
+    torch.testing.assert_close(smooth_image(unlensed, at_beta), smooth_image(parameters, here))
 
 
 def test_the_image_comes_before_its_derivatives():

@@ -172,6 +172,16 @@ def test_what_a_smooth_lens_cannot_explain_reaches_the_classifier(model, lenses,
     assert significance[labels != NO_SUB].median() > 2.5
 
 
+def test_chi2_says_how_unlike_a_smooth_lens_an_image_is(model, lenses, monkeypatch):
+    images, labels, truth = lenses
+    monkeypatch.setattr(model, "predict_parameters", lambda _: from_truth(truth))
+    chi2 = model.shift_scores(images)["chi2"]
+    torch.testing.assert_close(chi2, model.reconstruct(images).chi2)
+    assert (chi2[labels == NO_SUB] - 1).abs().max() < CHI2_TOLERANCE
+    other_noise = 3 * images  # as if the noise were three times what the options say
+    assert (model.shift_scores(other_noise)["chi2"] > chi2).all()
+
+
 def test_it_overfits_24_lenses(lenses, monkeypatch, settle):
     images, labels, truth = lenses
     torch.manual_seed(0)
