@@ -205,7 +205,7 @@ def test_a_missing_store_is_refused_at_once(tmp_path):
 class Noise:
     """A batch source of white noise."""
 
-    def sample(self, batch_size, generator):
+    def sample(self, batch_size, generator, truth_keys=()):
         labels = torch.randint(3, (batch_size,), generator=generator)
         return torch.randn(batch_size, 1, 8, 8, generator=generator), labels
 
@@ -284,3 +284,17 @@ def test_lightning_resumes_with_the_batches_and_weights_of_an_uninterrupted_run(
     resumed = fit(data(), Recorder(), tmp_path / "stopped", checkpoint=checkpoint)
     assert interrupted.shown + resumed.shown == whole.shown
     torch.testing.assert_close(resumed.layer.weight, whole.layer.weight, rtol=0, atol=0)
+
+
+def test_truth_comes_with_training_images_where_it_is_asked_for(store):
+    data = StoreDataModule(store, batch_size=16)
+    plain = seen(data.train_dataloader())
+    data.truth_keys = ("theta_E", "unheard_of")
+    batches = list(data.train_dataloader())
+    assert_same_batches(plain, [image for image, *_ in batches])
+    column, stored = data.store.read_truth("theta_E"), data.store.images(slice(None))
+    for images, _, truth in batches:
+        rows = [int((stored == image.numpy()).all(axis=(1, 2, 3)).argmax()) for image in images]
+        np.testing.assert_array_equal(truth["theta_E"], column[rows].astype(np.float32))
+        assert truth["unheard_of"].isnan().all()
+    assert all(len(batch) == 2 for batch in data.val_dataloader())

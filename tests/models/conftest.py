@@ -1,6 +1,6 @@
 """Images for the tests of models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -56,3 +56,11 @@ def images(generator: torch.Generator) -> Tensor:
 @pytest.fixture
 def labels() -> Tensor:
     return torch.arange(32) % 3
+
+
+@pytest.fixture(scope="session", autouse=True)
+def eager_fits() -> Iterator[None]:
+    """Fit without a compiler, which would take longer than these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lenspinn.models.lens_fit.compiled_or_eager", lambda function: function)
+        yield

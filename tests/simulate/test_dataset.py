@@ -210,3 +210,33 @@ def test_batches_hold_whole_blocks_of_one_class():
         assert len(batch) <= 2
         for block in batch:
             assert len(set(block % 3)) == len(set(block // 3 // dataset_module.BLOCK)) == 1
+
+
+WITHOUT_A_COMPILER = """
+import warnings
+from lenspinn.simulate import get_recipe, simulate_images
+from lenspinn.errors import ConfigError
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    images, _, _ = simulate_images("deeplense/model_3", 3, 0)
+    eager, _, _ = simulate_images("deeplense/model_3", 3, 0, engine="eager")
+assert (images == eager).all()
+assert any("torch.compile does not work here" in str(item.message) for item in said), said
+try:
+    simulate_images("deeplense/model_3", 3, 0, engine="compiled")
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_without_a_compiler_images_are_rendered_eagerly_and_this_is_said(tmp_path):
+    environment = os.environ | {
+        "CXX": "/no/such/compiler",
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_A_COMPILER], env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("torch.compile does not work here")
+    assert len(run.stdout.splitlines()) == 1

@@ -29,6 +29,16 @@ def test_a_batch_is_a_function_of_the_generator(name):
     assert (first[0].dtype, first[1].dtype) == (torch.float32, torch.int64)
 
 
+def test_truth_comes_in_the_order_of_the_images_and_changes_none():
+    plain = stream().sample(BATCH, seeded(1))
+    images, labels, truth = stream().sample(BATCH, seeded(1), ("vortex_mass", "unheard_of"))
+    assert torch.equal(images, plain[0])
+    axion = get_recipe("survey/hst").classes.index("axion")
+    assert torch.equal(truth["vortex_mass"].isfinite(), labels == axion)
+    assert truth["unheard_of"].isnan().all()
+    assert truth["vortex_mass"].dtype == torch.float32
+
+
 def test_classes_are_balanced_and_shuffled():
     labels = [stream().sample(BATCH, seeded(seed))[1] for seed in range(20)]
     counts = torch.stack([torch.bincount(batch, minlength=3) for batch in labels])

@@ -16,7 +16,7 @@ def test_recipe_is_a_complete_configuration_of_a_known_model(path):
     data = [] if "data: stream" in path.read_text() else ["--data", "d.zarr"]
     config = parse_config(TrainConfig, [str(path), *data, "--out", "run"])
     model = create_model(config.model.name, **config.model.options)
-    assert model.transform == config.model.options["transform"]
+    assert model.transform == config.model.options.get("transform", "raw")
 
 
 @pytest.mark.parametrize("size", ["small", "large"])

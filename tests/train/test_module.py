@@ -67,6 +67,19 @@ def test_double_softmax_bounds_the_training_loss_and_leaves_validation_alone(mod
     assert module.take_validation_scores()["val_loss"] < 1e-6
 
 
+def test_a_model_is_given_the_truth_and_adds_to_the_loss(module, monkeypatch):
+    given = {}
+
+    def outputs(image, truth):
+        given.update(truth)
+        return 100 * torch.eye(2, 3), torch.tensor(7.0)
+
+    monkeypatch.setattr(module.model, "training_outputs", outputs)
+    batch = (torch.rand(2, 1, 8, 8), torch.tensor([0, 1]), {"theta_E": torch.ones(2)})
+    assert module.training_step(batch, 0)["loss"] == 7.0
+    assert list(given) == ["theta_E"]
+
+
 def test_validation_scores_are_means_over_images_of_unequal_batches(module):
     module.model.eval()
     image, label = torch.rand(7, 1, 8, 8), torch.arange(7) % 3

@@ -12,7 +12,7 @@ import torch
 
 from lenspinn.data.store import ImageStore, StoreWriter
 from lenspinn.errors import ConfigError, ModelError, StoreError
-from lenspinn.models import from_pretrained
+from lenspinn.models import Classifier, from_pretrained
 from lenspinn.train import ModelConfig, TrainConfig, best_row, load_run, train_model
 from lenspinn.train.callbacks import ResumeCheckpoint
 from lenspinn.train.module import ClassifierModule
@@ -370,3 +370,17 @@ def start(config):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def test_images_in_another_unit_than_the_model_takes_are_refused(tiny_config, monkeypatch):
+    monkeypatch.setattr(Classifier, "takes_unit", "counts")
+    with pytest.raises(ModelError, match=r"takes images in counts, but those in .* are in e-/s"):
+        train_model(tiny_config, progress=False)
+    assert not tiny_config.out.exists()
+
+
+def test_images_are_not_turned_away_from_their_truth(tiny_config, monkeypatch):
+    monkeypatch.setattr(Classifier, "truth_keys", ("theta_E",))
+    with pytest.raises(ConfigError, match="augment turns images but not the truth"):
+        train_model(dataclasses.replace(tiny_config, augment=True), progress=False)
+    assert not tiny_config.out.exists()

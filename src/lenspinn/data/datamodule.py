@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,9 @@ from lenspinn.data.split import split_rows
 from lenspinn.data.store import DatasetInfo, ImageStore
 from lenspinn.errors import ConfigError
 
-Batch = tuple[Tensor, Tensor]
-"""Images (B, 1, y, x) float32 in the store's unit, labels (B,) int64."""
+Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, dict[str, Tensor]]
+"""Images (B, 1, y, x) float32 in the store's unit, labels (B,) int64; where asked for, truth by
+name, (B,) float32, NaN where there is none."""
 
 # What a random stream is for: keeps streams of one seed apart. 0 is that of `split_rows`.
 _ORDER, _SOURCE = 1, 2
@@ -28,8 +29,10 @@ _ORDER, _SOURCE = 1, 2
 class BatchSource(Protocol):
     """Makes fresh labelled images, e.g. a simulator."""
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
-        """Return a batch that depends on the generator's state alone."""
+    def sample(
+        self, batch_size: int, generator: torch.Generator, truth_keys: Sequence[str] = ()
+    ) -> Batch:
+        """Return a batch that depends on the generator's state alone, with the truth asked for."""
 
 
 class StoreDataModule(LightningDataModule):
@@ -72,6 +75,9 @@ class StoreDataModule(LightningDataModule):
         If the split is impossible, or the test store has other classes or other pixels, or shows
         galaxies that the store shows too.
     """
+
+    truth_keys: Sequence[str] = ()
+    """Names of the truth that comes with each training image, in a dictionary after the labels."""
 
     def __init__(
         self,
@@ -141,10 +147,11 @@ class StoreDataModule(LightningDataModule):
 
     def _train_batch(self, rows: np.ndarray, step: int) -> Batch:
         if self.source is None:
-            return _read(self.store, rows)
+            return _read(self.store, rows, self.truth_keys)
         seed = int(_stream(self.seed, _SOURCE, step, self._rank).generate_state(1, np.uint64)[0])
         # manual_seed takes 64 bits, but a signed number.
-        return self.source.sample(len(rows), torch.Generator().manual_seed(seed >> 1))
+        generator = torch.Generator().manual_seed(seed >> 1)
+        return self.source.sample(len(rows), generator, self.truth_keys)
 
     @property
     def _rank(self) -> int:
@@ -311,8 +318,23 @@ def _galaxy_folder(store: ImageStore) -> str | None:
     return folder
 
 
-def _read(store: ImageStore, rows: np.ndarray) -> Batch:
-    return torch.from_numpy(store.images(rows)), torch.from_numpy(store.labels[rows])
+def _read(store: ImageStore, rows: np.ndarray, truth_keys: Sequence[str] = ()) -> Batch:
+    images = torch.from_numpy(store.images(rows))
+    labels = torch.from_numpy(store.labels[rows])
+    if not truth_keys:
+        return images, labels
+    columns = {key: store.read_truth(key) for key in truth_keys}
+    return images, labels, truth_tensors(columns, rows)
+
+
+def truth_tensors(columns: Mapping[str, np.ndarray | None], rows: np.ndarray) -> dict[str, Tensor]:
+    """Return rows of the truth as float32 tensors, NaN where there is no such column."""
+    return {
+        key: torch.full((len(rows),), torch.nan)
+        if column is None
+        else torch.as_tensor(column[rows], dtype=torch.float32)
+        for key, column in columns.items()
+    }
 
 
 def _stream(seed: int, purpose: int, *numbers: int) -> np.random.SeedSequence:

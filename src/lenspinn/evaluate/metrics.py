@@ -82,7 +82,7 @@ def classification_metrics(
     """
     _check(probabilities, labels, classes)
     score = _score_functions(probabilities, labels, classes)
-    metrics = _with_intervals(score, len(labels), n_bootstrap, seed)
+    metrics = with_intervals(score, len(labels), n_bootstrap, seed)
     confusion = weighted_confusion(probabilities, labels, np.ones((1, len(labels))))[0]
     metrics["confusion"] = confusion.astype(int).tolist()
     metrics["n_test"] = len(labels)
@@ -153,13 +153,13 @@ def trust_metrics(
     covered = possible[np.arange(len(labels)), labels]
     score = {
         "ece_calibrated": lambda weights: weighted_ece(probabilities, labels, weights),
-        "set_coverage": _mean_of(covered),
-        "set_size": _mean_of(possible.sum(axis=1)),
-        "refused": _mean_of(refused),
+        "set_coverage": mean_of(covered),
+        "set_size": mean_of(possible.sum(axis=1)),
+        "refused": mean_of(refused),
     }
     for index, name in enumerate(classes):
-        score[f"set_coverage_{name}"] = _mean_of(covered, among=labels == index)
-    return _with_intervals(score, len(labels), N_BOOTSTRAP, seed)
+        score[f"set_coverage_{name}"] = mean_of(covered, among=labels == index)
+    return with_intervals(score, len(labels), N_BOOTSTRAP, seed)
 
 
 def weighted_confusion(
@@ -287,7 +287,7 @@ def _score_functions(
     return score
 
 
-def _mean_of(values: np.ndarray, among: np.ndarray | None = None) -> Callable[[Weights], Scores]:
+def mean_of(values: np.ndarray, among: np.ndarray | None = None) -> Callable[[Weights], Scores]:
     """Mean of a number an image has, over all images or some; NaN where a resample has none."""
     counted = np.ones(len(values)) if among is None else among.astype(np.float64)
 
@@ -299,7 +299,7 @@ def _mean_of(values: np.ndarray, among: np.ndarray | None = None) -> Callable[[W
     return mean
 
 
-def _with_intervals(
+def with_intervals(
     score: dict[str, Callable[[Weights], Scores]], num_images: int, n_bootstrap: int, seed: int
 ) -> dict[str, Any]:
     """Each score of all images, and its percentile interval over resamples."""

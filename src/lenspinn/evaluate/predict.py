@@ -13,6 +13,8 @@ from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import pixel_statistics
 from lenspinn.models import Classifier
 
+BATCH_SIZE = 256
+
 Images = ImageStore | Float[np.ndarray, "images 1 y x"]
 Chosen = Int[np.ndarray, " chosen"]
 
@@ -44,7 +46,7 @@ def predict(
     images: Images,
     indices: Chosen | None = None,
     *,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
     progress: bool = False,
 ) -> Float64[np.ndarray, "chosen classes"]:
     """Return the class probabilities of images, in evaluation mode.
@@ -67,7 +69,7 @@ def predict(
         Softmax of the logits, taken in float64: rows sum to 1 to 1e-15.
     """
     parts = [np.empty((0, len(model.classes)))]
-    for batch in _batches(model, images, indices, batch_size, progress):
+    for batch in batches(model, images, indices, batch_size, progress):
         with torch.inference_mode():
             logits = model(batch)
         parts.append(torch.softmax(logits.cpu().double(), dim=1).numpy())
@@ -79,7 +81,7 @@ def network_outputs(
     images: Images,
     indices: Chosen | None = None,
     *,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
     progress: bool = False,
 ) -> Outputs:
     """Return logits, features and statistics of images; parameters as for `predict`.
@@ -87,7 +89,7 @@ def network_outputs(
     At least one image is needed.
     """
     parts: list[Outputs] = []
-    for batch in _batches(model, images, indices, batch_size, progress):
+    for batch in batches(model, images, indices, batch_size, progress):
         with torch.inference_mode():
             features = model.forward_features(batch)
             logits = model.forward_head(features)
@@ -111,14 +113,14 @@ def network_outputs(
     )
 
 
-def _batches(
+def batches(
     model: Classifier,
     images: Images,
-    indices: Chosen | None,
-    batch_size: int,
-    progress: bool,
+    indices: Chosen | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
 ) -> Iterator[Float[Tensor, "batch 1 y x"]]:
-    """Batches on the device of a model, which is in evaluation mode meanwhile."""
+    """Yield batches on the device of a model, which is in evaluation mode meanwhile."""
     read = images.images if isinstance(images, ImageStore) else images.__getitem__
     if indices is None:
         indices = np.arange(len(images))

@@ -24,6 +24,7 @@ from lenspinn.evaluate.figures import (
     reliability_figure,
     roc_figure,
 )
+from lenspinn.evaluate.lens import SCORES, einstein_radii, lens_lines, lens_metrics
 from lenspinn.evaluate.limit import IDEAL_KEYS, read_ideal_curve
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import network_outputs
@@ -128,6 +129,9 @@ def evaluate_run(
         recipe=test.store.info.recipe,
     )
     record |= _trust_record(calibration, judgement, test.labels, trained)
+    radii = einstein_radii(trained.model, test.store, test.indices, progress=progress)
+    if radii is not None:
+        record |= lens_metrics(radii, test.labels, classes, seed=trained.config.seed)
     if ideal is not None:
         record |= dict(zip(IDEAL_KEYS, ideal.here, strict=True))
         _save(ideal_figure(ideal, record), out / "ideal.png")
@@ -288,6 +292,7 @@ def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) ->
             "",
             *_trust(run, record),
             "",
+            *_lens(run, record),
             *(f"![{name}]({name}.png)" for name in figures),
             "",
         ]
@@ -339,6 +344,13 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
         "They also chose the epoch of the weights, which fits them slightly too well. The most "
         "probable class is in every set: coverage is at least the accuracy.",
     ]
+
+
+def _lens(run: Run, record: dict[str, Any]) -> list[str]:
+    """Lines on Einstein radii, for a network that fits the lens."""
+    if SCORES[0] not in record:
+        return []
+    return lens_lines(lambda name: _cell(record, name), run.model.classes)
 
 
 def _footnote(record: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from lenspinn.lensing.cosmology import (
     sigma_critical,
     theta_E_point_mass,
 )
+from lenspinn.lensing.fit import SmoothFit, fit_smooth_lens
 from lenspinn.lensing.grid import Map, PerLens, pixel_grid
 from lenspinn.lensing.light import interpolated_source, sersic, sersic_total_flux
 from lenspinn.lensing.profiles import (
@@ -43,13 +44,16 @@ from lenspinn.lensing.profiles import (
     sie_constants,
 )
 from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage, delens, relens
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
 
 __all__ = [
     "MIN_COVERAGE",
+    "SMOOTH_PARAMETERS",
     "Distances",
     "Map",
     "PerLens",
     "SIEConstants",
+    "SmoothFit",
     "SourceImage",
     "angular_diameter_distances",
     "axis_ratio_to_ellipticity",
@@ -74,7 +78,9 @@ __all__ = [
     "deflection_tnfw",
     "delens",
     "ellipticity_to_axis_ratio",
+    "fit_smooth_lens",
     "interpolated_source",
+    "make_optics",
     "mass_from_theta_E",
     "pixel_grid",
     "potential_epl",
@@ -90,5 +96,6 @@ __all__ = [
     "sersic_total_flux",
     "sie_constants",
     "sigma_critical",
+    "smooth_image",
     "theta_E_point_mass",
 ]

@@ -16,6 +16,7 @@ from lenspinn.models.baselines import (
 )
 from lenspinn.models.classifier import CLASSES, Classifier
 from lenspinn.models.inverse_lens import InverseLens
+from lenspinn.models.lens_fit import FittedReconstruction, LensFit, lenspinn_fit
 from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
 from lenspinn.models.lenspinn import (
     LensPINN,
@@ -31,7 +32,9 @@ __all__ = [
     "CLASSES",
     "CaiT",
     "Classifier",
+    "FittedReconstruction",
     "InverseLens",
+    "LensFit",
     "LensPINN",
     "Lensformer",
     "Reconstruction",
@@ -44,6 +47,7 @@ __all__ = [
     "from_pretrained",
     "lensformer",
     "lensformer_patch8",
+    "lenspinn_fit",
     "lenspinn_large",
     "lenspinn_small",
     "list_models",

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -48,6 +48,10 @@ class Classifier(nn.Module, ABC):
 
     config: dict[str, Any]
     """`{"name": ..., "options": {...}}`: what `create_model` needs to build this model again."""
+    takes_unit: str | None = None
+    """Unit that the images must have; None where only ratios of pixels matter."""
+    truth_keys: tuple[str, ...] = ()
+    """Names of the truth of each image that `training_outputs` wants."""
 
     def __init__(
         self,
@@ -100,6 +104,18 @@ class Classifier(nn.Module, ABC):
         A physics model has some, such as the chi^2 of its fit.
         """
         return {}
+
+    def training_outputs(
+        self, image: Image, truth: Mapping[str, Float[Tensor, " batch"]]
+    ) -> tuple[Logits, Tensor | float]:
+        """Return the logits, and what training lowers beside their cross-entropy: 0 by default.
+
+        Parameters
+        ----------
+        truth
+            The values of `truth_keys`, NaN where one is unknown.
+        """
+        return self(image), 0.0
 
     def preprocess(self, image: Image) -> Channels:
         """Apply the model's named transforms, as `forward` does: `num_channels` maps an image.

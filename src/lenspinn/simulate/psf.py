@@ -1,9 +1,7 @@
-"""Point-spread functions and convolution with them, differentiable."""
+"""Point-spread functions read from files."""
 
 import functools
-import math
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,57 +9,7 @@ from torch import Tensor
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.maps import read_map
 
-__all__ = [
-    "FWHM_PER_SIGMA",
-    "convolve_kernel",
-    "convolve_separable",
-    "gaussian_kernel",
-    "load_psf",
-]
-
-FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
-"""Full width at half maximum of a Gaussian in standard deviations."""
-
-
-@functools.lru_cache
-def gaussian_kernel(fwhm: float, truncation: float) -> tuple[float, ...]:
-    """Return one axis of a Gaussian PSF as lenstronomy applies it.
-
-    Parameters
-    ----------
-    fwhm
-        In pixels; 0 gives the identity.
-    truncation
-        In standard deviations.
-
-    Returns
-    -------
-    tuple of 2 r + 1 numbers that sum to 1, r = round(truncation * sigma)
-
-    Notes
-    -----
-    lenstronomy's "GAUSSIAN" is ``scipy.ndimage.gaussian_filter(mode="nearest")``: the Gaussian at
-    the pixel centres, not integrated over the pixels, and images continued with their border pixel.
-    With an FWHM of one pixel the kernel is 20 % wider than the pixel-integrated PSF would say.
-    """
-    sigma = fwhm / FWHM_PER_SIGMA
-    radius = int(truncation * sigma + 0.5)
-    if radius == 0:
-        return (1.0,)
-    offset = np.arange(-radius, radius + 1)
-    weight = np.exp(-0.5 * (offset / sigma) ** 2)
-    return tuple((weight / weight.sum()).tolist())
-
-
-def convolve_separable(
-    images: Float[Tensor, "batch y x"], kernel: tuple[float, ...]
-) -> Float[Tensor, "batch y x"]:
-    """Convolve along both axes with a symmetric kernel of odd length, the border continued.
-
-    Sums shifted copies in a fixed order: a convolution routine may choose another order for another
-    machine or batch size.
-    """
-    return _convolved(_convolved(images, kernel, dim=1), kernel, dim=2)
+__all__ = ["load_psf"]
 
 
 @functools.lru_cache
@@ -88,28 +36,3 @@ def load_psf(path: str, pixel_scale: float) -> Float[Tensor, "v u"]:
     if not kernel.sum() > 0:
         raise ConfigError(f"instrument.psf_kernel: the values of {path} have no positive sum")
     return torch.from_numpy(kernel / kernel.sum())
-
-
-def convolve_kernel(
-    images: Float[Tensor, "batch y x"], kernel: Float[Tensor, "v u"]
-) -> Float[Tensor, "batch y x"]:
-    """Convolve with a kernel of odd size, nothing beyond the border, as lenstronomy's "PIXEL"."""
-    rows, columns = images.shape[-2:]
-    v, u = kernel.shape
-    size = (rows + v - 1, columns + u - 1)
-    spectrum = torch.fft.rfft2(images, s=size) * torch.fft.rfft2(kernel.to(images), s=size)
-    full = torch.fft.irfft2(spectrum, s=size)
-    return full[..., v // 2 : v // 2 + rows, u // 2 : u // 2 + columns]
-
-
-def _convolved(image: Tensor, kernel: tuple[float, ...], *, dim: int) -> Tensor:
-    radius, size = len(kernel) // 2, image.shape[dim]
-    shape = (*image.shape[:dim], radius, *image.shape[dim + 1 :])
-    ends = (image.narrow(dim, place, 1).expand(shape) for place in (0, size - 1))
-    # Not functional.pad: compiled, it would ask of every pixel where it comes from.
-    padded = torch.cat([next(ends), image, next(ends)], dim=dim)
-    total = padded.narrow(dim, radius, size) * kernel[radius]
-    for shift in range(1, radius + 1):
-        both = padded.narrow(dim, radius - shift, size) + padded.narrow(dim, radius + shift, size)
-        total = total + both * kernel[radius + shift]
-    return total

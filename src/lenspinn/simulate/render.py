@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lenspinn.compiled import compiled_function
 from lenspinn.lensing import (
     SIEConstants,
     deflection_epl,
@@ -25,8 +26,8 @@ from lenspinn.lensing import (
     sie_constants,
 )
 from lenspinn.lensing.light import SERSIC_CORE
-from lenspinn.simulate.compiled import compiled_function
-from lenspinn.simulate.psf import convolve_kernel, convolve_separable, gaussian_kernel, load_psf
+from lenspinn.lensing.psf import convolve_kernel, convolve_separable, gaussian_kernel
+from lenspinn.simulate.psf import load_psf
 from lenspinn.simulate.scene import Scene
 from lenspinn.simulate.tensors import (
     GalaxyTensors,

@@ -1,9 +1,11 @@
 """Fresh images for training: drawn when they are asked for, and stored nowhere."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from torch import Tensor
 
+from lenspinn.data.datamodule import Batch, truth_tensors
 from lenspinn.simulate.dataset import Engine, resolved_engine
 from lenspinn.simulate.draw import draw_batch
 from lenspinn.simulate.noise import observe
@@ -40,7 +42,9 @@ class SceneStream:
         default = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(default if device is None else device)
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, batch_size: int, generator: torch.Generator, truth_keys: Sequence[str] = ()
+    ) -> Batch:
         """Draw a batch.
 
         Parameters
@@ -48,12 +52,16 @@ class SceneStream:
         batch_size
         generator
             The batch is a function of its state, the recipe, the engine and the kind of device.
+        truth_keys
+            Names of the truth that comes along; see `lenspinn.simulate.draw.truth_fields`.
 
         Returns
         -------
         images : (batch_size, 1, y, x) float32, in ``recipe.unit``
         labels : (batch_size,) int64
             In random order; the numbers of any two classes differ by one at most.
+        truth : dict of (batch_size,) float32
+            If asked for; NaN for what the recipe does not have.
         """
         scene_seed, noise_seed = torch.randint(_SEEDS, (2,), generator=generator).tolist()
         rng = np.random.default_rng(scene_seed)
@@ -77,7 +85,10 @@ class SceneStream:
             subtracted=None if subtracted[0] is None else torch.cat(subtracted),  # type: ignore[arg-type]
         )
         shuffled = torch.from_numpy(labels).to(self.device)[order]
-        return images[order][:, None], shuffled
+        if not truth_keys:
+            return images[order][:, None], shuffled
+        known = truth_tensors({key: truth.get(key) for key in truth_keys}, order.cpu().numpy())
+        return images[order][:, None], shuffled, {k: v.to(self.device) for k, v in known.items()}
 
     def _labels(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
         """Draw which classes get one more than the others; sorted."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from lenspinn.train.module import Batch
+from lenspinn.data.datamodule import Batch
 
 Row = dict[str, float]
 

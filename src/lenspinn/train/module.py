@@ -5,12 +5,12 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassF1Score
 
+from lenspinn.data.datamodule import Batch
 from lenspinn.errors import ModelError
 from lenspinn.models import Classifier
 from lenspinn.train.augment import NUM_ORIENTATIONS, flip_and_turn
@@ -20,8 +20,6 @@ ONE_CYCLE_WARMUP = 0.1
 """Share of the steps of the ``one_cycle`` schedule in which the learning rate rises."""
 FEWEST_ONE_CYCLE_STEPS = 11
 """With fewer the rise would have no step, and the learning rate is constant."""
-
-Batch = tuple[Float[Tensor, "batch 1 y x"], Int[Tensor, " batch"]]
 
 
 class ClassifierModule(lightning.LightningModule):
@@ -70,12 +68,12 @@ class ClassifierModule(lightning.LightningModule):
         ModelError
             If the loss is not finite.
         """
-        image, label = batch
+        image, label, *truth = batch
         if self.config.augment:
             image = flip_and_turn(image, torch.randint(NUM_ORIENTATIONS, (len(image),)))
-        logits = self.model(image)
+        logits, more_loss = self.model.training_outputs(image, *truth or [{}])
         scores = logits.softmax(1) if self.config.double_softmax else logits
-        loss = cross_entropy(scores, label)
+        loss = cross_entropy(scores, label) + more_loss
         if not torch.isfinite(loss):
             raise ModelError(
                 f"the training loss is {loss.item()} at step {self.global_step}: lower the "
@@ -86,7 +84,7 @@ class ClassifierModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation scores."""
-        image, label = batch
+        image, label = batch[:2]
         logits = self.model(image)
         self.val_loss.update(cross_entropy(logits, label), weight=len(label))
         self.val_micro_f1.update(logits, label)

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +117,11 @@ def train_model(
         model = _fitting_model(config, info)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        data = _data_module(config, stored, stream)
+        data = _data_module(config, stored, stream, model.truth_keys)
         _write_folder(config, info, data.split_indices)
         if stream is not None and stored != config.out / HELD_OUT:
             os.replace(stored, config.out / HELD_OUT)
-            data = _data_module(config, config.out / HELD_OUT, stream)
+            data = _data_module(config, config.out / HELD_OUT, stream, model.truth_keys)
         best_weights = _fit(model, data, config, progress)
     draft = save_pretrained(model, config.out / "model_last.part")
     model.load_state_dict(best_weights)
@@ -130,7 +130,9 @@ def train_model(
     return config.out
 
 
-def _data_module(config: TrainConfig, stored: Path, stream: Stream | None) -> StoreDataModule:
+def _data_module(
+    config: TrainConfig, stored: Path, stream: Stream | None, truth_keys: Sequence[str]
+) -> StoreDataModule:
     data = StoreDataModule(
         stored,
         batch_size=config.batch_size,
@@ -140,6 +142,7 @@ def _data_module(config: TrainConfig, stored: Path, stream: Stream | None) -> St
         source=None if stream is None else stream.source,
         images_per_epoch=config.stream.images_per_epoch if stream else None,
     )
+    data.truth_keys = truth_keys
     for part, rows in data.split_indices.items():
         if len(rows) == 0 and not (part == "train" and stream):
             raise ConfigError(
@@ -193,7 +196,18 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
                 f"model option {key} is {given}, but the images in {config.data} have {value}: "
                 "leave the option out to follow the dataset"
             )
-    return create_model(config.model.name, **(facts | options))
+    model = create_model(config.model.name, **(facts | options))
+    if model.takes_unit not in (None, info.unit):
+        raise ModelError(
+            f"{config.model.name} takes images in {model.takes_unit}, but those in {config.data} "
+            f"are in {info.unit}"
+        )
+    if config.augment and model.truth_keys:
+        raise ConfigError(
+            f"augment turns images but not the truth that {config.model.name} learns from: "
+            "leave it out"
+        )
+    return model
 
 
 def _fit(

@@ -3,6 +3,7 @@
 import functools
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 from lenspinn.errors import ConfigError
 
-__all__ = ["compiled_function"]
+__all__ = ["compiled_function", "compiled_or_eager"]
 
 # One loop whatever number of threads the caller has set, so that pixels do not depend on it.
 _OPTIONS = {"cpp.threads": 1}
@@ -53,6 +54,26 @@ def compiled_function(function: Callable[..., Any], *, inline: bool = False) -> 
             except RuntimeError as error:
                 reason = str(error).strip().splitlines()[0]
                 raise ConfigError(f"torch.compile does not work here: {reason}") from error
+
+    return call
+
+
+@functools.cache
+def compiled_or_eager(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `compiled_function` of a function, or itself where it turns out not to compile.
+
+    Warns in the second case, at the first call.
+    """
+    state = {"function": compiled_function(function)}
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return state["function"](*arguments)
+        except ConfigError as error:
+            warnings.warn(f"{error}; fits are several times slower without it", stacklevel=2)
+            state["function"] = function
+            return function(*arguments)
 
     return call
 

@@ -1,0 +1,196 @@
+"""Smooth models fitted to images: a fixed number of damped Gauss-Newton steps for a whole batch."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing.smooth import (
+    SMOOTH_PARAMETERS,
+    Optics,
+    SmoothParameters,
+    smooth_derivatives,
+)
+
+__all__ = ["SmoothFit", "fit_smooth_lens", "last_step", "whitened_derivatives"]
+
+Image = Float[Tensor, "batch y x"]
+Gram = Float[Tensor, "batch 15 15"]
+"""Inner products of the residual (first) and the derivatives by all parameters, in units of the
+noise: chi^2, the gradient and the normal matrix in one."""
+Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
+
+STEPS = 12
+"""Enough from starts as rough as a network's; see docs/physics.md."""
+_AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
+"""Place of the source's brightness among the rows of a `Gram`."""
+_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1.0, 1e-6, 1e4
+_LESS, _MORE = 0.4, 4.0
+"""Factors of the damping after a step that was taken, and after one that was not."""
+_ROUNDING = 1e-5
+"""A step may raise chi^2 by this much of it, the rounding of float32 sums: a fit that has converged
+then goes on with small steps, and its damping falls."""
+_LEAST_CHANGE = 0.01
+"""The smallest and the largest factor by which one step may change the brightness of the source."""
+_BOUNDS = {
+    "theta_E": (0.05, 5.0),
+    "e1": (-0.6, 0.6),
+    "e2": (-0.6, 0.6),
+    "center_x": (-1.0, 1.0),
+    "center_y": (-1.0, 1.0),
+    "gamma1": (-0.4, 0.4),
+    "gamma2": (-0.4, 0.4),
+    "source_x": (-2.0, 2.0),
+    "source_y": (-2.0, 2.0),
+    "source_e1": (-0.6, 0.6),
+    "source_e2": (-0.6, 0.6),
+    "log_R_sersic": (-4.0, 1.0),
+    "log_n_sersic": (-0.69, 1.8),
+    "log_amplitude": (-15.0, 15.0),
+}
+"""Where the model is finite and can be told from no lens; far outside of what lenses are."""
+_LONGEST_STEP = 0.3
+"""Of any parameter."""
+
+
+class SmoothFit(NamedTuple):
+    """Smooth models fitted to images."""
+
+    parameters: SmoothParameters
+    covariance: Float[Tensor, "batch 14 14"]
+    """Of the parameters, from the derivatives at the fit (Cramer-Rao, linear, white noise)."""
+    residual: Image
+    """Image minus model in units of the noise."""
+    chi2: Float[Tensor, " batch"]
+    derivatives: Float[Tensor, "batch 14 y x"]
+    """Of the model by each parameter, in units of the noise."""
+    damping: Float[Tensor, " batch"]
+    """Of the last step: small where the fit has converged."""
+
+    @property
+    def standard_errors(self) -> SmoothParameters:
+        """Of each parameter, one sigma."""
+        return self.covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+
+
+def whitened_derivatives(
+    parameters: SmoothParameters, image: Image, sigma: Image, optics: Optics
+) -> Float[Tensor, "batch 15 y x"]:
+    """Return image minus model, then the model's derivatives, in units of the noise."""
+    made = smooth_derivatives(parameters, optics)
+    return torch.cat([image[:, None] - made[:, :1], made[:, 1:]], dim=1) / sigma[:, None]
+
+
+def fit_smooth_lens(
+    start: SmoothParameters,
+    image: Image,
+    sigma: Image,
+    optics: Optics,
+    *,
+    steps: int = STEPS,
+    linearize: Linearize = whitened_derivatives,
+) -> SmoothFit:
+    """Fit smooth lenses to images by damped Gauss-Newton steps, without gradient.
+
+    Parameters
+    ----------
+    start
+        Where the fits begin; the brightness of the source may be anything.
+    image, sigma
+        Images and standard deviation of their noise, in one unit; ``inf`` leaves a pixel out.
+    steps
+        Each costs one image with derivatives, whether it is taken or not.
+    linearize
+        `whitened_derivatives`, or a compiled one.
+
+    Notes
+    -----
+    The model is linear in the brightness of the source, which is therefore solved for after every
+    step. A step that does not lower chi^2 is not taken and the damping of that lens rises, else it
+    falls. Unlike the fits of `lenspinn limit`, which must be exact, this one is float32 and solves
+    the normal equations: a network needs a residual that is small against the noise, many times a
+    second.
+
+    References
+    ----------
+    Marquardt (1963), J. SIAM 11, 431, for the damping by the diagonal; Golub & Pereyra (1973), SIAM
+    Journal on Numerical Analysis 10, 413, for parameters in which the model is linear.
+    """
+    start, image, sigma = start.detach(), image.detach(), sigma.detach()
+    with torch.no_grad():
+        at, _ = _with_brightness(_bounded(start), image, sigma, optics, linearize)
+        # Once more: chi^2 is a small difference of large numbers if the brightness was far off.
+        at, gram = _with_brightness(at, image, sigma, optics, linearize)
+        damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
+        for _ in range(steps):
+            step = _damped_solution(gram, damping).clamp(-_LONGEST_STEP, _LONGEST_STEP)
+            trial, there = _with_brightness(_bounded(at + step), image, sigma, optics, linearize)
+            better = there[:, 0, 0] <= gram[:, 0, 0] * (1 + _ROUNDING)  # False for NaN
+            at = torch.where(better[:, None], trial, at)
+            gram = torch.where(better[:, None, None], there, gram)
+            damping = torch.where(better, damping * _LESS, damping * _MORE)
+            damping = damping.clamp(_LEAST_DAMPING, _MOST_DAMPING)
+        maps = linearize(at, image, sigma, optics)
+        covariance = _scaled_inverse(gram[:, 1:, 1:].double()).to(at.dtype)
+        chi2 = maps[:, 0].square().sum(dim=(1, 2))
+        return SmoothFit(at, covariance, maps[:, 0], chi2, maps[:, 1:], damping)
+
+
+def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters, Image]:
+    """Return parameters and residual of a fit with a gradient towards its start.
+
+    Values are those of the fit. The gradient is that of one more damped Gauss-Newton step
+    ``p + H^-1 J^T r(p)``, ``H = J^T J + damping diag(J^T J)``, its Jacobian held fixed: ``I - H^-1
+    J^T J``. It vanishes along what the image determines, and is 1 along what it does not, and for
+    fits that are stuck. What came before that step counts as the identity.
+
+    References
+    ----------
+    Bolte, Pauwels & Vaiter (2023), arXiv:2305.13768: one-step differentiation.
+    """
+    derivatives = fit.derivatives.flatten(2)
+    normal = (derivatives @ derivatives.mT).double()
+    damped = normal + torch.diag_embed(normal.diagonal(dim1=1, dim2=2) * fit.damping[:, None])
+    kept = torch.eye(normal.shape[1]).to(normal) - _scaled_inverse(damped) @ normal
+    moved = start - start.detach()  # 0, with a gradient
+    change = (kept.to(start.dtype) @ moved[..., None])[..., 0]
+    residual = fit.residual - torch.einsum("bpyx,bp->byx", fit.derivatives, change)
+    return fit.parameters + change, residual
+
+
+def _with_brightness(
+    parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics, linearize: Linearize
+) -> tuple[Tensor, Tensor]:
+    """Give the source the brightness that fits best; return parameters and their `Gram`."""
+    maps = linearize(parameters, image, sigma, optics).flatten(2)
+    gram = maps @ maps.mT
+    brightness = gram[:, _AMPLITUDE, _AMPLITUDE]  # the derivative by its logarithm is the model
+    factor = (1 + gram[:, 0, _AMPLITUDE] / brightness).clamp(_LEAST_CHANGE, 1 / _LEAST_CHANGE)
+    # Another brightness scales all derivatives, and changes the residual by so much of the model.
+    change = torch.diag_embed(factor[:, None].expand(-1, gram.shape[1]))
+    change[:, 0, 0], change[:, 0, _AMPLITUDE] = 1.0, 1 - factor
+    parameters = parameters.clone()
+    parameters[:, _AMPLITUDE - 1] += factor.log()
+    return parameters, change @ gram @ change.mT
+
+
+def _bounded(parameters: Tensor) -> Tensor:
+    bounds = torch.tensor([_BOUNDS[name] for name in SMOOTH_PARAMETERS]).to(parameters)
+    return torch.minimum(torch.maximum(parameters, bounds[:, 0]), bounds[:, 1])
+
+
+def _damped_solution(gram: Gram, damping: Tensor) -> SmoothParameters:
+    normal, gradient = gram[:, 1:, 1:].double(), gram[:, 1:, 0].double()
+    damped = normal + torch.diag_embed(normal.diagonal(dim1=1, dim2=2) * damping[:, None])
+    return (_scaled_inverse(damped) @ gradient[..., None])[..., 0].to(gram.dtype)
+
+
+def _scaled_inverse(normal: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch n n"]:
+    """Invert positive matrices of badly scaled rows; NaN where one cannot be inverted."""
+    scale = normal.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
+    both = scale[:, :, None] * scale[:, None, :]
+    factor, failed = torch.linalg.cholesky_ex(normal * both)
+    inverse = torch.cholesky_inverse(factor) * both
+    return torch.where(failed[:, None, None] > 0, torch.nan, inverse)

@@ -1,0 +1,174 @@
+"""The smooth model of a lensed galaxy: one function from fourteen numbers to an image.
+
+An isothermal ellipsoid with external shear bends the light of an elliptical Sersic source, which is
+sampled inside each pixel and convolved with the PSF, as `lenspinn simulate` does it.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing.grid import Map, pixel_grid
+from lenspinn.lensing.light import sersic
+from lenspinn.lensing.profiles import deflection_shear, deflection_sie
+from lenspinn.lensing.psf import convolve_kernel, convolve_separable
+
+__all__ = [
+    "SMOOTH_PARAMETERS",
+    "Optics",
+    "make_optics",
+    "smooth_deflection",
+    "smooth_derivatives",
+    "smooth_image",
+]
+
+SMOOTH_PARAMETERS = (
+    "theta_E",
+    "e1",
+    "e2",
+    "center_x",
+    "center_y",
+    "gamma1",
+    "gamma2",
+    "source_x",
+    "source_y",
+    "source_e1",
+    "source_e2",
+    "log_R_sersic",
+    "log_n_sersic",
+    "log_amplitude",
+)
+"""Names, in order, of the last axis of a tensor of smooth parameters: arcsec, pure numbers, and
+natural logarithms of `sersic`'s ``R_sersic`` (arcsec), ``n_sersic`` and ``amplitude``."""
+
+SmoothParameters = Float[Tensor, "batch 14"]
+Psf = tuple[float, ...] | Float[Tensor, "v u"]
+"""One axis of a separable PSF, or the PSF in pixels; see `lenspinn.lensing.psf`."""
+
+
+class Optics(NamedTuple):
+    """What turns surface brightness into pixels."""
+
+    theta_x: Float[Tensor, "fine_y fine_x"]
+    theta_y: Float[Tensor, "fine_y fine_x"]
+    """Where brightness is sampled, arcsec."""
+    psf: Psf
+    pixel_scale: float
+    """Arcsec."""
+    supersampling: int
+    """Samples along a side of a pixel."""
+
+
+def make_optics(
+    num_pix: int,
+    pixel_scale: float,
+    psf: Psf,
+    *,
+    supersampling: int = 1,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> Optics:
+    """Return the optics of square images.
+
+    Parameters
+    ----------
+    num_pix : pixels a side.
+    pixel_scale : arcsec.
+    psf : as of `Optics`.
+    supersampling
+        Samples along a side of a pixel; 1 is its centre alone.
+    """
+    fine_x, fine_y = pixel_grid(
+        num_pix * supersampling, pixel_scale / supersampling, dtype=dtype, device=device
+    )
+    return Optics(fine_x, fine_y, psf, pixel_scale, supersampling)
+
+
+def smooth_image(parameters: SmoothParameters, optics: Optics) -> Float[Tensor, "batch y x"]:
+    """Return noise-free images, flux per pixel."""
+    brightness = _brightness(*_per_sample(parameters, optics), optics=optics)
+    return _exposed(brightness[:, None], optics)[:, 0]
+
+
+def smooth_deflection(parameters: SmoothParameters, theta_x: Map, theta_y: Map) -> tuple[Map, Map]:
+    """Return the deflection of lens and shear at each position, (batch, y, x), arcsec."""
+    columns = parameters[..., None, None].unbind(dim=1)
+    return _deflection(dict(zip(SMOOTH_PARAMETERS, columns, strict=True)), theta_x, theta_y)
+
+
+def smooth_derivatives(
+    parameters: SmoothParameters, optics: Optics
+) -> Float[Tensor, "batch 15 y x"]:
+    """Return `smooth_image`, and its derivative by each parameter.
+
+    Returns
+    -------
+    (batch, 1 + 14, y, x)
+        The image comes first; the others in the order of `SMOOTH_PARAMETERS`.
+
+    Notes
+    -----
+    Before the PSF the brightness of a pixel depends on its own copy of the parameters alone, so one
+    reverse pass gives every derivative in every pixel: the cost of three images, where forward mode
+    costs that of fourteen. (The fits of `lenspinn limit` use forward mode, for they take any
+    function of any parameters, also those whose pixels depend on each other.)
+    """
+    copies = _per_sample(parameters, optics)
+    of_samples = partial(_brightness, optics=optics)
+    brightness, pull_back, *_ = torch.func.vjp(of_samples, *copies)
+    derivatives = pull_back(torch.ones_like(brightness))
+    return _exposed(torch.stack((brightness, *derivatives), dim=1), optics)
+
+
+def _per_sample(parameters: Tensor, optics: Optics) -> tuple[Tensor, ...]:
+    """Repeat each parameter for every sample, (batch, samples, 1, 1), without copying it."""
+    num_samples = optics.theta_x.numel()
+    return parameters[..., None, None, None].expand(-1, -1, num_samples, 1, 1).unbind(dim=1)
+
+
+def _brightness(*parameters: Tensor, optics: Optics) -> Tensor:
+    """Return the surface brightness of the lensed source, (batch, samples, 1, 1).
+
+    To the profiles each sample is a lens of its own, with one pixel.
+    """
+    p = dict(zip(SMOOTH_PARAMETERS, parameters, strict=True))
+    theta_x, theta_y = optics.theta_x.reshape(-1, 1, 1), optics.theta_y.reshape(-1, 1, 1)
+    alpha_x, alpha_y = _deflection(p, theta_x, theta_y)
+    return sersic(
+        theta_x - alpha_x,
+        theta_y - alpha_y,
+        amplitude=p["log_amplitude"].exp(),
+        R_sersic=p["log_R_sersic"].exp(),
+        n_sersic=p["log_n_sersic"].exp(),
+        e1=p["source_e1"],
+        e2=p["source_e2"],
+        center_x=p["source_x"],
+        center_y=p["source_y"],
+    )
+
+
+def _deflection(p: dict[str, Tensor], theta_x: Tensor, theta_y: Tensor) -> tuple[Tensor, Tensor]:
+    alpha_x, alpha_y = deflection_sie(
+        theta_x - p["center_x"], theta_y - p["center_y"], p["theta_E"], p["e1"], p["e2"]
+    )
+    shear_x, shear_y = deflection_shear(theta_x, theta_y, p["gamma1"], p["gamma2"])
+    return alpha_x + shear_x, alpha_y + shear_y
+
+
+def _exposed(samples: Tensor, optics: Optics) -> Tensor:
+    """Average over each pixel and convolve with the PSF: (batch, maps, y, x) from samples."""
+    fine = optics.supersampling
+    brightness = samples.reshape(*samples.shape[:2], *optics.theta_x.shape)
+    if fine > 1:
+        size = brightness.shape[-1] // fine
+        brightness = brightness.unflatten(3, (size, fine)).unflatten(2, (size, fine))
+        brightness = brightness.mean(dim=(3, 5))
+    maps = brightness.flatten(0, 1) * optics.pixel_scale**2
+    if isinstance(optics.psf, Tensor):
+        blurred = convolve_kernel(maps, optics.psf)
+    else:
+        blurred = convolve_separable(maps, optics.psf)
+    return blurred.unflatten(0, brightness.shape[:2])

@@ -1,0 +1,343 @@
+"""A classifier that solves the lens: one network guesses it, a fit refines it, one reads the rest.
+
+What a smooth lens cannot explain is what dark matter does. An encoder predicts lens and source from
+the image; a few damped Gauss-Newton steps (`lenspinn.lensing.fit`) refine them on the image itself;
+the residual, in units of the noise, goes with the image to a convolutional network that classifies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lenspinn.compiled import compiled_or_eager
+from lenspinn.errors import ModelError
+from lenspinn.lensing.fit import (
+    STEPS,
+    SmoothFit,
+    fit_smooth_lens,
+    last_step,
+    whitened_derivatives,
+)
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.smooth import (
+    SMOOTH_PARAMETERS,
+    Optics,
+    SmoothParameters,
+    make_optics,
+    smooth_deflection,
+    smooth_image,
+)
+from lenspinn.models.baselines import timm_cnn
+from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.lenspinn import Reconstruction
+from lenspinn.models.registry import register_model
+
+NETWORK = "resnet10t"
+"""timm's name of the network whose first three stages encode, and which classifies."""
+ENCODER_SIDE = 4
+"""Pixels a side of the encoder's last map, that of an image of 64 pixels."""
+ENCODER_HIDDEN = 128
+IMAGE_SCALE = 4.0
+"""Brings ``asinh(image / background)`` near to 1."""
+
+TYPICAL_LENSES = {
+    "theta_E": (1.0, 0.03, "theta_E"),
+    "e1": (0.0, 0.05, "e1"),
+    "e2": (0.0, 0.05, "e2"),
+    "center_x": (0.0, 0.03, "center_x"),
+    "center_y": (0.0, 0.03, "center_y"),
+    "gamma1": (0.0, 0.03, "gamma1"),
+    "gamma2": (0.0, 0.03, "gamma2"),
+    "source_x": (0.0, 0.05, "source_x"),
+    "source_y": (0.0, 0.05, "source_y"),
+    "source_e1": (0.0, 0.08, "source_e1"),
+    "source_e2": (0.0, 0.08, "source_e2"),
+    "log_R_sersic": (-1.6, 0.15, "R_sersic"),
+    "log_n_sersic": (0.5, 0.2, "n_sersic"),
+}
+"""What the encoder predicts: the middle of its range, an error from which the fit still converges
+(the unit of its output and of its loss), and the name of the truth. The brightness of the source is
+left to the fit."""
+TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
+"""Of the two losses of the encoder beside the classification."""
+HUBER = 2.0
+"""Errors of the encoder above so many units count linearly."""
+
+PerImage = Float[Tensor, " batch"]
+Maps = Float[Tensor, "batch y x"]
+
+
+@dataclass(frozen=True)
+class FittedReconstruction(Reconstruction):
+    """What the fit found: lens, source and residual of each image, with standard errors.
+
+    `source` is the fitted Sersic profile, `coverage` 1 everywhere, and `residual` the image minus
+    its model, in units of the noise.
+    """
+
+    parameters: SmoothParameters
+    """In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`."""
+    standard_errors: SmoothParameters
+    """One sigma, as far as the noise goes: for a lens that is what the model says it is."""
+    model: Maps
+    """The fitted image, in the unit of the image."""
+    chi2: PerImage
+    """Per degree of freedom: 1 where the smooth lens explains the image."""
+
+    @property
+    def theta_E_error(self) -> PerImage:
+        """Standard error of `theta_E`, arcsec."""
+        return self.standard_errors[:, 0]
+
+
+class LensFit(Classifier):
+    """An encoder, a fit and a classifier; see the module.
+
+    Parameters
+    ----------
+    num_pix, pixel_scale, classes
+        See `Classifier`.
+    background_sigma : standard deviation of the background of a pixel, e-/s.
+    exposure_time : total, s; with it the light of the lens makes its photon noise.
+    psf_fwhm : of the Gaussian PSF, arcsec.
+    supersampling : points along a side of a pixel at which the model is sampled.
+    steps : of the fit.
+
+    Raises
+    ------
+    ModelError
+        An option is out of range.
+
+    Notes
+    -----
+    The noise of a pixel has the variance ``background_sigma^2 + light / exposure_time``, the light
+    being the mean of the nine pixels around it: with the pixel alone, those that noise made faint
+    would count for more.
+
+    The fit runs without gradient, but for its last step, `last_step`: through it the classification
+    reaches the encoder where the fit depends on its start at all. What trains the encoder are two
+    more losses, its error against the truth where that is known, and against the fit's own answer,
+    weighted by how well that explains the image. The second needs no label.
+    """
+
+    takes_unit = "e-/s"
+    truth_keys = tuple(key for *_, key in TYPICAL_LENSES.values())
+
+    encoder: Any  # with the methods that all networks of timm have, as the classifier
+    classifier: Any
+    middle: Tensor
+    width: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_pix: int,
+        pixel_scale: float,
+        classes: Sequence[str],
+        background_sigma: float,
+        exposure_time: float,
+        psf_fwhm: float,
+        supersampling: int,
+        steps: int,
+    ) -> None:
+        super().__init__(
+            num_pix=num_pix,
+            pixel_scale=pixel_scale,
+            classes=classes,
+            transform="raw",
+            cam_layer="classifier.layer2",
+        )
+        for name, value in (
+            ("background_sigma", background_sigma),
+            ("exposure_time", exposure_time),
+            ("psf_fwhm", psf_fwhm),
+            ("supersampling", supersampling),
+            ("steps", steps),
+        ):
+            if not value > 0:
+                raise ModelError(f"{name} is {value}; it must be above 0")
+        self.background_sigma = background_sigma
+        self.exposure_time = exposure_time
+        self.psf_fwhm = psf_fwhm
+        self.supersampling = supersampling
+        self.steps = steps
+        self.linearize = compiled_or_eager(whitened_derivatives)
+        """What the fit calls at each step."""
+        self.encoder = timm_cnn(NETWORK, num_classes=0)
+        # The last stage is left out: its map of 2 x 2 pixels has forgotten where things are.
+        self.encoder.layer4 = nn.Identity()
+        num_maps = self.encoder.layer3[-1].conv2.out_channels
+        self.readout = nn.Sequential(
+            nn.AdaptiveAvgPool2d(ENCODER_SIDE),
+            nn.Flatten(),
+            nn.Linear(num_maps * ENCODER_SIDE**2, ENCODER_HIDDEN),
+            nn.GELU(),
+            nn.Linear(ENCODER_HIDDEN, len(TYPICAL_LENSES)),
+        )
+        typical = [row[:2] for row in TYPICAL_LENSES.values()]
+        middle, width = torch.tensor(typical).T
+        self.register_buffer("middle", middle, persistent=False)
+        self.register_buffer("width", width, persistent=False)
+        self.classifier = timm_cnn(NETWORK, in_chans=2, num_classes=0)
+        self.head = nn.Linear(self.classifier.num_features + 1, len(self.classes))
+
+    def forward_features(
+        self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
+    ) -> Features:
+        """Features of image and residual, and the significance of what the fit leaves.
+
+        Parameters
+        ----------
+        image : (batch, 1, y, x), e-/s
+        noise : (batch, y, x), e-/s
+            Standard deviation of each pixel, where it is known better; ``inf`` leaves one out.
+        psf : (v, u)
+            PSF in pixels of the image, in the place of the Gaussian.
+        """
+        start = self.predict_parameters(image)
+        fit = self.fit(image, start, noise, psf)
+        return self._features(image, last_step(fit, start)[1])
+
+    def forward_head(self, features: Features) -> Logits:
+        """Logits from the features of `forward_features`."""
+        return self.head(features)
+
+    def predict_parameters(self, image: Image) -> SmoothParameters:
+        """Smooth parameters that the encoder guesses; the brightness of the source is arbitrary."""
+        guess = self.readout(self.encoder.forward_features(self._scaled(image)))
+        return functional.pad(self.middle + self.width * guess, (0, 1))
+
+    def fit(
+        self,
+        image: Image,
+        start: SmoothParameters,
+        noise: Maps | None = None,
+        psf: Float[Tensor, "v u"] | None = None,
+    ) -> SmoothFit:
+        """Fit smooth lenses to images, without gradient; parameters as of `forward_features`."""
+        noise = self.noise_sigma(image) if noise is None else noise
+        return fit_smooth_lens(
+            start,
+            image[:, 0],
+            noise,
+            self._optics(image, psf),
+            steps=self.steps,
+            linearize=self.linearize,
+        )
+
+    def noise_sigma(self, image: Image) -> Maps:
+        """Return the standard deviation of each pixel that the options imply, e-/s."""
+        light = functional.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
+        variance = self.background_sigma**2 + light[:, 0].clamp(min=0) / self.exposure_time
+        return variance.sqrt()
+
+    def training_outputs(
+        self, image: Image, truth: Mapping[str, PerImage]
+    ) -> tuple[Logits, Tensor]:
+        """Return the logits, and the losses that train the encoder; see the class."""
+        start = self.predict_parameters(image)
+        fit = self.fit(image, start)
+        logits = self.head(self._features(image, last_step(fit, start)[1]))
+        known = torch.stack([truth[key] for key in self.truth_keys], dim=1)
+        is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
+        known = torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
+        trust = 1 / (fit.chi2 / self._freedom(fit.residual)).clamp(min=1.0)
+        own = self._error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
+        losses = TRUTH_WEIGHT * self._error(start, known).mean() + SELF_WEIGHT * own.mean()
+        return logits, losses
+
+    def shift_scores(self, image: Image) -> dict[str, PerImage]:
+        """Return how badly the best smooth lens explains each image: chi^2 a degree of freedom."""
+        fit = self.fit(image, self.predict_parameters(image))
+        return {"chi2": fit.chi2 / self._freedom(fit.residual)}
+
+    def reconstruct(
+        self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
+    ) -> FittedReconstruction:
+        """Fit lens and source; parameters as of `forward_features`."""
+        fit = self.fit(image, self.predict_parameters(image), noise, psf)
+        optics = self._optics(image, psf)
+        plain = make_optics(self.num_pix, self.pixel_scale, (1.0,), device=image.device)
+        alpha_x, alpha_y = smooth_deflection(fit.parameters, plain.theta_x, plain.theta_y)
+        unlensed = fit.parameters.clone()
+        unlensed[:, [SMOOTH_PARAMETERS.index(name) for name in ("theta_E", "gamma1", "gamma2")]] = 0
+        source = smooth_image(unlensed, plain)
+        return FittedReconstruction(
+            theta_E=fit.parameters[:, 0],
+            alpha_x=alpha_x,
+            alpha_y=alpha_y,
+            beta_x=plain.theta_x - alpha_x,
+            beta_y=plain.theta_y - alpha_y,
+            source=source,
+            coverage=torch.ones_like(source),
+            residual=fit.residual,
+            parameters=fit.parameters,
+            standard_errors=fit.standard_errors,
+            model=smooth_image(fit.parameters, optics),
+            chi2=fit.chi2 / self._freedom(fit.residual),
+        )
+
+    def _features(self, image: Image, residual: Maps) -> Features:
+        maps = torch.cat([self._scaled(image), torch.asinh(residual)[:, None]], dim=1)
+        freedom = self._freedom(residual)
+        excess = residual.square().sum(dim=(1, 2)) - freedom
+        significance = torch.asinh(excess / (2 * freedom) ** 0.5)
+        return torch.cat([self.classifier(maps), significance[:, None]], dim=1)
+
+    def _scaled(self, image: Image) -> Image:
+        return torch.asinh(self.preprocess(image) / self.background_sigma) / IMAGE_SCALE
+
+    def _optics(self, image: Image, psf: Tensor | None) -> Optics:
+        gaussian = gaussian_kernel(self.psf_fwhm / self.pixel_scale, 5.0)
+        return make_optics(
+            self.num_pix,
+            self.pixel_scale,
+            gaussian if psf is None else psf,
+            supersampling=self.supersampling,
+            device=image.device,
+        )
+
+    def _error(self, start: SmoothParameters, target: Tensor) -> Tensor:
+        """Huber loss of each parameter in units of its width; 0 where the target is unknown."""
+        guess = start[:, : len(TYPICAL_LENSES)]
+        target = torch.where(target.isnan(), guess.detach(), target)
+        return functional.huber_loss(
+            guess / self.width, target / self.width, delta=HUBER, reduction="none"
+        )
+
+    @staticmethod
+    def _freedom(residual: Maps) -> int:
+        return residual[0].numel() - len(SMOOTH_PARAMETERS)
+
+
+@register_model
+def lenspinn_fit(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    background_sigma: float = 0.00592,
+    exposure_time: float = 5400.0,
+    psf_fwhm: float = 0.08,
+    supersampling: int = 1,
+    steps: int = STEPS,
+) -> LensFit:
+    """Build a fit between two networks, 6.7 million parameters; options as for `LensFit`.
+
+    Defaults are those of HST WFC3/F160W.
+    """
+    return LensFit(
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        background_sigma=background_sigma,
+        exposure_time=exposure_time,
+        psf_fwhm=psf_fwhm,
+        supersampling=supersampling,
+        steps=steps,
+    )

@@ -1,0 +1,131 @@
+import pytest
+import torch
+
+from lenspinn.lensing.fit import fit_smooth_lens, last_step, whitened_derivatives
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
+
+OPTICS = make_optics(64, 0.08, gaussian_kernel(1.0, 5.0))
+BACKGROUND, EXPOSURE = 0.006, 5400.0
+# One sigma of the errors of a start, in the order of SMOOTH_PARAMETERS.
+ROUGH = torch.tensor(
+    [0.01, 0.02, 0.02, 0.01, 0.01, 0.01, 0.01, 0.02, 0.02, 0.03, 0.03, 0.05, 0.1, 0.1]
+)
+# float32: an image is known to 1e-4 of its noise or so where it is 100 times as bright.
+NOISE_FREE_SIGMAS = 0.05
+# Of the width of 96 pulls: three of its standard errors, 1 / sqrt(2 * 96).
+WIDTH_TOLERANCE = 0.22
+# Of chi^2 per degree of freedom, sqrt(2 / 4082) for one image: four standard errors.
+CHI2_TOLERANCE = 0.09
+
+
+def lenses(num: int, generator: torch.Generator) -> torch.Tensor:
+    """Smooth parameters, (num, 14), of varied lenses of signal-to-noise 50 in a pixel or so."""
+    middle = torch.tensor(
+        [1.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1.4, 0.3, 4.5],
+    )
+    spread = torch.tensor(
+        [0.25, 0.1, 0.1, 0.03, 0.03, 0.04, 0.04, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2]
+    )
+    uniform = 2 * torch.rand(num, len(middle), generator=generator) - 1
+    return middle + spread * uniform
+
+
+def noisy(model: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    sigma = (BACKGROUND**2 + model / EXPOSURE).sqrt()
+    return model + sigma * torch.randn(model.shape, generator=generator), sigma
+
+
+def rough(parameters: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return parameters + ROUGH * torch.randn(parameters.shape, generator=generator)
+
+
+def test_noise_free_images_give_their_parameters_back_from_rough_starts(generator):
+    true = lenses(8, generator)
+    image = smooth_image(true, OPTICS)
+    sigma = (BACKGROUND**2 + image / EXPOSURE).sqrt()
+    fit = fit_smooth_lens(rough(true, generator), image, sigma, OPTICS, steps=20)
+    assert ((fit.parameters - true) / fit.standard_errors).abs().max() <= NOISE_FREE_SIGMAS
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    generator = torch.Generator().manual_seed(5)
+    true = lenses(96, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    return true, image, sigma, fit_smooth_lens(rough(true, generator), image, sigma, OPTICS)
+
+
+def test_what_a_smooth_lens_leaves_is_noise(fitted):
+    _, image, _, fit = fitted
+    per_freedom = fit.chi2 / (image[0].numel() - len(SMOOTH_PARAMETERS))
+    assert (per_freedom - 1).abs().max() <= CHI2_TOLERANCE
+    torch.testing.assert_close(fit.residual.square().sum(dim=(1, 2)), fit.chi2)
+
+
+@pytest.mark.parametrize("name", SMOOTH_PARAMETERS)
+def test_standard_errors_are_the_width_of_the_errors(fitted, name):
+    true, _, _, fit = fitted
+    pull = ((fit.parameters - true) / fit.standard_errors)[:, SMOOTH_PARAMETERS.index(name)]
+    assert pull.square().mean().sqrt() == pytest.approx(1.0, abs=WIDTH_TOLERANCE)
+
+
+def test_the_brightness_of_a_start_changes_nothing(generator):
+    true = lenses(4, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    dim, bright = true.clone(), true.clone()
+    dim[:, -1], bright[:, -1] = 3.0, 6.0
+    fits = [fit_smooth_lens(start, image, sigma, OPTICS) for start in (dim, bright)]
+    torch.testing.assert_close(fits[0].chi2, fits[1].chi2, rtol=1e-4, atol=0)
+
+
+def test_pixels_of_infinite_noise_are_left_out(generator):
+    true = lenses(2, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    image[:, :20] = 1e3
+    sigma[:, :20] = torch.inf
+    fit = fit_smooth_lens(true, image, sigma, OPTICS, steps=6)
+    assert (fit.residual[:, :20] == 0).all()
+    assert ((fit.parameters - true) / fit.standard_errors).abs().max() < 5
+
+
+def test_a_fit_that_has_no_hope_stays_finite(generator):
+    image = torch.randn(4, 64, 64, generator=generator)
+    start = torch.full((4, 14), 3.0) * torch.randn(4, 14, generator=generator)
+    fit = fit_smooth_lens(start, image, torch.ones_like(image), OPTICS)
+    assert fit.parameters.isfinite().all()
+    assert fit.residual.isfinite().all()
+
+
+def test_the_last_step_keeps_the_values_of_the_fit(fitted):
+    *_, fit = fitted
+    start = torch.zeros_like(fit.parameters, requires_grad=True)
+    parameters, residual = last_step(fit, start)
+    torch.testing.assert_close(parameters.detach(), fit.parameters, rtol=0, atol=0)
+    torch.testing.assert_close(residual.detach(), fit.residual, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("damping", "kept"), [(0.0, 0.0), (1e9, 1.0)])
+def test_a_start_matters_only_where_the_fit_is_stuck(fitted, damping, kept):
+    fit = fitted[-1]._replace(damping=torch.full((96,), damping))
+    start = torch.zeros_like(fit.parameters, requires_grad=True)
+    parameters, _ = last_step(fit, start)
+    parameters.sum().backward()
+    expected = torch.full_like(start, kept)
+    torch.testing.assert_close(start.grad, expected, rtol=0, atol=1e-3)
+
+
+def test_the_residual_follows_the_parameters_of_the_last_step(fitted):
+    fit = fitted[-1]._replace(damping=torch.full((96,), 1e9))
+    start = torch.zeros_like(fit.parameters, requires_grad=True)
+    _, residual = last_step(fit, start)
+    residual[0, 20, 20].backward()
+    expected = -fit.derivatives[0, :, 20, 20]
+    torch.testing.assert_close(start.grad[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_whitened_derivatives_are_in_units_of_the_noise(generator):
+    true = lenses(2, generator)
+    image = smooth_image(true, OPTICS) + 0.3
+    maps = whitened_derivatives(true, image, torch.full_like(image, 0.1), OPTICS)
+    torch.testing.assert_close(maps[:, 0], torch.full_like(image, 3.0), rtol=1e-3, atol=1e-3)

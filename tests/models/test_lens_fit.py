@@ -1,0 +1,220 @@
+import dataclasses
+
+import pytest
+import torch
+
+from lenspinn.errors import ModelError
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.models import create_model
+from lenspinn.models.lens_fit import TYPICAL_LENSES
+from lenspinn.simulate import get_recipe, simulate_images
+from lenspinn.simulate.draw import truth_fields
+from lenspinn.simulate.instrument import INSTRUMENTS
+from lenspinn.simulate.noise import background_sigma, noise_sigma
+
+RECIPE = "survey/hst_shallow"
+NO_SUB = 2
+# The default is written with three digits.
+THREE_DIGITS = 1e-3
+# Of an error in units of its standard error; the chance of more in one of 8 lenses is 5e-4.
+FOUR_SIGMA = 4.0
+# chi^2 of 4082 degrees of freedom scatters by 0.022; the noise is estimated to 2 % or so.
+CHI2_TOLERANCE = 0.1
+# Between the two convolutions: how they treat the border, where the images are faint.
+BORDER_OF_SIGMA = 0.1
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return create_model("lenspinn_fit")
+
+
+@pytest.fixture(scope="module")
+def lenses():
+    """24 images with noise, their labels and truth."""
+    images, labels, truth = simulate_images(RECIPE, 24, 3, engine="eager")
+    columns = {name: torch.from_numpy(values).float() for name, values in truth.items()}
+    return torch.from_numpy(images), torch.from_numpy(labels), columns
+
+
+def from_truth(truth, error=0.0):
+    """Start of a fit: the truth, every parameter off by so many widths."""
+    columns = []
+    for name, (_, width, key) in TYPICAL_LENSES.items():
+        known = truth[key].log() if name.startswith("log_") else truth[key]
+        columns.append(known + error * width)
+    return torch.nn.functional.pad(torch.stack(columns, dim=1), (0, 1))
+
+
+def test_the_defaults_are_those_of_the_instrument(model):
+    instrument = INSTRUMENTS["hst_wfc3_f160w"]
+    assert model.background_sigma == pytest.approx(background_sigma(instrument), rel=THREE_DIGITS)
+    assert model.exposure_time == instrument.total_exposure
+    assert model.psf_fwhm == instrument.psf_fwhm
+    assert model.pixel_scale == instrument.pixel_scale
+
+
+def test_it_has_at_most_half_the_parameters_of_lenspinn_large(model):
+    size = sum(parameter.numel() for parameter in model.parameters())
+    large = create_model("lenspinn_large")
+    assert size <= 0.5 * sum(parameter.numel() for parameter in large.parameters())
+
+
+def test_the_truth_it_wants_is_what_the_simulator_gives(model):
+    assert set(model.truth_keys) <= set(truth_fields(get_recipe(RECIPE)))
+
+
+def test_the_noise_is_that_of_the_simulator(model, lenses):
+    images, *_ = lenses
+    noise_free, *_ = simulate_images(
+        get_recipe(RECIPE, **{"faults.noise_left_out": True}), 24, 3, engine="eager"
+    )
+    expected = noise_sigma(torch.from_numpy(noise_free), INSTRUMENTS["hst_wfc3_f160w"])[:, 0]
+    ratio = model.noise_sigma(images) / expected
+    assert ratio.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert ratio.std() < 0.05
+
+
+def test_a_fit_from_near_the_truth_finds_the_lens_and_leaves_noise(model, lenses, monkeypatch):
+    images, labels, truth = lenses
+    smooth = labels == NO_SUB
+    truth = {name: truth[name][smooth] for name in model.truth_keys}
+    monkeypatch.setattr(model, "predict_parameters", lambda _: from_truth(truth, error=0.3))
+    found = model.reconstruct(images[smooth])
+    for name in ("theta_E", "gamma1", "source_x"):
+        column = SMOOTH_PARAMETERS.index(name)
+        error = (found.parameters[:, column] - truth[name]) / found.standard_errors[:, column]
+        assert error.abs().max() < FOUR_SIGMA
+    assert (found.chi2 - 1).abs().max() < CHI2_TOLERANCE
+    noise = model.noise_sigma(images[smooth])
+    torch.testing.assert_close(
+        images[smooth][:, 0] - found.model, found.residual * noise, rtol=1e-3, atol=1e-5
+    )
+
+
+def test_the_reconstructed_source_is_at_the_end_of_the_rays(model, lenses):
+    images, *_ = lenses
+    found = model.eval().reconstruct(images[:2])
+    offset = found.parameters[:, SMOOTH_PARAMETERS.index("source_x")]
+    weight = found.source / found.source.sum(dim=(1, 2), keepdim=True)
+    plain = found.alpha_x + found.beta_x
+    assert (weight * plain).sum(dim=(1, 2)) == pytest.approx(offset.tolist(), abs=0.1)
+
+
+def test_a_noise_map_takes_the_place_of_the_options(model, lenses):
+    images, _, truth = lenses
+    start = from_truth(truth)
+    noise = model.noise_sigma(images)
+    plain, twice = (model.fit(images, start, factor * noise) for factor in (1, 2))
+    torch.testing.assert_close(model.fit(images, start).chi2, plain.chi2)
+    smooth = lenses[1] == NO_SUB
+    torch.testing.assert_close(4 * twice.chi2[smooth], plain.chi2[smooth], rtol=1e-2, atol=0)
+
+
+def test_a_psf_takes_the_place_of_the_gaussian(model, lenses):
+    images, labels, truth = lenses
+    smooth = labels == NO_SUB
+    axis = torch.tensor(gaussian_kernel(model.psf_fwhm / model.pixel_scale, 5.0))
+    start = from_truth(truth)[smooth]
+    same = model.fit(images[smooth], start, psf=axis[:, None] * axis)
+    plain = model.fit(images[smooth], start)
+    moved = (same.parameters - plain.parameters) / plain.standard_errors
+    assert moved.abs().max() < BORDER_OF_SIGMA
+    wide = torch.full((9, 9), 1 / 81)
+    assert (model.fit(images[smooth], start, psf=wide).chi2 > 2 * plain.chi2).all()
+
+
+def gradient_of_encoder(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.encoder.parameters()])
+
+
+def test_the_encoder_learns_from_the_truth(model, lenses):
+    images, _, truth = lenses
+    right = {key: truth[key] for key in model.truth_keys}
+    wrong = right | {"theta_E": right["theta_E"] + 0.5}
+    model.eval()
+    one, other = (model.training_outputs(images, known)[1] for known in (right, wrong))
+    assert other > one
+    assert not torch.equal(gradient_of_encoder(model, one), gradient_of_encoder(model, other))
+
+
+def test_the_encoder_learns_without_any_truth(model, lenses):
+    images, _, truth = lenses
+    unknown = {key: torch.full_like(truth[key], torch.nan) for key in model.truth_keys}
+    _, loss = model.training_outputs(images, unknown)
+    assert loss > 0
+    gradient = gradient_of_encoder(model, loss)
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0
+
+
+def test_without_truth_the_encoder_is_drawn_to_what_the_fit_found(model, lenses, monkeypatch):
+    images, labels, truth = lenses
+    smooth = labels == NO_SUB
+    unknown = {key: torch.full_like(truth[key][smooth], torch.nan) for key in model.truth_keys}
+    start = from_truth(truth, error=0.5)[smooth].requires_grad_()
+    monkeypatch.setattr(model, "predict_parameters", lambda _: start)
+    _, loss = model.eval().training_outputs(images[smooth], unknown)
+    loss.backward()
+    theta_E = SMOOTH_PARAMETERS.index("theta_E")
+    assert (start.grad[:, theta_E] > 0).all()  # too large, as they were made
+
+
+def test_what_a_smooth_lens_cannot_explain_reaches_the_classifier(model, lenses, monkeypatch):
+    images, labels, truth = lenses
+    monkeypatch.setattr(model, "predict_parameters", lambda _: from_truth(truth))
+    significance = model.eval().forward_features(images)[:, -1]
+    assert significance[labels == NO_SUB].max() < 2.5
+    assert significance[labels != NO_SUB].median() > 2.5
+
+
+def test_chi2_says_how_unlike_a_smooth_lens_an_image_is(model, lenses, monkeypatch):
+    images, labels, truth = lenses
+    monkeypatch.setattr(model, "predict_parameters", lambda _: from_truth(truth))
+    chi2 = model.shift_scores(images)["chi2"]
+    torch.testing.assert_close(chi2, model.reconstruct(images).chi2)
+    assert (chi2[labels == NO_SUB] - 1).abs().max() < CHI2_TOLERANCE
+    other_noise = 3 * images  # as if the noise were three times what the options say
+    assert (model.shift_scores(other_noise)["chi2"] > chi2).all()
+
+
+def test_it_overfits_24_lenses(lenses, monkeypatch, settle):
+    images, labels, truth = lenses
+    torch.manual_seed(0)
+    model = create_model("lenspinn_fit", steps=4)
+    monkeypatch.setattr(model, "predict_parameters", lambda _: from_truth(truth))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for _ in range(8):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert (settle(model, images)(images).argmax(1) == labels).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"background_sigma": 0.0},
+        {"exposure_time": -1.0},
+        {"psf_fwhm": 0.0},
+        {"supersampling": 0},
+        {"steps": 0},
+    ],
+)
+def test_an_option_that_is_not_positive_is_refused(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ModelError, match=f"{name} is {value}; it must be above 0"):
+        create_model("lenspinn_fit", **wrong)
+
+
+def test_a_reconstruction_can_be_read_field_by_field(model, lenses):
+    found = model.eval().reconstruct(lenses[0][:3])
+    for field in dataclasses.fields(found):
+        value = getattr(found, field.name)
+        assert len(value) == 3
+        assert value.isfinite().all()

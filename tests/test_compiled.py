@@ -1,0 +1,37 @@
+import pytest
+import torch
+
+from lenspinn import compiled
+from lenspinn.compiled import compiled_function, compiled_or_eager
+from lenspinn.errors import ConfigError
+
+
+def polynomial(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return x.square() + 3 * y
+
+
+def test_a_compiled_function_is_made_once():
+    assert compiled_function(polynomial) is compiled_function(polynomial)
+
+
+def test_a_compiled_function_takes_any_shape():
+    for size in (2, 7, 64):
+        x = torch.linspace(0, 1, size)
+        torch.testing.assert_close(compiled_function(polynomial)(x, x), polynomial(x, x))
+
+
+def test_what_does_not_compile_runs_as_it_is_and_this_is_said_once(monkeypatch):
+    def broken(function):
+        def call(*arguments):
+            raise ConfigError("torch.compile does not work here: no compiler")
+
+        return call
+
+    def sum_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+    monkeypatch.setattr(compiled, "compiled_function", broken)
+    function = compiled_or_eager(sum_of)
+    with pytest.warns(UserWarning, match="no compiler; fits are several times slower"):
+        assert function(torch.ones(2), torch.ones(2)).tolist() == [2.0, 2.0]
+    assert function(torch.ones(2), torch.ones(2)).tolist() == [2.0, 2.0]
