@@ -27,7 +27,7 @@ def published():
 
 
 def test_every_grid_of_the_repository_makes_cells(published):
-    assert published.keys() == {"table1", "table2", "claims", "equal_terms"}
+    assert published.keys() == {"table1", "table2", "claims", "equal_terms", "survey_hst"}
     for cells in published.values():
         assert len({cell.result for cell in cells}) == len(cells) > 0
 
