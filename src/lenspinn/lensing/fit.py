@@ -26,8 +26,8 @@ STEPS = 12
 """Enough from starts as rough as a network's; see docs/physics.md."""
 _AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
 """Place of the source's brightness among the rows of a `Gram`."""
-_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1.0, 1e-6, 1e4
-_LESS, _MORE = 0.4, 4.0
+_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 0.3, 1e-6, 1e4
+_LESS, _MORE = 0.3, 3.0
 """Factors of the damping after a step that was taken, and after one that was not."""
 _ROUNDING = 1e-5
 """A step may raise chi^2 by this much of it, the rounding of float32 sums: a fit that has converged
@@ -53,6 +53,10 @@ _BOUNDS = {
 """Where the model is finite and can be told from no lens; far outside of what lenses are."""
 _LONGEST_STEP = 0.3
 """Of any parameter."""
+_LOG_N_SERSIC = SMOOTH_PARAMETERS.index("log_n_sersic")
+_MOST_LOG_N_AT_START = 0.0
+"""A fit begins with a source no more peaked than an exponential: the images of a cusp, sampled at
+pixel centres, must meet theirs to a fraction of a pixel before chi^2 says which way to go."""
 
 
 class SmoothFit(NamedTuple):
@@ -97,7 +101,8 @@ def fit_smooth_lens(
     Parameters
     ----------
     start
-        Where the fits begin; the brightness of the source may be anything.
+        Where the fits begin; the brightness of the source may be anything, and a source more peaked
+        than an exponential begins as one.
     image, sigma
         Images and standard deviation of their noise, in one unit; ``inf`` leaves a pixel out.
     steps
@@ -120,7 +125,9 @@ def fit_smooth_lens(
     """
     start, image, sigma = start.detach(), image.detach(), sigma.detach()
     with torch.no_grad():
-        at, _ = _with_brightness(_bounded(start), image, sigma, optics, linearize)
+        blunt = start.clone()
+        blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
+        at, _ = _with_brightness(_bounded(blunt), image, sigma, optics, linearize)
         # Once more: chi^2 is a small difference of large numbers if the brightness was far off.
         at, gram = _with_brightness(at, image, sigma, optics, linearize)
         damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
