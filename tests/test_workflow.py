@@ -1,9 +1,17 @@
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 from lenspinn import workflow
+from lenspinn.config import to_dict
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError
 from lenspinn.evaluate import evaluate_run
@@ -70,6 +78,33 @@ def test_an_interrupted_stream_goes_on_as_if_nothing_had_happened(config, tmp_pa
         workflow.train(interrupted, progress=False)
     monkeypatch.setattr(SceneStream, "sample", sample)
     assert weights(workflow.train(interrupted, progress=False)) == whole
+
+
+def test_a_stream_killed_by_the_system_ends_with_the_same_weights(config, tmp_path):
+    config = dataclasses.replace(config, epochs=8)
+    whole = weights(workflow.train(config, progress=False))
+    killed = dataclasses.replace(config, out=tmp_path / "killed")
+    with start(killed) as process:
+        while not (killed.out / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None, "ended before its first checkpoint"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (killed.out / "model_last").exists(), "killed too late to show anything"
+    with start(killed) as process:
+        assert process.wait() == 0
+    assert weights(killed.out) == whole
+
+
+def start(config: TrainConfig) -> subprocess.Popen[bytes]:
+    """Begin a training in a process of its own, with as many threads as this one."""
+    settings = config.out.with_name("settings.yaml")
+    settings.write_text(yaml.safe_dump(to_dict(config)))
+    return subprocess.Popen(
+        [sys.executable, "-m", "lenspinn.cli", "train", str(settings)],
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def test_a_finished_stream_is_left_alone(config):
