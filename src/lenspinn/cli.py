@@ -76,6 +76,11 @@ COMMANDS = {
         "classify .npy, Zarr or FITS images, and say whether the answer can be trusted",
         "lenspinn apply image.fits --model runs/small --out answers",
     ),
+    "release": Command(
+        "lenspinn.evaluate.release:release_run",
+        "write a small copy of a finished run for others to use, with a model card",
+        "lenspinn release runs/small models/small",
+    ),
     "recipes": Command(
         "lenspinn.simulate.catalogue:describe_recipes",
         "list the recipes that can be simulated",

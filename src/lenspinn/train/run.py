@@ -300,7 +300,9 @@ def _provenance() -> dict[str, Any]:
 
 
 def _is_finished(folder: Path) -> bool:
-    return (folder / "model_last").is_dir()
+    # A released copy holds a model, and neither the last weights nor checkpoints.
+    released = (folder / "model").is_dir() and not (folder / "checkpoints").is_dir()
+    return (folder / "model_last").is_dir() or released
 
 
 def _read_json(path: Path) -> Any:

@@ -1,0 +1,147 @@
+"""A finished run made small enough to give away, with a card that says what it is."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from lenspinn.data.info import DatasetInfo
+from lenspinn.errors import ConfigError, ModelError
+from lenspinn.evaluate.files import write_whole
+from lenspinn.evaluate.trust import FOLDER as CALIBRATION
+from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
+from lenspinn.train import Run, load_run
+
+__all__ = ["release_run"]
+
+CARD = "README.md"
+EVALUATION = Path("evaluation") / "evaluation.json"
+FACTS = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz")
+"""Files of a run that are kept as they are."""
+
+
+def release_run(run: Path, out: Path) -> Path:
+    """Write a slim copy of a run for others to use, with a model card.
+
+    The copy can be given to `lenspinn apply`, `lenspinn explain` and, with ``--data``, `lenspinn
+    evaluate`. It holds no checkpoints, no images and no weights of the last epoch, and its matrices
+    and kernels are stored as float16; everything smaller, such as the statistics of batch
+    normalisation, stays float32.
+
+    Parameters
+    ----------
+    run
+        Run folder, finished and evaluated.
+    out
+        Folder for the copy; it must not exist.
+
+    Returns
+    -------
+    Path
+        The card, ``README.md`` in the copy.
+
+    Raises
+    ------
+    ConfigError
+        If the run is unfinished or was never evaluated, or the folder exists.
+    ModelError
+        If a weight is too large for float16.
+    """
+    trained = load_run(run)
+    if not (run / EVALUATION).is_file():
+        raise ConfigError(f"{run} was never evaluated: `lenspinn evaluate {run}` first")
+    if out.exists():
+        raise ConfigError(f"{out} exists: give another folder, or delete it")
+    evaluation = json.loads((run / EVALUATION).read_text())
+    draft = out.with_name(out.name + ".part")
+    shutil.rmtree(draft, ignore_errors=True)
+    (draft / "model").mkdir(parents=True)
+    for name in FACTS:
+        shutil.copyfile(run / name, draft / name)
+    shutil.copyfile(run / EVALUATION, draft / EVALUATION.name)
+    shutil.copyfile(run / "model" / CONFIG_FILE, draft / "model" / CONFIG_FILE)
+    if (run / CALIBRATION).is_dir():
+        shutil.copytree(run / CALIBRATION, draft / CALIBRATION)
+    weights = safetensors.torch.load_file(run / "model" / WEIGHTS_FILE)
+    halved = {name: _halved(name, value) for name, value in weights.items()}
+    write_whole(draft / "model" / WEIGHTS_FILE, safetensors.torch.save(halved))
+    write_whole(draft / CARD, _card(out.name, trained, evaluation).encode())
+    draft.rename(out)
+    return out / CARD
+
+
+def _halved(name: str, value: Tensor) -> Tensor:
+    """Store matrices and kernels as float16; loading makes them float32 again."""
+    if value.ndim < 2 or value.dtype != torch.float32:
+        return value
+    half = value.half()
+    if not half.isfinite().all():
+        raise ModelError(f"the weights {name} are too large for float16: {value.abs().max():.3g}")
+    return half
+
+
+def _card(name: str, run: Run, evaluation: dict[str, Any]) -> str:
+    record, info = evaluation["records"][0], run.data_info
+    trained = run.provenance
+    commit = (trained["git"] or {}).get("commit", "unknown")[:7]
+    return f"""# {name}
+
+`{record["model"]}`, {record["parameters"]:,} parameters, of lenspinn
+{trained["versions"]["lenspinn"]}. MIT licence. Written by `lenspinn release`.
+
+## What it was trained on
+
+{int(run.history[-1]["images_seen"]):,} simulated images of `{info.recipe}`: {_images(info)}.
+Seed {run.config.seed}, commit {commit}, torch {trained["versions"]["torch"]}; `config.yaml`,
+`data.json` and `provenance.json` have the rest.
+
+## What was measured
+
+On {record["n_test"]:,} images of `{record["recipe"]}` that chose nothing (`evaluation.json`; 95 %
+bootstrap intervals, without the scatter between training seeds):
+
+{_scores(record)}
+
+Matrices and kernels here are rounded to float16 after that.
+
+## How to use it
+
+```
+lenspinn apply IMAGE.fits --model {name}
+lenspinn evaluate {name} --data DATASET.zarr
+```
+
+## What it must not be used for
+
+- Images of another instrument, pixel scale, PSF or depth than {info.instrument},
+  {info.pixel_scale:g} arcsec a pixel and {info.noise_sigma:.3g} {info.unit} of background noise.
+  `lenspinn apply` names such differences and, where it is calibrated, refuses; it cannot see all.
+- Images with {"other" if info.lens_light else "the"} light of the lens galaxy in them.
+- Sources or lenses that its recipe does not draw: irregular galaxies, other slopes, multipoles,
+  other substructure. It knows no class but {", ".join(info.classes)}.
+- Evidence about dark matter. It never saw a real lens whose answer is known, for there is none.
+"""
+
+
+def _images(info: DatasetInfo) -> str:
+    source = info.recipe_config.get("source", {})
+    magnitude = source.get("magnitude") if isinstance(source, dict) else None
+    light = "with" if info.lens_light else "without"
+    size = f"{info.num_pix} x {info.num_pix} pixels of {info.pixel_scale:g} arcsec"
+    depth = "" if magnitude is None else f", unlensed sources of magnitude {magnitude}"
+    return f"{info.instrument}, {size}, {light} lens light{depth}"
+
+
+def _scores(record: dict[str, Any]) -> str:
+    names = ("accuracy", "ideal_accuracy", "auc_micro", "ece_calibrated", "set_coverage", "refused")
+    rows = [
+        f"| {name} | {record[name]:.4f} ({record[f'{name}_low']:.4f} to "
+        f"{record[f'{name}_high']:.4f}) |"
+        for name in names
+        if record.get(name) is not None
+    ]
+    return "\n".join(["| score | value |", "|---|---|", *rows])

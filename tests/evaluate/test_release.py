@@ -1,0 +1,81 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.torch
+
+from lenspinn.data.store import ImageStore
+from lenspinn.errors import ConfigError, ModelError
+from lenspinn.evaluate import evaluate_run, predict
+from lenspinn.evaluate.release import release_run
+from lenspinn.train import load_run
+
+# Rounding of weights to 11 bits moves probabilities by about as much; three times what is seen.
+HALF_PRECISION = 0.01
+
+
+@pytest.fixture(scope="module")
+def measured(run, tmp_path_factory):
+    """The run, evaluated, in a place of its own."""
+    place = shutil.copytree(run, tmp_path_factory.mktemp("release") / "run")
+    evaluate_run(place, progress=False)
+    return place
+
+
+@pytest.fixture(scope="module")
+def released(measured):
+    release_run(measured, measured.with_name("released"))
+    return measured.with_name("released")
+
+
+def test_a_released_run_answers_as_the_run_does(measured, released, other_store):
+    images = ImageStore.open(other_store)
+    before, after = (predict(load_run(place).model, images) for place in (measured, released))
+    np.testing.assert_allclose(after, before, atol=HALF_PRECISION)
+    assert not np.array_equal(after, before)
+
+
+def test_a_released_run_is_at_most_two_thirds_of_the_weights(measured, released):
+    size = sum(path.stat().st_size for path in (released / "model").iterdir())
+    assert size < 2 / 3 * (measured / "model" / "model.safetensors").stat().st_size
+    assert not (released / "checkpoints").exists()
+    assert not (released / "model_last").exists()
+
+
+def test_a_released_run_is_measured_on_other_images_only(released, other_store):
+    assert evaluate_run(released, data=other_store, progress=False).is_file()
+
+
+def test_the_card_says_what_was_measured_and_what_not_to_do(measured, released):
+    card = (released / "README.md").read_text()
+    record = json.loads((released / "evaluation.json").read_text())["records"][0]
+    assert f"| accuracy | {record['accuracy']:.4f} (" in card
+    assert "deeplense/model_3" in card
+    assert "must not be used for" in card
+    assert "0.08 arcsec" in card
+
+
+def test_a_run_that_was_not_measured_is_not_released(run, tmp_path):
+    place = shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(place / "evaluation", ignore_errors=True)
+    with pytest.raises(ConfigError, match="was never evaluated"):
+        release_run(place, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_exists_is_not_written_into(measured, tmp_path):
+    with pytest.raises(ConfigError, match="exists: give another folder"):
+        release_run(measured, tmp_path)
+
+
+def test_weights_too_large_for_half_precision_are_refused(measured, tmp_path):
+    place = shutil.copytree(measured, tmp_path / "run")
+    file = place / "model" / "model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    name = next(name for name, value in weights.items() if value.ndim == 4)
+    weights[name] *= 1e6
+    safetensors.torch.save_file(weights, file)
+    with pytest.raises(ModelError, match="too large for float16"):
+        release_run(place, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
