@@ -1,8 +1,8 @@
 """How near the peak of what a smooth lens leaves unexplained lies to the most massive subhalo.
 
-The fit inside a trained `lenspinn_fit` leaves a residual of each cdm image of a dataset; the peak of
-its significance map is compared with the truth. Counted are images with a subhalo of at least 10^9
-solar masses whose peak has at least 5 standard deviations. Beside it: the nearest of all such
+The fit inside a trained `lenspinn_fit` leaves a residual of each cdm image of a dataset; the peak
+of its significance map is compared with the truth. Counted are images with a subhalo of at least
+10^9 solar masses whose peak has at least 5 standard deviations. Beside it: the nearest of all such
 subhalos in an image, for several may be as heavy.
 
     python benchmarks/localization.py RUN DATASET... [--images 1000]
