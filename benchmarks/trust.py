@@ -39,7 +39,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "PSF x 2": {"instrument.psf_fwhm": 0.16},
     "pixel scale x 2": {"instrument.pixel_scale": 0.16},
     "pixel scale / 2": {"instrument.pixel_scale": 0.04, "num_pix": 128},
-    "4 mag fainter": {"source.magnitude": 24.0},
+    "magnitude 24": {"source.magnitude": 24.0},
 }
 """Of survey/hst_shallow: exposures of 5,400 s, a PSF of 0.08 arcsec and pixels of 0.08 arcsec."""
 
