@@ -19,12 +19,12 @@ from lenspinn.train import Run, load_run
 __all__ = ["release_run"]
 
 CARD = "README.md"
-EVALUATION = Path("evaluation") / "evaluation.json"
+EVALUATION = "evaluation.json"
 FACTS = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz")
 """Files of a run that are kept as they are."""
 
 
-def release_run(run: Path, out: Path) -> Path:
+def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path:
     """Write a slim copy of a run for others to use, with a model card.
 
     The copy can be given to `lenspinn apply`, `lenspinn explain` and, with ``--data``, `lenspinn
@@ -38,6 +38,9 @@ def release_run(run: Path, out: Path) -> Path:
         Run folder, finished and evaluated.
     out
         Folder for the copy; it must not exist.
+    evaluation
+        Folder of `lenspinn evaluate` with what the card quotes; by default ``evaluation`` in the
+        run, that on its own test images.
 
     Returns
     -------
@@ -52,24 +55,25 @@ def release_run(run: Path, out: Path) -> Path:
         If a weight is too large for float16.
     """
     trained = load_run(run)
-    if not (run / EVALUATION).is_file():
-        raise ConfigError(f"{run} was never evaluated: `lenspinn evaluate {run}` first")
+    measured = (run / "evaluation" if evaluation is None else evaluation) / EVALUATION
+    if not measured.is_file():
+        raise ConfigError(f"{measured} is missing: `lenspinn evaluate {run}` first")
     if out.exists():
         raise ConfigError(f"{out} exists: give another folder, or delete it")
-    evaluation = json.loads((run / EVALUATION).read_text())
     draft = out.with_name(out.name + ".part")
     shutil.rmtree(draft, ignore_errors=True)
     (draft / "model").mkdir(parents=True)
     for name in FACTS:
         shutil.copyfile(run / name, draft / name)
-    shutil.copyfile(run / EVALUATION, draft / EVALUATION.name)
+    shutil.copyfile(measured, draft / EVALUATION)
     shutil.copyfile(run / "model" / CONFIG_FILE, draft / "model" / CONFIG_FILE)
     if (run / CALIBRATION).is_dir():
         shutil.copytree(run / CALIBRATION, draft / CALIBRATION)
     weights = safetensors.torch.load_file(run / "model" / WEIGHTS_FILE)
     halved = {name: _halved(name, value) for name, value in weights.items()}
     write_whole(draft / "model" / WEIGHTS_FILE, safetensors.torch.save(halved))
-    write_whole(draft / CARD, _card(out.name, trained, evaluation).encode())
+    record = json.loads(measured.read_text())["records"][0]
+    write_whole(draft / CARD, _card(out.name, trained, record).encode())
     draft.rename(out)
     return out / CARD
 
@@ -84,9 +88,8 @@ def _halved(name: str, value: Tensor) -> Tensor:
     return half
 
 
-def _card(name: str, run: Run, evaluation: dict[str, Any]) -> str:
-    record, info = evaluation["records"][0], run.data_info
-    trained = run.provenance
+def _card(name: str, run: Run, record: dict[str, Any]) -> str:
+    info, trained = run.data_info, run.provenance
     commit = (trained["git"] or {}).get("commit", "unknown")[:7]
     return f"""# {name}
 

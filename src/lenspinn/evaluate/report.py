@@ -306,10 +306,11 @@ def _facts(run: Run, info: DatasetInfo, record: dict[str, Any]) -> list[str]:
         if info.noise_sigma == 0
         else f"Their background noise is {info.noise_sigma:.4g} {info.unit} (1 sigma)."
     )
+    images = "fresh" if run.config.streams else f"{record['n_train']:,}"
     passes = "one pass: a short run" if run.config.epochs == 1 else f"{run.config.epochs} epochs"
     return [
         f"- **Measured on**: {record['protocol']}. {noise}",
-        f"- **Trained on**: {record['n_train']:,} images of `{record['trained_on']}`, {passes} "
+        f"- **Trained on**: {images} images of `{record['trained_on']}`, {passes} "
         f"({int(last['images_seen']):,} images seen in {record['seconds']:,.0f} s).",
         f"- **Weights**: those after {record['images_seen']:,} images seen (epoch "
         f"{chosen['epoch']:.4g}), which scored best on {len(run.split['validation']):,} validation "
