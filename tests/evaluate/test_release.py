@@ -79,3 +79,12 @@ def test_weights_too_large_for_half_precision_are_refused(measured, tmp_path):
     with pytest.raises(ModelError, match="too large for float16"):
         release_run(place, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_evaluation_of_another_run_is_not_quoted(measured, tmp_path):
+    other = shutil.copytree(measured / "evaluation", tmp_path / "evaluation")
+    content = json.loads((other / "evaluation.json").read_text())
+    content["config"]["seed"] += 1
+    (other / "evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="evaluation of another run"):
+        release_run(measured, tmp_path / "out", evaluation=other)

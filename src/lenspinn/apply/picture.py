@@ -111,12 +111,17 @@ def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
         )
         lines.append((text, INK, "normal"))
     if view.theta_E is not None:
-        lines.append(
-            (
-                "Circles have radius theta_E. The network learns theta_E from the classes alone: "
-                "it is what its lens layer works with, not a measurement.",
-                INK,
-                "normal",
-            )
-        )
+        lines.append((_about_theta_E(view), INK, "normal"))
     return lines
+
+
+def _about_theta_E(view: View) -> str:
+    if view.theta_E_error is None:
+        return (
+            "Circles have radius theta_E. The network learns theta_E from the classes alone: "
+            "it is what its lens layer works with, not a measurement."
+        )
+    return (
+        f'Circles have radius theta_E, {view.theta_E:.4f} +- {view.theta_E_error:.4f}" of the '
+        "fitted smooth lens: the error is that of noise, if lens and source are as modelled."
+    )

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
 from lenspinn.errors import ConfigError, ModelError
 from lenspinn.evaluate.files import write_whole
@@ -50,7 +51,8 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
     Raises
     ------
     ConfigError
-        If the run is unfinished or was never evaluated, or the folder exists.
+        If the run is unfinished or was never evaluated, the evaluation is that of another run, or
+        the folder exists.
     ModelError
         If a weight is too large for float16.
     """
@@ -58,6 +60,9 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
     measured = (run / "evaluation" if evaluation is None else evaluation) / EVALUATION
     if not measured.is_file():
         raise ConfigError(f"{measured} is missing: `lenspinn evaluate {run}` first")
+    quoted = json.loads(measured.read_text())
+    if _identity(quoted["config"]) != _identity(to_dict(trained.config)):
+        raise ConfigError(f"{measured} is the evaluation of another run than {run}")
     if out.exists():
         raise ConfigError(f"{out} exists: give another folder, or delete it")
     draft = out.with_name(out.name + ".part")
@@ -72,10 +77,14 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
     weights = safetensors.torch.load_file(run / "model" / WEIGHTS_FILE)
     halved = {name: _halved(name, value) for name, value in weights.items()}
     write_whole(draft / "model" / WEIGHTS_FILE, safetensors.torch.save(halved))
-    record = json.loads(measured.read_text())["records"][0]
-    write_whole(draft / CARD, _card(out.name, trained, record).encode())
+    write_whole(draft / CARD, _card(out.name, trained, quoted["records"][0]).encode())
     draft.rename(out)
     return out / CARD
+
+
+def _identity(config: dict[str, Any]) -> Any:
+    """Return the settings of a run as JSON has them, without its place."""
+    return json.loads(json.dumps(config | {"out": None, "data": str(config["data"])}))
 
 
 def _halved(name: str, value: Tensor) -> Tensor:
@@ -91,6 +100,7 @@ def _halved(name: str, value: Tensor) -> Tensor:
 def _card(name: str, run: Run, record: dict[str, Any]) -> str:
     info, trained = run.data_info, run.provenance
     commit = (trained["git"] or {}).get("commit", "unknown")[:7]
+    calibrated = record.get("calibrated", False)
     return f"""# {name}
 
 `{record["model"]}`, {record["parameters"]:,} parameters, of lenspinn
@@ -98,7 +108,7 @@ def _card(name: str, run: Run, record: dict[str, Any]) -> str:
 
 ## What it was trained on
 
-{int(run.history[-1]["images_seen"]):,} simulated images of `{info.recipe}`: {_images(info)}.
+{_number(run, record)} of `{info.recipe}`: {_images(info)}.
 Seed {run.config.seed}, commit {commit}, torch {trained["versions"]["torch"]}; `config.yaml`,
 `data.json` and `provenance.json` have the rest.
 
@@ -109,7 +119,8 @@ bootstrap intervals, without the scatter between training seeds):
 
 {_scores(record)}
 
-Matrices and kernels here are rounded to float16 after that.
+Matrices and kernels here are rounded to float16 after that. Its probabilities are
+{"calibrated" if calibrated else "**not** calibrated, and it never refuses to answer"}.
 
 ## How to use it
 
@@ -130,6 +141,12 @@ lenspinn evaluate {name} --data DATASET.zarr
 """
 
 
+def _number(run: Run, record: dict[str, Any]) -> str:
+    if run.config.streams:
+        return f"{record['images_seen']:,} fresh images"
+    return f"{record['n_train']:,} images, seen {record['images_seen']:,} times in all,"
+
+
 def _images(info: DatasetInfo) -> str:
     source = info.recipe_config.get("source", {})
     magnitude = source.get("magnitude") if isinstance(source, dict) else None
@@ -140,7 +157,7 @@ def _images(info: DatasetInfo) -> str:
 
 
 def _scores(record: dict[str, Any]) -> str:
-    names = ("accuracy", "ideal_accuracy", "auc_micro", "ece_calibrated", "set_coverage", "refused")
+    names = ("accuracy", "ideal_accuracy", "auc_micro", "ece_calibrated", "set_size", "refused")
     rows = [
         f"| {name} | {record[name]:.4f} ({record[f'{name}_low']:.4f} to "
         f"{record[f'{name}_high']:.4f}) |"

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from lenspinn.data.transforms import min_max
 from lenspinn.explain.gradcam import grad_cam
-from lenspinn.models import Classifier, Reconstruction
+from lenspinn.models import Classifier, FittedReconstruction, Reconstruction
 from lenspinn.models.classifier import Image
 
 Pixels = Float[np.ndarray, "y x"]
@@ -31,6 +31,8 @@ class View:
     """Arcsec per pixel of every map, the source included."""
     theta_E: float | None = None
     """Einstein radius, arcsec; None for a model without physics."""
+    theta_E_error: float | None = None
+    """Its standard error, arcsec, as far as noise goes; None for a model that measures none."""
     source: Pixels | None = None
     """Reconstructed source, in units of `image`; None for a model without physics."""
     coverage: Pixels | None = None
@@ -59,6 +61,7 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
         maps = {"image": min_max(batch)[:, 0], "preprocessed": model.preprocess(batch)[:, 0]}
         probabilities = torch.softmax(model(batch).double(), dim=1)
         physics = reconstruct(model, batch)
+    errors = physics.standard_errors[:, 0] if isinstance(physics, FittedReconstruction) else None
     if physics is not None:
         maps |= {"source": physics.source, "coverage": physics.coverage}
     arrays = {name: values.cpu().numpy() for name, values in (maps | {"cam": cam}).items()}
@@ -68,6 +71,7 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
             classes=model.classes,
             pixel_scale=model.pixel_scale,
             theta_E=None if physics is None else float(physics.theta_E[index]),
+            theta_E_error=None if errors is None else float(errors[index]),
             **{name: values[index] for name, values in arrays.items()},
         )
         for index in range(len(images))
