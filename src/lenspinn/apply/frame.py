@@ -72,7 +72,7 @@ def light_peak(image: Pixels, sigma: Pixels) -> tuple[int, int]:
     return int(row) + rows // 4, int(column) + columns // 4
 
 
-def cut_frame(  # noqa: PLR0913 - an image and all that belongs to it
+def cut_frame(
     image: Pixels,
     sigma: Pixels,
     pixel_scale: float,

@@ -13,7 +13,7 @@ from scipy import ndimage
 from lenspinn.apply.frame import Frame, cut_frame
 from lenspinn.apply.joint_fit import JointFit, fit_source, starts_around
 from lenspinn.apply.lens_light import LensLight, fit_lens_light
-from lenspinn.apply.noise_map import estimate_noise
+from lenspinn.apply.noise_map import cosmic_rays, estimate_noise
 from lenspinn.apply.ring import ring_radius
 from lenspinn.errors import ImageError
 from lenspinn.lensing.fit import BOUNDS
@@ -41,8 +41,10 @@ MOST_SPREAD = 0.05
 """Between starts, relative, of a theta_E that is trusted."""
 MOST_ERROR = 0.1
 """Relative, of a theta_E that is trusted."""
-AT_BOUND = 0.02
+AT_BOUND = 0.005
 """Nearer to a bound than this share of its range, a parameter counts as at it."""
+LENS_PARAMETERS = 7
+"""The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +126,7 @@ class LensMeasurement:
         }
 
 
-def fit_lens(  # noqa: PLR0913 - what a telescope image comes with, all named
+def fit_lens(
     image: Pixels,
     *,
     pixel_scale: float,
@@ -164,8 +166,10 @@ def fit_lens(  # noqa: PLR0913 - what a telescope image comes with, all named
     ImageError
         If images do not fit together, are not finite, or nothing is left to fit.
     """
-    sigma = _noise_of(image, noise, mask, pixel_scale)
     kernel = None if psf is None else _normalised(psf)
+    sigma = _noise_of(image, noise, mask, pixel_scale)
+    if noise is None and kernel is not None:
+        sigma[cosmic_rays(image, sigma, kernel)] = np.inf
     wide = cut_frame(image, sigma, pixel_scale, kernel, lens_light=lens_light, radius=SEARCH_RADIUS)
     first = _lens_light(wide) if lens_light else None
     wide = wide if first is None else wide.lit(first.model)
@@ -292,12 +296,8 @@ def _reasons(
         reasons.append(f"fits as good differ in theta_E by {spread:.0%}, above {MOST_SPREAD:.0%}")
     if not error < MOST_ERROR:
         reasons.append(f"theta_E has an error of {error:.0%}, above {MOST_ERROR:.0%}")
-    for name, value in zip(SMOOTH_PARAMETERS, values, strict=True):
+    for name, value in zip(SMOOTH_PARAMETERS[:LENS_PARAMETERS], values, strict=False):
         low, high = BOUNDS[name]
-        if not low + AT_BOUND * (high - low) < value < high - AT_BOUND * (high - low):
-            if name in {"theta_E", "log_R_sersic", "log_n_sersic", "log_amplitude"}:
-                low_text = f"{low:g} to {high:g}"
-            else:
-                low_text = f"±{high:g}"
-            reasons.append(f"{name} is {value:.2g}, at the bound of the fit ({low_text})")
+        if min(value - low, high - value) < AT_BOUND * (high - low):
+            reasons.append(f"{name} is {value:.2g}, at a bound of the fit ({low:g} to {high:g})")
     return tuple(reasons)

@@ -138,7 +138,7 @@ def _solved(basis: np.ndarray, image: Pixels, sigma: Pixels) -> tuple[np.ndarray
 
 
 def orthonormal(basis: Float[np.ndarray, "terms y x"], sigma: Pixels) -> Float[Tensor, "p terms"]:
-    """Return an orthonormal basis, over the pixels, of what the terms span in units of the noise."""
+    """Return an orthonormal basis of what the terms span, in units of the noise."""
     columns = (basis / sigma).reshape(len(basis), -1)
     left, values, _ = np.linalg.svd(columns.T, full_matrices=False)
     return torch.from_numpy(left[:, values > values[0] * 1e-6])

@@ -6,8 +6,8 @@ from scipy import ndimage
 
 Pixels = Float[np.ndarray, "y x"]
 
-MOST_SIGMAS = 10.0
-"""A pixel counts no more than this: one neighbour is no ring."""
+MOST_SIGMAS = 3.0
+"""A pixel counts no more than this: what matters is how much of the circle is lit."""
 SMOOTHING = 1.0
 """Of the profile, standard deviation in pixels."""
 
@@ -15,7 +15,7 @@ SMOOTHING = 1.0
 def ring_radius(
     arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, outer: float
 ) -> float:
-    """Return the radius at which arcs are brightest: the peak of the mean over azimuth.
+    """Return the radius of the circle on which light is most significant.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def ring_radius(
     significance = np.clip(arcs / sigma, -MOST_SIGMAS, MOST_SIGMAS)
     ring = np.rint(radius[used]).astype(int)
     total = np.bincount(ring, significance[used])
-    profile = total / np.maximum(np.bincount(ring), 1)
+    profile = total / np.sqrt(np.maximum(np.bincount(ring), 1))
     profile = ndimage.gaussian_filter1d(profile, SMOOTHING)
     first = max(1, round(inner / pixel_scale))
     last = max(first + 1, min(len(profile), round(outer / pixel_scale) + 1))
