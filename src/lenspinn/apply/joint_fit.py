@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lenspinn.apply.frame import Frame
 from lenspinn.apply.lens_light import LensLight, orthonormal
-from lenspinn.lensing.fit import fit_smooth_lens, whitened_derivatives
+from lenspinn.lensing.fit import SmoothFit, fit_smooth_lens, whitened_derivatives
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
@@ -38,6 +38,8 @@ PRIORS = {
 """Standard deviations about 0, weak against arcs that say anything: what lenses are like."""
 CENTRE_PRIOR = 1.0
 """Pixels between the centres of mass and light."""
+NO_SHEAR = 1e-3
+"""Standard deviation of a shear that is none."""
 SIZE_PRIOR = (0.15, 0.8)
 """Source size: middle in units of theta_E, and standard deviation of its logarithm."""
 STEPS = 20
@@ -55,7 +57,6 @@ class JointFit:
     """Fits of one image from several starts, the best first."""
 
     parameters: SmoothParameters
-    chi2: Float[Tensor, " starts"]
     gain: float
     """By which the best source lowers chi^2."""
     as_good: Bool[Tensor, " starts"]
@@ -66,9 +67,10 @@ class JointFit:
     lens_light: Pixels
     source_image: Pixels
 
-    def best(self, count: int) -> SmoothParameters:
-        """Return the parameters of the best few."""
-        return self.parameters[:count]
+    @property
+    def theta_E(self) -> float:
+        """Of the best fit, arcsec."""
+        return float(self.parameters[0, 0])
 
 
 def starts_around(frame: Frame, light: LensLight | None, guess: float) -> SmoothParameters:
@@ -107,7 +109,12 @@ def starts_around(frame: Frame, light: LensLight | None, guess: float) -> Smooth
 
 
 def fit_source(
-    frame: Frame, light: LensLight | None, starts: SmoothParameters, *, supersampling: int
+    frame: Frame,
+    light: LensLight | None,
+    starts: SmoothParameters,
+    *,
+    supersampling: int,
+    shear: bool = True,
 ) -> JointFit:
     """Fit lens, source and the amplitudes of the lens light from each start.
 
@@ -121,6 +128,8 @@ def fit_source(
         Where to begin.
     supersampling
         Of the source, as in `lenspinn.lensing.make_optics`.
+    shear
+        Whether the lens may have any.
     """
     sigma = frame.weighed_sigma
     image = torch.from_numpy(frame.image).float()[None]
@@ -128,7 +137,7 @@ def fit_source(
     psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
     optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
     span = None if light is None else orthonormal(light.basis, sigma).float()
-    prior = _prior(float(starts[:, 0].median()), frame.pixel_scale)
+    prior = _prior(float(starts[:, 0].median()), frame.pixel_scale, shear)
 
     def linearize(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
         maps = _apart(whitened_derivatives(parameters, image, sigma, optics).flatten(2), span)
@@ -143,24 +152,32 @@ def fit_source(
         steps=STEPS,
         linearize=linearize,
     )
-    order = fit.chi2.nan_to_num(nan=math.inf).argsort()
-    chi2 = fit.chi2[order]
     without = float(_apart((image / whole).flatten(1)[:, None], span).square().sum())
+    source_image = smooth_image(fit.parameters[_order(fit)[:1]], optics)[0].double().numpy()
+    lens_light = _best_light(frame.image - source_image, sigma, light)
+    return _sorted_fits(fit, without, lens_light, source_image, int(np.isfinite(sigma).sum()))
+
+
+def _sorted_fits(
+    fit: SmoothFit, without: float, lens_light: Pixels, source_image: Pixels, pixels: int
+) -> JointFit:
+    """Put the best fit first, and compare it with chi^2 without a source, and with the others."""
+    order = _order(fit)
+    chi2 = fit.chi2[order]
     gain = without - float(chi2[0])
-    source_image = smooth_image(fit.parameters[order[:1]], optics)[0].double().numpy()
-    degrees = (
-        np.isfinite(sigma).sum() - len(SMOOTH_PARAMETERS) - (0 if span is None else span.shape[1])
-    )
     return JointFit(
         parameters=fit.parameters[order],
-        chi2=chi2,
         gain=gain,
         as_good=without - chi2 >= (1 - AS_GOOD) * gain,
         standard_errors=fit.standard_errors[order[0]].double().numpy(),
-        chi2_per_pixel=float(chi2[0]) / max(int(degrees), 1),
-        lens_light=_best_light(frame.image - source_image, sigma, light),
+        chi2_per_pixel=float(chi2[0]) / pixels,
+        lens_light=lens_light,
         source_image=source_image,
     )
+
+
+def _order(fit: SmoothFit) -> Tensor:
+    return fit.chi2.nan_to_num(nan=math.inf).argsort()
 
 
 def _apart(maps: Float[Tensor, "batch rows pixels"], span: Tensor | None) -> Tensor:
@@ -176,11 +193,13 @@ def _best_light(image: Pixels, sigma: Pixels, light: LensLight | None) -> Pixels
     return np.tensordot(amplitudes, light.basis, axes=1)
 
 
-def _prior(theta_E: float, pixel_scale: float) -> Float[Tensor, "2 parameters"]:
-    """Means and inverse standard deviations, 0 where nothing is known."""
+def _prior(theta_E: float, pixel_scale: float, shear: bool) -> Float[Tensor, "2 parameters"]:
+    """Give means and inverse standard deviations, 0 where nothing is known."""
     size, width = SIZE_PRIOR
     known = {name: (0.0, sigma) for name, sigma in PRIORS.items()}
     known |= dict.fromkeys(("center_x", "center_y"), (0.0, CENTRE_PRIOR * pixel_scale))
+    if not shear:
+        known |= dict.fromkeys(("gamma1", "gamma2"), (0.0, NO_SHEAR))
     known["log_R_sersic"] = (math.log(size * theta_E), width)
     means = [known.get(name, (0.0, math.inf))[0] for name in SMOOTH_PARAMETERS]
     inverse = [1 / known.get(name, (0.0, math.inf))[1] for name in SMOOTH_PARAMETERS]
@@ -188,7 +207,7 @@ def _prior(theta_E: float, pixel_scale: float) -> Float[Tensor, "2 parameters"]:
 
 
 def _prior_rows(parameters: Tensor, prior: Tensor) -> Float[Tensor, "batch rows parameters"]:
-    """A pixel a parameter, whose value is the parameter and whose noise is the prior's width."""
+    """Give a pixel a parameter: its value is the parameter, its noise the width of the prior."""
     mean, inverse = prior
     misfit = ((mean - parameters) * inverse)[:, None]
     slopes = torch.diag_embed(inverse).expand(len(parameters), -1, -1)

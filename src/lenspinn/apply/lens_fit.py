@@ -33,6 +33,8 @@ NEIGHBOURS = 1.6
 NEIGHBOUR_SIGMAS = 5.0
 INNERMOST = 4.0
 """Pixels: the smallest ring that is looked for."""
+FINALISTS, SUPERSAMPLING = 3, 2
+"""Starts that are followed to the end, and samples along a pixel from then on."""
 LEAST_GAIN = 100.0
 """By which the lensed source must lower chi^2, over chi^2 per pixel: 10 sigma."""
 MOST_CHI2 = 5.0
@@ -41,6 +43,8 @@ MOST_SPREAD = 0.05
 """Between starts, relative, of a theta_E that is trusted."""
 MOST_ERROR = 0.1
 """Relative, of a theta_E that is trusted."""
+MOST_FROM_RING = 0.25
+"""Of a theta_E that is trusted from the radius of the ring, relative to that radius."""
 AT_BOUND = 0.005
 """Nearer to a bound than this share of its range, a parameter counts as at it."""
 LENS_PARAMETERS = 7
@@ -55,20 +59,23 @@ class LensMeasurement:
     """Arcsec, of an isothermal ellipsoid: its critical curve without shear has the area
     ``pi theta_E^2``."""
     theta_E_error: float
-    """One sigma, arcsec: statistical, times the square root of chi^2 per pixel where that is above
-    1, and the spread among starts that fit as well, in quadrature."""
+    """One sigma, arcsec, in quadrature: the statistical one of `errors`, the spread among starts
+    that fit as well, and the difference to the fit without shear."""
     parameters: dict[str, float]
     """Of the smooth lens and its source, as in `lenspinn.lensing.SMOOTH_PARAMETERS`; the centre is
     that of the frame."""
     errors: dict[str, float]
-    """Of each, one sigma, without the spread among starts."""
+    """Of each, one sigma, statistical, times the square root of chi^2 per pixel where that is above
+    1."""
     chi2_per_pixel: float
     gain: float
     """By which the lensed source lowers chi^2, over chi^2 per pixel (or over 1)."""
     spread: float
     """Of theta_E among starts that fit as well, relative, the largest difference."""
+    without_shear: float
+    """Arcsec: theta_E of a fit without shear, from the best one."""
     ring_radius: float
-    """Arcsec: where the arcs are brightest, with no lens model."""
+    """Arcsec, with no lens model: `lenspinn.apply.ring_radius`."""
     pixel_scale: float
     image: Pixels
     sigma: Pixels
@@ -96,7 +103,8 @@ class LensMeasurement:
         beta_x, beta_y = self._source_plane(x, y)
         xx, xy = np.gradient(beta_x, scale)[::-1], np.gradient(beta_y, scale)[::-1]
         determinant = xx[0] * xy[1] - xx[1] * xy[0]
-        return contour_generator(x.numpy(), y.numpy(), determinant).lines(0.0)
+        lines = contour_generator(x.numpy(), y.numpy(), determinant).lines(0.0)
+        return [np.asarray(line) for line in lines]
 
     def caustics(self) -> list[Float[np.ndarray, "points 2"]]:
         """Return where those lines lie in the source plane."""
@@ -107,6 +115,18 @@ class LensMeasurement:
         values = torch.tensor([[self.parameters[name] for name in SMOOTH_PARAMETERS]]).to(x)
         alpha_x, alpha_y = smooth_deflection(values, x, y)
         return (x - alpha_x[0]).numpy(), (y - alpha_y[0]).numpy()
+
+    @property
+    def verdict(self) -> str:
+        """The result in one line, with a plain warning if it is not to be trusted."""
+        trust = "" if self.trusted else f"; NOT TO BE TRUSTED: {'; '.join(self.reasons)}"
+        return (
+            f'theta_E {self.theta_E:.3f}" ± {self.theta_E_error:.3f}", chi^2 per pixel '
+            f'{self.chi2_per_pixel:.2f}, ring radius {self.ring_radius:.3f}"{trust}'
+        )
+
+    def __str__(self) -> str:
+        return self.verdict
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as what JSON can hold."""
@@ -119,6 +139,7 @@ class LensMeasurement:
             "chi2_per_pixel": self.chi2_per_pixel,
             "gain": self.gain,
             "spread": self.spread,
+            "theta_E_without_shear_arcsec": self.without_shear,
             "ring_radius_arcsec": self.ring_radius,
             "pixel_scale_arcsec": self.pixel_scale,
             "parameters": self.parameters,
@@ -185,11 +206,14 @@ def fit_lens(
     frame = _without_neighbours(wide, arcs, guess).narrowed(FIELD * guess)
     light = None if first is None else _lens_light(frame, first.shape)
     found = fit_source(frame, light, starts_around(frame, light, guess), supersampling=1)
-    found = fit_source(frame, light, found.best(3), supersampling=2)
+    found = fit_source(frame, light, found.parameters[:FINALISTS], supersampling=SUPERSAMPLING)
     if light is not None:
         light = _lens_light(frame, light.shape, found.source_image)
-        found = fit_source(frame, light, found.parameters, supersampling=2)
-    return _measurement(frame, found, ring)
+        found = fit_source(frame, light, found.parameters, supersampling=SUPERSAMPLING)
+    shearless = fit_source(
+        frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False
+    )
+    return _measurement(frame, found, shearless.theta_E, ring)
 
 
 def _noise_of(
@@ -254,50 +278,70 @@ def _without_neighbours(frame: Frame, arcs: Pixels, guess: float) -> Frame:
     return frame.without(ndimage.binary_dilation(bright, iterations=2))
 
 
-def _measurement(frame: Frame, found: JointFit, ring: float) -> LensMeasurement:
+def _measurement(
+    frame: Frame, found: JointFit, without_shear: float, ring: float
+) -> LensMeasurement:
+    """Add up the errors, and ask whether to trust the fit."""
     excess = max(1.0, found.chi2_per_pixel)
-    errors = found.standard_errors * math.sqrt(excess)
-    values = found.parameters[0].double().numpy()
-    theta_E = float(values[0])
+    errors = dict(zip(SMOOTH_PARAMETERS, found.standard_errors * math.sqrt(excess), strict=True))
+    values = dict(zip(SMOOTH_PARAMETERS, found.parameters[0].tolist(), strict=True))
+    theta_E = found.theta_E
     radii = found.parameters[found.as_good, 0].double().numpy()
     scatter = float(np.sqrt(np.mean((radii - theta_E) ** 2)))
-    spread = float(np.ptp(radii)) / theta_E
-    error = math.hypot(float(errors[0]), scatter)
-    gain = found.gain / excess
+    error = math.hypot(float(errors["theta_E"]), scatter, theta_E - without_shear)
+    spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
+    reasons = [
+        *_poor_fit(gain, found.chi2_per_pixel),
+        *_uncertain(theta_E, error, spread, ring),
+        *_at_bounds(values),
+    ]
     return LensMeasurement(
         theta_E=theta_E,
         theta_E_error=error,
-        parameters=dict(zip(SMOOTH_PARAMETERS, values.tolist(), strict=True)),
-        errors=dict(zip(SMOOTH_PARAMETERS, errors.tolist(), strict=True)),
+        parameters=values,
+        errors={name: float(value) for name, value in errors.items()},
         chi2_per_pixel=found.chi2_per_pixel,
         gain=gain,
         spread=spread,
+        without_shear=without_shear,
         ring_radius=ring,
         pixel_scale=frame.pixel_scale,
         image=frame.image,
         sigma=frame.weighed_sigma,
         lens_light=found.lens_light,
         source_image=found.source_image,
-        reasons=_reasons(values, error / theta_E, spread, gain, found.chi2_per_pixel),
+        reasons=tuple(reasons),
     )
 
 
-def _reasons(
-    values: np.ndarray, error: float, spread: float, gain: float, chi2: float
-) -> tuple[str, ...]:
+def _poor_fit(gain: float, chi2: float) -> list[str]:
     reasons = []
-    if gain < LEAST_GAIN:
+    if not gain > LEAST_GAIN:
         reasons.append(
             f"a lensed source lowers chi^2 by {gain:.0f} only, below {LEAST_GAIN:.0f}: too faint"
         )
-    if chi2 > MOST_CHI2:
+    if not chi2 < MOST_CHI2:
         reasons.append(f"chi^2 per pixel is {chi2:.1f}, above {MOST_CHI2:.0f}")
+    return reasons
+
+
+def _uncertain(theta_E: float, error: float, spread: float, ring: float) -> list[str]:
+    reasons = []
     if spread > MOST_SPREAD:
         reasons.append(f"fits as good differ in theta_E by {spread:.0%}, above {MOST_SPREAD:.0%}")
-    if not error < MOST_ERROR:
-        reasons.append(f"theta_E has an error of {error:.0%}, above {MOST_ERROR:.0%}")
-    for name, value in zip(SMOOTH_PARAMETERS[:LENS_PARAMETERS], values, strict=False):
-        low, high = BOUNDS[name]
+    if not error < MOST_ERROR * theta_E:
+        reasons.append(f"theta_E has an error of {error / theta_E:.0%}, above {MOST_ERROR:.0%}")
+    if not abs(theta_E - ring) < MOST_FROM_RING * ring:
+        reasons.append(
+            f'theta_E is more than {MOST_FROM_RING:.0%} from the radius of the ring, {ring:.2f}"'
+        )
+    return reasons
+
+
+def _at_bounds(values: dict[str, float]) -> list[str]:
+    reasons = []
+    for name in SMOOTH_PARAMETERS[:LENS_PARAMETERS]:
+        (low, high), value = BOUNDS[name], values[name]
         if min(value - low, high - value) < AT_BOUND * (high - low):
             reasons.append(f"{name} is {value:.2g}, at a bound of the fit ({low:g} to {high:g})")
-    return tuple(reasons)
+    return reasons

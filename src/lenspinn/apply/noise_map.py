@@ -82,9 +82,9 @@ def cosmic_rays(
 
     Notes
     -----
-    All light went through the PSF. So a pixel cannot stand out above the mean of its two neighbours
-    in a direction by a larger share of its own light than the peak of the PSF does. What is brighter
-    than the median around it counts as its own light. The centre of the lens is left alone.
+    All light went through the PSF. So no pixel can stand out above the mean of its two neighbours
+    in a direction by a larger share of its own light than the peak of the PSF does. What is
+    brighter than the median around it counts as its own. The centre of the lens is left alone.
     """
     distance = _distance_from_peak(image)
     clean, hit = image.astype(np.float64), np.zeros(image.shape, dtype=bool)
