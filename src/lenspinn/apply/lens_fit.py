@@ -97,7 +97,11 @@ class LensMeasurement:
         return (self.image - self.lens_light - self.source_image) / self.sigma
 
     def critical_curves(self) -> list[Float[np.ndarray, "points 2"]]:
-        """Return the lines of infinite magnification, (x, y) in arcsec from the frame's centre."""
+        """Return the lines of infinite magnification, (x, y) in arcsec from the frame's centre.
+
+        The singular centre of the lens adds a tiny loop, whose image in the source plane is the
+        cut: within it a source is imaged at least twice.
+        """
         side, scale = 4 * len(self.image), self.pixel_scale / 4
         x, y = pixel_grid(side, scale, dtype=torch.float64)
         beta_x, beta_y = self._source_plane(x, y)

@@ -89,4 +89,4 @@ def _draw_source(axes: Axes, measured: LensMeasurement) -> None:
     draw_map(axes, np.sqrt(brightness.numpy()), scale)
     _draw_lines(axes, caustics)
     axes.set(xlim=(-half, half), ylim=(-half, half))
-    axes.set_title("source (square root), caustic")
+    axes.set_title("source (square root), caustic and cut")
