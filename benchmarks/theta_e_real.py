@@ -147,62 +147,91 @@ def of_deeplensesim(data: Path, model: str) -> dict[str, Any]:
     truth = json.loads(Path(f"{stem}_truth.json").read_text())
     with np.load(f"{stem}.npz") as content:
         images = content["images"].astype(np.float64)
-    fwhm, scale = GAUSSIAN_FWHM[model]
-    axis = gaussian_kernel(fwhm / scale, TRUNCATION)
     rng = np.random.default_rng(SEED)
-    rows = []
-    for image, true in zip(images, truth, strict=True):
-        sigma = image.max() / PEAK_SNR
-        found = fit_lens(
-            image + sigma * rng.standard_normal(image.shape),
-            pixel_scale=scale,
-            noise=np.full_like(image, sigma),
-            psf=np.outer(axis, axis),
-            lens_light=False,
-        )
-        rows.append(
-            {
-                "class": true["cls"],
-                "true_theta_E_arcsec": true["theta_E"],
-                "theta_E_arcsec": found.theta_E,
-                "theta_E_error_arcsec": found.theta_E_error,
-                "statistical_error_arcsec": found.errors["theta_E"],
-                "ring_radius_arcsec": found.ring_radius,
-                "chi2_per_pixel": found.chi2_per_pixel,
-                "trusted": found.trusted,
-                "reasons": list(found.reasons),
-            }
-        )
-    return summary(model, rows) | {"images": rows}
-
-
-def summary(model: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the medians, and how often errors were as large as they said."""
-    true, ours, ring, error = (
-        np.array([row[key] for row in rows])
-        for key in (
-            "true_theta_E_arcsec",
-            "theta_E_arcsec",
-            "ring_radius_arcsec",
-            "theta_E_error_arcsec",
-        )
-    )
-    trusted = np.array([row["trusted"] for row in rows])
-    off = np.abs(ours / true - 1)
+    rows = [
+        of_image(image, true, *GAUSSIAN_FWHM[model], rng)
+        for image, true in zip(images, truth, strict=True)
+    ]
+    names = dict.fromkeys(row["class"] for row in rows)
+    by_class = {name: [row for row in rows if row["class"] == name] for name in names}
     record = {
         "model": model,
+        "all": summary(rows),
+        **{name: summary(of_class) for name, of_class in by_class.items()},
+    }
+    print(json.dumps(record), flush=True)
+    return record | {"images": rows}
+
+
+def of_image(
+    image: np.ndarray,
+    true: dict[str, Any],
+    fwhm: float,
+    scale: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Add noise to one of the authors' images and fit it."""
+    sigma = image.max() / PEAK_SNR
+    axis = gaussian_kernel(fwhm / scale, TRUNCATION)
+    found = fit_lens(
+        image + sigma * rng.standard_normal(image.shape),
+        pixel_scale=scale,
+        noise=np.full_like(image, sigma),
+        psf=np.outer(axis, axis),
+        lens_light=False,
+    )
+    return {
+        "class": true["cls"],
+        "main_theta_E_arcsec": true["theta_E"],
+        "total_theta_E_arcsec": total_theta_E(true),
+        "theta_E_arcsec": found.theta_E,
+        "theta_E_error_arcsec": found.theta_E_error,
+        "statistical_error_arcsec": found.errors["theta_E"],
+        "ring_radius_arcsec": found.ring_radius,
+        "chi2_per_pixel": found.chi2_per_pixel,
+        "trusted": found.trusted,
+        "reasons": list(found.reasons),
+    }
+
+
+def total_theta_E(true: dict[str, Any]) -> float:
+    """Return theta_E of the main lens and of the substructure within it.
+
+    A radius encloses mass in proportion to its square; the authors add substructure to the halo.
+    """
+    points = np.array(true["cdm_point_masses_thetaE_x_y"] or np.zeros((0, 3)))
+    if true["vortex"] is not None:
+        vortex = true["vortex"]
+        line = np.linspace(vortex["end0"], vortex["end1"], vortex["n"])
+        points = np.column_stack([np.full(vortex["n"], vortex["vortex_theta_E_each"]), line])
+    inside = np.hypot(points[:, 1], points[:, 2]) < true["theta_E"]
+    return float(np.sqrt(true["theta_E"] ** 2 + (points[inside, 0] ** 2).sum()))
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians, and how often errors were as large as they said."""
+    main, total, ours, ring, error = (
+        np.array([row[f"{key}_arcsec"] for row in rows])
+        for key in (
+            "main_theta_E",
+            "total_theta_E",
+            "theta_E",
+            "ring_radius",
+            "theta_E_error",
+        )
+    )
+    off = np.abs(ours / total - 1)
+    return {
         "num": len(rows),
+        "num_trusted": sum(row["trusted"] for row in rows),
         "median_relative_error": float(np.median(off)),
         "largest_relative_error": float(off.max()),
+        "median_relative_error_of_main_lens": float(np.median(np.abs(ours / main - 1))),
         "num_beyond_5_percent": int((off > 0.05).sum()),
-        "num_trusted": int(trusted.sum()),
-        "num_trusted_beyond_5_percent": int((trusted & (off > 0.05)).sum()),
-        "share_within_1_sigma": float((np.abs(ours - true) < error).mean()),
-        "share_within_2_sigma": float((np.abs(ours - true) < 2 * error).mean()),
-        "median_ring_relative_error": float(np.median(np.abs(ring / true - 1))),
+        "share_within_1_sigma": float((np.abs(ours - total) < error).mean()),
+        "share_within_2_sigma": float((np.abs(ours - total) < 2 * error).mean()),
+        "median_relative_error_of_ring": float(np.median(np.abs(ring / total - 1))),
     }
-    print(record, flush=True)
-    return record
 
 
 def write_table(rows: list[dict[str, Any]], path: Path) -> None:

@@ -1,7 +1,7 @@
 """Images of any origin in, answers out, with plain warnings where they cannot be trusted."""
 
 from lenspinn.apply.answer import Answer, Mismatch, Uncertainty
-from lenspinn.apply.fit_image import fit_image
+from lenspinn.apply.lens_file import fit_image
 from lenspinn.apply.lens_fit import LensMeasurement, fit_lens
 from lenspinn.apply.ring import ring_radius
 from lenspinn.apply.run import apply_model

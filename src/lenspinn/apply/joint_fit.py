@@ -38,7 +38,7 @@ PRIORS = {
 """Standard deviations about 0, weak against arcs that say anything: what lenses are like."""
 CENTRE_PRIOR = 1.0
 """Pixels between the centres of mass and light."""
-NO_SHEAR = 1e-3
+NO_SHEAR = 1e-5
 """Standard deviation of a shear that is none."""
 SIZE_PRIOR = (0.15, 0.8)
 """Source size: middle in units of theta_E, and standard deviation of its logarithm."""

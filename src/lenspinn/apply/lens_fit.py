@@ -23,6 +23,8 @@ from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, smooth_deflection
 __all__ = ["LensMeasurement", "fit_lens"]
 
 Pixels = Float[np.ndarray, "y x"]
+AnyPixels = Float[np.ndarray, "_ _"]
+"""Of a shape that is checked here."""
 
 SEARCH_RADIUS = 4.0
 """Arcsec from the centre within which a ring is looked for."""
@@ -155,9 +157,9 @@ def fit_lens(
     image: Pixels,
     *,
     pixel_scale: float,
-    noise: Pixels | None = None,
-    psf: Float[np.ndarray, "v u"] | None = None,
-    mask: Float[np.ndarray, "y x"] | None = None,
+    noise: AnyPixels | None = None,
+    psf: AnyPixels | None = None,
+    mask: AnyPixels | None = None,
     theta_E_guess: float | None = None,
     lens_light: bool = True,
 ) -> LensMeasurement:
@@ -221,7 +223,7 @@ def fit_lens(
 
 
 def _noise_of(
-    image: Pixels, noise: Pixels | None, mask: np.ndarray | None, pixel_scale: float
+    image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None, pixel_scale: float
 ) -> Pixels:
     """Return the noise, ``inf`` where a pixel does not count."""
     if image.ndim != 2 or min(image.shape) < 4 * INNERMOST:

@@ -1,10 +1,9 @@
 """The picture of a measured lens: what was seen, what explains it, and what is left."""
 
+import math
 import textwrap
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -61,7 +60,7 @@ def measurement_figure(measured: LensMeasurement, name: str) -> Figure:
     return figure
 
 
-def _draw_lines(axes: Axes, lines: list[Float[np.ndarray, "points 2"]]) -> None:
+def _draw_lines(axes: Axes, lines: list[np.ndarray]) -> None:
     for line in lines:
         axes.plot(*line.T, color="white", lw=0.9, ls="--")
 
@@ -69,18 +68,18 @@ def _draw_lines(axes: Axes, lines: list[Float[np.ndarray, "points 2"]]) -> None:
 def _draw_source(axes: Axes, measured: LensMeasurement) -> None:
     """Draw the fitted Sersic source around the caustic."""
     caustics = measured.caustics()
-    p = {name: torch.tensor(value) for name, value in measured.parameters.items()}
+    p = measured.parameters
     reach = [float(np.abs(line).max()) for line in caustics]
-    position = max(abs(measured.parameters["source_x"]), abs(measured.parameters["source_y"]))
+    position = max(abs(p["source_x"]), abs(p["source_y"]))
     half = 1.2 * max([*reach, position, 0.3 * measured.theta_E])
     scale = 2 * half / SOURCE_PIXELS
     x, y = pixel_grid(SOURCE_PIXELS, scale)
     brightness = sersic(
         x,
         y,
-        amplitude=p["log_amplitude"].exp(),
-        R_sersic=p["log_R_sersic"].exp(),
-        n_sersic=p["log_n_sersic"].exp(),
+        amplitude=math.exp(p["log_amplitude"]),
+        R_sersic=math.exp(p["log_R_sersic"]),
+        n_sersic=math.exp(p["log_n_sersic"]),
         e1=p["source_e1"],
         e2=p["source_e2"],
         center_x=p["source_x"],

@@ -20,6 +20,8 @@ HIT_SIGMAS = 5.0
 """Noise above what any source could be, from which a pixel counts as hit."""
 HIT_ROUNDS = 4
 """A wide hit is found from its sides inwards."""
+AROUND = 9
+"""Pixels a side of the surroundings of a pixel, which no star fills."""
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -90,7 +92,7 @@ def cosmic_rays(
     clean, hit = image.astype(np.float64), np.zeros(image.shape, dtype=bool)
     centre = (psf.shape[0] // 2, psf.shape[1] // 2)
     for _ in range(HIT_ROUNDS):
-        around = ndimage.median_filter(clean, 5)
+        around = ndimage.median_filter(clean, AROUND)
         own = np.clip(clean - around, 0, None)
         new = np.zeros_like(hit)
         for direction in DIRECTIONS:

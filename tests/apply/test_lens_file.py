@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lenspinn.apply.fit_image as room
+import lenspinn.apply.lens_file as room
 from lenspinn.apply import LensMeasurement, fit_image
 from lenspinn.data.fits import write_fits
 from lenspinn.errors import DataError
