@@ -76,6 +76,11 @@ COMMANDS = {
         "classify .npy, Zarr or FITS images, and say whether the answer can be trusted",
         "lenspinn apply image.fits --model runs/small --out answers",
     ),
+    "fit": Command(
+        "lenspinn.apply:fit_image",
+        "measure the Einstein radius of a lens in a FITS image, with its error and a picture",
+        "lenspinn fit my_lens.fits --noise noise_map.fits --psf psf.fits --out fits",
+    ),
     "release": Command(
         "lenspinn.evaluate.release:release_run",
         "write a small copy of a finished run for others to use, with a model card",

@@ -34,7 +34,7 @@ _ROUNDING = 1e-5
 then goes on with small steps, and its damping falls."""
 _LEAST_CHANGE = 0.01
 """The smallest and the largest factor by which one step may change the brightness of the source."""
-_BOUNDS = {
+BOUNDS = {
     "theta_E": (0.05, 5.0),
     "e1": (-0.6, 0.6),
     "e2": (-0.6, 0.6),
@@ -184,7 +184,7 @@ def _with_brightness(
 
 
 def _bounded(parameters: Tensor) -> Tensor:
-    bounds = torch.tensor([_BOUNDS[name] for name in SMOOTH_PARAMETERS]).to(parameters)
+    bounds = torch.tensor([BOUNDS[name] for name in SMOOTH_PARAMETERS]).to(parameters)
     return torch.minimum(torch.maximum(parameters, bounds[:, 0]), bounds[:, 1])
 
 

@@ -1,0 +1,271 @@
+"""Einstein radii of real lenses, of another code's images, and of the DeepLense authors' images.
+
+Reads the folder of reference data (see its README) and fits every lens as `lenspinn fit` does, with
+one setting for all. Real lenses are listed one by one beside the published value and the radius of
+their ring; pictures go to `--pictures`. The noise-free images of the authors' simulator get white
+noise first.
+
+    python benchmarks/theta_e_real.py ../shared/data
+"""
+
+import argparse
+import csv
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lenspinn.apply import LensMeasurement, fit_lens
+from lenspinn.apply.lens_picture import measurement_figure
+from lenspinn.data import read_fits
+from lenspinn.data.provenance import provenance
+from lenspinn.evaluate.files import save_figure
+from lenspinn.lensing.psf import gaussian_kernel
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "theta_e" / "real.json"
+SEED = 1
+PEAK_SNR = 40.0
+"""Of the brightest pixel of the authors' images, with white noise."""
+PSF_SIDE = 31
+"""Pixels of the TinyTim PSF that are used."""
+GAUSSIAN_FWHM = {"II": (0.16, 0.101), "III": (0.08, 0.08)}
+"""PSF and pixel scale of the authors' models, arcsec."""
+TRUNCATION = 5.0
+"""Of a Gaussian PSF, standard deviations, as in lenstronomy."""
+SLACS = ("SDSSJ0946+1006", "SDSSJ0956+5100", "SDSSJ0029-0055")
+"""Lenses with a theta_E in `SLACS_table.cat`; the others have one of GLASS only."""
+GLASS = {"SDSSJ0753+3416": 1.314, "SDSSJ1051+4439": 1.496}
+"""Printed by `glass_params.csv`, by way of the README of the data."""
+COWLS = {
+    "COSJ100024+015334": "F444W",
+    "COSJ100018+022138": "F277W",
+    "COSJ100012+022015": "F277W",
+    "COSJ095950+022057": "F150W",
+    "COSJ095914+021219": "F277W",
+}
+"""The band in which the arcs are clearest, from the README of the data."""
+PYAUTOLENS = {"hst": 0.05, "lens_sersic": 0.1}
+"""Pixel scale, arcsec."""
+AXIS_RATIO = 0.8
+"""Of the lens of both, theta_E 1.6 in the convention of PyAutoLens."""
+PYAUTOLENS_THETA_E = 1.6 * 2 * AXIS_RATIO**0.5 / (1 + AXIS_RATIO)
+"""Arcsec, on the intermediate axis."""
+
+
+class Lens(NamedTuple):
+    """One lens and what is published about it."""
+
+    name: str
+    reference: str
+    theta_E: float
+    image: Path
+    pixel_scale: float | None = None
+    psf: Path | None = None
+    prefix: str = ""
+    """Of the names of noise map and PSF in the folder of the image."""
+
+
+def lenses(data: Path) -> Iterator[Lens]:
+    """Yield the real lenses, then those of another code."""
+    slacs = data / "hst_slacs"
+    table = {
+        row[0]: float(row[7])
+        for row in map(str.split, (slacs / "SLACS_table.cat").read_text().splitlines())
+        if row and not row[0].startswith("#")
+    }
+    tinytim = slacs / "psf_tinytim_acs_f814w.fits"
+    for name in (*SLACS, *GLASS):
+        image = slacs / name / "data.fits"
+        psf = None if (image.parent / "psf.fits").exists() else tinytim
+        if name in GLASS:
+            yield Lens(name, "GLASS", GLASS[name], image, psf=psf)
+        else:
+            yield Lens(name, "SLACS", table[name], image, psf=psf)
+    for name, band in COWLS.items():
+        folder = data / "jwst_cowls" / name
+        theta_E = json.loads((folder / "result.json").read_text())["einstein_radius"]
+        yield Lens(name, "COWLS", theta_E, folder / f"{band}_data.fits", prefix=f"{band}_")
+    for name, scale in PYAUTOLENS.items():
+        image = data / "peer_images" / name / "data.fits"
+        yield Lens(name, "PyAutoLens truth", PYAUTOLENS_THETA_E, image, scale)
+
+
+def read_pixels(path: Path, scale: float) -> np.ndarray | None:
+    """Return the pixels of a FITS file, None if there is none."""
+    return read_fits(path, pixel_scale=scale).data if path.exists() else None
+
+
+def trimmed(psf: np.ndarray | None) -> np.ndarray | None:
+    """Return a square of `PSF_SIDE` pixels around the peak of a PSF that is larger."""
+    if psf is None or max(psf.shape) <= PSF_SIDE:
+        return psf
+    row, column = np.unravel_index(psf.argmax(), psf.shape)
+    half = PSF_SIDE // 2
+    return psf[row - half : row + half + 1, column - half : column + half + 1]
+
+
+def measured(lens: Lens) -> LensMeasurement:
+    """Fit one lens from its files."""
+    found = read_fits(lens.image, pixel_scale=lens.pixel_scale)
+    folder, scale = lens.image.parent, found.pixel_scale
+    return fit_lens(
+        found.data,
+        pixel_scale=scale,
+        noise=read_pixels(folder / f"{lens.prefix}noise_map.fits", scale),
+        psf=trimmed(read_pixels(lens.psf or folder / f"{lens.prefix}psf.fits", scale)),
+        mask=read_pixels(folder / "mask_extra_galaxies.fits", scale),
+    )
+
+
+def of_lens(lens: Lens, pictures: Path | None) -> dict[str, Any]:
+    """Return the row of one lens."""
+    found = measured(lens)
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+        save_figure(measurement_figure(found, lens.name), pictures / f"{lens.name}.png")
+    row = {
+        "name": lens.name,
+        "image": lens.image.name,
+        "reference": lens.reference,
+        "published_theta_E_arcsec": lens.theta_E,
+        "relative_difference": found.theta_E / lens.theta_E - 1,
+        "ring_relative_difference": found.ring_radius / lens.theta_E - 1,
+        **found.to_json(),
+    }
+    print(f"{lens.name:20} {lens.reference:17}{lens.theta_E:.3f} {found}", flush=True)
+    return row
+
+
+def of_deeplensesim(data: Path, model: str) -> dict[str, Any]:
+    """Return errors over the authors' images of one model, in which only the mass varies."""
+    stem = data / "deeplensesim" / f"model_{model}_varied_mass"
+    truth = json.loads(Path(f"{stem}_truth.json").read_text())
+    with np.load(f"{stem}.npz") as content:
+        images = content["images"].astype(np.float64)
+    rng = np.random.default_rng(SEED)
+    rows = [
+        of_image(image, true, *GAUSSIAN_FWHM[model], rng)
+        for image, true in zip(images, truth, strict=True)
+    ]
+    names = dict.fromkeys(row["class"] for row in rows)
+    by_class = {name: [row for row in rows if row["class"] == name] for name in names}
+    record = {
+        "model": model,
+        "all": summary(rows),
+        **{name: summary(of_class) for name, of_class in by_class.items()},
+    }
+    print(json.dumps(record), flush=True)
+    return record | {"images": rows}
+
+
+def of_image(
+    image: np.ndarray,
+    true: dict[str, Any],
+    fwhm: float,
+    scale: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Add noise to one of the authors' images and fit it."""
+    sigma = image.max() / PEAK_SNR
+    axis = gaussian_kernel(fwhm / scale, TRUNCATION)
+    found = fit_lens(
+        image + sigma * rng.standard_normal(image.shape),
+        pixel_scale=scale,
+        noise=np.full_like(image, sigma),
+        psf=np.outer(axis, axis),
+        lens_light=False,
+    )
+    return {
+        "class": true["cls"],
+        "main_theta_E_arcsec": true["theta_E"],
+        "total_theta_E_arcsec": total_theta_E(true),
+        "theta_E_arcsec": found.theta_E,
+        "theta_E_error_arcsec": found.theta_E_error,
+        "statistical_error_arcsec": found.errors["theta_E"],
+        "ring_radius_arcsec": found.ring_radius,
+        "chi2_per_pixel": found.chi2_per_pixel,
+        "trusted": found.trusted,
+        "reasons": list(found.reasons),
+    }
+
+
+def total_theta_E(true: dict[str, Any]) -> float:
+    """Return theta_E of the main lens and of the substructure within it.
+
+    A radius encloses mass in proportion to its square; the authors add substructure to the halo.
+    """
+    points = np.array(true["cdm_point_masses_thetaE_x_y"] or np.zeros((0, 3)))
+    if true["vortex"] is not None:
+        vortex = true["vortex"]
+        line = np.linspace(vortex["end0"], vortex["end1"], vortex["n"])
+        points = np.column_stack([np.full(vortex["n"], vortex["vortex_theta_E_each"]), line])
+    inside = np.hypot(points[:, 1], points[:, 2]) < true["theta_E"]
+    return float(np.sqrt(true["theta_E"] ** 2 + (points[inside, 0] ** 2).sum()))
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians, and how often errors were as large as they said."""
+    main, total, ours, ring, error = (
+        np.array([row[f"{key}_arcsec"] for row in rows])
+        for key in (
+            "main_theta_E",
+            "total_theta_E",
+            "theta_E",
+            "ring_radius",
+            "theta_E_error",
+        )
+    )
+    off = np.abs(ours / total - 1)
+    return {
+        "num": len(rows),
+        "num_trusted": sum(row["trusted"] for row in rows),
+        "median_relative_error": float(np.median(off)),
+        "largest_relative_error": float(off.max()),
+        "median_relative_error_of_main_lens": float(np.median(np.abs(ours / main - 1))),
+        "num_beyond_5_percent": int((off > 0.05).sum()),
+        "share_within_1_sigma": float((np.abs(ours - total) < error).mean()),
+        "share_within_2_sigma": float((np.abs(ours - total) < 2 * error).mean()),
+        "median_relative_error_of_ring": float(np.median(np.abs(ring / total - 1))),
+    }
+
+
+def write_table(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write the numbers of the rows as CSV."""
+    columns = [key for key, value in rows[0].items() if isinstance(value, str | float | bool)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Measure and write `OUT`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--pictures", type=Path)
+    arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        sys.exit(f"there is no folder {arguments.data}: nothing was measured")
+    rows = [of_lens(lens, arguments.pictures) for lens in lenses(arguments.data)]
+    result = {
+        "schema": 1,
+        "command": shlex.join(["python", *sys.argv]),
+        "config": {"seed": SEED, "peak_snr": PEAK_SNR},
+        **provenance(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "lenses": rows,
+        "deeplensesim": [of_deeplensesim(arguments.data, model) for model in GAUSSIAN_FWHM],
+    }
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(result, indent=2) + "\n")
+    write_table(rows, OUT.with_suffix(".csv"))
+    print(OUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The part of an image that a lens is fitted to: a square around the peak of its light."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from lenspinn.apply.lens_light import MODEL_ERROR
+from lenspinn.errors import ImageError
+
+Pixels = Float[np.ndarray, "y x"]
+
+PEAK_SMOOTHING = 2.0
+"""Standard deviation, pixels, before the brightest pixel is taken for the centre of the lens."""
+LEAST_PIXELS = 10
+"""From the centre to the border of a frame."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frame:
+    """A square of odd side, its middle pixel that of the lens."""
+
+    image: Pixels
+    sigma: Pixels
+    """``inf`` leaves a pixel out."""
+    pixel_scale: float
+    psf: Float[np.ndarray, "v u"] | None
+    light: Pixels
+    """About that of the lens, for its share in `weighed_sigma`."""
+
+    @property
+    def radius(self) -> Pixels:
+        """Of each pixel from the middle, arcsec."""
+        half = len(self.image) // 2
+        y, x = np.indices(self.image.shape) - half
+        return np.hypot(x, y) * self.pixel_scale
+
+    @property
+    def weighed_sigma(self) -> Pixels:
+        """Noise, and what no sum of ellipses can say about the light of a galaxy."""
+        return np.hypot(self.sigma, MODEL_ERROR * np.clip(self.light, 0, None))
+
+    def lit(self, light: Pixels) -> "Frame":
+        """Return the frame with a better idea of the light of the lens."""
+        return replace(self, light=light)
+
+    def without(self, left_out: np.ndarray) -> "Frame":
+        """Return the frame with more pixels left out."""
+        return replace(self, sigma=np.where(left_out, np.inf, self.sigma))
+
+    def narrowed(self, radius: float) -> "Frame":
+        """Return the pixels within a radius in arcsec, in a square as small as can be."""
+        half = len(self.image) // 2
+        reach = min(half, max(LEAST_PIXELS, int(np.ceil(radius / self.pixel_scale))))
+        inner = slice(half - reach, half + reach + 1)
+        small = replace(
+            self,
+            image=self.image[inner, inner],
+            sigma=self.sigma[inner, inner],
+            light=self.light[inner, inner],
+        )
+        return small.without(small.radius > (reach + 0.5) * self.pixel_scale)
+
+
+def light_peak(image: Pixels, sigma: Pixels) -> tuple[int, int]:
+    """Return row and column of the brightest place in the middle half of an image."""
+    smooth = ndimage.gaussian_filter(np.where(np.isfinite(sigma), image, 0), PEAK_SMOOTHING)
+    rows, columns = image.shape
+    middle = smooth[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+    row, column = np.unravel_index(int(middle.argmax()), middle.shape)
+    return int(row) + rows // 4, int(column) + columns // 4
+
+
+def cut_frame(
+    image: Pixels,
+    sigma: Pixels,
+    pixel_scale: float,
+    psf: np.ndarray | None,
+    *,
+    lens_light: bool,
+    radius: float,
+) -> Frame:
+    """Cut the largest frame within `radius` (arcsec) that fits into the image.
+
+    Parameters
+    ----------
+    image, sigma
+        As in `Frame`, of any shape.
+    pixel_scale : arcsec.
+    psf : as in `Frame`.
+    lens_light
+        Whether there is any; its peak is then the middle, else that of the image.
+    radius : arcsec.
+
+    Raises
+    ------
+    ImageError
+        If the centre is too near to the border of the image.
+    """
+    rows, columns = image.shape
+    row, column = light_peak(image, sigma) if lens_light else (rows // 2, columns // 2)
+    room = min(row, column, rows - 1 - row, columns - 1 - column)
+    if room < LEAST_PIXELS:
+        raise ImageError(
+            f"the lens is {room} pixels from the border of the image; it must be at least "
+            f"{LEAST_PIXELS} from it"
+        )
+    reach = min(room, int(np.ceil(radius / pixel_scale)))
+    inner = (slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1))
+    cut = image[inner].astype(np.float64)
+    light = ndimage.median_filter(cut, 3) if lens_light else np.zeros_like(cut)
+    return Frame(image=cut, sigma=sigma[inner], pixel_scale=pixel_scale, psf=psf, light=light)

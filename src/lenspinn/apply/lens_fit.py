@@ -1,0 +1,353 @@
+"""Einstein radii of real lenses: lens light, lens and source fitted together to one image."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from contourpy import contour_generator
+from jaxtyping import Float
+from scipy import ndimage
+
+from lenspinn.apply.frame import Frame, cut_frame
+from lenspinn.apply.joint_fit import JointFit, fit_source, starts_around
+from lenspinn.apply.lens_light import LensLight, fit_lens_light
+from lenspinn.apply.noise_map import cosmic_rays, estimate_noise
+from lenspinn.apply.ring import ring_radius
+from lenspinn.errors import ImageError
+from lenspinn.lensing.fit import BOUNDS
+from lenspinn.lensing.grid import pixel_grid
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, smooth_deflection
+
+__all__ = ["LensMeasurement", "fit_lens"]
+
+Pixels = Float[np.ndarray, "y x"]
+AnyPixels = Float[np.ndarray, "_ _"]
+"""Of a shape that is checked here."""
+
+SEARCH_RADIUS = 4.0
+"""Arcsec from the centre within which a ring is looked for."""
+FIELD = 2.0
+"""Radius of the fit in units of the ring's."""
+NEIGHBOURS = 1.6
+"""What is bright beyond this many ring radii is taken for a neighbour and left out."""
+NEIGHBOUR_SIGMAS = 5.0
+INNERMOST = 4.0
+"""Pixels: the smallest ring that is looked for."""
+FINALISTS, SUPERSAMPLING = 3, 2
+"""Starts that are followed to the end, and samples along a pixel from then on."""
+LEAST_GAIN = 100.0
+"""By which the lensed source must lower chi^2, over chi^2 per pixel: 10 sigma."""
+MOST_CHI2 = 5.0
+"""Per pixel, of a fit that is trusted."""
+MOST_SPREAD = 0.05
+"""Between starts, relative, of a theta_E that is trusted."""
+MOST_ERROR = 0.1
+"""Relative, of a theta_E that is trusted."""
+MOST_FROM_RING = 0.25
+"""Of a theta_E that is trusted from the radius of the ring, relative to that radius."""
+AT_BOUND = 0.005
+"""Nearer to a bound than this share of its range, a parameter counts as at it."""
+LENS_PARAMETERS = 7
+"""The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LensMeasurement:
+    """What a fit says of one lens. Maps share one square frame, centred on the light's peak."""
+
+    theta_E: float
+    """Arcsec, of an isothermal ellipsoid: its critical curve without shear has the area
+    ``pi theta_E^2``."""
+    theta_E_error: float
+    """One sigma, arcsec, in quadrature: the statistical one of `errors`, the spread among starts
+    that fit as well, and the difference to the fit without shear."""
+    parameters: dict[str, float]
+    """Of the smooth lens and its source, as in `lenspinn.lensing.SMOOTH_PARAMETERS`; the centre is
+    that of the frame."""
+    errors: dict[str, float]
+    """Of each, one sigma, statistical, times the square root of chi^2 per pixel where that is above
+    1."""
+    chi2_per_pixel: float
+    gain: float
+    """By which the lensed source lowers chi^2, over chi^2 per pixel (or over 1)."""
+    spread: float
+    """Of theta_E among starts that fit as well, relative, the largest difference."""
+    without_shear: float
+    """Arcsec: theta_E of a fit without shear, from the best one."""
+    ring_radius: float
+    """Arcsec, with no lens model: `lenspinn.apply.ring_radius`."""
+    pixel_scale: float
+    image: Pixels
+    sigma: Pixels
+    """``inf`` where a pixel was left out."""
+    lens_light: Pixels
+    source_image: Pixels
+    """The lensed source, blurred."""
+    reasons: tuple[str, ...]
+    """Why the measurement is not to be trusted; empty if it is."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+    @property
+    def residual(self) -> Pixels:
+        """Image minus model in units of the noise, 0 where a pixel was left out."""
+        return (self.image - self.lens_light - self.source_image) / self.sigma
+
+    def critical_curves(self) -> list[Float[np.ndarray, "points 2"]]:
+        """Return the lines of infinite magnification, (x, y) in arcsec from the frame's centre.
+
+        The singular centre of the lens adds a tiny loop, whose image in the source plane is the
+        cut: within it a source is imaged at least twice.
+        """
+        side, scale = 4 * len(self.image), self.pixel_scale / 4
+        x, y = pixel_grid(side, scale, dtype=torch.float64)
+        beta_x, beta_y = self._source_plane(x, y)
+        xx, xy = np.gradient(beta_x, scale)[::-1], np.gradient(beta_y, scale)[::-1]
+        determinant = xx[0] * xy[1] - xx[1] * xy[0]
+        lines = contour_generator(x.numpy(), y.numpy(), determinant).lines(0.0)
+        return [np.asarray(line) for line in lines]
+
+    def caustics(self) -> list[Float[np.ndarray, "points 2"]]:
+        """Return where those lines lie in the source plane."""
+        lines = [torch.from_numpy(line).T[:, None] for line in self.critical_curves()]
+        return [np.stack(self._source_plane(*line))[:, 0].T for line in lines]
+
+    def _source_plane(self, x: torch.Tensor, y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        values = torch.tensor([[self.parameters[name] for name in SMOOTH_PARAMETERS]]).to(x)
+        alpha_x, alpha_y = smooth_deflection(values, x, y)
+        return (x - alpha_x[0]).numpy(), (y - alpha_y[0]).numpy()
+
+    @property
+    def verdict(self) -> str:
+        """The result in one line, with a plain warning if it is not to be trusted."""
+        trust = "" if self.trusted else f"; NOT TO BE TRUSTED: {'; '.join(self.reasons)}"
+        return (
+            f'theta_E {self.theta_E:.3f}" ± {self.theta_E_error:.3f}", chi^2 per pixel '
+            f'{self.chi2_per_pixel:.2f}, ring radius {self.ring_radius:.3f}"{trust}'
+        )
+
+    def __str__(self) -> str:
+        return self.verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as what JSON can hold."""
+        return {
+            "schema": 1,
+            "theta_E_arcsec": self.theta_E,
+            "theta_E_error_arcsec": self.theta_E_error,
+            "trusted": self.trusted,
+            "reasons": list(self.reasons),
+            "chi2_per_pixel": self.chi2_per_pixel,
+            "gain": self.gain,
+            "spread": self.spread,
+            "theta_E_without_shear_arcsec": self.without_shear,
+            "ring_radius_arcsec": self.ring_radius,
+            "pixel_scale_arcsec": self.pixel_scale,
+            "parameters": self.parameters,
+            "errors": self.errors,
+        }
+
+
+def fit_lens(
+    image: Pixels,
+    *,
+    pixel_scale: float,
+    noise: AnyPixels | None = None,
+    psf: AnyPixels | None = None,
+    mask: AnyPixels | None = None,
+    theta_E_guess: float | None = None,
+    lens_light: bool = True,
+) -> LensMeasurement:
+    """Measure the Einstein radius of a galaxy-galaxy lens.
+
+    An isothermal ellipsoid with shear and an elliptical Sersic source, each with weak priors
+    (`lenspinn.apply.joint_fit`), and the lens light as a sum of elliptical Gaussians
+    (`lenspinn.apply.lens_light`) are fitted together, from several starts around the ring that
+    remains when the lens light is taken away.
+
+    Parameters
+    ----------
+    image : (y, x)
+        The lens near its centre.
+    pixel_scale : arcsec.
+    noise : (y, x)
+        Standard deviations; 0, 1e8 and above and what is not finite leave a pixel out. By default
+        `lenspinn.apply.noise_map.estimate_noise`.
+    psf
+        Odd sides, its peak in the middle; normalised here. By default none, which is right for no
+        telescope.
+    mask : (y, x)
+        Anything but 0 leaves a pixel out.
+    theta_E_guess
+        Arcsec; by default the ring's radius.
+    lens_light
+        Whether there is any.
+
+    Raises
+    ------
+    ImageError
+        If images do not fit together, are not finite, or nothing is left to fit.
+    """
+    kernel = None if psf is None else _normalised(psf)
+    sigma = _noise_of(image, noise, mask, pixel_scale)
+    if noise is None and kernel is not None:
+        sigma[cosmic_rays(image, sigma, kernel)] = np.inf
+    wide = cut_frame(image, sigma, pixel_scale, kernel, lens_light=lens_light, radius=SEARCH_RADIUS)
+    first = _lens_light(wide) if lens_light else None
+    wide = wide if first is None else wide.lit(first.model)
+    arcs = wide.image - (0 if first is None else first.model)
+    ring = ring_radius(
+        arcs,
+        wide.weighed_sigma,
+        pixel_scale,
+        inner=INNERMOST * pixel_scale,
+        outer=len(arcs) * pixel_scale / 2,
+    )
+    guess = ring if theta_E_guess is None else theta_E_guess
+    frame = _without_neighbours(wide, arcs, guess).narrowed(FIELD * guess)
+    light = None if first is None else _lens_light(frame, first.shape)
+    found = fit_source(frame, light, starts_around(frame, light, guess), supersampling=1)
+    found = fit_source(frame, light, found.parameters[:FINALISTS], supersampling=SUPERSAMPLING)
+    if light is not None:
+        light = _lens_light(frame, light.shape, found.source_image)
+        found = fit_source(frame, light, found.parameters, supersampling=SUPERSAMPLING)
+    shearless = fit_source(
+        frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False
+    )
+    return _measurement(frame, found, shearless.theta_E, ring)
+
+
+def _noise_of(
+    image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None, pixel_scale: float
+) -> Pixels:
+    """Return the noise, ``inf`` where a pixel does not count."""
+    if image.ndim != 2 or min(image.shape) < 4 * INNERMOST:
+        raise ImageError(
+            f"the image has shape {image.shape}; it must have two axes of at least "
+            f"{4 * INNERMOST:.0f} pixels"
+        )
+    if not pixel_scale > 0:
+        raise ImageError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
+    for name, other in (("noise map", noise), ("mask", mask)):
+        if other is not None and other.shape != image.shape:
+            raise ImageError(
+                f"the {name} has shape {other.shape}, the image {image.shape}; they must agree"
+            )
+    finite = np.isfinite(image)
+    if noise is None:
+        if not finite.all():
+            raise ImageError(
+                f"{(~finite).sum()} pixels of the image are not finite; give a noise map that "
+                "leaves them out"
+            )
+        noise = estimate_noise(image)
+    used = finite & np.isfinite(noise) & (noise > 0) & (noise < 1e8)
+    if mask is not None:
+        used &= mask == 0
+    if not used.any():
+        raise ImageError("noise map and mask leave out every pixel of the image")
+    return np.where(used, noise, np.inf).astype(np.float64)
+
+
+def _normalised(psf: np.ndarray) -> np.ndarray:
+    if psf.ndim != 2 or not all(side % 2 for side in psf.shape):
+        raise ImageError(f"the PSF has shape {psf.shape}; it must have two axes of odd length")
+    total = float(psf.sum())
+    if not total > 0:
+        raise ImageError(f"the PSF sums to {total}; it must sum to a positive number")
+    return psf.astype(np.float64) / total
+
+
+def _lens_light(
+    frame: Frame, shape: np.ndarray | None = None, source_image: Pixels | None = None
+) -> LensLight:
+    """Fit the lens light, of the image minus the source where that is known."""
+    return fit_lens_light(
+        frame.image if source_image is None else frame.image - source_image,
+        frame.weighed_sigma,
+        pixel_scale=frame.pixel_scale,
+        psf=frame.psf,
+        shape=shape,
+        clip=source_image is None,
+    )
+
+
+def _without_neighbours(frame: Frame, arcs: Pixels, guess: float) -> Frame:
+    """Leave out what is bright far outside of the ring."""
+    significance = ndimage.uniform_filter(arcs / frame.weighed_sigma, 3)
+    bright = (significance > NEIGHBOUR_SIGMAS) & (frame.radius > NEIGHBOURS * guess)
+    return frame.without(ndimage.binary_dilation(bright, iterations=2))
+
+
+def _measurement(
+    frame: Frame, found: JointFit, without_shear: float, ring: float
+) -> LensMeasurement:
+    """Add up the errors, and ask whether to trust the fit."""
+    excess = max(1.0, found.chi2_per_pixel)
+    errors = dict(zip(SMOOTH_PARAMETERS, found.standard_errors * math.sqrt(excess), strict=True))
+    values = dict(zip(SMOOTH_PARAMETERS, found.parameters[0].tolist(), strict=True))
+    theta_E = found.theta_E
+    radii = found.parameters[found.as_good, 0].double().numpy()
+    scatter = float(np.sqrt(np.mean((radii - theta_E) ** 2)))
+    error = math.hypot(float(errors["theta_E"]), scatter, theta_E - without_shear)
+    spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
+    reasons = [
+        *_poor_fit(gain, found.chi2_per_pixel),
+        *_uncertain(theta_E, error, spread, ring),
+        *_at_bounds(values),
+    ]
+    return LensMeasurement(
+        theta_E=theta_E,
+        theta_E_error=error,
+        parameters=values,
+        errors={name: float(value) for name, value in errors.items()},
+        chi2_per_pixel=found.chi2_per_pixel,
+        gain=gain,
+        spread=spread,
+        without_shear=without_shear,
+        ring_radius=ring,
+        pixel_scale=frame.pixel_scale,
+        image=frame.image,
+        sigma=frame.weighed_sigma,
+        lens_light=found.lens_light,
+        source_image=found.source_image,
+        reasons=tuple(reasons),
+    )
+
+
+def _poor_fit(gain: float, chi2: float) -> list[str]:
+    reasons = []
+    if not gain > LEAST_GAIN:
+        reasons.append(
+            f"a lensed source lowers chi^2 by {gain:.0f} only, below {LEAST_GAIN:.0f}: too faint"
+        )
+    if not chi2 < MOST_CHI2:
+        reasons.append(f"chi^2 per pixel is {chi2:.1f}, above {MOST_CHI2:.0f}")
+    return reasons
+
+
+def _uncertain(theta_E: float, error: float, spread: float, ring: float) -> list[str]:
+    reasons = []
+    if spread > MOST_SPREAD:
+        reasons.append(f"fits as good differ in theta_E by {spread:.0%}, above {MOST_SPREAD:.0%}")
+    if not error < MOST_ERROR * theta_E:
+        reasons.append(f"theta_E has an error of {error / theta_E:.0%}, above {MOST_ERROR:.0%}")
+    if not abs(theta_E - ring) < MOST_FROM_RING * ring:
+        reasons.append(
+            f'theta_E is more than {MOST_FROM_RING:.0%} from the radius of the ring, {ring:.2f}"'
+        )
+    return reasons
+
+
+def _at_bounds(values: dict[str, float]) -> list[str]:
+    reasons = []
+    for name in SMOOTH_PARAMETERS[:LENS_PARAMETERS]:
+        (low, high), value = BOUNDS[name], values[name]
+        if min(value - low, high - value) < AT_BOUND * (high - low):
+            reasons.append(f"{name} is {value:.2g}, at a bound of the fit ({low:g} to {high:g})")
+    return reasons

@@ -1,0 +1,144 @@
+"""The light of a lens galaxy as a sum of elliptical Gaussians, blurred by the PSF.
+
+Sums of Gaussians of all sizes can take the shape of any galaxy whose light falls off outwards, but
+no ring: with no negative Gaussians they leave the arcs of a lens alone. They are linear in their
+amplitudes, so that a fit of the lens solves for them exactly in each of its steps.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import least_squares, nnls
+from torch import Tensor
+
+from lenspinn.lensing.grid import pixel_grid
+from lenspinn.lensing.psf import convolve_kernel
+
+Pixels = Float[np.ndarray, "y x"]
+
+GAUSSIANS = 10
+"""Sizes in each of two groups; a group has one ellipticity."""
+SMALLEST = 0.5
+"""Standard deviation of the smallest Gaussian, pixels."""
+MODEL_ERROR = 0.02
+"""Share of the lens light by which the best sum of ellipses is wrong, in each pixel."""
+ARC = 3.0
+"""Sigmas above the lens light from which a pixel is taken for an arc."""
+CLIPS = 3
+"""Rounds of fitting the lens light and leaving out arcs."""
+EVALUATIONS = 12
+"""Of the derivatives, at most, in each round."""
+MOST_ELLIPTICITY = 0.6
+
+
+class LensLight(NamedTuple):
+    """Lens light fitted to an image."""
+
+    basis: Float[np.ndarray, "terms y x"]
+    """The Gaussians that are needed, blurred, and a constant sky, the last."""
+    model: Pixels
+    """Their best sum."""
+    shape: np.ndarray
+    """Centre (arcsec), and ellipticity (e1, e2) of each group."""
+
+
+def fit_lens_light(
+    image: Pixels,
+    sigma: Pixels,
+    *,
+    pixel_scale: float,
+    psf: Float[np.ndarray, "v u"] | None,
+    shape: np.ndarray | None = None,
+    clip: bool = True,
+) -> LensLight:
+    """Fit the light of the galaxy at the centre of an image.
+
+    Parameters
+    ----------
+    image, sigma : (y, x)
+        Image and its noise in one unit; ``inf`` leaves a pixel out.
+    pixel_scale
+        Arcsec.
+    psf
+        In pixels of the image, sum 1; None for none.
+    shape
+        Where the fit of `LensLight.shape` begins.
+    clip
+        Whether to leave out what lies above the fit: arcs. Not if they are already subtracted.
+
+    References
+    ----------
+    Cappellari (2002), MNRAS 333, 400: sums of Gaussians; He et al. (2024), arXiv:2403.16253: two
+    groups of them, for the lens light of strong lenses.
+    """
+    shape = np.zeros(6) if shape is None else shape
+    used = np.isfinite(sigma)
+    for _ in range(CLIPS if clip else 1):
+        error = np.where(used, sigma, np.inf)
+
+        def misfit(at: np.ndarray, error: Pixels = error) -> np.ndarray:
+            return _solved(_gaussians(at, image, pixel_scale, psf), image, error)[1].ravel()
+
+        bound = np.array([3 * pixel_scale] * 2 + [MOST_ELLIPTICITY] * 4)
+        shape = least_squares(
+            misfit,
+            np.clip(shape, -0.9 * bound, 0.9 * bound),
+            bounds=(-bound, bound),
+            x_scale=[pixel_scale] * 2 + [0.1] * 4,
+            diff_step=1e-3,
+            max_nfev=EVALUATIONS,
+            loss="soft_l1",
+        ).x
+        basis = _gaussians(shape, image, pixel_scale, psf)
+        amplitudes, _ = _solved(basis, image, error)
+        model = np.tensordot(amplitudes, basis, axes=1)
+        used = np.isfinite(sigma) & (image - model < ARC * sigma)
+    needed = amplitudes != 0
+    needed[-1] = True
+    return LensLight(basis[needed], model, shape)
+
+
+def _gaussians(
+    shape: np.ndarray, image: Pixels, pixel_scale: float, psf: np.ndarray | None
+) -> Float[np.ndarray, "terms y x"]:
+    """Both groups, each Gaussian with a flux of 1, and the sky."""
+    side = image.shape[0]
+    x, y = (axis.numpy() for axis in pixel_grid(side, pixel_scale, dtype=torch.float64))
+    sizes = np.geomspace(SMALLEST * pixel_scale, side * pixel_scale / 3, GAUSSIANS)
+    maps = []
+    for e1, e2 in (shape[2:4], shape[4:6]):
+        dx, dy = x - shape[0], y - shape[1]
+        squared = ((1 - e1) * dx - e2 * dy) ** 2 + ((1 + e1) * dy - e2 * dx) ** 2
+        radius = squared / max(1 - e1**2 - e2**2, 1e-3)
+        maps += [np.exp(-0.5 * radius / size**2) / size**2 for size in sizes]
+    blurred = np.stack(maps)
+    if psf is not None:
+        blurred = convolve_kernel(torch.from_numpy(blurred), torch.from_numpy(psf)).numpy()
+    blurred /= blurred.sum(axis=(1, 2), keepdims=True)
+    return np.concatenate([blurred, np.full((1, *image.shape), 1.0 / image.size)])
+
+
+def _solved(basis: np.ndarray, image: Pixels, sigma: Pixels) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best amplitudes, those of Gaussians not negative, and the misfit in sigmas."""
+    columns = (basis / sigma).reshape(len(basis), -1)
+    target = (image / sigma).ravel()
+    both = np.concatenate([columns, -columns[-1:]])  # the sky may be negative
+    scale = np.sqrt((both**2).sum(axis=1)).clip(min=1e-30)
+    normal = (both @ both.T) / np.outer(scale, scale)
+    # Non-negative least squares by the normal equations: 22 rows instead of one a pixel.
+    factor = np.linalg.cholesky(normal + 1e-9 * np.eye(len(normal)))
+    right = np.linalg.solve(factor, (both @ target) / scale)
+    solution, _ = nnls(factor.T, right, maxiter=50 * len(both))
+    solution = solution / scale
+    amplitudes = solution[:-1].copy()
+    amplitudes[-1] -= solution[-1]
+    return amplitudes, (target - amplitudes @ columns).reshape(image.shape)
+
+
+def orthonormal(basis: Float[np.ndarray, "terms y x"], sigma: Pixels) -> Float[Tensor, "p terms"]:
+    """Return an orthonormal basis of what the terms span, in units of the noise."""
+    columns = (basis / sigma).reshape(len(basis), -1)
+    left, values, _ = np.linalg.svd(columns.T, full_matrices=False)
+    return torch.from_numpy(left[:, values > values[0] * 1e-6])

@@ -1,0 +1,119 @@
+"""Noise and cosmic rays of an image that comes without a noise map, from the image itself."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+Pixels = Float[np.ndarray, "y x"]
+
+BORDER = 0.1
+"""Width of the frame whose scatter is that of the sky, as a share of the image."""
+SIGMA_PER_MAD = 1.4826
+CORE = 6
+"""Pixels. Nearer to the brightest pixel than this, the light changes too fast to show its noise."""
+BINS = 12
+"""Of equally many pixels, in brightness."""
+_SHARP = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
+"""Leaves white noise as large as it is, and removes everything that varies linearly."""
+
+HIT_SIGMAS = 5.0
+"""Noise above what any source could be, from which a pixel counts as hit."""
+HIT_ROUNDS = 4
+"""A wide hit is found from its sides inwards."""
+AROUND = 9
+"""Pixels a side of the surroundings of a pixel, which no star fills."""
+DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
+
+
+def robust_sigma(values: np.ndarray) -> float:
+    """Return the standard deviation of a Gaussian with the same median absolute deviation."""
+    return float(SIGMA_PER_MAD * np.median(np.abs(values - np.median(values))))
+
+
+def estimate_noise(image: Pixels) -> Pixels:
+    """Estimate the standard deviation of the noise in each pixel.
+
+    Parameters
+    ----------
+    image : (y, x)
+        Its frame is taken to be mostly sky.
+
+    Returns
+    -------
+    (y, x), the unit of the image
+
+    Notes
+    -----
+    That of the sky is the scatter of the frame, which noise that is correlated does not lower. The
+    photons of bright parts add a variance in proportion to the light; by how much, is seen in how
+    the pixel-to-pixel scatter grows with brightness, so that no gain or exposure time is needed.
+
+    References
+    ----------
+    Immerkaer (1996), Computer Vision and Image Understanding 64, 300: the filter.
+    """
+    rows, columns = image.shape
+    width = max(2, round(BORDER * min(rows, columns)))
+    frame = np.ones(image.shape, dtype=bool)
+    frame[width:-width, width:-width] = False
+    sky, sigma = float(np.median(image[frame])), robust_sigma(image[frame])
+    light = np.clip(ndimage.median_filter(image, 5) - sky, 0, None)
+    sharp = ndimage.convolve(image.astype(np.float64), _SHARP)
+    usable = _distance_from_peak(image) > CORE
+    order = np.argsort(light[usable])
+    parts = np.array_split(order[len(order) // 2 :], BINS)
+    lights = np.array([light[usable][part].mean() for part in parts])
+    variances = np.array([robust_sigma(sharp[usable][part]) ** 2 for part in parts])
+    faint = robust_sigma(sharp[usable][order[: len(order) // 2]]) ** 2
+    # Photon noise over sky noise, from a line through the variance of the faint half.
+    slope = max(0.0, float((lights * (variances / faint - 1)).sum() / (lights**2).sum()))
+    return sigma * np.sqrt(1 + slope * light)
+
+
+def cosmic_rays(
+    image: Pixels, sigma: Pixels, psf: Float[np.ndarray, "v u"]
+) -> Bool[np.ndarray, "y x"]:
+    """Return where an image is sharper than its PSF allows, and the pixels around.
+
+    Parameters
+    ----------
+    image, sigma : (y, x)
+        Image and standard deviation of its noise.
+    psf
+        Its peak in the middle.
+
+    Notes
+    -----
+    All light went through the PSF. So no pixel can stand out above the mean of its two neighbours
+    in a direction by a larger share of its own light than the peak of the PSF does. What is
+    brighter than the median around it counts as its own. The centre of the lens is left alone.
+    """
+    distance = _distance_from_peak(image)
+    clean, hit = image.astype(np.float64), np.zeros(image.shape, dtype=bool)
+    centre = (psf.shape[0] // 2, psf.shape[1] // 2)
+    for _ in range(HIT_ROUNDS):
+        around = ndimage.median_filter(clean, AROUND)
+        own = np.clip(clean - around, 0, None)
+        new = np.zeros_like(hit)
+        for direction in DIRECTIONS:
+            share = float(_standing_out(psf, direction)[centre] / psf[centre])
+            noise = HIT_SIGMAS * np.sqrt(1.5) * sigma
+            new |= _standing_out(clean, direction) > share * own + noise
+        new &= distance > CORE
+        clean[new] = around[new]
+        hit |= new
+    return ndimage.binary_dilation(hit, structure=np.ones((3, 3)))
+
+
+def _standing_out(image: np.ndarray, direction: tuple[int, int]) -> np.ndarray:
+    """Return each pixel minus the mean of its neighbours on both sides."""
+    there = np.roll(image, direction, (0, 1))
+    back = np.roll(image, (-direction[0], -direction[1]), (0, 1))
+    return image - (there + back) / 2
+
+
+def _distance_from_peak(image: Pixels) -> Pixels:
+    """Pixels from the brightest place."""
+    peak_y, peak_x = np.unravel_index(ndimage.gaussian_filter(image, 2).argmax(), image.shape)
+    y, x = np.indices(image.shape)
+    return np.hypot(y - peak_y, x - peak_x)

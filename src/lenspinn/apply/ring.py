@@ -1,0 +1,56 @@
+"""The radius of a ring, with no model of the lens: a first guess of theta_E, and a baseline."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+Pixels = Float[np.ndarray, "y x"]
+
+MOST_SIGMAS = 3.0
+"""A pixel counts no more than this: what matters is how much of the circle is lit."""
+SMOOTHING = 1.0
+"""Of the profile, standard deviation in pixels."""
+
+
+def ring_radius(
+    arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, outer: float
+) -> float:
+    """Return the radius of the circle on which light is most significant.
+
+    Parameters
+    ----------
+    arcs : (y, x)
+        The image without the light of the lens, which lies at its centre.
+    sigma : (y, x)
+        Noise; pixels are weighed by it. ``inf`` leaves a pixel out.
+    pixel_scale : arcsec.
+    inner, outer : arcsec
+        Where to look.
+
+    Returns
+    -------
+    float
+        Arcsec. For a round ring theta_E; for two images of a source that is far off the centre
+        nearer to the brighter one.
+    """
+    y, x = np.indices(arcs.shape) - (np.array(arcs.shape)[:, None, None] - 1) / 2
+    radius = np.hypot(x, y)
+    used = np.isfinite(sigma)
+    significance = np.clip(arcs / sigma, -MOST_SIGMAS, MOST_SIGMAS)
+    ring = np.rint(radius[used]).astype(int)
+    total = np.bincount(ring, significance[used])
+    profile = total / np.sqrt(np.maximum(np.bincount(ring), 1))
+    profile = ndimage.gaussian_filter1d(profile, SMOOTHING)
+    first = max(1, round(inner / pixel_scale))
+    last = max(first + 1, min(len(profile), round(outer / pixel_scale) + 1))
+    peak = first + int(profile[first:last].argmax())
+    return _vertex(profile, peak) * pixel_scale
+
+
+def _vertex(profile: np.ndarray, peak: int) -> float:
+    """Refine the place of a peak by the parabola through it and its neighbours."""
+    if not 0 < peak < len(profile) - 1:
+        return float(peak)
+    before, top, after = profile[peak - 1 : peak + 2]
+    bend = before - 2 * top + after
+    return peak + float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else peak

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from lenspinn.apply.frame import Frame, cut_frame, light_peak
+from lenspinn.errors import ImageError
+
+SCALE = 0.1
+
+
+def image(row: int, column: int) -> np.ndarray:
+    y, x = np.indices((60, 70))
+    return np.exp(-0.5 * ((y - row) ** 2 + (x - column) ** 2) / 3**2)
+
+
+def frame(row: int = 30, column: int = 40, *, lens_light: bool = True) -> Frame:
+    pixels = image(row, column)
+    return cut_frame(pixels, np.ones_like(pixels), SCALE, None, lens_light=lens_light, radius=2.0)
+
+
+def test_the_peak_of_the_light_is_found() -> None:
+    assert light_peak(image(25, 41), np.ones((60, 70))) == (25, 41)
+
+
+def test_the_lens_is_in_the_middle_of_its_frame() -> None:
+    cut = frame(25, 41).image
+    assert cut.shape == (41, 41)
+    assert cut.argmax() == 20 * 41 + 20
+
+
+def test_without_lens_light_the_middle_of_the_image_is_that_of_the_frame() -> None:
+    cut = frame(30, 40, lens_light=False).image
+    assert np.unravel_index(cut.argmax(), cut.shape) == (20, 25)
+
+
+def test_without_lens_light_the_noise_counts_alone() -> None:
+    assert (frame(lens_light=False).weighed_sigma == 1).all()
+    assert frame().weighed_sigma[20, 20] > 1
+
+
+def test_a_narrower_frame_leaves_out_its_corners() -> None:
+    small = frame().narrowed(1.5)
+    assert small.image.shape == (31, 31)
+    assert np.isinf(small.sigma[0, 0])
+    assert np.isfinite(small.sigma[15, 0])
+
+
+def test_a_lens_at_the_border_is_refused() -> None:
+    pixels = image(30, 8)[:, :30]
+    with pytest.raises(ImageError, match="8 pixels from the border"):
+        cut_frame(pixels, np.ones_like(pixels), SCALE, None, lens_light=True, radius=2.0)

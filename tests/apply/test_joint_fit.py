@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+
+from lenspinn.apply.frame import Frame
+from lenspinn.apply.joint_fit import OFFSETS, RADII, fit_source, starts_around
+from lenspinn.lensing import SMOOTH_PARAMETERS, make_optics, smooth_image
+
+SIDE, SCALE, SIGMA = 31, 0.1, 0.01
+TRUTH = {"theta_E": 0.9, "source_x": 0.1, "gamma1": 0.05, "log_R_sersic": -1.6, "log_amplitude": 3}
+# Arcsec, of a fit to an image with little noise.
+ERROR = 0.005
+
+
+@pytest.fixture(scope="module")
+def frame() -> Frame:
+    values = torch.tensor([[float(TRUTH.get(name, 0)) for name in SMOOTH_PARAMETERS]])
+    image = smooth_image(values, make_optics(SIDE, SCALE, (1.0,)))[0].double().numpy()
+    image += SIGMA * np.random.default_rng(4).standard_normal(image.shape)
+    return Frame(
+        image=image,
+        sigma=np.full_like(image, SIGMA),
+        pixel_scale=SCALE,
+        psf=None,
+        light=np.zeros_like(image),
+    )
+
+
+def test_starts_surround_the_guess(frame: Frame) -> None:
+    starts = starts_around(frame, None, 0.9)
+    assert len(starts) == len(RADII) * len(OFFSETS)
+    assert starts[:, 0].min() < 0.9 < starts[:, 0].max()
+
+
+def test_the_best_fit_comes_first_and_is_right(frame: Frame) -> None:
+    found = fit_source(frame, None, starts_around(frame, None, 0.85), supersampling=1)
+    assert found.theta_E == pytest.approx(TRUTH["theta_E"], abs=ERROR)
+    assert found.as_good[0]
+    assert found.gain > 1000
+
+
+def test_a_lens_without_shear_has_none(frame: Frame) -> None:
+    starts = starts_around(frame, None, 0.9)[:1]
+    found = fit_source(frame, None, starts, supersampling=1, shear=False)
+    assert abs(float(found.parameters[0, SMOOTH_PARAMETERS.index("gamma1")])) < 0.01

@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lenspinn.apply.lens_file as room
+from lenspinn.apply import LensMeasurement, fit_image
+from lenspinn.data.fits import write_fits
+from lenspinn.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A lens in the layout of published folders."""
+    lens = tmp_path / "J0000"
+    lens.mkdir()
+    for number, name in enumerate(("data", "noise_map", "psf")):
+        write_fits(lens / f"{name}.fits", np.full((5, 5), 1.0 + number), 0.05)
+    return lens
+
+
+@pytest.fixture
+def given(measured: LensMeasurement, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What the fit is called with; it is not run."""
+    arguments: dict = {}
+
+    def fit(image: np.ndarray, **options) -> LensMeasurement:
+        arguments.update(image=image, **options)
+        return measured
+
+    monkeypatch.setattr(room, "fit_lens", fit)
+    return arguments
+
+
+def test_a_folder_brings_its_noise_map_and_psf(folder: Path, given: dict, tmp_path: Path) -> None:
+    fit_image(folder, out=tmp_path / "out")
+    assert given["pixel_scale"] == 0.05
+    assert (given["image"] == 1).all()
+    assert (given["noise"] == 2).all()
+    assert (given["psf"] == 3).all()
+    assert given["mask"] is None
+
+
+def test_a_file_has_only_what_is_named(folder: Path, given: dict, tmp_path: Path) -> None:
+    fit_image(folder / "data.fits", psf=folder / "psf.fits", out=tmp_path / "out")
+    assert given["noise"] is None
+    assert (given["psf"] == 3).all()
+
+
+def test_a_row_and_a_picture_are_written(folder: Path, given: dict, tmp_path: Path) -> None:
+    measured = fit_image(folder, out=tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "J0000.json").read_text())
+    assert record["theta_E_arcsec"] == measured.theta_E
+    assert (tmp_path / "out" / record["picture"]).stat().st_size > 0
+
+
+def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no data\.fits"):
+        fit_image(tmp_path)

@@ -1,0 +1,91 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lenspinn.apply import LensMeasurement, fit_lens
+from lenspinn.data import read_fits
+from lenspinn.errors import ImageError
+
+MOST_SIGMAS = 3.0
+MOST_CHI2 = 1.2
+# Of a critical curve made of straight pieces, and with shear, of an area of pi theta_E^2.
+AREA = 0.03
+# Of codes from each other, and twice that: definitions of theta_E differ.
+PUBLISHED = 0.1
+
+
+def test_it_recovers_theta_E_within_its_error(measured: LensMeasurement, scene) -> None:
+    assert abs(measured.theta_E - scene.theta_E) < MOST_SIGMAS * measured.theta_E_error
+    assert measured.theta_E_error < 0.05 * scene.theta_E
+
+
+def test_it_explains_the_image_down_to_the_noise(measured: LensMeasurement) -> None:
+    assert measured.chi2_per_pixel < MOST_CHI2
+    assert measured.trusted, measured.reasons
+
+
+def test_masked_pixels_are_left_out(measured: LensMeasurement) -> None:
+    assert (measured.residual[~np.isfinite(measured.sigma)] == 0).all()
+    assert np.abs(measured.residual).max() < 6
+
+
+def test_the_critical_curve_encloses_the_area_of_theta_E(measured: LensMeasurement) -> None:
+    x, y = max(measured.critical_curves(), key=len).T
+    area = 0.5 * abs(np.sum(x * np.roll(y, 1) - y * np.roll(x, 1)))
+    assert area == pytest.approx(np.pi * measured.theta_E**2, rel=AREA)
+
+
+def test_there_is_a_caustic_for_each_critical_curve(measured: LensMeasurement) -> None:
+    curves, caustics = measured.critical_curves(), measured.caustics()
+    assert [len(curve) for curve in curves] == [len(caustic) for caustic in caustics]
+
+
+def test_its_numbers_are_json(measured: LensMeasurement) -> None:
+    assert json.loads(json.dumps(measured.to_json()))["theta_E_arcsec"] == measured.theta_E
+
+
+def test_reasons_against_it_are_in_its_verdict(measured: LensMeasurement) -> None:
+    doubtful = dataclasses.replace(measured, reasons=("too faint",))
+    assert not doubtful.trusted
+    assert "NOT TO BE TRUSTED: too faint" in doubtful.verdict
+
+
+def test_an_image_without_arcs_is_not_trusted() -> None:
+    noise = np.random.default_rng(3).standard_normal((33, 33))
+    found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light=False)
+    assert any("too faint" in reason for reason in found.reasons)
+
+
+GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (GOOD[:8], {}, r"shape \(8, 32\)"),
+        (GOOD, {"pixel_scale": 0.0}, "pixel_scale is 0.0"),
+        (GOOD, {"noise": GOOD[:-1]}, r"noise map has shape \(31, 32\)"),
+        (GOOD, {"mask": np.ones_like(GOOD)}, "leave out every pixel"),
+        (np.where(GOOD > 1.9, np.nan, GOOD), {}, "not finite"),
+        (GOOD, {"psf": np.ones((4, 4))}, "odd length"),
+        (GOOD, {"psf": np.zeros((3, 3))}, "sums to 0"),
+    ],
+)
+def test_input_that_cannot_be_used_is_named(image: np.ndarray, options: dict, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        fit_lens(image, **{"pixel_scale": 0.1} | options)
+
+
+def test_it_measures_the_jackpot_lens_as_published(shared_data: Path) -> None:
+    folder = shared_data / "hst_slacs" / "SDSSJ0946+1006"
+    names = {"noise": "noise_map", "psf": "psf", "mask": "mask_extra_galaxies"}
+    found = read_fits(folder / "data.fits")
+    others = {
+        key: read_fits(folder / f"{name}.fits", pixel_scale=0.05).data
+        for key, name in names.items()
+    }
+    measured = fit_lens(found.data, pixel_scale=found.pixel_scale, **others)
+    assert measured.theta_E == pytest.approx(1.38, rel=PUBLISHED)

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from lenspinn.apply import ring_radius
+
+SIDE, SCALE, RADIUS = 61, 0.1, 1.83
+# Of a pixel.
+ERROR = 0.5
+
+
+def ring() -> np.ndarray:
+    y, x = (np.indices((SIDE, SIDE)) - SIDE // 2) * SCALE
+    return np.exp(-0.5 * ((np.hypot(x, y) - RADIUS) / 0.15) ** 2)
+
+
+def radius(image: np.ndarray, sigma: np.ndarray) -> float:
+    return ring_radius(image, sigma, SCALE, inner=0.4, outer=3.0)
+
+
+def test_the_radius_of_a_ring_is_found() -> None:
+    assert radius(ring(), np.ones((SIDE, SIDE))) == pytest.approx(RADIUS, abs=ERROR * SCALE)
+
+
+def test_a_bright_neighbour_is_no_ring() -> None:
+    image = ring()
+    image[28:33, 55:60] += 1000.0
+    assert radius(image, np.ones((SIDE, SIDE))) == pytest.approx(RADIUS, abs=ERROR * SCALE)
+
+
+def test_pixels_left_out_do_not_count() -> None:
+    image, sigma = ring(), np.ones((SIDE, SIDE))
+    image[:, 33:42] = 1e3
+    sigma[:, 33:42] = np.inf
+    assert radius(image, sigma) == pytest.approx(RADIUS, abs=ERROR * SCALE)
