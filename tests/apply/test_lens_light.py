@@ -37,12 +37,15 @@ def test_it_leaves_a_ring_alone() -> None:
 
 
 def test_a_pixel_left_out_does_not_matter() -> None:
-    image = galaxy()
-    image[20, 20] = np.float64(1e6)
     sigma = noise(galaxy())
     sigma[20, 20] = np.inf
-    model = fit_lens_light(image, sigma, pixel_scale=SCALE, psf=None).model
-    assert np.abs(model - galaxy()).max() < MODEL_ERROR * 3
+    broken = galaxy()
+    broken[20, 20] = 1e6
+    models = [
+        fit_lens_light(image, sigma, pixel_scale=SCALE, psf=None).model
+        for image in (galaxy(), broken)
+    ]
+    assert models[0] == pytest.approx(models[1], abs=1e-9)
 
 
 def test_the_orthonormal_basis_spans_the_terms() -> None:

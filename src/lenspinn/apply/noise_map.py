@@ -20,8 +20,8 @@ HIT_SIGMAS = 5.0
 """Noise above what any source could be, from which a pixel counts as hit."""
 HIT_ROUNDS = 4
 """A wide hit is found from its sides inwards."""
-AROUND = 9
-"""Pixels a side of the surroundings of a pixel, which no star fills."""
+AROUND = 5
+"""Pixels a side of the surroundings of a pixel."""
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -80,23 +80,26 @@ def cosmic_rays(
     image, sigma : (y, x)
         Image and standard deviation of its noise.
     psf
-        Its peak in the middle.
+        In pixels of the image.
 
     Notes
     -----
     All light went through the PSF. So no pixel can stand out above the mean of its two neighbours
-    in a direction by a larger share of its own light than the peak of the PSF does. What is
-    brighter than the median around it counts as its own. The centre of the lens is left alone.
+    in a direction by a larger share of its own light than those of the PSF above half its peak do.
+    What is brighter than the median around it counts as its own. The centre of the lens is left
+    alone.
     """
     distance = _distance_from_peak(image)
     clean, hit = image.astype(np.float64), np.zeros(image.shape, dtype=bool)
-    centre = (psf.shape[0] // 2, psf.shape[1] // 2)
+    star = np.pad(psf, AROUND)
+    bright = star > star.max() / 2
+    own_star = (star - ndimage.median_filter(star, AROUND))[bright]
     for _ in range(HIT_ROUNDS):
         around = ndimage.median_filter(clean, AROUND)
         own = np.clip(clean - around, 0, None)
         new = np.zeros_like(hit)
         for direction in DIRECTIONS:
-            share = float(_standing_out(psf, direction)[centre] / psf[centre])
+            share = float((_standing_out(star, direction)[bright] / own_star).max())
             noise = HIT_SIGMAS * np.sqrt(1.5) * sigma
             new |= _standing_out(clean, direction) > share * own + noise
         new &= distance > CORE
