@@ -1,7 +1,9 @@
 """Realisations of pyHalo: subhalos and halos along the line of sight."""
 
 import threading
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -77,23 +79,16 @@ class PyHaloSubhalos:
         """Draw one realisation: x, y, alpha_Rs, Rs, r_trunc, mass; (6, n), heaviest first."""
         model, plane = _preset(self.preset), lens.plane
         warm = {"log_mc": self.log10_half_mode_mass} if self.preset == "WDM" else {}
-        with _one_at_a_time:
-            state = np.random.get_state()  # noqa: NPY002 - what pyHalo draws from
-            try:
-                np.random.seed(seed)  # noqa: NPY002
-                realisation = model(
-                    plane.z_lens,
-                    plane.z_source,
-                    log_mlow=self.log10_mass_low,
-                    log_mhigh=self.log10_mass_high,
-                    cone_opening_angle_arcsec=self.diameter,
-                    **warm,
-                )
-                names, _, values, _ = realisation.lensing_quantities(
-                    add_mass_sheet_correction=False
-                )
-            finally:
-                np.random.set_state(state)  # noqa: NPY002
+        with _global_generator(seed):
+            realisation = model(
+                plane.z_lens,
+                plane.z_source,
+                log_mlow=self.log10_mass_low,
+                log_mhigh=self.log10_mass_high,
+                cone_opening_angle_arcsec=self.diameter,
+                **warm,
+            )
+            names, _, values, _ = realisation.lensing_quantities(add_mass_sheet_correction=False)
         other = set(names) - {"TNFW"}
         if other:
             raise ConfigError(f"preset {self.preset} of this pyHalo has profiles {sorted(other)}")
@@ -101,6 +96,20 @@ class PyHaloSubhalos:
         rows = [[halo[name] for name in _FIELDS] for halo in values]
         table = np.column_stack([np.array(rows, dtype=np.float64).reshape(-1, 5), mass]).T
         return table[:, np.argsort(-table[5])][:, : self.max_halos]
+
+
+@contextmanager
+def _global_generator(seed: int) -> Iterator[None]:
+    """Seed numpy's global generator for pyHalo, and leave it as it was."""
+    with _one_at_a_time, warnings.catch_warnings():
+        # What pyHalo calls of astropy has a new name.
+        warnings.filterwarnings("ignore", message="Use ``angular_diameter_distance")
+        state = np.random.get_state()  # noqa: NPY002 - what pyHalo draws from
+        try:
+            np.random.seed(seed)  # noqa: NPY002
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
 
 
 def _preset(name: str) -> Any:
