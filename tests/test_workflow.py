@@ -80,6 +80,7 @@ def test_an_interrupted_stream_goes_on_as_if_nothing_had_happened(config, tmp_pa
     assert weights(workflow.train(interrupted, progress=False)) == whole
 
 
+@pytest.mark.slow
 def test_a_stream_killed_by_the_system_ends_with_the_same_weights(config, tmp_path):
     config = dataclasses.replace(config, epochs=8)
     whole = weights(workflow.train(config, progress=False))
