@@ -185,6 +185,8 @@ def test_the_progress_bar_counts_images(tmp_path, capsys):
         ({"num_workers": -2}, "num_workers must be at least 0"),
         ({"recipe": "deeplense/model_4"}, "no recipe 'deeplense/model_4'; did you mean"),
         ({"overrides": {"source.magnitud": 20}}, "did you mean 'magnitude'"),
+        ({"overrides": {"instrument.psf_kernel": "absent.npy"}}, "^instrument.psf_kernel: "),
+        ({"overrides": {"instrument.noise_correlation": "a.npy"}}, "^instrument.noise_correlation"),
     ],
 )
 def test_a_bad_configuration_is_one_sentence_and_writes_nothing(tmp_path, change, said):

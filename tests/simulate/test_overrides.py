@@ -47,6 +47,7 @@ def test_the_original_is_unchanged():
         ({"faults.counts": 1}, "faults.counts must be bool, got 1"),
         ({"num_pix": 6.5}, "num_pix must be int, got 6.5"),
         ({"geometry": 3}, "geometry must be Geometry, got 3"),
+        ({"lens_light.magnitude": 18}, "lens_light is none in this recipe: start from"),
         ({"instrument.read_noise": -1}, "instrument: read_noise .* at least 0, got -1"),
         ({"lens.theta_E": {"uniform": [0, 1]}}, "lens: theta_E must always be above 0"),
     ],

@@ -74,6 +74,11 @@ def test_an_instrument_is_given_by_name():
         ("survey/hst", {"source.magnitude": None}, "source: give either magnitude or amplitude"),
         (
             "deeplense/model_1",
+            {"source.magnitude": 20},
+            "source: give either magnitude or amplitude, and not both: set the other to null",
+        ),
+        (
+            "deeplense/model_1",
             {"source.magnitude": 20, "source.amplitude": None},
             "source.magnitude .* no zero_point",
         ),
@@ -83,3 +88,27 @@ def test_an_instrument_is_given_by_name():
 def test_a_bad_recipe_is_one_sentence_that_names_the_key(name, overrides, said):
     with pytest.raises(ConfigError, match=said):
         get_recipe(name, **overrides)
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "said"),
+    [
+        ("psf_kernel", 17, "psf.npy is 17 pixels wide, larger than the image with 16"),
+        ("psf_kernel", 4, "psf.npy is 4 x 4; it must be square, with an odd size"),
+        ("noise_correlation", 4, "psf.npy is 4 x 4; it must be square, with an odd size"),
+        ("noise_correlation", None, "No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence_that_names_the_key(tmp_path, key, size, said):
+    path = tmp_path / "psf.npy"
+    if size:
+        np.save(path, np.ones((size, size)))
+    recipe = get_recipe("survey/hst", num_pix=16, **{f"instrument.{key}": str(path)})
+    with pytest.raises(ConfigError, match=f"^instrument.{key}: .*{said}"):
+        recipe.check_files()
+
+
+def test_a_psf_as_large_as_the_image_is_taken(tmp_path):
+    np.save(tmp_path / "psf.npy", np.ones((15, 15)))
+    changes = {"instrument.psf_kernel": str(tmp_path / "psf.npy")}
+    get_recipe("survey/hst", num_pix=15, **changes).check_files()

@@ -171,8 +171,9 @@ def resolved_engine(engine: Engine, recipe: Recipe) -> Engine:
     Raises
     ------
     ConfigError
-        If ``compiled`` is asked for and cannot be had.
+        If ``compiled`` is asked for and cannot be had, or a file of the recipe cannot be used.
     """
+    recipe.check_files()
     if engine not in ("torch", "compiled"):
         return engine
     scenes = [draw_scenes(recipe, 0, [label])[0] for label in range(len(recipe.classes))]

@@ -11,7 +11,7 @@ from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.instrument import Instrument, flux_from_magnitude
 from lenspinn.simulate.maps import read_map
 
-__all__ = ["add_noise", "background_sigma", "noise_sigma", "observe"]
+__all__ = ["add_noise", "background_sigma", "load_correlation", "noise_sigma", "observe"]
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 Time = float | np.ndarray | torch.Tensor | None
@@ -109,7 +109,7 @@ def add_noise(
     sigma = noise_sigma(image, instrument, exposure_time, subtracted=subtracted)
     if instrument.noise_correlation is None:
         return image + sigma * _standard_normal(image.shape, image, generator)
-    correlation = _correlation(instrument.noise_correlation, instrument.pixel_scale)
+    correlation = load_correlation(instrument.noise_correlation, instrument.pixel_scale)
     return image + sigma * _correlated(image, correlation, generator)
 
 
@@ -170,8 +170,8 @@ def _poisson(mean: Any, generator: Generator) -> Any:
 
 
 @functools.lru_cache
-def _correlation(path: str, pixel_scale: float) -> np.ndarray:
-    """Read a correlation function, 1 in the middle."""
+def load_correlation(path: str, pixel_scale: float) -> np.ndarray:
+    """Read a correlation function of noise, (size, size) and 1 in the middle; see `read_map`."""
     key = "instrument.noise_correlation"
     values = read_map(path, pixel_scale, key)
     middle = values[len(values) // 2, len(values) // 2]

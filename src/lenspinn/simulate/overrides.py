@@ -100,6 +100,8 @@ def _new_value(old: Any, value: Any, kinds: tuple[Any, ...], key: str) -> Any:
         return as_distribution(value, key)
     if isinstance(value, Mapping) and (dataclasses.is_dataclass(old) or isinstance(old, Mapping)):
         return _changed(old, value, f"{key}.")
+    if isinstance(value, Mapping) and old is None:
+        raise ConfigError(f"{key} is none in this recipe: start from a recipe that has it")
     if isinstance(value, str) and str not in kinds:
         value = _number(value) if float in kinds else yaml.safe_load(value)
     if isinstance(value, int) and not isinstance(value, bool) and float in kinds:

@@ -175,5 +175,7 @@ class LensLightPrior:
 
 
 def _require_one_of(prior: Any, first: str, second: str) -> None:
-    if (getattr(prior, first) is None) == (getattr(prior, second) is None):
-        raise ConfigError(f"give either {first} or {second}, and not both")
+    given = [name for name in (first, second) if getattr(prior, name) is not None]
+    if len(given) != 1:
+        advice = ": set the other to null" if given else ""
+        raise ConfigError(f"give either {first} or {second}, and not both{advice}")

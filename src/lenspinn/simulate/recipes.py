@@ -13,11 +13,12 @@ from lenspinn.simulate.distributions import Distribution, require_positive
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
 from lenspinn.simulate.instrument import Instrument
-from lenspinn.simulate.noise import background_sigma
+from lenspinn.simulate.noise import background_sigma, load_correlation
 from lenspinn.simulate.overrides import to_plain
 from lenspinn.simulate.plane import LensPlane, lens_plane
 from lenspinn.simulate.populations import POPULATIONS, Population
 from lenspinn.simulate.priors import LensLightPrior, LensPrior, SourcePrior
+from lenspinn.simulate.psf import load_psf
 from lenspinn.simulate.render import Camera
 from lenspinn.simulate.scene import SersicLight, SmoothLens
 
@@ -76,6 +77,26 @@ class Recipe:
                         "no zero_point: give source.amplitude"
                     )
         _ = self.lens_plane  # refuses a source in front of the lens
+
+    def check_files(self) -> None:
+        """Refuse a PSF or a noise correlation that cannot be used, before anything is made.
+
+        Raises
+        ------
+        ConfigError
+            If the file of one cannot be read, or the PSF is larger than the image.
+        """
+        instrument = self.instrument
+        if instrument.noise_correlation is not None:
+            load_correlation(instrument.noise_correlation, instrument.pixel_scale)
+        if instrument.psf_kernel is None:
+            return
+        size = len(load_psf(instrument.psf_kernel, instrument.pixel_scale))
+        if size > self.num_pix:
+            raise ConfigError(
+                f"instrument.psf_kernel: {instrument.psf_kernel} is {size} pixels wide, larger "
+                f"than the image with {self.num_pix}: cut its edges"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -120,6 +120,7 @@ def test_file_that_is_no_limit_is_refused(tmp_path):
         ({"num": 1}, "num must be at least 2, got 1"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"recipe": "survey/hts"}, "did you mean 'survey/hst'"),
+        ({"overrides": {"instrument.psf_kernel": "absent.npy"}}, r"^instrument\.psf_kernel: "),
     ],
 )
 def test_impossible_settings_are_refused(tmp_path, changes, message):

@@ -59,7 +59,7 @@ class LimitConfig:
         for key, least in (("num", 2), ("seed", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
-        get_recipe(self.recipe, **self.overrides)
+        get_recipe(self.recipe, **self.overrides).check_files()
 
 
 def detection_limit(config: LimitConfig, progress: bool = True) -> Path:
