@@ -106,6 +106,19 @@ def test_limit_of_something_else_is_refused(path, changes, key):
         detection_limit(config(path.parent, **changes), progress=False)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"known": ["lens.e3"]}, "known: there is no parameter 'lens.e3'"),
+        ({"recipe": "deeplense/model_1"}, "magnitudes need an instrument with a zero_point"),
+    ],
+)
+def test_a_refused_limit_writes_nothing(tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        detection_limit(config(tmp_path / "out", **changes), progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_file_that_is_no_limit_is_refused(tmp_path):
     (tmp_path / "limit.json").write_text("[]")
     with pytest.raises(ConfigError, match=r"limit\.json is not a limit of lenspinn"):

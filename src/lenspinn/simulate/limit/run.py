@@ -117,6 +117,7 @@ def _measured(
         indices = range(start, min(start + BATCH, config.num))
         batches.append(draw_lenses(recipe, config.seed, indices, config.known))
         bar.update(len(indices))
+    config.out.mkdir(parents=True, exist_ok=True)  # after all refusals, before the long part
     for magnitude in magnitudes:
         parts = []
         for lenses in batches:
@@ -180,7 +181,6 @@ def _identity(config: LimitConfig, recipe: Recipe) -> dict[str, Any]:
 def _finished(path: Path, config: LimitConfig, recipe: Recipe) -> list[Record]:
     """Return the records that are there already."""
     if not path.exists():
-        config.out.mkdir(parents=True, exist_ok=True)
         return []
     try:
         result = json.loads(path.read_text())
