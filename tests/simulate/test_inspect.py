@@ -5,7 +5,12 @@ import pytest
 
 from lenspinn.data.store import ImageStore
 from lenspinn.simulate import SimulateConfig, get_recipe, simulate
-from lenspinn.simulate.inspect import _residuals, inspect_dataset, stored_recipe
+from lenspinn.simulate.inspect import (
+    _noise_in_words,
+    _residuals,
+    inspect_dataset,
+    stored_recipe,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +81,15 @@ def test_residuals_of_faulty_images_are_in_the_units_of_their_pixels(tmp_path, n
     store = ImageStore.open(out)
     residuals = _residuals(store, stored_recipe(store), np.array([2]))
     assert np.abs(residuals.maps).mean() < (2 if name.endswith("1") else 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("survey/hst", "of hst_wfc3_f160w"),
+        ("deeplense/model_1", "the images have more, and nothing below 0"),
+        ("deeplense/model_3", "the images have none"),
+    ],
+)
+def test_a_picture_says_which_noise_its_images_have(name, said):
+    assert said in _noise_in_words(get_recipe(name))

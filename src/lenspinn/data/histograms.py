@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lenspinn.data.contact_sheet import BACKGROUND, DOTS_PER_INCH, FOREGROUND
 from lenspinn.data.store import ImageStore
@@ -93,7 +94,11 @@ def _draw(panel: Axes, name: str, values: np.ndarray, store: ImageStore) -> None
     panel.set_title(name, color=FOREGROUND, fontsize=8)
     panel.set_facecolor(BACKGROUND)
     panel.tick_params(colors=FOREGROUND, labelsize=6, which="both")
-    panel.locator_params(axis="y", nbins=4) if panel.get_yscale() == "linear" else None
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.get_offset_text().set(color=FOREGROUND, fontsize=6)
+        if axis.get_scale() == "linear":
+            whole = axis is panel.yaxis  # images are counted
+            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=whole))
     for spine in panel.spines.values():
         spine.set_color(FOREGROUND)
         spine.set_alpha(0.3)

@@ -146,6 +146,8 @@ def _draw_residuals(store: ImageStore, recipe: Recipe, per_class: int) -> Figure
 def _noise_in_words(recipe: Recipe) -> str:
     if recipe.faults.noise_left_out:
         return f"the images have none; it is what {recipe.instrument.name} would have"
+    if recipe.faults.second_poisson:
+        return f"of {recipe.instrument.name}; the images have more, and nothing below 0"
     return f"of {recipe.instrument.name}"
 
 
