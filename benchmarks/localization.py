@@ -1,9 +1,10 @@
-"""How near the peak of what a smooth lens leaves unexplained lies to the most massive subhalo.
+"""How near the most massive subhalo lies to where a smooth fit says that a mass is missing.
 
-The fit inside a trained `lenspinn_fit` leaves a residual of each cdm image of a dataset; the peak
-of its significance map is compared with the truth. Counted are images with a subhalo of at least
-10^9 solar masses whose peak has at least 5 standard deviations. Beside it: the nearest of all such
-subhalos in an image, for several may be as heavy.
+The fit inside a trained `lenspinn_fit` is made for each cdm image of a dataset, and the peaks of
+two maps are compared with the truth: the test for a point mass in each pixel, and the square of the
+residual. Counted are images with a subhalo of at least 10^9 solar masses whose peak has at least 5
+standard deviations. Beside it: the nearest of all such subhalos in an image, for several may be as
+heavy.
 
     python benchmarks/localization.py RUN DATASET... [--images 1000]
 """
@@ -40,35 +41,45 @@ BATCH_SIZE = 64
 OUT = Path(__file__).resolve().parents[1] / "results" / "localization.json"
 
 
-def residuals(model: LensFit, images: np.ndarray) -> np.ndarray:
-    """Return image minus fitted model in units of the noise, (batch, y, x)."""
-    batches = torch.from_numpy(images).split(BATCH_SIZE)
+def maps_of_substructure(
+    model: LensFit, images: np.ndarray, pixel_scale: float
+) -> dict[str, np.ndarray]:
+    """Return each kind of map, (batch, y, x), in standard deviations."""
     with torch.inference_mode():
-        return torch.cat([model.reconstruct(batch).residual for batch in batches]).numpy()
+        found = [model.reconstruct(batch) for batch in torch.from_numpy(images).split(BATCH_SIZE)]
+    tests = torch.cat([lenses.point_mass_significance for lenses in found]).numpy()
+    residual = torch.cat([lenses.residual for lenses in found]).numpy()
+    return {
+        "test for a point mass": tests,
+        "squared residual": significance_map(residual, pixel_scale, fwhm=FWHM),
+    }
 
 
 def measure(model: LensFit, store: ImageStore, num: int) -> list[dict[str, Any]]:
     """Return the records of one dataset."""
     rows = np.flatnonzero(store.labels == store.info.classes.index("cdm"))[:num]
     x, y, mass = (store.read_truth(f"point_{name}")[rows] for name in ("x", "y", "mass"))
-    maps = significance_map(residuals(model, store.images(rows)), store.info.pixel_scale, fwhm=FWHM)
-    peaks = find_peaks(maps, store.info.pixel_scale)
     heaviest_x, heaviest_y, heaviest = heaviest_clump(x, y, mass)
-    counted = (heaviest >= HEAVY) & (peaks.height >= SIGNIFICANT)
-    apart = np.hypot(peaks.x[:, None] - x, peaks.y[:, None] - y)
-    nearest = np.where(np.nan_to_num(mass) >= HEAVY, apart, np.inf).min(axis=1)
     facts = {
         "recipe": store.info.recipe,
         "cdm_images": len(rows),
         "heavy": int((heaviest >= HEAVY).sum()),
     }
-    return [
-        facts | {"which": which, **localization_score(distance, counted)}
-        for which, distance in (
-            ("most massive subhalo", peaks.distance(heaviest_x, heaviest_y)),
-            ("nearest subhalo above 1e9", nearest),
-        )
-    ]
+    scale = store.info.pixel_scale
+    records = []
+    for kind, maps in maps_of_substructure(model, store.images(rows), scale).items():
+        peaks = find_peaks(maps, scale)
+        counted = (heaviest >= HEAVY) & (peaks.height >= SIGNIFICANT)
+        apart = np.hypot(peaks.x[:, None] - x, peaks.y[:, None] - y)
+        nearest = np.where(np.nan_to_num(mass) >= HEAVY, apart, np.inf).min(axis=1)
+        records += [
+            facts | {"map": kind, "which": which, **localization_score(distance, counted)}
+            for which, distance in (
+                ("most massive subhalo", peaks.distance(heaviest_x, heaviest_y)),
+                ("nearest subhalo above 1e9", nearest),
+            )
+        ]
+    return records
 
 
 def main() -> None:

@@ -44,6 +44,7 @@ from lenspinn.lensing.profiles import (
     sie_constants,
 )
 from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage, delens, relens
+from lenspinn.lensing.scan import PointMassScan, scan_point_masses
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Distances",
     "Map",
     "PerLens",
+    "PointMassScan",
     "SIEConstants",
     "SmoothFit",
     "SourceImage",
@@ -92,6 +94,7 @@ __all__ = [
     "potential_sis",
     "potential_tnfw",
     "relens",
+    "scan_point_masses",
     "sersic",
     "sersic_total_flux",
     "sie_constants",

@@ -2,7 +2,8 @@
 
 What a smooth lens cannot explain is what dark matter does. An encoder predicts lens and source from
 the image; a few damped Gauss-Newton steps (`lenspinn.lensing.fit`) refine them on the image itself;
-the residual, in units of the noise, goes with the image to a convolutional network that classifies.
+each pixel is tested for a point mass that would explain what is left (`lenspinn.lensing.scan`).
+Residual and tests go with the image to a convolutional network that classifies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from lenspinn.lensing.fit import (
     whitened_derivatives,
 )
 from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
@@ -44,6 +46,8 @@ ENCODER_SIDE = 4
 ENCODER_HIDDEN = 128
 IMAGE_SCALE = 4.0
 """Brings ``asinh(image / background)`` near to 1."""
+TYPICAL_STRENGTH_ERROR = 1e-3
+"""Squared Einstein radius, arcsec^2, that is one standard deviation in a middling pixel."""
 
 TYPICAL_LENSES = {
     "theta_E": (1.0, 0.03, "theta_E"),
@@ -88,6 +92,8 @@ class FittedReconstruction(Reconstruction):
     """The fitted image, in the unit of the image."""
     chi2: PerImage
     """Per degree of freedom: 1 where the smooth lens explains the image."""
+    point_mass_significance: Maps
+    """Of a point mass in each pixel, standard deviations; see `lenspinn.lensing.scan`."""
 
     @property
     def theta_E_error(self) -> PerImage:
@@ -183,13 +189,13 @@ class LensFit(Classifier):
         middle, width = torch.tensor(typical).T
         self.register_buffer("middle", middle, persistent=False)
         self.register_buffer("width", width, persistent=False)
-        self.classifier = timm_cnn(NETWORK, in_chans=2, num_classes=0)
-        self.head = nn.Linear(self.classifier.num_features + 1, len(self.classes))
+        self.classifier = timm_cnn(NETWORK, in_chans=4, num_classes=0)
+        self.head = nn.Linear(self.classifier.num_features + 2, len(self.classes))
 
     def forward_features(
         self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
     ) -> Features:
-        """Features of image and residual, and the significance of what the fit leaves.
+        """Features of image, residual and scan, and the significance of what the fit leaves.
 
         Parameters
         ----------
@@ -201,7 +207,7 @@ class LensFit(Classifier):
         """
         start = self.predict_parameters(image)
         fit = self.fit(image, start, noise, psf)
-        return self._features(image, last_step(fit, start)[1])
+        return self._features(image, fit, start)
 
     def forward_head(self, features: Features) -> Logits:
         """Logits from the features of `forward_features`."""
@@ -242,7 +248,7 @@ class LensFit(Classifier):
         """Return the logits, and the losses that train the encoder; see the class."""
         start = self.predict_parameters(image)
         fit = self.fit(image, start)
-        logits = self.head(self._features(image, last_step(fit, start)[1]))
+        logits = self.head(self._features(image, fit, start))
         known = torch.stack([truth[key] for key in self.truth_keys], dim=1)
         is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
         known = torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
@@ -280,14 +286,20 @@ class LensFit(Classifier):
             standard_errors=fit.standard_errors,
             model=smooth_image(fit.parameters, optics),
             chi2=fit.chi2 / self._freedom(fit.residual),
+            point_mass_significance=scan_point_masses(fit, self.pixel_scale).significance,
         )
 
-    def _features(self, image: Image, residual: Maps) -> Features:
-        maps = torch.cat([self._scaled(image), torch.asinh(residual)[:, None]], dim=1)
+    def _features(self, image: Image, fit: SmoothFit, start: SmoothParameters) -> Features:
+        residual = last_step(fit, start)[1]
+        scan = scan_point_masses(fit, self.pixel_scale)
+        error = (scan.strength_error / TYPICAL_STRENGTH_ERROR).log()
+        places = torch.stack([torch.asinh(scan.significance), torch.tanh(error / 2)], dim=1)
+        maps = torch.cat([self._scaled(image), torch.asinh(residual)[:, None], places], dim=1)
         freedom = self._freedom(residual)
         excess = residual.square().sum(dim=(1, 2)) - freedom
-        significance = torch.asinh(excess / (2 * freedom) ** 0.5)
-        return torch.cat([self.classifier(maps), significance[:, None]], dim=1)
+        left = torch.asinh(excess / (2 * freedom) ** 0.5)
+        found = torch.asinh(scan.significance.amax(dim=(1, 2)))
+        return torch.cat([self.classifier(maps), left[:, None], found[:, None]], dim=1)
 
     def _scaled(self, image: Image) -> Image:
         return torch.asinh(self.preprocess(image) / self.background_sigma) / IMAGE_SCALE
