@@ -1,0 +1,118 @@
+"""How near a network comes to the ideal classifier, from bright sources to faint ones.
+
+A run answers fresh images of its own recipe at each magnitude for which `lenspinn limit` measured
+what an ideal classifier could do, which is told the substructure of each class and must only say
+which of them is there.
+
+    python benchmarks/magnitudes.py RUN results/limit/survey_hst/limit.json --out results/FOLDER
+"""
+
+import argparse
+import json
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from lenspinn.config import to_dict
+from lenspinn.data.provenance import provenance
+from lenspinn.data.style import COLORS, INK, clean_axes
+from lenspinn.evaluate.metrics import classification_metrics
+from lenspinn.simulate import get_recipe, simulate_images
+from lenspinn.train import Run, load_run
+
+SEED = 400
+RESULT, FIGURE = "magnitudes.json", "magnitudes.png"
+MAGNITUDE, PREDICTED = "source.magnitude", "accuracy"
+
+
+def read_limit(path: Path, recipe: str) -> dict[float, dict[str, Any]]:
+    """Return a record of the limit for each magnitude; it must be that of the recipe."""
+    result = json.loads(path.read_text())
+    if result["config"]["recipe"] != recipe or result["config"]["overrides"]:
+        raise SystemExit(f"{path} is the limit of {result['config']['recipe']}, not of {recipe}")
+    return {record["magnitude"]: record for record in result["records"]}
+
+
+def measure(run: Run, magnitude: float, ideal: dict[str, Any], num: int) -> dict[str, Any]:
+    """Answer images of one magnitude, the same lenses for all."""
+    recipe = get_recipe(run.config.stream.recipe, **{MAGNITUDE: magnitude})
+    images, labels, _ = simulate_images(recipe, num, SEED)
+    with torch.inference_mode():
+        batches = torch.from_numpy(images).split(run.config.batch_size)
+        logits = torch.cat([run.model(batch) for batch in batches])
+    probabilities = logits.double().softmax(dim=1).numpy()
+    scores = classification_metrics(probabilities, labels, run.model.classes, seed=SEED)
+    kept = [f"{name}{end}" for name in (PREDICTED, "ece") for end in ("", "_low", "_high")]
+    return {
+        "magnitude": magnitude,
+        "n": num,
+        **{name: scores[name] for name in kept},
+        **{name: value for name, value in ideal.items() if name.startswith("ideal_accuracy")},
+        "confusion": scores["confusion"],
+    }
+
+
+def picture(records: list[dict[str, Any]], recipe: str) -> Figure:
+    """Draw both accuracies against magnitude."""
+    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    magnitudes = [record["magnitude"] for record in records]
+    for name, label, color in (
+        ("ideal_accuracy", "ideal classifier, told the substructure", INK),
+        (PREDICTED, "network", COLORS[1]),
+    ):
+        value, low, high = (
+            np.array([record[f"{name}{end}"] for record in records])
+            for end in ("", "_low", "_high")
+        )
+        axes.fill_between(magnitudes, low, high, color=color, alpha=0.15, lw=0)
+        axes.plot(magnitudes, value, "o-", ms=4, lw=1.6, color=color, label=label)
+    axes.axhline(1 / len(records[0]["confusion"]), color="0.6", lw=0.8, ls="--", label="guessing")
+    axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0.3, 1.01))
+    axes.set_title(f"{recipe} · {records[0]['n']} images each", fontsize=10, color=INK)
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    clean_axes(axes)
+    return figure
+
+
+def main() -> None:
+    """Measure, print and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("limit", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--num", type=int, default=3000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    run = load_run(arguments.run)
+    recipe = run.config.stream.recipe
+    limit = read_limit(arguments.limit, recipe)
+    records = [
+        measure(run, magnitude, ideal, arguments.num)
+        for magnitude, ideal in tqdm(sorted(limit.items()), unit=" magnitudes")
+    ]
+    for record in records:
+        print({name: value for name, value in record.items() if name != "confusion"})
+    result = {
+        "schema": 1,
+        "command": shlex.join(["python", *sys.argv]),
+        "config": {"seed": SEED, "training": to_dict(run.config)},
+        "trained_with": run.provenance,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **provenance(),
+        "records": records,
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / RESULT).write_text(json.dumps(result, indent=2) + "\n")
+    picture(records, recipe).savefig(arguments.out / FIGURE, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
