@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from lenspinn.lensing.fit import fit_smooth_lens, last_step, whitened_derivatives
+from lenspinn.lensing.fit import (
+    continue_fit,
+    fit_smooth_lens,
+    last_step,
+    whitened_derivatives,
+)
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
 
@@ -95,6 +100,25 @@ def test_a_fit_that_has_no_hope_stays_finite(generator):
     fit = fit_smooth_lens(start, image, torch.ones_like(image), OPTICS)
     assert fit.parameters.isfinite().all()
     assert fit.residual.isfinite().all()
+
+
+def test_a_fit_goes_on_where_it_ended(generator):
+    true = lenses(4, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    start = rough(true, generator)
+    half = fit_smooth_lens(start, image, sigma, OPTICS, steps=4)
+    whole = fit_smooth_lens(start, image, sigma, OPTICS, steps=8)
+    again = continue_fit(half, image, sigma, OPTICS, steps=4)
+    torch.testing.assert_close(again.chi2, whole.chi2, rtol=1e-3, atol=0)
+
+
+def test_a_fit_that_goes_on_counts_in_units_of_the_other_noise(fitted):
+    _, image, sigma, fit = fitted
+    same = continue_fit(fit, image, 2 * sigma, OPTICS, steps=0)
+    torch.testing.assert_close(same.parameters, fit.parameters, rtol=0, atol=0)
+    torch.testing.assert_close(2 * same.residual, fit.residual)
+    torch.testing.assert_close(same.standard_errors, 2 * fit.standard_errors, rtol=1e-3, atol=0)
+    torch.testing.assert_close(same.sigma, 2 * sigma)
 
 
 def test_the_last_step_keeps_the_values_of_the_fit(fitted):

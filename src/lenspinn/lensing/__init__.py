@@ -9,7 +9,7 @@ from lenspinn.lensing.cosmology import (
     sigma_critical,
     theta_E_point_mass,
 )
-from lenspinn.lensing.fit import SmoothFit, fit_smooth_lens
+from lenspinn.lensing.fit import SmoothFit, continue_fit, fit_smooth_lens
 from lenspinn.lensing.grid import Map, PerLens, pixel_grid
 from lenspinn.lensing.light import interpolated_source, sersic, sersic_total_flux
 from lenspinn.lensing.profiles import (
@@ -59,6 +59,7 @@ __all__ = [
     "SourceImage",
     "angular_diameter_distances",
     "axis_ratio_to_ellipticity",
+    "continue_fit",
     "convergence_epl",
     "convergence_multipole",
     "convergence_point_mass",

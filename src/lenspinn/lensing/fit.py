@@ -14,7 +14,7 @@ from lenspinn.lensing.smooth import (
     smooth_derivatives,
 )
 
-__all__ = ["SmoothFit", "fit_smooth_lens", "last_step", "whitened_derivatives"]
+__all__ = ["SmoothFit", "continue_fit", "fit_smooth_lens", "last_step", "whitened_derivatives"]
 
 Image = Float[Tensor, "batch y x"]
 Gram = Float[Tensor, "batch 15 15"]
@@ -72,6 +72,8 @@ class SmoothFit(NamedTuple):
     """Of the model by each parameter, in units of the noise."""
     damping: Float[Tensor, " batch"]
     """Of the last step: small where the fit has converged."""
+    sigma: Image
+    """Of the noise, as it was weighted with."""
 
     @property
     def standard_errors(self) -> SmoothParameters:
@@ -131,18 +133,32 @@ def fit_smooth_lens(
         # Once more: chi^2 is a small difference of large numbers if the brightness was far off.
         at, gram = _with_brightness(at, image, sigma, optics, linearize)
         damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
-        for _ in range(steps):
-            step = _damped_solution(gram, damping).clamp(-_LONGEST_STEP, _LONGEST_STEP)
-            trial, there = _with_brightness(_bounded(at + step), image, sigma, optics, linearize)
-            better = there[:, 0, 0] <= gram[:, 0, 0] * (1 + _ROUNDING)  # False for NaN
-            at = torch.where(better[:, None], trial, at)
-            gram = torch.where(better[:, None, None], there, gram)
-            damping = torch.where(better, damping * _LESS, damping * _MORE)
-            damping = damping.clamp(_LEAST_DAMPING, _MOST_DAMPING)
-        maps = linearize(at, image, sigma, optics)
-        covariance = _scaled_inverse(gram[:, 1:, 1:].double()).to(at.dtype)
-        chi2 = maps[:, 0].square().sum(dim=(1, 2))
-        return SmoothFit(at, covariance, maps[:, 0], chi2, maps[:, 1:], damping)
+        return _descend(at, gram, damping, image, sigma, optics, steps, linearize)
+
+
+def continue_fit(
+    fit: SmoothFit,
+    image: Image,
+    sigma: Image,
+    optics: Optics,
+    *,
+    steps: int,
+    linearize: Linearize = whitened_derivatives,
+) -> SmoothFit:
+    """Take more steps from where a fit ended, its source as peaked as it is, with other noise.
+
+    Parameters
+    ----------
+    fit
+        What was found with `fit.sigma`, which must be finite.
+    image, sigma, optics, steps, linearize
+        As of `fit_smooth_lens`; there may be no step, and `linearize` must go as ``1 / sigma``.
+    """
+    image, sigma = image.detach(), sigma.detach()
+    with torch.no_grad():
+        maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
+        gram = _gram(maps * (fit.sigma / sigma)[:, None])
+        return _descend(fit.parameters, gram, fit.damping, image, sigma, optics, steps, linearize)
 
 
 def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters, Image]:
@@ -167,12 +183,36 @@ def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters
     return fit.parameters + change, residual
 
 
+def _descend(
+    at: Tensor,
+    gram: Tensor,
+    damping: Tensor,
+    image: Tensor,
+    sigma: Tensor,
+    optics: Optics,
+    steps: int,
+    linearize: Linearize,
+) -> SmoothFit:
+    """Take so many steps; `gram` and `damping` are those at the parameters `at`."""
+    for _ in range(steps):
+        step = _damped_solution(gram, damping).clamp(-_LONGEST_STEP, _LONGEST_STEP)
+        trial, there = _with_brightness(_bounded(at + step), image, sigma, optics, linearize)
+        better = there[:, 0, 0] <= gram[:, 0, 0] * (1 + _ROUNDING)  # False for NaN
+        at = torch.where(better[:, None], trial, at)
+        gram = torch.where(better[:, None, None], there, gram)
+        damping = torch.where(better, damping * _LESS, damping * _MORE)
+        damping = damping.clamp(_LEAST_DAMPING, _MOST_DAMPING)
+    maps = linearize(at, image, sigma, optics)
+    covariance = _scaled_inverse(gram[:, 1:, 1:].double()).to(at.dtype)
+    chi2 = maps[:, 0].square().sum(dim=(1, 2))
+    return SmoothFit(at, covariance, maps[:, 0], chi2, maps[:, 1:], damping, sigma)
+
+
 def _with_brightness(
     parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics, linearize: Linearize
 ) -> tuple[Tensor, Tensor]:
     """Give the source the brightness that fits best; return parameters and their `Gram`."""
-    maps = linearize(parameters, image, sigma, optics).flatten(2)
-    gram = maps @ maps.mT
+    gram = _gram(linearize(parameters, image, sigma, optics))
     brightness = gram[:, _AMPLITUDE, _AMPLITUDE]  # the derivative by its logarithm is the model
     factor = (1 + gram[:, 0, _AMPLITUDE] / brightness).clamp(_LEAST_CHANGE, 1 / _LEAST_CHANGE)
     # Another brightness scales all derivatives, and changes the residual by so much of the model.
@@ -181,6 +221,10 @@ def _with_brightness(
     parameters = parameters.clone()
     parameters[:, _AMPLITUDE - 1] += factor.log()
     return parameters, change @ gram @ change.mT
+
+
+def _gram(maps: Float[Tensor, "batch 15 y x"]) -> Gram:
+    return maps.flatten(2) @ maps.flatten(2).mT
 
 
 def _bounded(parameters: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from lenspinn.errors import ModelError
 from lenspinn.lensing.fit import (
     STEPS,
     SmoothFit,
+    continue_fit,
     fit_smooth_lens,
     last_step,
     whitened_derivatives,
@@ -121,9 +122,10 @@ class LensFit(Classifier):
 
     Notes
     -----
-    The noise of a pixel has the variance ``background_sigma^2 + light / exposure_time``, the light
-    being the mean of the nine pixels around it: with the pixel alone, those that noise made faint
-    would count for more.
+    The noise of a pixel has the variance ``background_sigma^2 + light / exposure_time``. For the
+    first half of the steps the light is the mean of the nine pixels around it (with the pixel
+    alone, those that noise made faint would count for more), which is blunter than an arc; for the
+    other half it is that of the model.
 
     The fit runs without gradient, but for its last step, `last_step`: through it the classification
     reaches the encoder where the fit depends on its start at all. What trains the encoder are two
@@ -226,21 +228,27 @@ class LensFit(Classifier):
         psf: Float[Tensor, "v u"] | None = None,
     ) -> SmoothFit:
         """Fit smooth lenses to images, without gradient; parameters as of `forward_features`."""
-        noise = self.noise_sigma(image) if noise is None else noise
-        return fit_smooth_lens(
+        data, optics = image[:, 0], self._optics(image, psf)
+        if noise is not None:
+            return fit_smooth_lens(
+                start, data, noise, optics, steps=self.steps, linearize=self.linearize
+            )
+        later = self.steps // 2
+        fit = fit_smooth_lens(
             start,
-            image[:, 0],
-            noise,
-            self._optics(image, psf),
-            steps=self.steps,
+            data,
+            self.noise_sigma(image),
+            optics,
+            steps=self.steps - later,
             linearize=self.linearize,
         )
+        noise = self._sigma_of(data - fit.residual * fit.sigma)
+        return continue_fit(fit, data, noise, optics, steps=later, linearize=self.linearize)
 
     def noise_sigma(self, image: Image) -> Maps:
-        """Return the standard deviation of each pixel that the options imply, e-/s."""
+        """Return the standard deviation of each pixel that options and image imply, e-/s."""
         light = functional.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
-        variance = self.background_sigma**2 + light[:, 0].clamp(min=0) / self.exposure_time
-        return variance.sqrt()
+        return self._sigma_of(light[:, 0])
 
     def training_outputs(
         self, image: Image, truth: Mapping[str, PerImage]
@@ -303,6 +311,9 @@ class LensFit(Classifier):
 
     def _scaled(self, image: Image) -> Image:
         return torch.asinh(self.preprocess(image) / self.background_sigma) / IMAGE_SCALE
+
+    def _sigma_of(self, light: Maps) -> Maps:
+        return (self.background_sigma**2 + light.clamp(min=0) / self.exposure_time).sqrt()
 
     def _optics(self, image: Image, psf: Tensor | None) -> Optics:
         gaussian = gaussian_kernel(self.psf_fwhm / self.pixel_scale, 5.0)
