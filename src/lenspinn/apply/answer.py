@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lenspinn.apply.estimates import Estimate
 from lenspinn.evaluate.shift import FEATURES, PIXELS
 
 REASONS = {
@@ -78,6 +79,8 @@ class Answer:
     picture: Path | None = None
     uncertainty: Uncertainty | None = None
     """None if the run is not calibrated."""
+    estimates: tuple[Estimate, ...] = ()
+    """Quantities that the model predicts for the class that is answered."""
 
     @property
     def prediction(self) -> str:
@@ -118,7 +121,9 @@ class Answer:
         return f"{text}{radius}{trust(self.mismatches)}"
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.name}: {self.verdict}", *mismatch_lines(self.mismatches)])
+        estimates = [f"  predicted: {estimate}" for estimate in self.estimates]
+        warnings = mismatch_lines(self.mismatches)
+        return "\n".join([f"{self.name}: {self.verdict}", *estimates, *warnings])
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as what JSON can hold."""
@@ -131,6 +136,7 @@ class Answer:
             "prediction": self.prediction,
             "probabilities": self.probabilities,
             "theta_E_arcsec": self.theta_E,
+            "estimates": [estimate.to_json() for estimate in self.estimates],
             "label": self.label,
             "calibrated": self.uncertainty is not None,
             "uncertainty": None if self.uncertainty is None else asdict(self.uncertainty),

@@ -110,6 +110,9 @@ def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
             f"correction for their number); not answered up to {FALSE_ALARMS:g}."
         )
         lines.append((text, INK, "normal"))
+    if answer.estimates:
+        text = f"Predicted by the network: {'; '.join(map(str, answer.estimates))}."
+        lines.append((text, INK, "normal"))
     if view.theta_E is not None:
         lines.append((_about_theta_E(view), INK, "normal"))
     return lines

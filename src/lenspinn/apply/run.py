@@ -11,6 +11,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from lenspinn.apply.answer import Answer, Uncertainty
+from lenspinn.apply.estimates import Estimate, answered_classes, estimate
 from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
 from lenspinn.apply.mismatch import Observed, find_mismatches, measure
 from lenspinn.apply.picture import answer_figure
@@ -137,6 +138,7 @@ def _answer_image(
     )
     judgement = None if calibration is None else calibration.judge(network_outputs(model, seen))
     (view,) = _judged(view_images(model, seen), judgement)
+    answered = answered_classes(view.probabilities[None], judgement, model.classes)
     answer = Answer(
         name=image.name,
         path=image.path,
@@ -146,6 +148,7 @@ def _answer_image(
         mismatches=find_mismatches(observed, trained.data_info),
         picture=out / f"{image.name}.png",
         uncertainty=_uncertainty(judgement, 0, model.classes),
+        estimates=estimate(model, seen, answered)[0],
     )
     return answer, [_Sheet(answer=answer, view=view, delivered=image.pixels)]
 
@@ -183,6 +186,7 @@ def _answer_table(
                 label=labels[row],
                 picture=out / f"{table.name}_{row:05d}.png",
                 uncertainty=_uncertainty(scan.judgement, row, model.classes),
+                estimates=scan.estimates[row],
             ),
             view=view,
             delivered=first[row, 0],
@@ -203,6 +207,8 @@ def _answer_table(
         table=out / f"{table.name}.csv",
         answers=tuple(sheet.answer for sheet in sheets),
         judgement=scan.judgement,
+        quantities=model.quantities,
+        estimates=scan.estimates,
     )
     return summary, sheets
 
@@ -214,6 +220,7 @@ class _Scan:
     probabilities: Float[np.ndarray, "images classes"]
     theta_E: Float[np.ndarray, " images"] | None
     judgement: Judgement | None
+    estimates: tuple[tuple[Estimate, ...], ...]
 
 
 def _scan(
@@ -221,6 +228,7 @@ def _scan(
 ) -> _Scan:
     store = table.store
     probabilities, radii, judgements = [], [], []
+    estimates: list[tuple[Estimate, ...]] = []
     starts = range(0, len(store), BATCH)
     for start in tqdm(starts, desc=table.name, unit="batch", disable=not progress):
         images = store.images(slice(start, start + BATCH))
@@ -234,10 +242,15 @@ def _scan(
             physics = reconstruct(model, torch.from_numpy(seen))
         if physics is not None:
             radii.append(physics.theta_E.numpy())
+        judgement = judgements[-1] if judgements else None
+        estimates += estimate(
+            model, seen, answered_classes(probabilities[-1], judgement, model.classes)
+        )
     return _Scan(
         probabilities=np.concatenate(probabilities),
         theta_E=np.concatenate(radii) if radii else None,
         judgement=join_judgements(judgements) if judgements else None,
+        estimates=tuple(estimates),
     )
 
 

@@ -18,7 +18,9 @@ from lenspinn.apply.answer import (
     mismatch_lines,
     trust,
 )
+from lenspinn.apply.estimates import Estimate, answered_classes
 from lenspinn.evaluate.trust import FALSE_ALARMS, Judgement
+from lenspinn.models.quantities import Quantity
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +47,10 @@ class TableAnswer:
     """Those of the images that have a picture."""
     judgement: Judgement | None = None
     """Prediction sets and refusals; None if the run is not calibrated."""
+    quantities: tuple[Quantity, ...] = ()
+    """What the model predicts beside the class."""
+    estimates: tuple[tuple[Estimate, ...], ...] = ()
+    """Of each image, those for the class that is answered; empty if there are no `quantities`."""
 
     @property
     def predictions(self) -> list[str]:
@@ -56,13 +62,8 @@ class TableAnswer:
         """The answer for each image, as `Answer.answer`."""
         if self.judgement is None:
             return self.predictions
-        names = np.array(self.classes)
-        return [
-            NOT_ANSWERED if refused else in_words(names[possible].tolist())
-            for possible, refused in zip(
-                self.judgement.possible, self.judgement.refused, strict=True
-            )
-        ]
+        answered = answered_classes(self.probabilities, self.judgement, self.classes)
+        return [in_words(possible) if possible else NOT_ANSWERED for possible in answered]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -122,7 +123,8 @@ class TableAnswer:
         """Return the table: a row an image, what is not known left out.
 
         Image number, true and most probable class, probabilities, theta_E; of a calibrated run the
-        answer and the p-value of being like the calibration images too.
+        answer and the p-value of being like the calibration images too; of a network that predicts
+        quantities each with its sigma, for images that are answered with its class.
         """
         columns: dict[str, Sequence[object]] = {
             "image": range(len(self.probabilities)),
@@ -136,6 +138,14 @@ class TableAnswer:
             columns[f"p_{name}"] = [f"{p:.6f}" for p in chances]
         if self.theta_E is not None:
             columns["theta_E_arcsec"] = [f"{radius:.5f}" for radius in self.theta_E]
+        for quantity in self.quantities:
+            of_images = [
+                {one.quantity.name: one for one in estimates}.get(quantity.name)
+                for estimates in self.estimates
+            ]
+            name = f"predicted_{quantity.column}"
+            columns[name] = [f"{one.mean:.5f}" if one else "" for one in of_images]
+            columns[f"{name}_sigma"] = [f"{one.sigma:.5f}" if one else "" for one in of_images]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)

@@ -13,9 +13,8 @@ from lenspinn.data.store import ImageStore
 from lenspinn.evaluate.metrics import (
     N_BOOTSTRAP,
     Labels,
-    Scores,
-    Weights,
     mean_of,
+    median_of,
     with_intervals,
 )
 from lenspinn.evaluate.predict import Chosen, batches
@@ -86,7 +85,7 @@ def lens_metrics(
     groups |= {f"_{name}": labels == index for index, name in enumerate(classes)}
     score = {}
     for suffix, among in groups.items():
-        score[f"{SCORES[0]}{suffix}"] = _median_of(relative, among)
+        score[f"{SCORES[0]}{suffix}"] = median_of(relative, among)
         score[f"{SCORES[1]}{suffix}"] = mean_of(relative > OUTLIER, among)
         for name, share in zip(SCORES[2:], COVERAGES, strict=True):
             width = NormalDist().inv_cdf((1 + share) / 2)
@@ -112,17 +111,3 @@ def lens_lines(cells: Callable[[str], str], classes: Sequence[str]) -> list[str]
         "the light too, theta_E takes some of its part, and the intervals do not allow for that.",
         "",
     ]
-
-
-def _median_of(values: PerImage, among: np.ndarray) -> Callable[[Weights], Scores]:
-    """Lower median over some images; NaN where a resample has none."""
-    order = np.flatnonzero(among)[np.argsort(values[among], kind="stable")]
-
-    def median(weights: Weights) -> Scores:
-        total = weights[:, order].cumsum(axis=1)
-        if not len(order):
-            return np.full(len(weights), np.nan)
-        half = (total >= total[:, -1:] / 2).argmax(axis=1)
-        return np.where(total[:, -1] > 0, values[order[half]], np.nan)
-
-    return median

@@ -299,6 +299,20 @@ def mean_of(values: np.ndarray, among: np.ndarray | None = None) -> Callable[[We
     return mean
 
 
+def median_of(values: np.ndarray, among: np.ndarray) -> Callable[[Weights], Scores]:
+    """Lower median over some images; NaN where a resample has none."""
+    order = np.flatnonzero(among)[np.argsort(values[among], kind="stable")]
+
+    def median(weights: Weights) -> Scores:
+        total = weights[:, order].cumsum(axis=1)
+        if not len(order):
+            return np.full(len(weights), np.nan)
+        half = (total >= total[:, -1:] / 2).argmax(axis=1)
+        return np.where(total[:, -1] > 0, values[order[half]], np.nan)
+
+    return median
+
+
 def with_intervals(
     score: dict[str, Callable[[Weights], Scores]], num_images: int, n_bootstrap: int, seed: int
 ) -> dict[str, Any]:

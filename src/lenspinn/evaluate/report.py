@@ -28,6 +28,12 @@ from lenspinn.evaluate.lens import SCORES, einstein_radii, lens_lines, lens_metr
 from lenspinn.evaluate.limit import IDEAL_KEYS, read_ideal_curve
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.quantities import (
+    predicted_quantities,
+    quantities_figure,
+    quantity_lines,
+    quantity_metrics,
+)
 from lenspinn.evaluate.record import learning_record
 from lenspinn.evaluate.trust import (
     FALSE_ALARMS,
@@ -94,7 +100,8 @@ def evaluate_run(
     Path
         The report, ``report.md``. Beside it lie ``evaluation.json`` (the date aside, the same for
         every evaluation of the same run), ``roc.png``, ``confusion.png``, ``learning.png`` and
-        ``reliability.png``, and with a limit ``ideal.png``.
+        ``reliability.png``, with a limit ``ideal.png``, and of a network that predicts quantities
+        ``quantities.png``.
 
     Raises
     ------
@@ -132,6 +139,11 @@ def evaluate_run(
     radii = einstein_radii(trained.model, test.store, test.indices, progress=progress)
     if radii is not None:
         record |= lens_metrics(radii, test.labels, classes, seed=trained.config.seed)
+    found = predicted_quantities(trained.model, test.store, test.indices, radii, progress=progress)
+    if found:
+        record["quantities"] = [one.name for one in found]
+        record |= quantity_metrics(found, test.labels, classes, seed=trained.config.seed)
+        _save(quantities_figure(found, test.labels, classes), out / "quantities.png")
     if ideal is not None:
         record |= dict(zip(IDEAL_KEYS, ideal.here, strict=True))
         _save(ideal_figure(ideal, record), out / "ideal.png")
@@ -293,6 +305,7 @@ def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) ->
             *_trust(run, record),
             "",
             *_lens(run, record),
+            *_quantities(run, record),
             *(f"![{name}]({name}.png)" for name in figures),
             "",
         ]
@@ -352,6 +365,13 @@ def _lens(run: Run, record: dict[str, Any]) -> list[str]:
     if SCORES[0] not in record:
         return []
     return lens_lines(lambda name: _cell(record, name), run.model.classes)
+
+
+def _quantities(run: Run, record: dict[str, Any]) -> list[str]:
+    """Lines on what else was predicted, for a network that predicts quantities."""
+    if "quantities" not in record:
+        return []
+    return quantity_lines(record, lambda name: _cell(record, name), run.model.classes)
 
 
 def _footnote(record: dict[str, Any]) -> str:

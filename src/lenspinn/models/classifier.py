@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lenspinn.data.transforms import TRANSFORMS
 from lenspinn.errors import ModelError
+from lenspinn.models.quantities import Prediction, Quantity
 
 CLASSES = ("axion", "cdm", "no_sub")
 """Class names in the order of the logits: the alphabetical order of the DeepLense folders."""
@@ -52,6 +53,8 @@ class Classifier(nn.Module, ABC):
     """Unit that the images must have; None where only ratios of pixels matter."""
     truth_keys: tuple[str, ...] = ()
     """Names of the truth of each image that `training_outputs` wants."""
+    quantities: tuple[Quantity, ...] = ()
+    """Numbers that it predicts of an image beside the class."""
 
     def __init__(
         self,
@@ -105,6 +108,14 @@ class Classifier(nn.Module, ABC):
         """
         return {}
 
+    def predict_quantities(self, image: Image) -> Prediction:
+        """Predict `quantities` of each image, in their order; here none.
+
+        Those of one class are what the image would have if it were of that class.
+        """
+        nothing = image.new_empty((len(image), 0))
+        return Prediction(nothing, nothing)
+
     def training_outputs(
         self, image: Image, truth: Mapping[str, Float[Tensor, " batch"]]
     ) -> tuple[Logits, Tensor | float]:
@@ -113,7 +124,8 @@ class Classifier(nn.Module, ABC):
         Parameters
         ----------
         truth
-            The values of `truth_keys`, NaN where one is unknown.
+            The values of `truth_keys`, NaN where one is unknown, or a quantity that the class of
+            the image does not have.
         """
         return self(image), 0.0
 

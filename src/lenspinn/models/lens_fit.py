@@ -38,6 +38,13 @@ from lenspinn.lensing.smooth import (
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
 from lenspinn.models.lenspinn import Reconstruction
+from lenspinn.models.quantities import (
+    Prediction,
+    QuantityHead,
+    gaussian_loss,
+    select_quantities,
+    targets,
+)
 from lenspinn.models.registry import register_model
 
 NETWORK = "resnet10t"
@@ -68,10 +75,14 @@ TYPICAL_LENSES = {
 """What the encoder predicts: the middle of its range, an error from which the fit still converges
 (the unit of its output and of its loss), and the name of the truth. The brightness of the source is
 left to the fit."""
+LENS_TRUTH = tuple(key for *_, key in TYPICAL_LENSES.values())
 TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
 """Of the two losses of the encoder beside the classification."""
 HUBER = 2.0
 """Errors of the encoder above so many units count linearly."""
+QUANTITY_WEIGHT = 0.01
+"""Of the loss of the quantities. It trains their head alone, whose steps under AdamW do not depend
+on it; the training loss that people look at does."""
 
 PerImage = Float[Tensor, " batch"]
 Maps = Float[Tensor, "batch y x"]
@@ -114,6 +125,7 @@ class LensFit(Classifier):
     psf_fwhm : of the Gaussian PSF, arcsec.
     supersampling : points along a side of a pixel at which the model is sampled.
     steps : of the fit.
+    quantities : names of `lenspinn.models.quantities.QUANTITIES` to predict too.
 
     Raises
     ------
@@ -131,17 +143,19 @@ class LensFit(Classifier):
     reaches the encoder where the fit depends on its start at all. What trains the encoder are two
     more losses, its error against the truth where that is known, and against the fit's own answer,
     weighted by how well that explains the image. The second needs no label.
+
+    Quantities are read from the features that the classification learns, and their loss does not
+    reach these: a network with them classifies exactly as one without.
     """
 
     takes_unit = "e-/s"
-    truth_keys = tuple(key for *_, key in TYPICAL_LENSES.values())
 
     encoder: Any  # with the methods that all networks of timm have, as the classifier
     classifier: Any
     middle: Tensor
     width: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of the images, all named
         self,
         *,
         num_pix: int,
@@ -152,6 +166,7 @@ class LensFit(Classifier):
         psf_fwhm: float,
         supersampling: int,
         steps: int,
+        quantities: Sequence[str] = (),
     ) -> None:
         super().__init__(
             num_pix=num_pix,
@@ -193,6 +208,10 @@ class LensFit(Classifier):
         self.register_buffer("width", width, persistent=False)
         self.classifier = timm_cnn(NETWORK, in_chans=4, num_classes=0)
         self.head = nn.Linear(self.classifier.num_features + 2, len(self.classes))
+        self.quantities = select_quantities(quantities, self.classes)
+        self.truth_keys = tuple(dict.fromkeys((*LENS_TRUTH, *quantities)))
+        if self.quantities:
+            self.quantity_head = QuantityHead(self.quantities, self.head.in_features)
 
     def forward_features(
         self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
@@ -256,14 +275,29 @@ class LensFit(Classifier):
         """Return the logits, and the losses that train the encoder; see the class."""
         start = self.predict_parameters(image)
         fit = self.fit(image, start)
-        logits = self.head(self._features(image, fit, start))
-        known = torch.stack([truth[key] for key in self.truth_keys], dim=1)
+        features = self._features(image, fit, start)
+        known = torch.stack([truth[key] for key in LENS_TRUTH], dim=1)
         is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
         known = torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
         trust = 1 / (fit.chi2 / self._freedom(fit.residual)).clamp(min=1.0)
         own = self._error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
         losses = TRUTH_WEIGHT * self._error(start, known).mean() + SELF_WEIGHT * own.mean()
-        return logits, losses
+        if self.quantities:
+            predicted = self._quantities(features.detach(), fit)
+            losses = losses + QUANTITY_WEIGHT * gaussian_loss(
+                predicted, targets(self.quantities, truth)
+            )
+        return self.head(features), losses
+
+    def predict_quantities(
+        self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
+    ) -> Prediction:
+        """Predict `quantities`; parameters as of `forward_features`."""
+        if not self.quantities:
+            return super().predict_quantities(image)
+        start = self.predict_parameters(image)
+        fit = self.fit(image, start, noise, psf)
+        return self._quantities(self._features(image, fit, start), fit)
 
     def shift_scores(self, image: Image) -> dict[str, PerImage]:
         """Return how badly the best smooth lens explains each image: chi^2 a degree of freedom."""
@@ -309,6 +343,9 @@ class LensFit(Classifier):
         found = torch.asinh(scan.significance.amax(dim=(1, 2)))
         return torch.cat([self.classifier(maps), left[:, None], found[:, None]], dim=1)
 
+    def _quantities(self, features: Features, fit: SmoothFit) -> Prediction:
+        return self.quantity_head(features, fit.parameters[:, 0], fit.standard_errors[:, 0])
+
     def _scaled(self, image: Image) -> Image:
         return torch.asinh(self.preprocess(image) / self.background_sigma) / IMAGE_SCALE
 
@@ -339,7 +376,7 @@ class LensFit(Classifier):
 
 
 @register_model
-def lenspinn_fit(
+def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
     *,
     num_pix: int = 64,
     pixel_scale: float = 0.08,
@@ -349,6 +386,7 @@ def lenspinn_fit(
     psf_fwhm: float = 0.08,
     supersampling: int = 1,
     steps: int = STEPS,
+    quantities: Sequence[str] = (),
 ) -> LensFit:
     """Build a fit between two networks, 6.7 million parameters; options as for `LensFit`.
 
@@ -363,4 +401,5 @@ def lenspinn_fit(
         psf_fwhm=psf_fwhm,
         supersampling=supersampling,
         steps=steps,
+        quantities=quantities,
     )

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassF1Score
 from lenspinn.data.datamodule import Batch
 from lenspinn.errors import ModelError
 from lenspinn.models import Classifier
+from lenspinn.models.quantities import defined_truth
 from lenspinn.train.augment import NUM_ORIENTATIONS, flip_and_turn
 from lenspinn.train.config import TrainConfig
 
@@ -71,7 +72,10 @@ class ClassifierModule(lightning.LightningModule):
         image, label, *truth = batch
         if self.config.augment:
             image = flip_and_turn(image, torch.randint(NUM_ORIENTATIONS, (len(image),)))
-        logits, more_loss = self.model.training_outputs(image, *truth or [{}])
+        known = defined_truth(
+            self.model.quantities, truth[0] if truth else {}, label, self.model.classes
+        )
+        logits, more_loss = self.model.training_outputs(image, known)
         scores = logits.softmax(1) if self.config.double_softmax else logits
         loss = cross_entropy(scores, label) + more_loss
         if not torch.isfinite(loss):

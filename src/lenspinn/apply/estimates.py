@@ -1,0 +1,84 @@
+"""Quantities beside the class, such as the axion mass, for the class that is answered only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from lenspinn.evaluate.trust import Judgement
+from lenspinn.models import Classifier
+from lenspinn.models.quantities import Quantity
+
+__all__ = ["Estimate", "answered_classes", "estimate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A quantity of one image, as a Gaussian."""
+
+    quantity: Quantity
+    mean: float
+    """In the unit of the quantity, or the logarithm to base 10 of it."""
+    sigma: float
+
+    def __str__(self) -> str:
+        name, unit = self.quantity.name, self.quantity.unit
+        if self.quantity.is_log:
+            return f"log10 {name} {self.mean:.2f} +- {self.sigma:.2f}"
+        return f"{name} {self.mean:.4f} +- {self.sigma:.4f} {unit}".rstrip()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the estimate as what JSON can hold."""
+        return {
+            "quantity": self.quantity.column,
+            "unit": self.quantity.unit,
+            "mean": self.mean,
+            "sigma": self.sigma,
+        }
+
+
+def estimate(
+    model: Classifier, images: Float[np.ndarray, "batch 1 y x"], answered: Sequence[Sequence[str]]
+) -> list[tuple[Estimate, ...]]:
+    """Ask a model for the quantities of images.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    images : (batch, 1, y, x)
+        On its pixel grid.
+    answered
+        Of each image, the classes that are answered: a quantity of one class is given if that is
+        the only one, one of all classes if there is any.
+    """
+    with torch.inference_mode():
+        mean, sigma = model.predict_quantities(torch.from_numpy(images).float())
+    return [
+        tuple(
+            Estimate(
+                quantity=quantity, mean=float(mean[row, place]), sigma=float(sigma[row, place])
+            )
+            for place, quantity in enumerate(model.quantities)
+            if classes and (quantity.of_class is None or list(classes) == [quantity.of_class])
+        )
+        for row, classes in enumerate(answered)
+    ]
+
+
+def answered_classes(
+    probabilities: Float[np.ndarray, "images classes"],
+    judgement: Judgement | None,
+    classes: Sequence[str],
+) -> list[tuple[str, ...]]:
+    """Return the classes that are answered for each image: none where it is refused."""
+    names = np.array(classes)
+    if judgement is None:
+        return [(name,) for name in names[probabilities.argmax(axis=1)].tolist()]
+    return [
+        () if refused else tuple(names[possible].tolist())
+        for possible, refused in zip(judgement.possible, judgement.refused, strict=True)
+    ]
