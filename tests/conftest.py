@@ -97,3 +97,25 @@ def calibrated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = train_model(config, progress=False)
     evaluate_run(run, progress=False)
     return run
+
+
+@pytest.fixture(scope="session")
+def quantities_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run of a network that predicts every quantity; its fits take one step."""
+    from lenspinn.models.quantities import QUANTITIES
+    from lenspinn.simulate import SimulateConfig, simulate
+    from lenspinn.train import ModelConfig, TrainConfig, train_model
+
+    folder = tmp_path_factory.mktemp("quantities")
+    data = SimulateConfig(recipe="survey/hst_shallow", num=36, out=folder / "data.zarr")
+    config = TrainConfig(
+        data=simulate(data, progress=False),
+        out=folder / "run",
+        model=ModelConfig("lenspinn_fit", {"steps": 1, "quantities": list(QUANTITIES)}),
+        epochs=1,
+        batch_size=12,
+        split=(0.34, 0.33, 0.33),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lenspinn.models.lens_fit.compiled_or_eager", lambda function: function)
+        return train_model(config, progress=False)

@@ -3,6 +3,8 @@ from pathlib import Path
 from typing import Any
 
 from lenspinn.apply import Answer, Mismatch, Uncertainty
+from lenspinn.apply.estimates import Estimate
+from lenspinn.models.quantities import QUANTITIES
 
 NOISE = Mismatch("noise", "0.11% of the peak; the training images have none", serious=True)
 SCALE = Mismatch("pixel scale", "0.08 arcsec is assumed", serious=False)
@@ -113,3 +115,12 @@ def test_json_holds_the_verdict_and_the_numbers() -> None:
     assert content["theta_E_arcsec"] == 1.384
     assert content["trusted"] is False
     assert content["mismatches"] == [{"kind": "noise", "message": NOISE.message, "serious": True}]
+
+
+def test_an_answer_has_the_quantities_of_its_class() -> None:
+    fraction = Estimate(quantity=QUANTITIES["substructure_fraction"], mean=-1.2, sigma=0.15)
+    found = answer(estimates=(fraction,))
+    assert "\n  predicted: log10 substructure_fraction -1.20 +- 0.15" in str(found)
+    (content,) = json.loads(json.dumps(found.to_json()))["estimates"]
+    assert (content["quantity"], content["sigma"]) == ("log10_substructure_fraction", 0.15)
+    assert answer().to_json()["estimates"] == []

@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from lenspinn.apply import Answer, Mismatch, Uncertainty
+from lenspinn.apply.estimates import Estimate
 from lenspinn.apply.picture import BAD, GOOD, answer_figure
 from lenspinn.explain import View
+from lenspinn.models.quantities import QUANTITIES
 
 
 def pixels(num_pix: int) -> np.ndarray:
@@ -111,3 +113,13 @@ def test_a_refusal_is_red_and_its_probabilities_are_called_untrusted(view: View)
 def test_probabilities_of_a_run_without_calibration_are_called_so(view: View) -> None:
     titles = [axes.get_title() for axes in answer_figure(answer(0.2), view, view.image).axes]
     assert "probability (not calibrated)" in titles
+
+
+def test_predicted_quantities_are_in_the_text_if_there_are_any(view: View) -> None:
+    radius = Estimate(quantity=QUANTITIES["theta_E"], mean=0.93, sigma=0.02)
+    with_one = dataclasses.replace(answer(0.2), estimates=(radius,))
+    line = "Predicted by the network: theta_E 0.9300 +- 0.0200 arcsec."
+    assert line in texts(answer_figure(with_one, view, view.image))
+    assert not any(
+        "Predicted" in text for text in texts(answer_figure(answer(0.2), view, view.image))
+    )

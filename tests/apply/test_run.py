@@ -209,6 +209,25 @@ def test_a_damaged_calibration_stops_everything(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_network_with_quantities_gives_those_of_the_class_it_answers(
+    quantities_run: Path, tmp_path: Path, few_pictures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lenspinn.models.lens_fit.compiled_or_eager", lambda function: function)
+    answer = answer_table(quantities_run.parent / "data.zarr", quantities_run, tmp_path)
+    with open(tmp_path / "data.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert float(row["predicted_theta_E_sigma"]) > 0
+        assert bool(row["predicted_log10_axion_mass_eV"]) == (row["prediction"] == "axion")
+        assert bool(row["predicted_log10_substructure_fraction"]) == (row["prediction"] == "cdm")
+    np.save(tmp_path / "one.npy", ImageStore.open(quantities_run.parent / "data.zarr").images([0]))
+    one = answer_one(tmp_path / "one.npy", quantities_run, tmp_path, pixel_scale=0.08)
+    assert one.prediction == answer.predictions[0]
+    assert [e.quantity.name for e in one.estimates] == [
+        e.quantity.name for e in answer.estimates[0]
+    ]
+
+
 def test_a_missing_run_is_refused(npy: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a run folder"):
         apply_model([npy], model=tmp_path / "nowhere", out=tmp_path / "out")

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from lenspinn.apply import Mismatch, TableAnswer
+from lenspinn.apply.estimates import Estimate
 from lenspinn.evaluate.trust import Judgement
+from lenspinn.models.quantities import QUANTITIES
 
 CLASSES = ("axion", "cdm", "no_sub")
 
@@ -109,3 +111,13 @@ def test_csv_of_a_calibrated_run_has_answers_and_p_values() -> None:
     ]
     assert [row["shift_p_value"] for row in rows] == ["0.5000", "0.2000", "0.0040"]
     assert rows[2]["p_no_sub"] == "0.900000"
+
+
+def test_csv_has_a_quantity_with_its_sigma_where_its_class_is_answered() -> None:
+    quantity = QUANTITIES["axion_mass_eV"]
+    mass = Estimate(quantity=quantity, mean=-22.81, sigma=0.31)
+    answer = table_answer(quantities=(quantity,), estimates=((mass,), (), ()))
+    rows = list(csv.DictReader(io.StringIO(answer.to_csv())))
+    assert [row["predicted_log10_axion_mass_eV"] for row in rows] == ["-22.81000", "", ""]
+    assert rows[0]["predicted_log10_axion_mass_eV_sigma"] == "0.31000"
+    assert "predicted" not in table_answer().to_csv()

@@ -10,6 +10,7 @@ from torchmetrics.functional.classification import (
 from lenspinn.errors import DataError
 from lenspinn.evaluate.metrics import (
     classification_metrics,
+    median_of,
     paired_difference,
     roc_curve,
     trust_metrics,
@@ -215,3 +216,10 @@ def test_trust_metrics_count_covered_images_set_sizes_and_refusals():
     assert scores["refused"] == 0.25
     assert scores["ece_calibrated"] == pytest.approx(0.25, abs=ROUNDING)
     assert scores["refused_low"] <= 0.25 <= scores["refused_high"]
+
+
+def test_a_median_of_some_images_counts_them_by_their_weights():
+    values, among = np.array([5.0, 1.0, 3.0, 100.0]), np.array([True, True, True, False])
+    weights = np.array([[1.0, 1, 1, 9], [3, 1, 1, 0], [0, 0, 0, 1]])
+    np.testing.assert_array_equal(median_of(values, among)(weights), [3.0, 5.0, np.nan])
+    assert np.isnan(median_of(values, ~among & among)(weights)).all()

@@ -9,14 +9,16 @@ from lenspinn.errors import ModelError
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 from lenspinn.models import create_model
-from lenspinn.models.lens_fit import TYPICAL_LENSES
+from lenspinn.models.lens_fit import LENS_TRUTH, TYPICAL_LENSES
+from lenspinn.models.quantities import QUANTITIES, defined_truth, gaussian_loss, targets
 from lenspinn.simulate import add_noise, draw_batch, get_recipe, render, simulate_images
 from lenspinn.simulate.draw import truth_fields
 from lenspinn.simulate.instrument import INSTRUMENTS
 from lenspinn.simulate.noise import background_sigma, noise_sigma
 
 RECIPE = "survey/hst_shallow"
-NO_SUB = 2
+AXION, NO_SUB = 0, 2
+ALL_QUANTITIES = tuple(QUANTITIES)
 # The default is written with three digits.
 THREE_DIGITS = 1e-3
 # Of an error in units of its standard error; the chance of more in one of 8 lenses is 5e-4.
@@ -259,3 +261,73 @@ def test_a_reconstruction_can_be_read_field_by_field(model, lenses):
         value = getattr(found, field.name)
         assert len(value) == 3
         assert value.isfinite().all()
+
+
+@pytest.fixture
+def with_quantities():
+    torch.manual_seed(0)
+    return create_model("lenspinn_fit", steps=4, quantities=ALL_QUANTITIES)
+
+
+def test_weights_from_before_there_were_quantities_fit(model):
+    assert not any(name.startswith("quantity") for name in model.state_dict())
+    assert model.predict_quantities(torch.zeros(2, 1, 64, 64)).mean.shape == (2, 0)
+
+
+def test_quantities_begin_with_the_radius_of_the_fit_and_what_is_usual(with_quantities, lenses):
+    images = lenses[0][:3]
+    model = with_quantities.eval()
+    mean, sigma = model.predict_quantities(images)
+    found = model.reconstruct(images)
+    torch.testing.assert_close(mean[:, 2], found.theta_E)
+    assert (mean[:, 0] == QUANTITIES["axion_mass_eV"].middle).all()
+    assert (sigma > 0).all()
+    twice = model.predict_quantities(images, noise=2 * model.noise_sigma(images))
+    assert (twice.sigma[:, 2] > sigma[:, 2]).all()
+
+
+def test_quantities_do_not_disturb_the_classification(with_quantities, lenses):
+    images, labels, truth = lenses
+    torch.manual_seed(0)
+    plain = create_model("lenspinn_fit", steps=4)
+    known = defined_truth(with_quantities.quantities, truth, labels, with_quantities.classes)
+    gradients = []
+    for one in (plain, with_quantities):
+        logits, loss = one.training_outputs(images[:6], {k: v[:6] for k, v in known.items()})
+        (torch.nn.functional.cross_entropy(logits, labels[:6]) + loss).backward()
+        gradients.append({name: weight.grad for name, weight in one.named_parameters()})
+    for name, gradient in gradients[0].items():
+        assert torch.equal(gradient, gradients[1].pop(name)), name
+    assert gradients[1]  # those of the head
+    assert all(gradient.isfinite().all() for gradient in gradients[1].values())
+
+
+def test_it_overfits_the_quantities_of_24_lenses(with_quantities, lenses, monkeypatch, settle):
+    """On features of random weights, which tell 24 images apart."""
+    images, labels, truth = lenses
+    monkeypatch.setattr(with_quantities, "predict_parameters", lambda _: from_truth(truth))
+    model = settle(with_quantities, images)
+    known = defined_truth(model.quantities, truth, labels, model.classes)
+    target = targets(model.quantities, known)
+    with torch.no_grad():
+        fit = model.fit(images, from_truth(truth))
+        features = model.forward_features(images)
+    inputs = features, fit.parameters[:, 0], fit.standard_errors[:, 0]
+    optimizer = torch.optim.AdamW(model.quantity_head.parameters(), lr=1e-2)
+    for _ in range(400):
+        optimizer.zero_grad()
+        gaussian_loss(model.quantity_head(*inputs), target).backward()
+        optimizer.step()
+    mean = model.predict_quantities(images).mean
+    for column in range(3):
+        error = (mean - target)[:, column]
+        error = error[~error.isnan()]
+        before = target[:, column][~target[:, column].isnan()].std()
+        assert error.square().mean().sqrt() < 0.1 * before
+    fitted = (fit.parameters[:, 0] - target[:, 2])[labels == AXION].abs().mean()
+    assert (mean - target)[labels == AXION, 2].abs().mean() < 0.3 * fitted
+
+
+def test_the_truth_of_quantities_is_asked_for_once(with_quantities):
+    assert set(with_quantities.truth_keys) == {*LENS_TRUTH, *ALL_QUANTITIES}
+    assert len(set(with_quantities.truth_keys)) == len(with_quantities.truth_keys)

@@ -6,6 +6,7 @@ import torch
 
 from lenspinn.errors import ModelError
 from lenspinn.models import create_model
+from lenspinn.models.quantities import QUANTITIES
 from lenspinn.train.module import ClassifierModule
 
 TOTAL_STEPS = 18
@@ -78,6 +79,20 @@ def test_a_model_is_given_the_truth_and_adds_to_the_loss(module, monkeypatch):
     batch = (torch.rand(2, 1, 8, 8), torch.tensor([0, 1]), {"theta_E": torch.ones(2)})
     assert module.training_step(batch, 0)["loss"] == 7.0
     assert list(given) == ["theta_E"]
+
+
+def test_a_model_is_not_given_the_truth_that_another_class_has(module, monkeypatch):
+    given = {}
+
+    def outputs(image, truth):
+        given.update(truth)
+        return torch.eye(2, 3), 0.0
+
+    monkeypatch.setattr(module.model, "training_outputs", outputs)
+    monkeypatch.setattr(module.model, "quantities", (QUANTITIES["substructure_fraction"],))
+    truth = {"substructure_fraction": torch.tensor([0.1, 0.1])}
+    module.training_step((torch.rand(2, 1, 8, 8), torch.tensor([0, 1]), truth), 0)
+    assert given["substructure_fraction"].isnan().tolist() == [True, False]
 
 
 def test_validation_scores_are_means_over_images_of_unequal_batches(module):

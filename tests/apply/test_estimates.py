@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from lenspinn.apply.estimates import Estimate, answered_classes, estimate
+from lenspinn.evaluate.trust import Judgement
+from lenspinn.models import CLASSES, create_model
+from lenspinn.models.quantities import QUANTITIES, Prediction
+
+IMAGES = np.zeros((4, 1, 40, 40), dtype=np.float32)
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A network that says 1, 2, 3 with sigmas of 0.1, 0.2, 0.3 of its quantities."""
+    made = create_model("lenspinn_small", num_pix=40).eval()
+    mean = torch.tensor([1.0, 2.0, 3.0]).expand(len(IMAGES), -1)
+    monkeypatch.setattr(made, "quantities", tuple(QUANTITIES.values()))
+    monkeypatch.setattr(made, "predict_quantities", lambda _: Prediction(mean, mean / 10))
+    return made
+
+
+def test_a_quantity_is_given_for_the_class_that_is_answered_only(model):
+    answered = [("axion",), ("cdm",), ("axion", "cdm"), ()]
+    names = [[e.quantity.name for e in found] for found in estimate(model, IMAGES, answered)]
+    assert names == [
+        ["axion_mass_eV", "theta_E"],
+        ["substructure_fraction", "theta_E"],
+        ["theta_E"],
+        [],
+    ]
+
+
+def test_each_quantity_has_its_own_mean_and_sigma(model):
+    (found, *_) = estimate(model, IMAGES, [("cdm",)] * 4)
+    assert [e.mean for e in found] == [2.0, 3.0]
+    assert [e.sigma for e in found] == pytest.approx([0.2, 0.3])
+
+
+def test_a_network_without_quantities_estimates_nothing():
+    plain = create_model("lenspinn_small", num_pix=40).eval()
+    assert estimate(plain, IMAGES, [("axion",)] * 4) == [()] * 4
+
+
+def test_classes_are_the_most_probable_one_or_the_set_or_none():
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.4, 0.4]])
+    assert answered_classes(probabilities, None, CLASSES) == [("axion",), ("cdm",)]
+    judgement = Judgement(
+        probabilities=probabilities,
+        possible=np.array([[True, False, False], [False, True, True]]),
+        shift=np.array([0.001, 0.5]),
+        by_score={"features": np.array([0.001, 0.5])},
+        coverage=0.9,
+    )
+    assert answered_classes(probabilities, judgement, CLASSES) == [(), ("cdm", "no_sub")]
+
+
+def test_an_estimate_says_what_it_is():
+    mass = Estimate(quantity=QUANTITIES["axion_mass_eV"], mean=-22.812, sigma=0.314)
+    assert str(mass) == "log10 axion_mass_eV -22.81 +- 0.31"
+    radius = Estimate(quantity=QUANTITIES["theta_E"], mean=0.93121, sigma=0.0021)
+    assert str(radius) == "theta_E 0.9312 +- 0.0021 arcsec"
+    assert mass.to_json() == {
+        "quantity": "log10_axion_mass_eV",
+        "unit": "eV",
+        "mean": -22.812,
+        "sigma": 0.314,
+    }
