@@ -313,8 +313,8 @@ def test_it_overfits_the_quantities_of_24_lenses(with_quantities, lenses, monkey
         fit = model.fit(images, from_truth(truth))
         features = model.forward_features(images)
     inputs = features, fit.parameters[:, 0], fit.standard_errors[:, 0]
-    optimizer = torch.optim.AdamW(model.quantity_head.parameters(), lr=1e-2)
-    for _ in range(400):
+    optimizer = torch.optim.AdamW(model.quantity_head.parameters(), lr=3e-3)
+    for _ in range(1500):
         optimizer.zero_grad()
         gaussian_loss(model.quantity_head(*inputs), target).backward()
         optimizer.step()
