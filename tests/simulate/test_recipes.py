@@ -38,7 +38,7 @@ def test_the_headline_recipe_has_its_fixed_numbers():
     assert source.magnitude == Fixed(22.0)
     assert (cdm.mean_number, cdm.mass) == (25.0, PowerLaw(1e6, 1e10, -1.9))
     assert cdm.radius == Uniform(0.25, 2.0)
-    assert (axion.mass, axion.axion_mass) == (3e10, LogUniform(1e-24, 1e-22))
+    assert (axion.mass, axion.axion_mass) == (Fixed(3e10), LogUniform(1e-24, 1e-22))
     assert not any(vars(recipe.faults).values())
     assert recipe.noise_sigma == pytest.approx(0.005920, abs=5e-7)
 

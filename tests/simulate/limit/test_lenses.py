@@ -46,6 +46,15 @@ def test_classes_share_lens_and_source(lenses):
                     assert value[0] == expected
 
 
+def test_truth_is_that_of_each_class(lenses):
+    vortex, heaviest = (
+        lenses.truth[name][key] for name, key in (("axion", "vortex_mass"), ("cdm", "point_mass"))
+    )
+    assert vortex.tolist() == [3e10] * 4
+    assert heaviest.shape[0] == 4
+    assert lenses.truth["no_sub"]["substructure_mass"].tolist() == [0.0] * 4
+
+
 def test_images_are_those_of_the_dataset(lenses):
     for label, name in enumerate(lenses.recipe.classes):
         scene, _ = draw_scenes(lenses.recipe, 0, [label])

@@ -5,7 +5,7 @@ import pytest
 
 from lenspinn.errors import ConfigError
 from lenspinn.simulate import draw_scenes, get_recipe, render
-from lenspinn.simulate.distributions import Uniform
+from lenspinn.simulate.distributions import Fixed, LogUniform, Uniform
 from lenspinn.simulate.populations import POPULATIONS
 
 from .conftest import UNIT, drawn
@@ -48,6 +48,21 @@ def test_several_vortices_share_the_mass_and_lie_off_the_centre():
     np.testing.assert_allclose(points.x[:, ::100], rods.x0, rtol=1e-9)
 
 
+@pytest.mark.parametrize("continuous", [False, True])
+def test_vortices_of_drawn_masses_lie_where_those_of_a_fixed_mass_do(continuous):
+    fixed = drawn("axion", continuous=continuous)
+    varied = drawn("axion", mass=LogUniform(1e8, 1e11), continuous=continuous)
+    mass = varied.truth["vortex_mass"]
+    assert mass.min() < 3e8 < 3e10 < mass.max()
+    for name in ("vortex_ends", "axion_mass_eV"):
+        np.testing.assert_array_equal(varied.truth[name], fixed.truth[name])
+    pieces, same = (part.rods if continuous else part.points for part in (varied, fixed))
+    np.testing.assert_allclose(pieces.mass.sum(axis=1), mass, rtol=1e-12)
+    np.testing.assert_allclose(
+        pieces.theta_E / same.theta_E, np.sqrt(mass / 3e10)[:, None].repeat(same.mass.shape[1], 1)
+    )
+
+
 def test_many_points_are_a_continuous_vortex():
     changes = {
         "num_pix": 32,
@@ -64,7 +79,7 @@ def test_many_points_are_a_continuous_vortex():
     assert (points - rod).abs().max() <= 2e-3 * rod.max()
 
 
-@pytest.mark.parametrize("change", [{"num_points": 0}, {"mass": 0.0}, {"number": 0}])
+@pytest.mark.parametrize("change", [{"num_points": 0}, {"mass": Fixed(0.0)}, {"number": 0}])
 def test_an_impossible_population_is_refused(change):
     with pytest.raises(ConfigError, match=next(iter(change))):
         dataclasses.replace(POPULATIONS["axion"], **change)

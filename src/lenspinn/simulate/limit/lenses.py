@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.draw import draw_scenes
+from lenspinn.simulate.draw import Truth, draw_scenes
 from lenspinn.simulate.instrument import flux_from_magnitude
 from lenspinn.simulate.limit.classifier import ideal_confusion
 from lenspinn.simulate.limit.fit import Model, Parameters, fit_smooth, unexplained
@@ -47,8 +47,8 @@ class Lenses:
     """What else is in the images: light of the lens, less what was subtracted of it, e-/s."""
     subtracted: Image | None
     """What was subtracted, e-/s."""
-    exposure_times: list[float]
-    """Total, s."""
+    truth: dict[str, Truth]
+    """By class, as of `draw_scenes`."""
     known: tuple[str, ...]
     """Parameters that are not fitted."""
     fitted: dict[str, Parameters] = field(default_factory=dict)
@@ -94,11 +94,11 @@ def draw_lenses(
             f"magnitudes need an instrument with a zero_point, which {recipe.instrument.name} of "
             f"{recipe.name} has not: override instrument"
         )
-    scenes = {}
+    scenes, truth = {}, {}
     for name in recipe.classes:
         # A recipe of one class: an index then is the same lens and source for every class.
         single = replace(recipe, populations={name: recipe.populations[name]})
-        scenes[name], truth = draw_scenes(single, seed, indices)
+        scenes[name], truth[name] = draw_scenes(single, seed, indices)
     smooth = _with_flux(scenes[recipe.classes[0]].smooth(), 1.0)
     bare = replace(smooth, lens_light=None, subtracted_light=None)
     sources: dict[str, Image | None] = {}
@@ -112,7 +112,7 @@ def draw_lenses(
         sources=sources,
         light=_rendered(_with_flux(smooth, 0.0), recipe),
         subtracted=render_subtracted(smooth, recipe.camera, dtype=torch.float64),
-        exposure_times=truth["exposure_time"].tolist(),
+        truth=truth,
         known=tuple(known),
     )
     _check_known(lenses)
@@ -192,7 +192,8 @@ def _observed(lenses: Lenses, name: str, flux: float) -> tuple[Image, Image]:
     assert source is not None  # asked for only where there is substructure
     image = flux * source + lenses.light
     bright = image if lenses.subtracted is None else image + lenses.subtracted
-    rows = zip(bright, lenses.exposure_times, strict=True)
+    times = lenses.truth[name]["exposure_time"].tolist()
+    rows = zip(bright, times, strict=True)
     sigma = [noise_sigma(row, lenses.recipe.instrument, time) for row, time in rows]
     return image, torch.stack(sigma)
 

@@ -4,7 +4,7 @@ A new population is a module with a frozen dataclass of its parameters (`Populat
 in `POPULATIONS`; recipes and the store take it from there.
 """
 
-from lenspinn.simulate.distributions import LogUniform, PowerLaw, Uniform
+from lenspinn.simulate.distributions import Fixed, LogUniform, PowerLaw, Uniform
 from lenspinn.simulate.populations.axion_vortex import AxionVortex
 from lenspinn.simulate.populations.base import (
     Halos,
@@ -38,7 +38,10 @@ __all__ = [
 
 POPULATIONS: dict[str, Population] = {
     "axion": AxionVortex(
-        axion_mass=LogUniform(1e-24, 1e-22), mass=3e10, num_points=100, length_at_1e_22_eV=0.06
+        axion_mass=LogUniform(1e-24, 1e-22),
+        mass=Fixed(3e10),
+        num_points=100,
+        length_at_1e_22_eV=0.06,
     ),
     "cdm": PointSubhalos(
         mean_number=25.0, mass=PowerLaw(1e6, 1e10, -1.9), radius=Uniform(0.25, 2.0)

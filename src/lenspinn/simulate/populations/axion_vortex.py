@@ -26,7 +26,7 @@ class AxionVortex:
 
     axion_mass: Distribution
     """eV."""
-    mass: float
+    mass: Distribution
     """Of all vortices of a lens together, solar masses; they have equal shares."""
     num_points: int
     """Equal point masses, evenly spaced from end to end, that stand for a line."""
@@ -48,8 +48,8 @@ class AxionVortex:
     }
 
     def __post_init__(self) -> None:
-        require_positive(self, "axion_mass")
-        for key in ("mass", "num_points", "length_at_1e_22_eV", "number"):
+        require_positive(self, "axion_mass", "mass")
+        for key in ("num_points", "length_at_1e_22_eV", "number"):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"{key} must be above 0, got {getattr(self, key)}")
 
@@ -61,7 +61,7 @@ class AxionVortex:
         return {"points": self.number * self.num_points}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
-        """Draw axion masses, directions, and offsets unless they are fixed at 0, in this order.
+        """Draw axion masses, directions, offsets unless fixed at 0, and masses, in this order.
 
         Of several vortices the truth ``vortex_ends`` (x0, y0, x1, y1) are those of the first; all
         are among the points or rods.
@@ -72,11 +72,12 @@ class AxionVortex:
         angle = 2 * np.pi * rng.random(lines)
         length = self.length_at_1e_22_eV * (1e-22 / axion_mass)
         x, y = self._middles(rng, lens, lines)
+        vortex_mass = self.mass.draw(rng, num)
         half_x, half_y = (length[:, None] / 2 * turn(angle) for turn in (np.cos, np.sin))
         truth = {
             "num_subhalos": np.zeros(num),
             "axion_mass_eV": axion_mass,
-            "vortex_mass": np.full(num, self.mass),
+            "vortex_mass": vortex_mass,
             "vortex_length": length,
             "vortex_ends": np.stack(
                 [(x - half_x)[:, 0], (y - half_y)[:, 0], (x + half_x)[:, 0], (y + half_y)[:, 0]],
@@ -84,14 +85,15 @@ class AxionVortex:
             ),
         }
         if self.continuous:
-            mass = np.full(lines, self.mass / self.number)
+            mass = np.repeat(vortex_mass[:, None] / self.number, self.number, axis=1)
             theta_E = lens.theta_E_unit * np.sqrt(mass)
             rods = Rods(x - half_x, y - half_y, x + half_x, y + half_y, theta_E, mass)
             return Substructure(rods=rods, truth=truth)
         along = np.linspace(-1, 1, self.num_points)
         point_x = (x[..., None] + along * half_x[..., None]).reshape(num, -1)
         point_y = (y[..., None] + along * half_y[..., None]).reshape(num, -1)
-        mass = np.full(point_x.shape, self.mass / point_x.shape[1])
+        num_points = point_x.shape[1]
+        mass = np.repeat(vortex_mass[:, None] / num_points, num_points, axis=1)
         points = PointMasses(point_x, point_y, lens.theta_E_unit * np.sqrt(mass), mass)
         return Substructure(points=points, truth=truth)
 
