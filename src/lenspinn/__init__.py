@@ -63,6 +63,7 @@ _ROOMS = (
     "explain",
     "apply",
     "benchmark",
+    "sensitivity",
 )
 
 

@@ -50,6 +50,12 @@ COMMANDS = {
         "lenspinn limit configs/limit/survey_hst.yaml --out limits/survey_hst",
         "lenspinn.simulate.limit:LimitConfig",
     ),
+    "sensitivity": Command(
+        "lenspinn.sensitivity:measure_sensitivity",
+        "measure how small substructure may be to be found, by a network and by an ideal observer",
+        "lenspinn sensitivity configs/sensitivity/survey_hst.yaml --run runs/fit --out seen/hst",
+        "lenspinn.sensitivity:SensitivityConfig",
+    ),
     "train": Command(
         "lenspinn.workflow:train",
         "train a network on a dataset or fresh images; the same command continues what stopped",

@@ -8,6 +8,8 @@ import dataclasses
 import difflib
 import inspect
 import itertools
+import json
+import shlex
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # re-exported through 
 
 from lenspinn.errors import ConfigError
 
-__all__ = ["dotted", "parse_call", "parse_config", "to_dict"]
+__all__ = ["command_line", "dotted", "parse_call", "parse_config", "to_dict"]
 
 Config = TypeVar("Config")
 
@@ -145,6 +147,17 @@ def to_dict(config: Any) -> dict[str, Any]:
         return str(value) if isinstance(value, Path) else value
 
     return typing.cast(dict[str, Any], plain(dataclasses.asdict(config)))
+
+
+def command_line(name: str, config: Any) -> str:
+    """Return the command that takes a configuration, every option spelt out."""
+    options = [
+        word
+        for key, value in to_dict(config).items()
+        if value not in (None, {}, [])
+        for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
+    ]
+    return shlex.join(["lenspinn", name, *options])
 
 
 def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

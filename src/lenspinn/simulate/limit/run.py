@@ -1,7 +1,6 @@
 """`lenspinn limit`: a recipe to its limit against source magnitude, on disk."""
 
 import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lenspinn.config import to_dict
+from lenspinn.config import command_line, to_dict
 from lenspinn.data.provenance import provenance
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.catalogue import get_recipe
@@ -199,7 +198,7 @@ def _write(path: Path, config: LimitConfig, recipe: Recipe, records: list[Record
     """Replace the result as a whole, so that it is valid whenever the run ends."""
     result = {
         "schema": SCHEMA_VERSION,
-        "command": _command(config),
+        "command": command_line("limit", config),
         "config": to_dict(config) | _identity(config, recipe),
         **provenance(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -208,13 +207,3 @@ def _write(path: Path, config: LimitConfig, recipe: Recipe, records: list[Record
     unfinished = path.with_name(f"{path.name}.part")
     unfinished.write_text(json.dumps(result, indent=2) + "\n")
     unfinished.replace(path)
-
-
-def _command(config: LimitConfig) -> str:
-    options = [
-        word
-        for key, value in to_dict(config).items()
-        if value not in ({}, [])
-        for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
-    ]
-    return shlex.join(["lenspinn", "limit", *options])
