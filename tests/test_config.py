@@ -1,9 +1,10 @@
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from lenspinn.config import dotted, parse_call, parse_config, to_dict
+from lenspinn.config import command_line, dotted, parse_call, parse_config, to_dict
 from lenspinn.errors import ConfigError
 
 
@@ -131,6 +132,13 @@ def test_to_dict_gives_plain_values() -> None:
     assert to_dict(job)["data"] == "a.zarr"
     assert to_dict(job)["split"] == [0.8, 0.2]
     assert to_dict(job)["optics"] == {"psf_fwhm": 0.08}
+
+
+def test_a_command_line_gives_the_configuration_back() -> None:
+    job = parse_config(Job, ["--data", "a b.zarr", "--options.num_pix", "32"])
+    command = command_line("observe", job)
+    name, *words = shlex.split(command.removeprefix("lenspinn "))
+    assert (name, parse_config(Job, words)) == ("observe", job)
 
 
 def test_dotted_flattens_nested_keys() -> None:

@@ -37,7 +37,7 @@ class SeenLens(NamedTuple):
 
 
 def see_lenses(sweep: Sweep, seed: int, indices: Sequence[int]) -> list[SeenLens]:
-    """Measure lenses at every magnitude of a sweep.
+    """Measure lenses at every magnitude of a sweep; masses and significances have six digits.
 
     Raises
     ------
@@ -51,9 +51,9 @@ def see_lenses(sweep: Sweep, seed: int, indices: Sequence[int]) -> list[SeenLens
     rows = []
     for name in sweep.detected:
         column = recipe.classes.index(name)
-        mass = mass_of(lenses.truth[name], quantity_of(recipe, name)).tolist()
+        mass = _rounded(mass_of(lenses.truth[name], quantity_of(recipe, name)))
         for magnitude, visible in seen:
-            significance = visible.significance[:, column].tolist()
+            significance = _rounded(visible.significance[:, column].numpy())
             converged = visible.converged[:, column].tolist()
             for lens, *values in zip(indices, mass, significance, converged, strict=True):
                 rows.append(SeenLens(sweep.name, lens, name, values[0], magnitude, *values[1:]))
@@ -91,17 +91,11 @@ def ideal_records(sweep: Sweep, lenses: Sequence[SeenLens]) -> list[dict[str, An
 
 
 def write_lenses(path: Path, lenses: Iterable[SeenLens]) -> Path:
-    """Write the measured lenses as CSV, a line each, with six digits."""
+    """Write the measured lenses as CSV, a line each."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SeenLens._fields)
-    for seen in lenses:
-        rounded = seen._replace(
-            mass=f"{seen.mass:.6g}",  # type: ignore[arg-type]
-            significance=f"{seen.significance:.6g}",  # type: ignore[arg-type]
-            converged=int(seen.converged),  # type: ignore[arg-type]
-        )
-        writer.writerow(rounded)
+    writer.writerows((*seen[:-1], int(seen.converged)) for seen in lenses)
     return write_whole(path, text.getvalue().encode())
 
 
@@ -131,3 +125,8 @@ def read_lenses(path: Path) -> list[SeenLens]:
             ]
     except (KeyError, TypeError, ValueError):
         raise ConfigError(f"{path} is not a table of lenses of lenspinn sensitivity") from None
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    """Keep six digits: the rest depends on the machine and the number of threads."""
+    return [float(f"{value:.6g}") for value in values]

@@ -124,7 +124,9 @@ def _check(sweep: Sweep) -> None:
     for magnitude in sweep.magnitudes:
         if not 0 <= magnitude <= 40:
             raise ConfigError(f"{key} must lie between 0 and 40, got {magnitude}")
-    recipe = sweep.at(sweep.magnitudes[0])  # refuses recipes without magnitudes
+    recipe = sweep.recipe
+    if recipe.source.magnitude is None:
+        raise ConfigError(f"sources of {recipe.name} have an amplitude, and a magnitude is needed")
     if NO_SUBSTRUCTURE not in recipe.classes or not sweep.detected:
         raise ConfigError(
             f"{recipe.name} has the classes {', '.join(recipe.classes)}: detection needs "
