@@ -60,7 +60,7 @@ def sensitivity_figure(
         axes.set(xlabel=_MASS_LABELS[quantity], xscale="log", xlim=(min(edges), max(edges)))
         axes.xaxis.set_minor_formatter(NullFormatter())  # 2 x 10^9 and 3 x 10^9 would overlap
         axes.set_title(name, fontsize=10)
-        _legend(axes, "unlensed source (AB)", list(groups))
+        _legend(axes, list(groups), loc="lower right", title="unlensed source (AB)")
     classes = sorted({r["class"] for r in against_magnitude})
     groups = {name: [r for r in against_magnitude if r["class"] == name] for name in classes}
     # Colours of classes are not those of magnitudes.
@@ -68,7 +68,7 @@ def sensitivity_figure(
     panels[-1].set(xlabel="magnitude of the unlensed source (AB)")
     panels[-1].set_title("masses as in the recipe", fontsize=10)
     panels[0].set(ylabel=f"detected, at {FALSE_POSITIVES:.0%} false positives", ylim=(0, 1.02))
-    _legend(panels[-1], None, classes, COLORS[3:] + COLORS[:3])
+    _legend(panels[-1], classes, COLORS[3:] + COLORS[:3], loc="lower left")
     _observers(figure, network)
     figure.suptitle(f"{recipe} · {instrument}", fontsize=10, color=INK)
     return figure
@@ -96,13 +96,13 @@ def _draw(
 
 
 def _legend(
-    axes: Axes, title: str | None, labels: Iterable[str], colors: Sequence[str] = COLORS
+    axes: Axes, labels: Iterable[str], colors: Sequence[str] = COLORS, **place: Any
 ) -> None:
     handles = [
         Line2D([], [], color=colors[index % len(colors)], lw=3, label=label)
         for index, label in enumerate(labels)
     ]
-    axes.legend(handles=handles, title=title, fontsize=8, title_fontsize=8, frameon=False)
+    axes.legend(handles=handles, fontsize=8, title_fontsize=8, frameon=False, **place)
 
 
 def _observers(figure: Figure, network: Mapping[str, Any] | None) -> None:
@@ -120,6 +120,7 @@ def _observers(figure: Figure, network: Mapping[str, Any] | None) -> None:
         handles=[ideal, seen, chance],
         loc="outside lower center",
         ncols=3,
+        handlelength=3.5,
         fontsize=8,
         frameon=False,
     )
