@@ -68,7 +68,7 @@ def test_a_class_is_added_and_changed_at_once():
         ({"instrument.zero_point": None}, "zero_point of hst_wfc3_f160w must be given"),
         ({"supersampling": 0}, "supersampling must be at least 1"),
         ({"lens.gamma": -1}, "lens: gamma must lie between 1 and 3"),
-        ({"lens_light": {"magnitude": 20}}, "lens_light must be LensLightPrior or none"),
+        ({"lens_light": {"magnitude": 20}}, "lens_light is none in this recipe: start from"),
     ],
 )
 def test_a_bad_override_is_one_sentence_that_names_the_key(overrides, said):
