@@ -77,6 +77,11 @@ def test_the_truth_it_wants_is_what_the_simulator_gives(model):
     assert set(model.truth_keys) <= set(truth_fields(get_recipe(RECIPE)))
 
 
+def test_true_parameters_are_the_start_of_a_perfect_encoder(model, lenses):
+    truth = lenses[2]
+    torch.testing.assert_close(model.true_parameters(truth), from_truth(truth)[:, :-1])
+
+
 def test_the_noise_is_that_of_the_simulator(model, lenses):
     images, *_ = lenses
     noise_free, *_ = simulate_images(

@@ -276,18 +276,28 @@ class LensFit(Classifier):
         start = self.predict_parameters(image)
         fit = self.fit(image, start)
         features = self._features(image, fit, start)
-        known = torch.stack([truth[key] for key in LENS_TRUTH], dim=1)
-        is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
-        known = torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
-        trust = 1 / (fit.chi2 / self._freedom(fit.residual)).clamp(min=1.0)
-        own = self._error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
-        losses = TRUTH_WEIGHT * self._error(start, known).mean() + SELF_WEIGHT * own.mean()
+        losses = self.encoder_loss(start, fit, truth)
         if self.quantities:
             predicted = self._quantities(features.detach(), fit)
             losses = losses + QUANTITY_WEIGHT * gaussian_loss(
                 predicted, targets(self.quantities, truth)
             )
         return self.head(features), losses
+
+    def encoder_loss(
+        self, start: SmoothParameters, fit: SmoothFit, truth: Mapping[str, PerImage]
+    ) -> Tensor:
+        """Return what the encoder lowers, from its guesses and the fits that began there."""
+        known = self.true_parameters(truth)
+        trust = 1 / (fit.chi2 / self._freedom(fit.residual)).clamp(min=1.0)
+        own = self._error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
+        return TRUTH_WEIGHT * self._error(start, known).mean() + SELF_WEIGHT * own.mean()
+
+    def true_parameters(self, truth: Mapping[str, PerImage]) -> Float[Tensor, "batch 13"]:
+        """Return the truth as the encoder predicts it, sizes as logarithms."""
+        known = torch.stack([truth[key] for key in LENS_TRUTH], dim=1)
+        is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
+        return torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
 
     def predict_quantities(
         self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
