@@ -87,10 +87,11 @@ def line(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure and write `OUT`."""
+    """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         stores = [import_set(path, Path(name)) for path in sorted(arguments.folder.glob("*.npz"))]
@@ -104,9 +105,9 @@ def main() -> None:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "records": records,
     }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + "\n")
-    print(OUT)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(arguments.out)
 
 
 if __name__ == "__main__":
