@@ -31,8 +31,6 @@ OUT = Path(__file__).resolve().parents[1] / "results" / "theta_e" / "real.json"
 SEED = 1
 PEAK_SNR = 40.0
 """Of the brightest pixel of the authors' images, with white noise."""
-PSF_SIDE = 31
-"""Pixels of the TinyTim PSF that are used."""
 GAUSSIAN_FWHM = {"II": (0.16, 0.101), "III": (0.08, 0.08)}
 """PSF and pixel scale of the authors' models, arcsec."""
 TRUNCATION = 5.0
@@ -100,15 +98,6 @@ def read_pixels(path: Path, scale: float) -> np.ndarray | None:
     return read_fits(path, pixel_scale=scale).data if path.exists() else None
 
 
-def trimmed(psf: np.ndarray | None) -> np.ndarray | None:
-    """Return a square of `PSF_SIDE` pixels around the peak of a PSF that is larger."""
-    if psf is None or max(psf.shape) <= PSF_SIDE:
-        return psf
-    row, column = np.unravel_index(psf.argmax(), psf.shape)
-    half = PSF_SIDE // 2
-    return psf[row - half : row + half + 1, column - half : column + half + 1]
-
-
 def measured(lens: Lens) -> LensMeasurement:
     """Fit one lens from its files."""
     found = read_fits(lens.image, pixel_scale=lens.pixel_scale)
@@ -117,7 +106,7 @@ def measured(lens: Lens) -> LensMeasurement:
         found.data,
         pixel_scale=scale,
         noise=read_pixels(folder / f"{lens.prefix}noise_map.fits", scale),
-        psf=trimmed(read_pixels(lens.psf or folder / f"{lens.prefix}psf.fits", scale)),
+        psf=read_pixels(lens.psf or folder / f"{lens.prefix}psf.fits", scale),
         mask=read_pixels(folder / "mask_extra_galaxies.fits", scale),
     )
 
@@ -178,7 +167,7 @@ def of_image(
         pixel_scale=scale,
         noise=np.full_like(image, sigma),
         psf=np.outer(axis, axis),
-        lens_light=False,
+        lens_light="none",
     )
     return {
         "class": true["cls"],

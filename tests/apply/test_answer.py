@@ -124,3 +124,11 @@ def test_an_answer_has_the_quantities_of_its_class() -> None:
     (content,) = json.loads(json.dumps(found.to_json()))["estimates"]
     assert (content["quantity"], content["sigma"]) == ("log10_substructure_fraction", 0.15)
     assert answer().to_json()["estimates"] == []
+
+
+def test_a_calibrated_answer_with_a_serious_mismatch_has_no_calibrated_probability() -> None:
+    doubtful = answer(uncertainty=uncertainty(), mismatches=(NOISE,))
+    assert doubtful.verdict == (
+        'cdm (untrusted probability 0.700), theta_E 1.38"; NOT TO BE TRUSTED: noise unlike the '
+        "training images"
+    )

@@ -48,3 +48,24 @@ def test_a_lens_at_the_border_is_refused() -> None:
     pixels = image(30, 8)[:, :30]
     with pytest.raises(ImageError, match="8 pixels from the border"):
         cut_frame(pixels, np.ones_like(pixels), SCALE, None, lens_light=True, radius=2.0)
+
+
+def test_a_frame_knows_where_it_lies_in_the_image() -> None:
+    # The centre of 60 x 70 pixels lies at row 29.5, column 34.5.
+    assert frame(25, 41).middle == pytest.approx((0.65, -0.45))
+
+
+def test_what_lies_beyond_the_border_is_left_out() -> None:
+    wide = frame(25, 41).covering(2.5)
+    assert wide.image.shape == (51, 51)
+    assert wide.image.argmax() == 25 * 51 + 25
+    assert np.isinf(wide.sigma[:5]).all()
+    assert np.isfinite(wide.sigma[5:-5, 5:-5]).all()
+    assert frame().covering(1.0).image.shape == frame().image.shape
+
+
+def test_light_can_be_taken_away_without_its_noise() -> None:
+    whole = frame()
+    left = whole.minus(whole.image)
+    assert (left.image == 0).all()
+    assert (left.weighed_sigma == whole.weighed_sigma).all()

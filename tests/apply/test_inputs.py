@@ -150,3 +150,30 @@ def test_a_pixel_scale_must_be_positive(tmp_path: Path, image: np.ndarray) -> No
 def test_no_image_at_all_is_refused() -> None:
     with pytest.raises(DataError, match="no image was given"):
         read_inputs([])
+
+
+@pytest.fixture
+def lens_folder(tmp_path: Path, image: np.ndarray) -> Path:
+    for name in ("data", "noise_map"):
+        write_fits(tmp_path / f"{name}.fits", image, 0.08)
+    return tmp_path
+
+
+def test_the_folder_of_a_lens_is_one_image_with_its_noise(lens_folder: Path) -> None:
+    (found,) = read_inputs([lens_folder])
+    assert isinstance(found, ImageFile)
+    assert found.name == lens_folder.name
+    assert found.is_fits
+    assert found.known.noise is not None
+    assert found.known.psf is None
+
+
+def test_a_noise_map_goes_with_one_fits_image(lens_folder: Path, image: np.ndarray) -> None:
+    paths = [lens_folder / f"{name}.fits" for name in ("data", "noise_map")]
+    np.save(lens_folder / "lens.npy", image)
+    (found,) = read_inputs(paths[:1], noise=paths[1])
+    assert isinstance(found, ImageFile)
+    assert found.known.noise is not None
+    for inputs in (paths, [lens_folder / "lens.npy"]):
+        with pytest.raises(DataError, match="noise can be given with one FITS image only"):
+            read_inputs(inputs, noise=paths[1])

@@ -23,6 +23,7 @@ def frame() -> Frame:
         pixel_scale=SCALE,
         psf=None,
         light=np.zeros_like(image),
+        middle=(0.0, 0.0),
     )
 
 

@@ -55,7 +55,7 @@ def test_reasons_against_it_are_in_its_verdict(measured: LensMeasurement) -> Non
 
 def test_an_image_without_arcs_is_not_trusted() -> None:
     noise = np.random.default_rng(3).standard_normal((33, 33))
-    found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light=False)
+    found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")
     assert any("too faint" in reason for reason in found.reasons)
 
 
@@ -70,7 +70,7 @@ GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))
         (GOOD, {"noise": GOOD[:-1]}, r"noise map has shape \(31, 32\)"),
         (GOOD, {"mask": np.ones_like(GOOD)}, "leave out every pixel"),
         (np.where(GOOD > 1.9, np.nan, GOOD), {}, "not finite"),
-        (GOOD, {"psf": np.ones((4, 4))}, "odd length"),
+        (GOOD, {"psf": np.ones((6, 6))}, r"peak in pixel \(0, 0\)"),
         (GOOD, {"psf": np.zeros((3, 3))}, "sums to 0"),
     ],
 )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lenspinn.apply.lens_light import MODEL_ERROR, fit_lens_light, orthonormal
+from lenspinn.apply.lens_light import MODEL_ERROR, fit_lens_light, only_sky, orthonormal
 
 SIDE, SCALE, SIGMA = 31, 0.1, 0.01
 # Of light at a ring that broad Gaussians take for the galaxy's.
@@ -55,3 +55,12 @@ def test_the_orthonormal_basis_spans_the_terms() -> None:
     model = (light.model / sigma).ravel()
     assert span @ (span.T @ model) == pytest.approx(model, abs=1e-6 * model.max())
     assert span.T @ span == pytest.approx(np.eye(span.shape[1]), abs=1e-9)
+
+
+def test_the_sky_alone_is_the_median_of_what_counts() -> None:
+    image = np.full((SIDE, SIDE), 0.2)
+    sigma = np.full_like(image, SIGMA)
+    image[:20], sigma[:20] = 9.0, np.inf
+    sky = only_sky(image, sigma)
+    assert (sky.model == 0.2).all()
+    assert sky.basis.shape == (1, SIDE, SIDE)

@@ -13,6 +13,7 @@ from lenspinn.apply.mismatch import (
     Observed,
     central_brightness,
     find_mismatches,
+    has_lens_light,
     measure,
 )
 from lenspinn.data.fits import read_fits
@@ -198,3 +199,15 @@ def test_no_lens_galaxy_is_seen_in_simulated_images_without_one(
     with np.load(shared_data / "deeplensesim" / f"{name}.npz") as arrays:
         images = torch.from_numpy(arrays["images"].astype(np.float32))[:, None]
     assert central_brightness(images, scale).max().item() < LENS_LIGHT_ABOVE
+
+
+def test_noise_that_the_model_is_told_may_be_any() -> None:
+    told = observed(noise_sigma=0.5, unit="e-/s", knows_noise=True)
+    assert find_mismatches(told, NOISY) == ()
+
+
+def test_lens_light_that_was_taken_away_is_not_looked_for() -> None:
+    bright = observed(centre=0.9)
+    assert has_lens_light(bright.measured)
+    assert only(find_mismatches(bright, TRAINED)).kind == "lens light"
+    assert find_mismatches(replace(bright, light_taken_away=True), TRAINED) == ()

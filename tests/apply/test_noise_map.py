@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from lenspinn.apply.noise_map import cosmic_rays, estimate_noise, robust_sigma
+from lenspinn.apply.noise_map import (
+    LEFT_OUT,
+    cosmic_rays,
+    estimate_noise,
+    noise_of,
+    robust_sigma,
+)
+from lenspinn.errors import ImageError
 from lenspinn.lensing.psf import gaussian_kernel
 
 SIDE = 101
@@ -46,3 +53,24 @@ def test_a_hit_is_found_and_a_star_is_not() -> None:
     hit = cosmic_rays(image, sigma, psf)
     assert hit[80, 20:26].all()
     assert not hit[15:26, 25:36].any()
+
+
+def test_a_noise_map_and_a_mask_leave_pixels_out() -> None:
+    noise, mask = np.full((20, 20), 2.0), np.zeros((20, 20))
+    noise[0, :4] = [0.0, LEFT_OUT, np.nan, np.inf]
+    mask[1, 1] = 1
+    found = noise_of(np.ones((20, 20)), noise, mask)
+    assert np.isinf(found[0, :4]).all()
+    assert np.isinf(found[1, 1])
+    assert np.isfinite(found).sum() == 395
+    assert (found[np.isfinite(found)] == 2).all()
+
+
+def test_without_a_map_noise_is_estimated() -> None:
+    image = noisy(np.ones((SIDE, SIDE)))
+    np.testing.assert_array_equal(noise_of(image, None, None), estimate_noise(image))
+
+
+def test_an_image_without_noise_needs_a_map() -> None:
+    with pytest.raises(ImageError, match="give a noise map"):
+        noise_of(np.zeros((SIDE, SIDE)), None, None)

@@ -1,5 +1,6 @@
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,10 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from lenspinn.apply import Answer, Mismatch, Uncertainty
+from lenspinn.apply import Answer, LensMeasurement, Mismatch, Uncertainty
 from lenspinn.apply.estimates import Estimate
 from lenspinn.apply.picture import BAD, GOOD, answer_figure
+from lenspinn.apply.prepare import Prepared
 from lenspinn.explain import View
+from lenspinn.explain.view import FitView
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.models import create_model
 from lenspinn.models.quantities import QUANTITIES
 
 
@@ -31,6 +36,19 @@ def view() -> View:
         source=pixels(16),
         coverage=np.ones((16, 16), dtype=np.float32),
     )
+
+
+@pytest.fixture
+def fitted(view: View) -> View:
+    """As a network that fits the lens gives it."""
+    values = dict.fromkeys(SMOOTH_PARAMETERS, 0.0) | {"theta_E": 0.8, "e1": 0.1}
+    fit = FitView(
+        parameters=np.array([list(values.values())], dtype=np.float32),
+        model=pixels(16),
+        residual=pixels(16),
+        chi2=1.7,
+    )
+    return dataclasses.replace(view, theta_E_error=0.01, fit=fit)
 
 
 def answer(pixel_scale: float, *mismatches: Mismatch) -> Answer:
@@ -123,3 +141,59 @@ def test_predicted_quantities_are_in_the_text_if_there_are_any(view: View) -> No
     assert not any(
         "Predicted" in text for text in texts(answer_figure(answer(0.2), view, view.image))
     )
+
+
+def prepared_with(measured: LensMeasurement, mode: Literal["model", "mask"]) -> Prepared:
+    return Prepared(
+        seen=np.zeros((1, 1, 16, 16), dtype=np.float32),
+        model=create_model("lenspinn_fit", num_pix=16),
+        measured=measured,
+        middle=(0.3, -0.2),
+        light=np.ones((30, 30)) if mode == "model" else None,
+        light_mode=mode,
+        noise_from="the noise map",
+        psf_from="the file",
+        psf_assumed=False,
+        sharpness=0.3,
+        training_sharpness=0.8,
+        scatter=1.0,
+        left_out=0.0,
+        factor=1.0,
+    )
+
+
+def test_a_fitted_lens_is_shown_with_all_that_explains_it(
+    fitted: View, measured: LensMeasurement
+) -> None:
+    prepared = prepared_with(measured, "model")
+    told = dataclasses.replace(answer(0.1), preparation={"chi2": 1.7, **prepared.to_json()})
+    figure = answer_figure(told, fitted, pixels(100), prepared)
+    titles = " ".join(axes.get_title() for axes in figure.axes)
+    for part in ("lens light", "critical curve", "model", "residual in sigma", "caustic"):
+        assert part in titles
+    text = " ".join(texts(figure))
+    assert "lens light modelled and subtracted; noise: the noise map; PSF: the file" in text
+    assert "chi^2 per degree of freedom 1.70" in text
+
+
+def test_the_image_as_delivered_is_drawn_around_its_lens(
+    fitted: View, measured: LensMeasurement
+) -> None:
+    figure = answer_figure(answer(0.1), fitted, pixels(100), prepared_with(measured, "model"))
+    assert figure.axes[0].images[0].get_extent() == pytest.approx([-5.3, 4.7, -4.8, 5.2])
+
+
+def test_masked_lens_light_is_called_so(fitted: View, measured: LensMeasurement) -> None:
+    figure = answer_figure(answer(0.1), fitted, pixels(100), prepared_with(measured, "mask"))
+    assert "lens light masked" in [text.get_text() for text in figure.axes[1].texts]
+
+
+def test_an_answer_that_is_not_trusted_has_no_calibrated_probabilities(view: View) -> None:
+    sure = Uncertainty(
+        possible=("cdm",), coverage=0.9, shift=0.5, by_score={"pixels": 0.5}, refused=False
+    )
+    noise = Mismatch("noise", "too much", serious=True)
+    for mismatches, title in (((), "calibrated probability"), ((noise,), "probability, untrusted")):
+        found = dataclasses.replace(answer(0.2, *mismatches), uncertainty=sure)
+        titles = [axes.get_title() for axes in answer_figure(found, view, view.image).axes]
+        assert title in titles

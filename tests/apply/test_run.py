@@ -279,3 +279,69 @@ def test_the_published_images_are_answered_without_doubt(
 ) -> None:
     path = shared_data / "deeplense_published" / f"{name}.npy"
     assert answer_one(path, run_folder, tmp_path, pixel_scale=0.08).mismatches == ()
+
+
+@pytest.fixture
+def shipped() -> Path:
+    """The network that comes with the repository, which fits the lens."""
+    return Path(__file__).resolve().parents[2] / "models" / "lenspinn_fit_survey_hst_shallow"
+
+
+def test_a_telescope_image_is_made_ready_for_a_network_that_fits_the_lens(
+    shipped: Path, scene, tmp_path: Path
+) -> None:
+    folder = tmp_path / "J0000"
+    folder.mkdir()
+    names = {"data": "image", "noise_map": "sigma", "psf": "psf", "mask_extra_galaxies": "mask"}
+    for name, part in names.items():
+        write_fits(folder / f"{name}.fits", getattr(scene, part), scene.pixel_scale)
+    answer = answer_one(folder, shipped, tmp_path / "out")
+    assert answer.theta_E == pytest.approx(scene.theta_E, rel=0.02)
+    assert answer.preparation is not None
+    assert answer.preparation["lens_light"] == "model"
+    serious = {mismatch.kind for mismatch in answer.mismatches if mismatch.serious}
+    assert {"lens light", "PSF"} <= serious
+    assert "NOT TO BE TRUSTED" in answer.verdict
+    content = json.loads((tmp_path / "out" / "J0000.json").read_text())
+    assert content["preparation"]["noise"] == "the noise map"
+    assert imread(tmp_path / "out" / "J0000.png").shape[0] > 1000
+
+
+def test_an_array_goes_to_such_a_network_as_it_is(npy: Path, shipped: Path, tmp_path: Path) -> None:
+    assert answer_one(npy, shipped, tmp_path / "out", 0.08).preparation is None
+
+
+@pytest.mark.parametrize("option", [{"lens_light": "mask"}, {"psf": "psf.fits"}])
+def test_an_option_that_a_network_has_no_use_for_is_refused(
+    option: dict, run_folder: Path, image: np.ndarray, tmp_path: Path
+) -> None:
+    for name in ("lens", "psf"):
+        write_fits(tmp_path / f"{name}.fits", image, 0.08)
+    if "psf" in option:
+        option = {"psf": tmp_path / "psf.fits"}
+    with pytest.raises(DataError, match="for networks that fit the lens"):
+        apply_model([tmp_path / "lens.fits"], model=run_folder, out=tmp_path / "out", **option)
+
+
+def test_lens_light_of_an_array_is_not_modelled(npy: Path, shipped: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="lens_light is for FITS images"):
+        apply_model([npy], model=shipped, out=tmp_path / "out", lens_light="model")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_ring_of_cosmos_is_not_answered(
+    shipped: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    stem = shared_data / "jwst_cowls" / "COSJ100024+015334"
+    (answer,) = apply_model(
+        [stem / "F277W_data.fits"],
+        model=shipped,
+        out=tmp_path / "out",
+        noise=stem / "F277W_noise_map.fits",
+        psf=stem / "F277W_psf.fits",
+    )
+    assert isinstance(answer, Answer)
+    assert answer.refused
+    assert answer.theta_E == pytest.approx(0.771, rel=0.1)  # COWLS I; codes differ by 5 %
+    serious = {mismatch.kind for mismatch in answer.mismatches if mismatch.serious}
+    assert {"pixel scale", "instrument", "lens light", "PSF"} <= serious

@@ -17,6 +17,7 @@ from lenspinn.data.transforms import (
     noise_safe_preprocess,
     pixel_statistics,
     resample,
+    resample_noise,
 )
 from lenspinn.errors import ImageError
 
@@ -274,3 +275,27 @@ def test_blurring_lowers_every_ratio_of_the_pixel_statistics():
 
 def test_pixel_statistics_of_a_constant_image_are_finite():
     assert pixel_statistics(torch.ones(1, 1, 16, 16)).isfinite().all()
+
+
+@pytest.mark.parametrize(("to_scale", "num_pix"), [(0.08, 40), (0.04, 80)])
+def test_resampled_white_noise_has_the_scatter_that_is_said(to_scale: float, num_pix: int) -> None:
+    noise = torch.randn(400, 1, 72, 72, generator=torch.Generator().manual_seed(4))
+    found = resample(3 * noise, 0.05, to_scale, num_pix).std(dim=0)[0]
+    expected = resample_noise(torch.full((72, 72), 3.0), 0.05, to_scale, num_pix)
+    assert (found / expected).mean().item() == pytest.approx(1, abs=0.01)
+    assert (found / expected).std() < 0.05  # 400 images
+
+
+def test_each_pixel_that_a_bad_one_has_a_part_in_is_left_out() -> None:
+    sigma = torch.ones(16, 16)
+    sigma[4, 6] = torch.inf
+    coarse = resample_noise(sigma, 0.05, 0.1, 8)
+    assert coarse.isinf().nonzero().tolist() == [[2, 3]]
+    fine = resample_noise(sigma, 0.1, 0.05, 32).isinf()
+    assert fine[8:10, 12:14].all()
+    assert fine[:4].any().item() is False
+
+
+def test_noise_of_an_image_that_is_too_small_is_refused() -> None:
+    with pytest.raises(ImageError, match="arcsec are needed"):
+        resample_noise(torch.ones(64, 64), 0.05, 0.08, 64)

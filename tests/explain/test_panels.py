@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from lenspinn.explain import View, panels
+from lenspinn.explain.view import FitView
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
 CLASSES = ("axion", "cdm", "no_sub")
 
@@ -111,3 +113,46 @@ def test_the_stretch_of_a_noisy_image_reaches_down_to_its_noise() -> None:
     image[10:20, 10:20] += 0.02  # 20 sigma
     stretched = panels.stretch(image)
     assert np.median(stretched[10:20, 10:20]) > 0.3 * stretched[32, 32]
+
+
+def fitted(view: View) -> View:
+    values = dict.fromkeys(SMOOTH_PARAMETERS, 0.0) | {"theta_E": 0.9, "e1": 0.2, "source_x": 0.1}
+    fit = FitView(
+        parameters=np.array([list(values.values())], dtype=np.float32),
+        model=ring(),
+        residual=np.where(ring() > 0.5, np.nan, 2.0).astype(np.float32),
+        chi2=1.0,
+    )
+    return replace(view, fit=fit)
+
+
+@pytest.mark.parametrize("draw", [panels.draw_image, panels.draw_cam, panels.draw_source])
+def test_a_fitted_lens_has_curves_in_the_place_of_a_circle(
+    draw: Callable[[Axes, View], None], axes: Axes, view: View
+) -> None:
+    draw(axes, fitted(view))
+    assert radii(axes) == []
+    assert axes.lines
+
+
+def test_the_critical_curve_of_an_ellipse_is_one(axes: Axes, view: View) -> None:
+    panels.draw_critical_curve(axes, fitted(view))
+    longest = max((line.get_xydata() for line in axes.lines), key=len)
+    width, height = np.ptp(longest, axis=0)
+    assert width > 1.2 * height  # along the long axis of the lens
+
+
+def test_left_out_pixels_of_a_residual_are_not_drawn(axes: Axes, view: View) -> None:
+    fit = fitted(view).fit
+    assert fit is not None
+    panels.draw_residual(axes, fit.residual, 0.25)
+    drawn = np.ma.getmaskarray(axes.images[0].get_array())
+    np.testing.assert_array_equal(drawn, np.isnan(fit.residual))
+    assert axes.images[0].get_clim() == (-panels.MOST_SIGMAS, panels.MOST_SIGMAS)
+
+
+def test_two_images_can_share_a_stretch() -> None:
+    bright, faint = 5 * ring(), ring()
+    shared = panels.stretch(faint, like=bright)
+    assert shared.max() < panels.stretch(bright).max()
+    assert panels.stretch(bright, like=bright).max() == panels.stretch(bright).max()

@@ -5,7 +5,7 @@ import torch
 from lenspinn.evaluate import predict
 from lenspinn.explain import grad_cam, view_images
 from lenspinn.explain.view import Batch, reconstruct
-from lenspinn.models import Classifier, create_model
+from lenspinn.models import Classifier, FittedReconstruction, create_model
 
 FLOAT32 = 1e-6  # rounding of float32 numbers of order 1
 
@@ -56,3 +56,19 @@ def test_a_model_without_physics_has_no_source(mean_classifier: Classifier) -> N
     assert view.theta_E is None
     assert view.source is None
     assert view.coverage is None
+
+
+def test_a_view_holds_the_lens_that_a_model_fits(images: Batch) -> None:
+    torch.manual_seed(0)
+    model = create_model("lenspinn_fit", steps=2).eval()
+    view = view_images(model, images)[1]
+    found = reconstruct(model, torch.from_numpy(images))
+    assert isinstance(found, FittedReconstruction)
+    assert view.fit is not None
+    np.testing.assert_allclose(view.fit.parameters[0], found.parameters[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(view.fit.residual, found.residual[1], rtol=1e-3, atol=1e-3)
+    assert view.fit.chi2 == pytest.approx(found.chi2[1].item(), rel=1e-3)
+    low, high = images[1].min(), images[1].max()
+    np.testing.assert_allclose(
+        view.fit.model * (high - low) + low, found.model[1], rtol=1e-3, atol=1e-3
+    )

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import torch
 
+from lenspinn.data.instrument import INSTRUMENTS
 from lenspinn.errors import ModelError
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
-from lenspinn.models import create_model
+from lenspinn.models import Told, create_model
 from lenspinn.models.lens_fit import LENS_TRUTH, TYPICAL_LENSES
 from lenspinn.models.quantities import QUANTITIES, defined_truth, gaussian_loss, targets
 from lenspinn.simulate import add_noise, draw_batch, get_recipe, render, simulate_images
 from lenspinn.simulate.draw import truth_fields
-from lenspinn.simulate.instrument import INSTRUMENTS
 from lenspinn.simulate.noise import background_sigma, noise_sigma
 
 RECIPE = "survey/hst_shallow"
@@ -341,3 +341,30 @@ def test_it_overfits_the_quantities_of_24_lenses(with_quantities, lenses, monkey
 def test_the_truth_of_quantities_is_asked_for_once(with_quantities):
     assert set(with_quantities.truth_keys) == {*LENS_TRUTH, *ALL_QUANTITIES}
     assert len(set(with_quantities.truth_keys)) == len(with_quantities.truth_keys)
+
+
+def test_what_is_told_takes_the_place_of_options_and_encoder(model, lenses):
+    images, labels, truth = lenses
+    row = int((labels == NO_SUB).nonzero()[0])
+    image, start = images[row : row + 1], from_truth(truth)[row : row + 1]
+    noise = 2 * model.noise_sigma(image)
+    noise[0, :8] = torch.inf
+    told = model.eval().told(Told(noise=noise, psf=None, start=start))
+    direct = model.fit(image, start, noise)
+    found = told.reconstruct(image)
+    torch.testing.assert_close(found.parameters, direct.parameters, rtol=1e-3, atol=1e-4)
+    # Four times the variance, and pixels that are left out do not count.
+    assert found.chi2.item() == pytest.approx(0.25, abs=CHI2_TOLERANCE / 4)
+    assert (found.residual[0, :8] == 0).all()
+    assert model.known is None
+    torch.testing.assert_close(told.head.weight, model.head.weight)
+
+
+def test_a_told_psf_takes_the_place_of_the_gaussian(model, lenses):
+    images, labels, truth = lenses
+    row = int((labels == NO_SUB).nonzero()[0])
+    image, start = images[row : row + 1], from_truth(truth)[row : row + 1]
+    noise = model.noise_sigma(image)
+    wide = torch.full((9, 9), 1 / 81)
+    plain, other = (model.told(Told(noise, psf, start)) for psf in (None, wide))
+    assert other.shift_scores(image)["chi2"] > 2 * plain.shift_scores(image)["chi2"]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from lenspinn.data.instrument import INSTRUMENTS
 from lenspinn.errors import ConfigError
 from lenspinn.simulate import noise as noise_module
 from lenspinn.simulate.faults import Faults
-from lenspinn.simulate.instrument import INSTRUMENTS
 from lenspinn.simulate.noise import add_noise, background_sigma, noise_sigma, observe
 
 HST = INSTRUMENTS["hst_wfc3_f160w"]

@@ -11,12 +11,24 @@ from lenspinn.evaluate.shift import FEATURES, PIXELS
 REASONS = {
     FEATURES: "what the network sees",
     PIXELS: "noise, brightness or sharpness",
+    "chi2": "what the fitted lens leaves",
 }
-"""What the scores of `lenspinn.evaluate.shift` look at."""
+"""What the scores of `lenspinn.evaluate.shift` and of the physics models look at."""
 NOT_ANSWERED = "not answered"
 """The answer where an image is too unlike those that the model's answers were checked on."""
 
-Kind = Literal["pixel scale", "noise", "lens light", "saturation", "instrument", "recipe"]
+Kind = Literal[
+    "pixel scale",
+    "noise",
+    "lens light",
+    "saturation",
+    "instrument",
+    "recipe",
+    "PSF",
+    "residual",
+    "pixels left out",
+    "lens fit",
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,8 @@ class Answer:
     """None if the run is not calibrated."""
     estimates: tuple[Estimate, ...] = ()
     """Quantities that the model predicts for the class that is answered."""
+    preparation: dict[str, Any] | None = None
+    """What was done to a telescope image before a network that fits the lens saw it."""
 
     @property
     def prediction(self) -> str:
@@ -114,9 +128,11 @@ class Answer:
             text = f"{NOT_ANSWERED}: {self.uncertainty.reason}; untrusted probabilities {untrusted}"
         else:
             among = " and ".join(chances[name] for name in self.uncertainty.possible)
+            coverage = f"{self.uncertainty.coverage:.0%} set"
             text = (
-                f"{self.answer} (calibrated probability {among}; "
-                f"{self.uncertainty.coverage:.0%} set)"
+                f"{self.answer} (calibrated probability {among}; {coverage})"
+                if self.trusted
+                else f"{self.answer} (untrusted probability {among})"
             )
         return f"{text}{radius}{trust(self.mismatches)}"
 
@@ -143,6 +159,7 @@ class Answer:
             "trusted": self.trusted,
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
             "pixel_scale_arcsec": self.pixel_scale,
+            "preparation": self.preparation,
             "picture": None if self.picture is None else self.picture.name,
         }
 

@@ -28,6 +28,8 @@ class Frame:
     psf: Float[np.ndarray, "v u"] | None
     light: Pixels
     """About that of the lens, for its share in `weighed_sigma`."""
+    middle: tuple[float, float]
+    """x and y of the middle pixel from the centre of the whole image, arcsec."""
 
     @property
     def radius(self) -> Pixels:
@@ -44,6 +46,22 @@ class Frame:
     def lit(self, light: Pixels) -> "Frame":
         """Return the frame with a better idea of the light of the lens."""
         return replace(self, light=light)
+
+    def covering(self, radius: float) -> "Frame":
+        """Return the frame with pixels that are left out around it, up to a radius in arcsec."""
+        missing = int(np.ceil(radius / self.pixel_scale)) - len(self.image) // 2
+        if missing <= 0:
+            return self
+        return replace(
+            self,
+            image=np.pad(self.image, missing),
+            sigma=np.pad(self.sigma, missing, constant_values=np.inf),
+            light=np.pad(self.light, missing),
+        )
+
+    def minus(self, light: Pixels) -> "Frame":
+        """Return the frame with some light taken away; its noise stays."""
+        return replace(self, image=self.image - light)
 
     def without(self, left_out: np.ndarray) -> "Frame":
         """Return the frame with more pixels left out."""
@@ -110,4 +128,14 @@ def cut_frame(
     inner = (slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1))
     cut = image[inner].astype(np.float64)
     light = ndimage.median_filter(cut, 3) if lens_light else np.zeros_like(cut)
-    return Frame(image=cut, sigma=sigma[inner], pixel_scale=pixel_scale, psf=psf, light=light)
+    return Frame(
+        image=cut,
+        sigma=sigma[inner],
+        pixel_scale=pixel_scale,
+        psf=psf,
+        light=light,
+        middle=(
+            (column - (columns - 1) / 2) * pixel_scale,
+            (row - (rows - 1) / 2) * pixel_scale,
+        ),
+    )

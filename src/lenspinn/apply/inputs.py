@@ -1,14 +1,15 @@
 """The files `apply_model` reads: .npy and FITS images, and whole datasets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from lenspinn.data.fits import FitsImage, read_fits
+from lenspinn.apply.companions import Companions, is_lens_folder, read_with_companions
+from lenspinn.data.fits import FitsImage
 from lenspinn.data.legacy import read_npy
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import check_image
@@ -30,6 +31,9 @@ class ImageFile:
     """Arcsec per pixel; None if the file does not say."""
     unit: str | None = None
     instrument: str | None = None
+    is_fits: bool = False
+    """Whether it is a telescope's file; an array is taken to be what the training images are."""
+    known: Companions = field(default_factory=Companions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,21 +46,29 @@ class ImageTable:
 
 
 def read_inputs(
-    paths: Sequence[str | Path], *, pixel_scale: float | None = None
+    paths: Sequence[str | Path],
+    *,
+    pixel_scale: float | None = None,
+    noise: Path | None = None,
+    psf: Path | None = None,
 ) -> list[ImageFile | ImageTable]:
     """Read and check every input, before anything is done with the first.
 
     Parameters
     ----------
     paths
-        .npy files, FITS files and folders of datasets; one named twice is read once.
+        .npy files, FITS files, folders of one lens (`lenspinn.apply.companions`) and folders of
+        datasets; one named twice is read once.
     pixel_scale
         Arcsec per pixel of .npy and FITS images; it overrides what a FITS header says.
+    noise, psf
+        FITS files that go with one FITS image.
 
     Raises
     ------
     DataError
-        A file is missing or of another kind, or cannot be read as what it claims to be.
+        A file is missing or of another kind, or cannot be read as what it claims to be; or a noise
+        map or PSF is given with several images, or with one that is no FITS file.
     ImageError
         An image is not square or too small, has pixels that are not finite, is constant, or is a
         FITS image without a pixel scale.
@@ -68,8 +80,19 @@ def read_inputs(
         raise DataError("no image was given: name .npy or FITS files, or folders of datasets")
     if pixel_scale is not None and not pixel_scale > 0:
         raise DataError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
+    files = {"noise": noise, "psf": psf}
+    given = [name for name, path in files.items() if path is not None]
+    if given and (len(unique) > 1 or not _is_fits(unique[0])):
+        raise DataError(
+            f"{' and '.join(given)} can be given with one FITS image only, not with "
+            f"{', '.join(map(str, unique))}"
+        )
     names = unique_names(unique)
-    return [_read(path, name, pixel_scale) for path, name in zip(unique, names, strict=True)]
+    return [_read(path, name, pixel_scale, files) for path, name in zip(unique, names, strict=True)]
+
+
+def _is_fits(path: Path) -> bool:
+    return path.name.lower().endswith(FITS_SUFFIXES) or is_lens_folder(path)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -104,17 +127,18 @@ def _stem(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).stem
 
 
-def _read(path: Path, name: str, pixel_scale: float | None) -> ImageFile | ImageTable:
-    suffix = path.name.lower()
-    if path.is_dir():
+def _read(
+    path: Path, name: str, pixel_scale: float | None, files: dict[str, Path | None]
+) -> ImageFile | ImageTable:
+    if path.is_dir() and not is_lens_folder(path):
         return ImageTable(name=name, path=path, store=ImageStore.open(path))
     if not path.exists():
         raise DataError(f"there is no file {path}")
-    if suffix.endswith(".npy"):
+    if path.name.lower().endswith(".npy"):
         pixels = _single(read_npy(path))
         image = ImageFile(name=name, path=path, pixels=pixels, pixel_scale=pixel_scale)
-    elif suffix.endswith(FITS_SUFFIXES):
-        fits = read_fits(path, pixel_scale=pixel_scale)
+    elif _is_fits(path):
+        fits, known = read_with_companions(path, pixel_scale=pixel_scale, **files)
         image = ImageFile(
             name=name,
             path=path,
@@ -122,6 +146,8 @@ def _read(path: Path, name: str, pixel_scale: float | None) -> ImageFile | Image
             pixel_scale=fits.pixel_scale,
             unit=fits.unit,
             instrument=_instrument(fits),
+            is_fits=True,
+            known=known,
         )
     else:
         raise DataError(

@@ -3,17 +3,14 @@
 import json
 from pathlib import Path
 
+from lenspinn.apply.arcs import LensLightMode
+from lenspinn.apply.companions import read_with_companions
 from lenspinn.apply.inputs import unique_names
 from lenspinn.apply.lens_fit import LensMeasurement, fit_lens
 from lenspinn.apply.lens_picture import measurement_figure
-from lenspinn.data.fits import read_fits
-from lenspinn.errors import DataError
 from lenspinn.evaluate.files import save_figure, write_whole
 
 __all__ = ["fit_image"]
-
-IN_FOLDER = {"noise": "noise_map.fits", "psf": "psf.fits", "mask": "mask_extra_galaxies.fits"}
-"""Names of files in a folder."""
 
 
 def fit_image(
@@ -24,6 +21,7 @@ def fit_image(
     mask: Path | None = None,
     pixel_scale: float | None = None,
     theta_E_guess: float | None = None,
+    lens_light: LensLightMode = "model",
     out: Path = Path("fits"),
 ) -> LensMeasurement:
     """Measure the Einstein radius of a lens in a FITS image.
@@ -44,6 +42,8 @@ def fit_image(
         Arcsec per pixel; by default what the header says.
     theta_E_guess
         Where to begin, arcsec; by default the radius of the ring that is seen.
+    lens_light
+        "model", "mask" (leave out the inner part of the ring), or "none".
     out
         Folder for NAME.json and NAME.png.
 
@@ -53,25 +53,18 @@ def fit_image(
         If a file is missing or cannot be used.
     """
     image = Path(image)
-    files = {"noise": noise, "psf": psf, "mask": mask}
     name = unique_names([image])[0]
-    if image.is_dir():
-        files = {key: path or _in_folder(image, key) for key, path in files.items()}
-        image = image / "data.fits"
-        if not image.exists():
-            raise DataError(f"the folder {image.parent} holds no data.fits")
-    found = read_fits(image, pixel_scale=pixel_scale)
-    pixels = {
-        key: None if path is None else read_fits(path, pixel_scale=found.pixel_scale).data
-        for key, path in files.items()
-    }
+    found, known = read_with_companions(
+        image, noise=noise, psf=psf, mask=mask, pixel_scale=pixel_scale
+    )
     measured = fit_lens(
         found.data,
         pixel_scale=found.pixel_scale,
-        noise=pixels["noise"],
-        psf=pixels["psf"],
-        mask=pixels["mask"],
+        noise=known.noise,
+        psf=known.psf,
+        mask=known.mask,
         theta_E_guess=theta_E_guess,
+        lens_light=lens_light,
     )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -79,8 +72,3 @@ def fit_image(
     write_whole(out / f"{name}.json", (json.dumps(record, indent=2) + "\n").encode())
     save_figure(measurement_figure(measured, name), out / f"{name}.png")
     return measured
-
-
-def _in_folder(folder: Path, key: str) -> Path | None:
-    path = folder / IN_FOLDER[key]
-    return path if path.exists() else None

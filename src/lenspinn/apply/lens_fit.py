@@ -6,35 +6,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from contourpy import contour_generator
 from jaxtyping import Float
-from scipy import ndimage
 
-from lenspinn.apply.frame import Frame, cut_frame
+from lenspinn.apply.arcs import Arcs, LensLightMode, find_arcs
+from lenspinn.apply.frame import Frame
 from lenspinn.apply.joint_fit import JointFit, fit_source, starts_around
-from lenspinn.apply.lens_light import LensLight, fit_lens_light
-from lenspinn.apply.noise_map import cosmic_rays, estimate_noise
-from lenspinn.apply.ring import ring_radius
-from lenspinn.errors import ImageError
+from lenspinn.apply.noise_map import AnyPixels
+from lenspinn.lensing.critical import caustics, critical_curves
 from lenspinn.lensing.fit import BOUNDS
-from lenspinn.lensing.grid import pixel_grid
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, smooth_deflection
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
-__all__ = ["LensMeasurement", "fit_lens"]
+__all__ = ["LensMeasurement", "fit_arcs", "fit_lens"]
 
 Pixels = Float[np.ndarray, "y x"]
-AnyPixels = Float[np.ndarray, "_ _"]
-"""Of a shape that is checked here."""
 
-SEARCH_RADIUS = 4.0
-"""Arcsec from the centre within which a ring is looked for."""
 FIELD = 2.0
 """Radius of the fit in units of the ring's."""
-NEIGHBOURS = 1.6
-"""What is bright beyond this many ring radii is taken for a neighbour and left out."""
-NEIGHBOUR_SIGMAS = 5.0
-INNERMOST = 4.0
-"""Pixels: the smallest ring that is looked for."""
 FINALISTS, SUPERSAMPLING = 3, 2
 """Starts that are followed to the end, and samples along a pixel from then on."""
 LEAST_GAIN = 100.0
@@ -82,7 +69,10 @@ class LensMeasurement:
     image: Pixels
     sigma: Pixels
     """``inf`` where a pixel was left out."""
+    light_mode: LensLightMode
+    """What was done about the light of the lens."""
     lens_light: Pixels
+    """With the sky; where it is masked, the sky alone."""
     source_image: Pixels
     """The lensed source, blurred."""
     reasons: tuple[str, ...]
@@ -98,29 +88,18 @@ class LensMeasurement:
         """Image minus model in units of the noise, 0 where a pixel was left out."""
         return (self.image - self.lens_light - self.source_image) / self.sigma
 
-    def critical_curves(self) -> list[Float[np.ndarray, "points 2"]]:
-        """Return the lines of infinite magnification, (x, y) in arcsec from the frame's centre.
+    @property
+    def smooth_parameters(self) -> Float[torch.Tensor, "1 14"]:
+        """`parameters` as `lenspinn.lensing` takes them, float32."""
+        return torch.tensor([[self.parameters[name] for name in SMOOTH_PARAMETERS]])
 
-        The singular centre of the lens adds a tiny loop, whose image in the source plane is the
-        cut: within it a source is imaged at least twice.
-        """
-        side, scale = 4 * len(self.image), self.pixel_scale / 4
-        x, y = pixel_grid(side, scale, dtype=torch.float64)
-        beta_x, beta_y = self._source_plane(x, y)
-        xx, xy = np.gradient(beta_x, scale)[::-1], np.gradient(beta_y, scale)[::-1]
-        determinant = xx[0] * xy[1] - xx[1] * xy[0]
-        lines = contour_generator(x.numpy(), y.numpy(), determinant).lines(0.0)
-        return [np.asarray(line) for line in lines]
+    def critical_curves(self) -> list[Float[np.ndarray, "_ 2"]]:
+        """Return the lines of infinite magnification; see `lenspinn.lensing.critical`."""
+        return critical_curves(self.smooth_parameters, len(self.image), self.pixel_scale)
 
-    def caustics(self) -> list[Float[np.ndarray, "points 2"]]:
+    def caustics(self) -> list[Float[np.ndarray, "_ 2"]]:
         """Return where those lines lie in the source plane."""
-        lines = [torch.from_numpy(line).T[:, None] for line in self.critical_curves()]
-        return [np.stack(self._source_plane(*line))[:, 0].T for line in lines]
-
-    def _source_plane(self, x: torch.Tensor, y: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        values = torch.tensor([[self.parameters[name] for name in SMOOTH_PARAMETERS]]).to(x)
-        alpha_x, alpha_y = smooth_deflection(values, x, y)
-        return (x - alpha_x[0]).numpy(), (y - alpha_y[0]).numpy()
+        return caustics(self.smooth_parameters, self.critical_curves())
 
     @property
     def verdict(self) -> str:
@@ -148,6 +127,7 @@ class LensMeasurement:
             "theta_E_without_shear_arcsec": self.without_shear,
             "ring_radius_arcsec": self.ring_radius,
             "pixel_scale_arcsec": self.pixel_scale,
+            "lens_light": self.light_mode,
             "parameters": self.parameters,
             "errors": self.errors,
         }
@@ -161,7 +141,7 @@ def fit_lens(
     psf: AnyPixels | None = None,
     mask: AnyPixels | None = None,
     theta_E_guess: float | None = None,
-    lens_light: bool = True,
+    lens_light: LensLightMode = "model",
 ) -> LensMeasurement:
     """Measure the Einstein radius of a galaxy-galaxy lens.
 
@@ -186,106 +166,45 @@ def fit_lens(
     theta_E_guess
         Arcsec; by default the ring's radius.
     lens_light
-        Whether there is any.
+        What is done about it: "model", "mask" (leave out the inner part of the ring), or "none",
+        for an image without any.
 
     Raises
     ------
     ImageError
         If images do not fit together, are not finite, or nothing is left to fit.
     """
-    kernel = None if psf is None else _normalised(psf)
-    sigma = _noise_of(image, noise, mask, pixel_scale)
-    if noise is None and kernel is not None:
-        sigma[cosmic_rays(image, sigma, kernel)] = np.inf
-    wide = cut_frame(image, sigma, pixel_scale, kernel, lens_light=lens_light, radius=SEARCH_RADIUS)
-    first = _lens_light(wide) if lens_light else None
-    wide = wide if first is None else wide.lit(first.model)
-    arcs = wide.image - (0 if first is None else first.model)
-    ring = ring_radius(
-        arcs,
-        wide.weighed_sigma,
-        pixel_scale,
-        inner=INNERMOST * pixel_scale,
-        outer=len(arcs) * pixel_scale / 2,
+    return fit_arcs(
+        find_arcs(
+            image,
+            pixel_scale=pixel_scale,
+            noise=noise,
+            psf=psf,
+            mask=mask,
+            theta_E_guess=theta_E_guess,
+            lens_light=lens_light,
+        )
     )
-    guess = ring if theta_E_guess is None else theta_E_guess
-    frame = _without_neighbours(wide, arcs, guess).narrowed(FIELD * guess)
-    light = None if first is None else _lens_light(frame, first.shape)
-    found = fit_source(frame, light, starts_around(frame, light, guess), supersampling=1)
+
+
+def fit_arcs(arcs: Arcs) -> LensMeasurement:
+    """Fit lens, source and lens light to arcs that were found; see `fit_lens`."""
+    frame = arcs.frame.narrowed(FIELD * arcs.guess)
+    light = arcs.light_of(frame)
+    starts = starts_around(frame, light, arcs.guess)
+    found = fit_source(frame, light, starts, supersampling=1)
     found = fit_source(frame, light, found.parameters[:FINALISTS], supersampling=SUPERSAMPLING)
-    if light is not None:
-        light = _lens_light(frame, light.shape, found.source_image)
+    if arcs.lens_light == "model":
+        light = arcs.light_of(frame, found.source_image, light)
         found = fit_source(frame, light, found.parameters, supersampling=SUPERSAMPLING)
     shearless = fit_source(
         frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False
     )
-    return _measurement(frame, found, shearless.theta_E, ring)
-
-
-def _noise_of(
-    image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None, pixel_scale: float
-) -> Pixels:
-    """Return the noise, ``inf`` where a pixel does not count."""
-    if image.ndim != 2 or min(image.shape) < 4 * INNERMOST:
-        raise ImageError(
-            f"the image has shape {image.shape}; it must have two axes of at least "
-            f"{4 * INNERMOST:.0f} pixels"
-        )
-    if not pixel_scale > 0:
-        raise ImageError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
-    for name, other in (("noise map", noise), ("mask", mask)):
-        if other is not None and other.shape != image.shape:
-            raise ImageError(
-                f"the {name} has shape {other.shape}, the image {image.shape}; they must agree"
-            )
-    finite = np.isfinite(image)
-    if noise is None:
-        if not finite.all():
-            raise ImageError(
-                f"{(~finite).sum()} pixels of the image are not finite; give a noise map that "
-                "leaves them out"
-            )
-        noise = estimate_noise(image)
-    used = finite & np.isfinite(noise) & (noise > 0) & (noise < 1e8)
-    if mask is not None:
-        used &= mask == 0
-    if not used.any():
-        raise ImageError("noise map and mask leave out every pixel of the image")
-    return np.where(used, noise, np.inf).astype(np.float64)
-
-
-def _normalised(psf: np.ndarray) -> np.ndarray:
-    if psf.ndim != 2 or not all(side % 2 for side in psf.shape):
-        raise ImageError(f"the PSF has shape {psf.shape}; it must have two axes of odd length")
-    total = float(psf.sum())
-    if not total > 0:
-        raise ImageError(f"the PSF sums to {total}; it must sum to a positive number")
-    return psf.astype(np.float64) / total
-
-
-def _lens_light(
-    frame: Frame, shape: np.ndarray | None = None, source_image: Pixels | None = None
-) -> LensLight:
-    """Fit the lens light, of the image minus the source where that is known."""
-    return fit_lens_light(
-        frame.image if source_image is None else frame.image - source_image,
-        frame.weighed_sigma,
-        pixel_scale=frame.pixel_scale,
-        psf=frame.psf,
-        shape=shape,
-        clip=source_image is None,
-    )
-
-
-def _without_neighbours(frame: Frame, arcs: Pixels, guess: float) -> Frame:
-    """Leave out what is bright far outside of the ring."""
-    significance = ndimage.uniform_filter(arcs / frame.weighed_sigma, 3)
-    bright = (significance > NEIGHBOUR_SIGMAS) & (frame.radius > NEIGHBOURS * guess)
-    return frame.without(ndimage.binary_dilation(bright, iterations=2))
+    return _measurement(frame, found, shearless.theta_E, arcs)
 
 
 def _measurement(
-    frame: Frame, found: JointFit, without_shear: float, ring: float
+    frame: Frame, found: JointFit, without_shear: float, arcs: Arcs
 ) -> LensMeasurement:
     """Add up the errors, and ask whether to trust the fit."""
     excess = max(1.0, found.chi2_per_pixel)
@@ -298,7 +217,7 @@ def _measurement(
     spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
     reasons = [
         *_poor_fit(gain, found.chi2_per_pixel),
-        *_uncertain(theta_E, error, spread, ring),
+        *_uncertain(theta_E, error, spread, arcs.radius),
         *_at_bounds(values),
     ]
     return LensMeasurement(
@@ -310,7 +229,8 @@ def _measurement(
         gain=gain,
         spread=spread,
         without_shear=without_shear,
-        ring_radius=ring,
+        ring_radius=arcs.radius,
+        light_mode=arcs.lens_light,
         pixel_scale=frame.pixel_scale,
         image=frame.image,
         sigma=frame.weighed_sigma,

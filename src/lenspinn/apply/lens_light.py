@@ -100,6 +100,13 @@ def fit_lens_light(
     return LensLight(basis[needed], model, shape)
 
 
+def only_sky(image: Pixels, sigma: Pixels) -> LensLight:
+    """Return a constant sky as all the lens light there is: the median of the pixels that count."""
+    basis = np.full((1, *image.shape), 1.0 / image.size)
+    sky = np.full_like(image, np.median(image[np.isfinite(sigma)]))
+    return LensLight(basis, sky, np.zeros(6))
+
+
 def _gaussians(
     shape: np.ndarray, image: Pixels, pixel_scale: float, psf: np.ndarray | None
 ) -> Float[np.ndarray, "terms y x"]:

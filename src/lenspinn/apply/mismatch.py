@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lenspinn.apply.answer import Mismatch
+from lenspinn.apply.psf import instrument_words
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.transforms import background_sigma
 from lenspinn.models.classifier import Image
@@ -68,6 +69,10 @@ class Observed:
     """Pixels, as delivered, that share the highest value."""
     lens_light: bool | None = None
     """Whether the lens galaxy shows, where that is known; else the centre is looked at."""
+    knows_noise: bool = False
+    """Whether the model is told the noise of each pixel: it need not be that of training then."""
+    light_taken_away: bool = False
+    """Whether lens light was modelled or masked."""
 
 
 def measure(images: Image, pixel_scale: float) -> Measured:
@@ -115,6 +120,11 @@ def central_brightness(images: Image, pixel_scale: float) -> Float[Tensor, " bat
     return central / brightest.clamp(min=torch.finfo(images.dtype).tiny)
 
 
+def has_lens_light(measured: Measured) -> bool:
+    """Return whether the centre is as bright as a lens galaxy makes it."""
+    return measured.central_brightness > LENS_LIGHT_ABOVE
+
+
 def find_mismatches(observed: Observed, trained: DatasetInfo) -> tuple[Mismatch, ...]:
     """Compare an image with the training data.
 
@@ -132,8 +142,8 @@ def find_mismatches(observed: Observed, trained: DatasetInfo) -> tuple[Mismatch,
     """
     found = (
         _pixel_scale(observed, trained),
-        _noise(observed, trained),
-        _lens_light(observed, trained),
+        None if observed.knows_noise else _noise(observed, trained),
+        None if observed.light_taken_away else _lens_light(observed, trained),
         _saturation(observed),
         _instrument(observed, trained),
         _recipe(observed, trained),
@@ -152,7 +162,7 @@ def _pixel_scale(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
     if abs(factor - 1) <= SAME_SCALE:
         return None
     message = (
-        f'{observed.pixel_scale:g}" was resampled by a factor {factor:.2f} to '
+        f'{observed.pixel_scale:.4g}" was resampled by a factor {factor:.2f} to '
         f'{trained.pixel_scale:g}" of the training images'
     )
     serious = max(factor, 1 / factor) > SERIOUS_SCALE_FACTOR
@@ -187,7 +197,7 @@ def _lens_light(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
     where = "its images have it" if present else "its images have none"
     if present is None:
         centre = observed.measured.central_brightness
-        present = centre > LENS_LIGHT_ABOVE
+        present = has_lens_light(observed.measured)
         where = (
             f"the centre is {centre:.0%} as bright as the brightest pixels, "
             f"{'a' if present else 'no'} sign of a lens galaxy"
@@ -208,9 +218,7 @@ def _saturation(observed: Observed) -> Mismatch | None:
 def _instrument(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
     if observed.instrument in (None, UNKNOWN) or trained.instrument == UNKNOWN:
         return None
-    here, there = (
-        set(re.findall(r"[a-z0-9]+", n.lower())) for n in (observed.instrument, trained.instrument)
-    )
+    here, there = instrument_words(observed.instrument), instrument_words(trained.instrument)
     if here <= there or there <= here:
         return None
     message = f"{observed.instrument}; the training images are {trained.instrument}"

@@ -4,7 +4,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from lenspinn.errors import ImageError
+
 Pixels = Float[np.ndarray, "y x"]
+AnyPixels = Float[np.ndarray, "_ _"]
+"""Of a shape that is checked here."""
+
+SMALLEST = 16
+"""Pixels a side of an image whose noise can be told."""
+LEFT_OUT = 1e8
+"""From here on a noise map says that a pixel does not count."""
 
 BORDER = 0.1
 """Width of the frame whose scatter is that of the sky, as a share of the image."""
@@ -28,6 +37,51 @@ DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 def robust_sigma(values: np.ndarray) -> float:
     """Return the standard deviation of a Gaussian with the same median absolute deviation."""
     return float(SIGMA_PER_MAD * np.median(np.abs(values - np.median(values))))
+
+
+def noise_of(image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None) -> Pixels:
+    """Return the noise of an image, ``inf`` where a pixel does not count.
+
+    Parameters
+    ----------
+    image : (y, x)
+    noise : (y, x)
+        Standard deviations; 0, `LEFT_OUT` and above and what is not finite leave a pixel out. By
+        default `estimate_noise`.
+    mask : (y, x)
+        Anything but 0 leaves a pixel out.
+
+    Raises
+    ------
+    ImageError
+        If images do not fit together, are not finite, or no pixel is left.
+    """
+    if image.ndim != 2 or min(image.shape) < SMALLEST:
+        raise ImageError(
+            f"the image has shape {image.shape}; it must have two axes of at least "
+            f"{SMALLEST} pixels"
+        )
+    for name, other in (("noise map", noise), ("mask", mask)):
+        if other is not None and other.shape != image.shape:
+            raise ImageError(
+                f"the {name} has shape {other.shape}, the image {image.shape}; they must agree"
+            )
+    finite = np.isfinite(image)
+    if noise is None:
+        if not finite.all():
+            raise ImageError(
+                f"{(~finite).sum()} pixels of the image are not finite; give a noise map that "
+                "leaves them out"
+            )
+        noise = estimate_noise(image)
+        if not noise.any():
+            raise ImageError("the image has no noise that could be estimated; give a noise map")
+    used = finite & np.isfinite(noise) & (noise > 0) & (noise < LEFT_OUT)
+    if mask is not None:
+        used &= mask == 0
+    if not used.any():
+        raise ImageError("noise map and mask leave out every pixel of the image")
+    return np.where(used, noise, np.inf).astype(np.float64)
 
 
 def estimate_noise(image: Pixels) -> Pixels:

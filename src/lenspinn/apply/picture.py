@@ -1,12 +1,15 @@
 """The picture of one answer: the image as delivered, what the model saw, what to make of it."""
 
 import textwrap
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 from lenspinn.apply.answer import Answer
+from lenspinn.apply.prepare import Prepared
 from lenspinn.evaluate.trust import FALSE_ALARMS
 from lenspinn.explain.panels import (
     BARS_WIDTH,
@@ -16,10 +19,11 @@ from lenspinn.explain.panels import (
     draw_map,
     draw_preprocessed,
     draw_probabilities,
+    draw_residual,
     draw_source,
     stretch,
 )
-from lenspinn.explain.view import Pixels, View
+from lenspinn.explain.view import FitView, Pixels, View
 
 WIDTH, PANELS_HEIGHT = 13.0, 3.1
 """Inches."""
@@ -33,11 +37,18 @@ TITLE_LENGTH = 28
 """Characters of a name that are shown: its end, which tells images apart."""
 SURROUNDINGS = 1.5
 """Half width of the first panel in units of the model's field: what lies around it counts too."""
+LIGHT_DONE = {
+    "model": "lens light modelled and subtracted",
+    "mask": "lens light masked",
+    "none": "no lens light taken away",
+}
 GOOD, BAD, INK = "#00664a", "#b3261e", "#333333"
 
 
-def answer_figure(answer: Answer, view: View, delivered: Pixels) -> Figure:
-    """Draw an answer.
+def answer_figure(
+    answer: Answer, view: View, delivered: Pixels, prepared: Prepared | None = None
+) -> Figure:
+    """Draw an answer: one row of panels, two for a network that fits the lens, and its verdict.
 
     Parameters
     ----------
@@ -47,30 +58,102 @@ def answer_figure(answer: Answer, view: View, delivered: Pixels) -> Figure:
         What it saw.
     delivered : (y, x)
         The image before it was resampled and cut, at `answer.pixel_scale`.
+    prepared
+        What was done to a telescope image before a network that fits the lens saw it.
     """
     lines = _text(answer, view)
     text_height = LINE_HEIGHT * (len(lines) + 0.5)
-    figure = Figure(figsize=(WIDTH, PANELS_HEIGHT + text_height), layout="constrained")
-    parts = figure.subfigures(2, 1, height_ratios=(PANELS_HEIGHT, text_height), squeeze=False)
+    height = PANELS_HEIGHT * (1 if view.fit is None else 2)
+    figure = Figure(figsize=(WIDTH, height + text_height), layout="constrained")
+    parts = figure.subfigures(2, 1, height_ratios=(height, text_height), squeeze=False)
     upper, lower = parts.flat
-    as_delivered, preprocessed, cam, source, probabilities = upper.subplots(
+    if view.fit is None:
+        _draw_row(upper, answer, view, delivered)
+    else:
+        _draw_fit(upper, answer, view, view.fit, delivered, prepared)
+    for row, (line, color, weight) in enumerate(lines):
+        place = 1 - (row + 0.5) * LINE_HEIGHT / text_height
+        lower.text(0.012, place, line, color=color, weight=weight, fontsize=9, va="center")
+    return figure
+
+
+def _draw_row(figure: SubFigure, answer: Answer, view: View, delivered: Pixels) -> None:
+    """Draw what a network saw, where it looked, and the source if it has one."""
+    as_delivered, preprocessed, cam, source, probabilities = figure.subplots(
         1, 5, width_ratios=(1, 1, 1, 1, BARS_WIDTH)
     )
     _draw_delivered(as_delivered, answer, view, delivered)
     draw_preprocessed(preprocessed, view)
     preprocessed.set_title("preprocessed", fontsize=10)
-    draw_cam(cam, view)
-    cam.set_title(f"evidence for {view.prediction} (Grad-CAM)", fontsize=10)
     draw_source(source, view)
     source.set_title("reconstructed source", fontsize=10)
-    draw_probabilities(probabilities, view, answer.label)
-    probabilities.set_title(_probabilities_title(answer), fontsize=10)
+    _draw_evidence(cam, probabilities, answer, view)
     for axes in (as_delivered, preprocessed, cam, source):
         axes.set_xlabel("arcsec", fontsize=8)
-    for row, (line, color, weight) in enumerate(lines):
-        height = 1 - (row + 0.5) * LINE_HEIGHT / text_height
-        lower.text(0.012, height, line, color=color, weight=weight, fontsize=9, va="center")
-    return figure
+
+
+def _draw_fit(
+    figure: SubFigure,
+    answer: Answer,
+    view: View,
+    fit: FitView,
+    delivered: Pixels,
+    prepared: Prepared | None,
+) -> None:
+    """Draw what was seen, what explains it, what is left, and what the network makes of that."""
+    upper, lower = figure.subplots(2, 4)
+    data, light, seen, model = upper
+    residual, source, cam, probabilities = lower
+    _draw_data(data, light, answer, view, delivered, prepared)
+    brightest = float(fit.model.max())
+    for axes, values, title in (
+        (seen, view.image, "seen by the network, critical curve"),
+        (model, fit.model, "model"),
+    ):
+        draw_map(axes, values, view.pixel_scale)
+        axes.images[0].set_clim(float(np.median(view.image)) - 0.1 * brightest, brightest)
+        axes.set_title(title, fontsize=10)
+    draw_critical_curve(seen, view)
+    draw_residual(residual, fit.residual, view.pixel_scale)
+    residual.set_title("residual in sigma; grey: left out", fontsize=10)
+    draw_source(source, view)
+    source.set_title("source, caustic and cut", fontsize=10)
+    _draw_evidence(cam, probabilities, answer, view)
+    for axes in (data, light, seen, model, residual, source, cam):
+        axes.set_xlabel("arcsec", fontsize=8)
+
+
+def _draw_data(
+    data: Axes,
+    light: Axes,
+    answer: Answer,
+    view: View,
+    delivered: Pixels,
+    prepared: Prepared | None,
+) -> None:
+    """Draw the image as delivered around its lens, and the lens light beside it."""
+    _draw_delivered(data, answer, view, delivered)
+    if prepared is not None:
+        x, y = prepared.middle
+        left, right, low, high = data.images[0].get_extent()
+        data.images[0].set_extent((left - x, right - x, low - y, high - y))
+    if prepared is None or prepared.light is None:
+        masked = prepared is not None and prepared.light_mode == "mask"
+        done = LIGHT_DONE["mask" if masked else "none"]
+        light.set_axis_off()
+        light.text(0.5, 0.5, done, ha="center", va="center", transform=light.transAxes)
+    else:
+        draw_map(light, stretch(prepared.light, like=delivered), answer.pixel_scale)
+        light.images[0].set_clim(data.images[0].get_clim())
+        light.set(xlim=data.get_xlim(), ylim=data.get_ylim(), facecolor="black")
+        light.set_title("lens light, modelled", fontsize=10)
+
+
+def _draw_evidence(cam: Axes, probabilities: Axes, answer: Answer, view: View) -> None:
+    draw_cam(cam, view)
+    cam.set_title(f"evidence for {view.prediction} (Grad-CAM)", fontsize=10)
+    draw_probabilities(probabilities, view, answer.label)
+    probabilities.set_title(_probabilities_title(answer), fontsize=10)
 
 
 def _draw_delivered(axes: Axes, answer: Answer, view: View, delivered: Pixels) -> None:
@@ -92,7 +175,7 @@ def _draw_delivered(axes: Axes, answer: Answer, view: View, delivered: Pixels) -
 def _probabilities_title(answer: Answer) -> str:
     if answer.uncertainty is None:
         return "probability (not calibrated)"
-    return "probability, untrusted" if answer.refused else "calibrated probability"
+    return "calibrated probability" if answer.trusted else "probability, untrusted"
 
 
 def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
@@ -103,6 +186,9 @@ def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
         text = f"{mismatch.kind}: {mismatch.message}"
         wrapped = textwrap.wrap(text, LINE_LENGTH, subsequent_indent="    ")
         lines += [(line, BAD if mismatch.serious else INK, "normal") for line in wrapped]
+    if answer.preparation is not None:
+        about = textwrap.wrap(_about_preparation(answer.preparation), LINE_LENGTH)
+        lines += [(line, INK, "normal") for line in about]
     if answer.uncertainty is not None:
         scores = ", ".join(f"{name} {p:.3f}" for name, p in answer.uncertainty.by_score.items())
         text = (
@@ -125,6 +211,15 @@ def _about_theta_E(view: View) -> str:
             "it is what its lens layer works with, not a measurement."
         )
     return (
-        f'Circles have radius theta_E, {view.theta_E:.4f} +- {view.theta_E_error:.4f}" of the '
-        "fitted smooth lens: the error is that of noise, if lens and source are as modelled."
+        f'The fitted smooth lens has theta_E {view.theta_E:.4f} +- {view.theta_E_error:.4f}": the '
+        "error is that of noise, if lens and source are as modelled."
+    )
+
+
+def _about_preparation(done: dict[str, Any]) -> str:
+    theta_E, error = (done["lens_fit"][key] for key in ("theta_E_arcsec", "theta_E_error_arcsec"))
+    return (
+        f"Prepared: {LIGHT_DONE[done['lens_light']]}; noise: {done['noise']}; PSF: "
+        f"{done['psf']}; chi^2 per degree of freedom {done['chi2']:.2f}; before resampling: "
+        f'theta_E {theta_E:.3f} +- {error:.3f}".'
     )

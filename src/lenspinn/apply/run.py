@@ -1,6 +1,7 @@
 """`lenspinn apply`: images in, answers with pictures out."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,22 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from lenspinn.apply.answer import Answer, Uncertainty
+from lenspinn.apply.arcs import LensLightMode
 from lenspinn.apply.estimates import Estimate, answered_classes, estimate
+from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
-from lenspinn.apply.mismatch import Observed, find_mismatches, measure
+from lenspinn.apply.mismatch import Observed, find_mismatches, has_lens_light, measure
 from lenspinn.apply.picture import answer_figure
+from lenspinn.apply.prepare import Prepared, prepare
 from lenspinn.apply.table import TableAnswer
 from lenspinn.data.transforms import resample
-from lenspinn.errors import ImageError, ModelError
+from lenspinn.errors import DataError, ImageError, ModelError
 from lenspinn.evaluate import classification_metrics, predict
 from lenspinn.evaluate.files import save_figure, write_whole
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import Calibration, Judgement, join_judgements, load_calibration
 from lenspinn.explain.view import Pixels, View, reconstruct, view_images
-from lenspinn.models import Classifier
+from lenspinn.models import Classifier, LensFit
 from lenspinn.train import Run, load_run
 
 TABLE_PICTURES = 6
@@ -43,6 +47,7 @@ class _Sheet:
     answer: Answer
     view: View
     delivered: Pixels
+    prepared: Prepared | None = None
 
 
 def apply_model(
@@ -51,6 +56,9 @@ def apply_model(
     model: Path,
     out: Path = Path("answers"),
     pixel_scale: float | None = None,
+    noise: Path | None = None,
+    psf: Path | None = None,
+    lens_light: LensLightMode | None = None,
     progress: bool = True,
 ) -> list[Answer | TableAnswer]:
     """Classify images, and say of each whether the answer can be trusted.
@@ -64,13 +72,19 @@ def apply_model(
     that cannot be told apart are named together, and an image too unlike the calibration images is
     not answered.
 
+    For a network that fits the lens (`lenspinn_fit`) a FITS image is made ready: its lens light is
+    taken away, lens and source are fitted as `lenspinn fit` does it, and the network sees the rest
+    with its noise and PSF; the PNG shows data, lens light, model, residual, source and curves. A
+    .npy image and a dataset are taken to be as the training images are.
+
     Everything is read, checked and computed before the first file is written: if one image is
     unusable nothing is written at all, and the same call without it loses nothing.
 
     Parameters
     ----------
     images
-        .npy files, FITS files, and folders of datasets.
+        .npy files, FITS files, and folders: of one lens, with ``data.fits`` and, if there are any,
+        ``noise_map.fits``, ``psf.fits`` and ``mask_extra_galaxies.fits``, or of a dataset.
     model
         Folder of a finished training run.
     out
@@ -78,6 +92,16 @@ def apply_model(
     pixel_scale
         Arcsec per pixel of the .npy and FITS images. By default that of the FITS header; for .npy
         that of the model, with a warning.
+    noise
+        FITS file of standard deviations in the unit of the one image; 0, 1e8 and above leave a
+        pixel out. By default estimated from the image. This and the next two are for networks that
+        fit the lens.
+    psf
+        FITS file of the PSF in pixels of the one image. By default a Gaussian as of the instrument
+        that the header names; failing that, as in training, which is said.
+    lens_light
+        "model" (and subtract it), "mask" (leave out the inner part of the ring), or "none", which
+        leaves the image as it is. By default modelled where the centre shows any.
     progress
         Whether to show a progress bar over the images of a dataset.
 
@@ -92,17 +116,19 @@ def apply_model(
         The run is missing, unfinished or damaged.
     DataError, ImageError, StoreError
         An input is missing, is not what it claims to be, or holds nothing that can be classified;
-        see `read_inputs`. ImageError also if an image covers less than the model's field.
+        see `read_inputs`. Or an option is given that the network or the image has no use for.
+        ImageError also if an image covers less than the model's field.
     """
     trained = load_run(model)
     calibration = load_calibration(trained.folder)
-    inputs = read_inputs(images, pixel_scale=pixel_scale)
+    inputs = read_inputs(images, pixel_scale=pixel_scale, noise=noise, psf=psf)
+    _check_options(trained, inputs, {"noise": noise, "psf": psf, "lens_light": lens_light})
     answers: list[Answer | TableAnswer] = []
     sheets: list[_Sheet] = []
     for item in inputs:
         try:
             answer, pictured = (
-                _answer_image(item, trained, calibration, out)
+                _answer_image(item, trained, calibration, out, lens_light)
                 if isinstance(item, ImageFile)
                 else _answer_table(item, trained, calibration, out, progress)
             )
@@ -112,7 +138,7 @@ def apply_model(
         sheets += pictured
     out.mkdir(parents=True, exist_ok=True)
     for sheet in sheets:
-        figure = answer_figure(sheet.answer, sheet.view, sheet.delivered)
+        figure = answer_figure(sheet.answer, sheet.view, sheet.delivered, sheet.prepared)
         save_figure(figure, out / f"{sheet.answer.name}.png")
         _write_json(sheet.answer.to_json(), trained, out / f"{sheet.answer.name}.json")
     for answer in answers:
@@ -122,12 +148,42 @@ def apply_model(
     return answers
 
 
+def _check_options(
+    trained: Run, inputs: list[ImageFile | ImageTable], options: Mapping[str, Path | str | None]
+) -> None:
+    """Refuse options that would change nothing."""
+    given = " and ".join(name for name, value in options.items() if value is not None)
+    if not given:
+        return
+    if not isinstance(trained.model, LensFit):
+        raise DataError(
+            f"{given} is for networks that fit the lens, such as lenspinn_fit; the one in "
+            f"{trained.folder} is {trained.config.model.name}"
+        )
+    for item in inputs:
+        if not (isinstance(item, ImageFile) and item.is_fits):
+            raise DataError(
+                f"{given} is for FITS images; {item.path} is none, and taken to be as the "
+                "training images are"
+            )
+
+
 def _answer_image(
-    image: ImageFile, trained: Run, calibration: Calibration | None, out: Path
+    image: ImageFile,
+    trained: Run,
+    calibration: Calibration | None,
+    out: Path,
+    lens_light: LensLightMode | None,
 ) -> tuple[Answer, list[_Sheet]]:
     model = trained.model
     scale = model.pixel_scale if image.pixel_scale is None else image.pixel_scale
-    seen = _to_model(image.pixels[None, None], scale, model, str(image.path))
+    prepared = None
+    if isinstance(model, LensFit) and image.is_fits:
+        light = lens_light or _lens_light_of(image, scale, trained)
+        prepared = _prepared(image, scale, model, light)
+        model, seen = prepared.model, prepared.seen
+    else:
+        seen = _to_model(image.pixels[None, None], scale, model, str(image.path))
     observed = Observed(
         pixel_scale=scale,
         scale_assumed=image.pixel_scale is None,
@@ -135,22 +191,60 @@ def _answer_image(
         unit=image.unit,
         num_at_peak=int((image.pixels == image.pixels.max()).sum()),
         measured=measure(torch.from_numpy(seen), model.pixel_scale),
+        knows_noise=prepared is not None,
+        light_taken_away=prepared is not None and prepared.light_mode != "none",
     )
     judgement = None if calibration is None else calibration.judge(network_outputs(model, seen))
     (view,) = _judged(view_images(model, seen), judgement)
+    mismatches = find_mismatches(observed, trained.data_info)
+    if prepared is not None and view.fit is not None:
+        mismatches += fit_mismatches(prepared, view.fit.chi2)
     answered = answered_classes(view.probabilities[None], judgement, model.classes)
+    if any(mismatch.serious for mismatch in mismatches):
+        answered = [()]
     answer = Answer(
         name=image.name,
         path=image.path,
         probabilities=_by_class(view),
         theta_E=view.theta_E,
         pixel_scale=scale,
-        mismatches=find_mismatches(observed, trained.data_info),
+        mismatches=mismatches,
         picture=out / f"{image.name}.png",
         uncertainty=_uncertainty(judgement, 0, model.classes),
         estimates=estimate(model, seen, answered)[0],
+        preparation=_preparation(prepared, view),
     )
-    return answer, [_Sheet(answer=answer, view=view, delivered=image.pixels)]
+    sheet = _Sheet(
+        answer=answer,
+        view=view,
+        delivered=image.pixels,
+        prepared=prepared,
+    )
+    return answer, [sheet]
+
+
+def _lens_light_of(image: ImageFile, scale: float, trained: Run) -> LensLightMode:
+    """Return what to do about lens light: to model it, if the field of the model shows any."""
+    field = trained.model.num_pix * trained.model.pixel_scale
+    side = min(len(image.pixels), round(field / scale))
+    middle = resample(torch.from_numpy(image.pixels)[None, None], scale, scale, side)
+    shows = has_lens_light(measure(middle, scale))
+    return "model" if shows and not trained.data_info.lens_light else "none"
+
+
+def _prepared(
+    image: ImageFile, scale: float, model: LensFit, lens_light: LensLightMode
+) -> Prepared:
+    try:
+        return prepare(image, scale, model, lens_light)
+    except ImageError as error:
+        raise ImageError(f"{image.path}: {error}") from error
+
+
+def _preparation(prepared: Prepared | None, view: View) -> dict[str, Any] | None:
+    if prepared is None or view.fit is None:
+        return None
+    return {"chi2": view.fit.chi2, **prepared.to_json()}
 
 
 def _answer_table(

@@ -38,6 +38,9 @@ LEAST_RATIO = 1e-12
 SMALLEST_IMAGE = 8
 """Pixels along a side below which nothing can be said about an image's background."""
 
+LEAST_SHARE = 1e-3
+"""Of a pixel in a resampled one, from which it counts."""
+
 # Median absolute deviation of normal noise to its standard deviation.
 _MAD_TO_SIGMA = 1.4826
 # Standard deviation of a second difference a - 2b + c of independent unit noise.
@@ -259,6 +262,37 @@ def resample(image: Tensor, from_scale: float, to_scale: float, num_pix: int) ->
     pixels: cubic convolution (Keys 1981, eq. 4), exact for quadratic surfaces. The centre of the
     array stays at the centre.
     """
+    along_y, along_x = _weights(image, from_scale, to_scale, num_pix)
+    return along_y @ image @ along_x.T * (to_scale / from_scale) ** 2
+
+
+def resample_noise(sigma: Tensor, from_scale: float, to_scale: float, num_pix: int) -> Tensor:
+    """Return the noise of an image that `resample` makes, for noise that is not correlated.
+
+    Parameters
+    ----------
+    sigma : (y, x) or (batch, 1, y, x)
+        Standard deviations; ``inf`` leaves a pixel out, and each new one that it has a part in.
+    from_scale, to_scale, num_pix
+        As for `resample`, which also says what is raised.
+
+    Returns
+    -------
+    (num_pix, num_pix) or (batch, 1, num_pix, num_pix)
+        Standard deviation of each new pixel. Neighbours that share an old pixel are correlated.
+    """
+    along_y, along_x = _weights(sigma, from_scale, to_scale, num_pix)
+    out = torch.isinf(sigma)
+    variance = along_y.square() @ torch.where(out, 0, sigma).square() @ along_x.T.square()
+    share = along_y.abs() @ out.to(sigma) @ along_x.abs().T
+    variance = torch.where(share > LEAST_SHARE, torch.inf, variance)
+    return variance.sqrt() * (to_scale / from_scale) ** 2
+
+
+def _weights(
+    image: Tensor, from_scale: float, to_scale: float, num_pix: int
+) -> tuple[Tensor, Tensor]:
+    """Share of old pixels in new ones along y and x; an image that is too small is refused."""
     field, *sides = num_pix * to_scale, *(n * from_scale for n in image.shape[-2:])
     if min(sides) < field - to_scale:
         raise ImageError(
@@ -269,7 +303,7 @@ def resample(image: Tensor, from_scale: float, to_scale: float, num_pix: int) ->
     along_y, along_x = (
         weights(n, num_pix, to_scale / from_scale).to(image) for n in image.shape[-2:]
     )
-    return along_y @ image @ along_x.T * (to_scale / from_scale) ** 2
+    return along_y, along_x
 
 
 def _area_weights(num_old: int, num_new: int, ratio: float) -> Tensor:

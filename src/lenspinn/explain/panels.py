@@ -3,8 +3,11 @@
 Axes are in arcsec with the lens at (0, 0), x to the right and y up.
 """
 
+import math
+
 import numpy as np
 import torch
+from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
@@ -13,6 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from lenspinn.data.style import COLORS, INK
 from lenspinn.data.transforms import background_sigma
 from lenspinn.explain.view import Pixels, View
+from lenspinn.lensing.critical import caustics, critical_curves
+from lenspinn.lensing.grid import pixel_grid
+from lenspinn.lensing.light import sersic
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
 MAP_COLORS = "inferno"
 CAM_COLORS = "viridis"
@@ -28,6 +35,12 @@ FAINTEST = 0.05
 """Share of the pixels that are drawn black."""
 BARS_WIDTH = 0.75
 """Width of the panel of probabilities, in units of that of a map."""
+MOST_SIGMAS = 5.0
+"""At which the colours of a residual end."""
+LEFT_OUT = "0.7"
+"""Grey of pixels that were left out."""
+SOURCE_PIXELS = 101
+"""A side of a drawn Sersic profile."""
 SOURCE_MARGIN = 1.35
 """Half width of the source panel in Einstein radii; at least a quarter of the field."""
 
@@ -52,16 +65,21 @@ def draw_map(axes: Axes, values: Pixels, pixel_scale: float, *, colors: str = MA
     axes.tick_params(labelsize=8, color=INK, length=2.5)
 
 
-def stretch(image: Pixels) -> Pixels:
+def stretch(
+    image: Float[np.ndarray, "y x"], *, like: Float[np.ndarray, "v u"] | None = None
+) -> Pixels:
     """Compress the brightness of an image so that faint arcs show beside a bright centre.
 
     Parameters
     ----------
     image : (y, x), any unit
+    like : (v, u)
+        An image in the same unit, beside which this one is drawn; by default itself.
     """
-    black = np.quantile(image, FAINTEST)
-    peak = max(image.max() - black, np.finfo(image.dtype).tiny)
-    sigma = background_sigma(torch.from_numpy(image)[None, None]).item()
+    like = image if like is None else like
+    black = np.quantile(like, FAINTEST)
+    peak = max(like.max() - black, np.finfo(like.dtype).tiny)
+    sigma = background_sigma(torch.from_numpy(like)[None, None]).item()
     faint = min(FAINT_SIGMAS * sigma, FAINT * peak) if sigma > 0 else FAINT * peak
     return np.arcsinh(np.clip(image - black, 0, None) / faint)
 
@@ -92,8 +110,67 @@ def draw_overlay(axes: Axes, background: Pixels, cam: Pixels, pixel_scale: float
     axes.imshow(overlay, origin="lower", extent=_extent(cam, pixel_scale))
 
 
+def draw_residual(axes: Axes, residual: Pixels, pixel_scale: float) -> None:
+    """Draw a residual in units of the noise, and its scale; NaN is what was left out."""
+    draw_map(axes, residual, pixel_scale, colors="RdBu_r")
+    axes.images[0].set_clim(-MOST_SIGMAS, MOST_SIGMAS)
+    axes.set_facecolor(LEFT_OUT)
+    axes.figure.colorbar(axes.images[0], ax=axes, shrink=0.8)
+
+
+def draw_lines(axes: Axes, lines: list[np.ndarray]) -> None:
+    """Draw critical curves or caustics."""
+    for line in lines:
+        axes.plot(*line.T, color="white", lw=0.9, ls="--")
+
+
+def draw_sersic_source(
+    axes: Axes, parameters: Float[torch.Tensor, "1 14"], num_pix: int, pixel_scale: float
+) -> None:
+    """Draw a fitted Sersic source around the caustic of its lens.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    parameters : (1, 14)
+        In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`.
+    num_pix, pixel_scale
+        Of the image, in which the critical curves lie.
+    """
+    lines = caustics(parameters, critical_curves(parameters, num_pix, pixel_scale))
+    p = dict(zip(SMOOTH_PARAMETERS, parameters[0].tolist(), strict=True))
+    reach = [float(np.abs(line).max()) for line in lines]
+    position = max(abs(p["source_x"]), abs(p["source_y"]))
+    half = 1.2 * max([*reach, position, 0.3 * p["theta_E"]])
+    scale = 2 * half / SOURCE_PIXELS
+    x, y = pixel_grid(SOURCE_PIXELS, scale)
+    brightness = sersic(
+        x,
+        y,
+        amplitude=math.exp(p["log_amplitude"]),
+        R_sersic=math.exp(p["log_R_sersic"]),
+        n_sersic=math.exp(p["log_n_sersic"]),
+        e1=p["source_e1"],
+        e2=p["source_e2"],
+        center_x=p["source_x"],
+        center_y=p["source_y"],
+    )
+    draw_map(axes, np.sqrt(brightness.numpy()), scale)
+    draw_lines(axes, lines)
+    axes.set(xlim=(-half, half), ylim=(-half, half))
+
+
 def draw_source(axes: Axes, view: View) -> None:
-    """Draw the reconstructed source, and the circle within which a source is imaged twice."""
+    """Draw the source, and the line within which it is imaged twice or more.
+
+    That of a network that fits the lens is its Sersic profile and the caustic; of another the
+    reconstructed image, and a circle of radius theta_E.
+    """
+    if view.fit is not None:
+        parameters = torch.from_numpy(view.fit.parameters)
+        draw_sersic_source(axes, parameters, len(view.image), view.pixel_scale)
+        return
     if view.source is None or view.coverage is None or view.theta_E is None:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no lens model", ha="center", va="center", transform=axes.transAxes)
@@ -117,8 +194,15 @@ def draw_source(axes: Axes, view: View) -> None:
 
 
 def draw_critical_curve(axes: Axes, view: View) -> None:
-    """Draw the critical curve of the model's lens, an isothermal sphere: radius theta_E."""
-    if view.theta_E is not None:
+    """Draw the critical curve of the model's lens.
+
+    That of a network that fits the lens; of another a circle of radius theta_E, for its lens is an
+    isothermal sphere.
+    """
+    if view.fit is not None:
+        parameters = torch.from_numpy(view.fit.parameters)
+        draw_lines(axes, critical_curves(parameters, len(view.image), view.pixel_scale))
+    elif view.theta_E is not None:
         axes.add_patch(Circle((0, 0), view.theta_E, fill=False, color="white", lw=0.9, ls="--"))
 
 

@@ -37,11 +37,27 @@ class View:
     """Reconstructed source, in units of `image`; None for a model without physics."""
     coverage: Pixels | None = None
     """Image pixels on each source pixel; where it is 0 the source is unknown."""
+    fit: "FitView | None" = None
+    """What a network that fits the lens found; None for others."""
 
     @property
     def prediction(self) -> str:
         """The most probable class."""
         return self.classes[int(self.probabilities.argmax())]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitView:
+    """A smooth lens and source fitted to the image of a `View`."""
+
+    parameters: Float[np.ndarray, "1 14"]
+    """In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`."""
+    model: Pixels
+    """The fitted image, in units of the image of the `View`."""
+    residual: Pixels
+    """Image minus model in units of the noise, NaN where a pixel was left out."""
+    chi2: float
+    """Per degree of freedom."""
 
 
 def view_images(model: Classifier, images: Batch) -> list[View]:
@@ -64,6 +80,7 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
     errors = physics.standard_errors[:, 0] if isinstance(physics, FittedReconstruction) else None
     if physics is not None:
         maps |= {"source": physics.source, "coverage": physics.coverage}
+    fits = _fit_views(physics, batch) if isinstance(physics, FittedReconstruction) else None
     arrays = {name: values.cpu().numpy() for name, values in (maps | {"cam": cam}).items()}
     return [
         View(
@@ -72,7 +89,23 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
             pixel_scale=model.pixel_scale,
             theta_E=None if physics is None else float(physics.theta_E[index]),
             theta_E_error=None if errors is None else float(errors[index]),
+            fit=None if fits is None else fits[index],
             **{name: values[index] for name, values in arrays.items()},
+        )
+        for index in range(len(images))
+    ]
+
+
+def _fit_views(found: FittedReconstruction, images: Image) -> list[FitView]:
+    low, high = (extreme(images, dim=(1, 2, 3)) for extreme in (torch.amin, torch.amax))
+    models = (found.model - low[:, None, None]) / (high - low)[:, None, None]
+    residuals = torch.where(found.residual == 0, torch.nan, found.residual)
+    return [
+        FitView(
+            parameters=found.parameters[index : index + 1].cpu().numpy(),
+            model=models[index].cpu().numpy(),
+            residual=residuals[index].cpu().numpy(),
+            chi2=float(found.chi2[index]),
         )
         for index in range(len(images))
     ]

@@ -16,7 +16,7 @@ from lenspinn.models.baselines import (
 )
 from lenspinn.models.classifier import CLASSES, Classifier
 from lenspinn.models.inverse_lens import InverseLens
-from lenspinn.models.lens_fit import FittedReconstruction, LensFit, lenspinn_fit
+from lenspinn.models.lens_fit import FittedReconstruction, LensFit, Told, lenspinn_fit
 from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
 from lenspinn.models.lenspinn import (
     LensPINN,
@@ -39,6 +39,7 @@ __all__ = [
     "Lensformer",
     "Reconstruction",
     "TimmCNN",
+    "Told",
     "VisionTransformer",
     "cait",
     "cait_patch8",

@@ -6,9 +6,10 @@ each pixel is tested for a point mass that would explain what is left (`lenspinn
 Residual and tests go with the image to a convolutional network that classifies.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -113,6 +114,17 @@ class FittedReconstruction(Reconstruction):
         return self.standard_errors[:, 0]
 
 
+class Told(NamedTuple):
+    """What is known of the one image that a network is given."""
+
+    noise: Float[Tensor, "1 y x"]
+    """Standard deviation of each pixel, in the unit of the image; ``inf`` leaves one out."""
+    psf: Float[Tensor, "v u"] | None
+    """In pixels of the image; None for that of the options."""
+    start: SmoothParameters
+    """Where the fit begins, in the place of the encoder's guess."""
+
+
 class LensFit(Classifier):
     """An encoder, a fit and a classifier; see the module.
 
@@ -154,6 +166,8 @@ class LensFit(Classifier):
     classifier: Any
     middle: Tensor
     width: Tensor
+    known: Told | None = None
+    """See `told`."""
 
     def __init__(  # noqa: PLR0913 - what is known of the images, all named
         self,
@@ -234,8 +248,20 @@ class LensFit(Classifier):
         """Logits from the features of `forward_features`."""
         return self.head(features)
 
+    def told(self, known: Told) -> "LensFit":
+        """Return this network as it looks at one image of which more is known; weights are shared.
+
+        Every method then uses what is known in the place of the options and of the encoder.
+        """
+        told = copy.copy(self)
+        told.known = known
+        told.linearize = whitened_derivatives  # to compile it takes longer than one image
+        return told
+
     def predict_parameters(self, image: Image) -> SmoothParameters:
         """Smooth parameters that the encoder guesses; the brightness of the source is arbitrary."""
+        if self.known is not None:
+            return self.known.start.to(image).expand(len(image), -1)
         guess = self.readout(self.encoder.forward_features(self._scaled(image)))
         return functional.pad(self.middle + self.width * guess, (0, 1))
 
@@ -248,6 +274,8 @@ class LensFit(Classifier):
     ) -> SmoothFit:
         """Fit smooth lenses to images, without gradient; parameters as of `forward_features`."""
         data, optics = image[:, 0], self._optics(image, psf)
+        if noise is None and self.known is not None:
+            noise = self.noise_sigma(image)
         if noise is not None:
             return fit_smooth_lens(
                 start, data, noise, optics, steps=self.steps, linearize=self.linearize
@@ -266,6 +294,8 @@ class LensFit(Classifier):
 
     def noise_sigma(self, image: Image) -> Maps:
         """Return the standard deviation of each pixel that options and image imply, e-/s."""
+        if self.known is not None:
+            return self.known.noise.to(image).expand(len(image), -1, -1)
         light = functional.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
         return self._sigma_of(light[:, 0])
 
@@ -363,6 +393,8 @@ class LensFit(Classifier):
         return (self.background_sigma**2 + light.clamp(min=0) / self.exposure_time).sqrt()
 
     def _optics(self, image: Image, psf: Tensor | None) -> Optics:
+        if psf is None and self.known is not None:
+            psf = self.known.psf
         gaussian = gaussian_kernel(self.psf_fwhm / self.pixel_scale, 5.0)
         return make_optics(
             self.num_pix,
@@ -381,8 +413,9 @@ class LensFit(Classifier):
         )
 
     @staticmethod
-    def _freedom(residual: Maps) -> int:
-        return residual[0].numel() - len(SMOOTH_PARAMETERS)
+    def _freedom(residual: Maps) -> PerImage:
+        """Pixels that count, those left out have a residual of exactly 0, less the parameters."""
+        return residual.count_nonzero(dim=(1, 2)).to(residual) - len(SMOOTH_PARAMETERS)
 
 
 @register_model

@@ -1,5 +1,6 @@
 """A recipe and a seed in; images of lensed galaxies and the truth behind them out."""
 
+from lenspinn.data.instrument import INSTRUMENTS, Instrument, flux_from_magnitude
 from lenspinn.simulate.catalogue import get_recipe, list_recipes
 from lenspinn.simulate.dataset import SimulateConfig, simulate, simulate_images
 from lenspinn.simulate.distributions import (
@@ -13,7 +14,6 @@ from lenspinn.simulate.distributions import (
 from lenspinn.simulate.draw import draw_batch, draw_scene, draw_scenes, truth_fields
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
-from lenspinn.simulate.instrument import INSTRUMENTS, Instrument, flux_from_magnitude
 from lenspinn.simulate.noise import add_noise, background_sigma, noise_sigma
 from lenspinn.simulate.populations import POPULATIONS, Population, Substructure
 from lenspinn.simulate.recipes import Recipe

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from lenspinn.data.instrument import INSTRUMENTS
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.distributions import Fixed, LogUniform, Normal, PowerLaw, Uniform
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
-from lenspinn.simulate.instrument import INSTRUMENTS
 from lenspinn.simulate.overrides import nearest, with_overrides
 from lenspinn.simulate.populations import POPULATIONS, PointSubhalos
 from lenspinn.simulate.priors import LensLightPrior, LensPrior, MultipolePrior, SourcePrior

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lenspinn.data.instrument import Instrument, flux_from_magnitude
 from lenspinn.errors import ConfigError, ImageError
 from lenspinn.simulate.cutouts import FINER, Cutout, isolated_galaxy, read_cutouts, resampled
 from lenspinn.simulate.distributions import Distribution, require_positive
-from lenspinn.simulate.instrument import Instrument, flux_from_magnitude
 from lenspinn.simulate.scene import GalaxyLight
 
 __all__ = ["PARTS", "GalaxyLibrary", "GalaxyPrior", "load_galaxies", "part_of"]

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from lenspinn.data.instrument import Instrument, flux_from_magnitude
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.faults import Faults
-from lenspinn.simulate.instrument import Instrument, flux_from_magnitude
 from lenspinn.simulate.maps import read_map
 
 __all__ = ["add_noise", "background_sigma", "load_correlation", "noise_sigma", "observe"]

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from lenspinn.data.instrument import Instrument, flux_from_magnitude
 from lenspinn.errors import ConfigError
 from lenspinn.lensing import sersic_total_flux
 from lenspinn.simulate.distributions import Distribution, Normal, require_positive
-from lenspinn.simulate.instrument import Instrument, flux_from_magnitude
 from lenspinn.simulate.plane import LensPlane
 from lenspinn.simulate.scene import SersicLight, SmoothLens
 

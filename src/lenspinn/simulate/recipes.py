@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from lenspinn.data.instrument import Instrument
 from lenspinn.errors import ConfigError
 from lenspinn.lensing.light import SERSIC_CORE
 from lenspinn.simulate.distributions import Distribution, require_positive
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
-from lenspinn.simulate.instrument import Instrument
 from lenspinn.simulate.noise import background_sigma, load_correlation
 from lenspinn.simulate.overrides import to_plain
 from lenspinn.simulate.plane import LensPlane, lens_plane

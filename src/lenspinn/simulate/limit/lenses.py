@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lenspinn.data.instrument import flux_from_magnitude
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.draw import Truth, draw_scenes
-from lenspinn.simulate.instrument import flux_from_magnitude
 from lenspinn.simulate.limit.classifier import ideal_confusion
 from lenspinn.simulate.limit.fit import Model, Parameters, fit_smooth, unexplained
 from lenspinn.simulate.limit.smooth import smooth_model

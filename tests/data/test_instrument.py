@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lenspinn.data.instrument import INSTRUMENTS, flux_from_magnitude
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.instrument import INSTRUMENTS, flux_from_magnitude
 
 HST = INSTRUMENTS["hst_wfc3_f160w"]
 

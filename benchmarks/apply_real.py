@@ -1,0 +1,162 @@
+"""What the shipped network says of real lenses and of another code's, one by one.
+
+Reads the folder of reference data (see its README) and gives every lens to `lenspinn apply`, with
+its noise map and PSF where there are any, one setting for all. Nobody knows the right class of
+these lenses: what is measured is whether the tool refuses, and why.
+
+    python benchmarks/apply_real.py models/lenspinn_fit_survey_hst_shallow ../shared/data
+"""
+
+import argparse
+import csv
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from theta_e_real import lenses
+
+from lenspinn.apply import Answer, apply_model
+from lenspinn.data import write_fits
+from lenspinn.data.provenance import provenance
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "apply" / "real.json"
+EUCLID = ("102018665_NEG570040238507752998", "102020532_NEG589257492489565961")
+HDF5 = {
+    "dolphin_lens_system1": ("F390W",),
+    "DCLS0353-1706": ("F140W", "F200LP"),
+}
+"""Images in the format of lenstronomy, by folder, and their filters."""
+TELESCOPE = {"TELESCOP": "HST", "INSTRUME": "WFC3"}
+
+
+class Files(NamedTuple):
+    """One lens as a user would give it."""
+
+    name: str
+    image: Path
+    noise: Path | None
+    psf: Path | None
+    pixel_scale: float | None = None
+
+
+def real_lenses(data: Path, scratch: Path) -> Iterator[Files]:
+    """Yield the files of each lens; those in HDF5 are written to `scratch` as FITS first."""
+    for lens in lenses(data):
+        folder = lens.image.parent
+        noise, psf = (
+            path if path.exists() else None
+            for path in (folder / f"{lens.prefix}{key}.fits" for key in ("noise_map", "psf"))
+        )
+        named = lens.image if lens.prefix or lens.pixel_scale or lens.psf else folder
+        known = (None, None) if named == folder else (noise, lens.psf or psf)
+        yield Files(lens.name, named, *known, lens.pixel_scale)
+    for name in EUCLID:
+        stem = data / "euclid_q1" / name / "VIS_"
+        yield Files(
+            name.split("_")[0], *(Path(f"{stem}{k}.fits") for k in ("data", "noise_map", "psf"))
+        )
+    for name, filters in HDF5.items():
+        for band in filters:
+            yield as_fits(data / "hst_other" / name, band, scratch)
+
+
+def as_fits(folder: Path, band: str, scratch: Path) -> Files:
+    """Write an image, its noise and its PSF as FITS."""
+    with h5py.File(folder / f"image_{band}.h5") as content:
+        image = content["image_data"][()]
+        scale = float(np.hypot(*content["transform_pix2angle"][()][0]))
+        photons = np.clip(image, 0, None) / content["exposure_time"][()].clip(1)
+        noise = np.sqrt(content["background_rms"][()] ** 2 + photons)
+    with h5py.File(folder / f"psf_{band}.h5") as content:
+        psf = content["kernel_point_source"][()]
+    name = f"{folder.name}_{band}"
+    parts = {"data": image, "noise_map": noise, "psf": psf}
+    paths = [scratch / f"{name}_{key}.fits" for key in parts]
+    for path, pixels in zip(paths, parts.values(), strict=True):
+        write_fits(path, pixels, scale, BUNIT="e-/s", FILTER=band, **TELESCOPE)
+    return Files(name, *paths)
+
+
+def row(lens: Files, answer: Answer) -> dict[str, Any]:
+    """Return what was answered, in numbers."""
+    content = answer.to_json()
+    done, uncertainty = content["preparation"], content["uncertainty"]
+    return {
+        "name": lens.name,
+        "image": lens.image.name,
+        "answer": content["answer"],
+        "trusted": content["trusted"],
+        "prediction": content["prediction"],
+        **{f"p_{name}": value for name, value in content["probabilities"].items()},
+        "shift_p_value": uncertainty["shift"],
+        "theta_E_arcsec": content["theta_E_arcsec"],
+        "theta_E_before_resampling_arcsec": done["lens_fit"]["theta_E_arcsec"],
+        "chi2": done["chi2"],
+        "scatter": done["scatter"],
+        "pixels_left_out": done["left_out"],
+        "lens_light": done["lens_light"],
+        "noise": done["noise"],
+        "psf": done["psf"],
+        "against_it": ", ".join(m["kind"] for m in content["mismatches"] if m["serious"]),
+        "p_values": uncertainty["by_score"],
+        "verdict": content["verdict"],
+    }
+
+
+def main() -> None:
+    """Apply and write `OUT`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--only", nargs="*", help="names of lenses; nothing is written to results")
+    parser.add_argument("--pictures", type=Path)
+    arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        sys.exit(f"there is no folder {arguments.data}: nothing was measured")
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for lens in real_lenses(arguments.data, Path(scratch)):
+            if arguments.only and lens.name not in arguments.only:
+                continue
+            out = (arguments.pictures or Path(scratch) / "answers") / lens.name
+            name, image, noise, psf, pixel_scale = lens
+            (answer,) = apply_model(
+                [image],
+                model=arguments.model,
+                out=out,
+                noise=noise,
+                psf=psf,
+                pixel_scale=pixel_scale,
+                progress=False,
+            )
+            assert isinstance(answer, Answer)
+            rows.append(row(lens, answer))
+            print(f"{name}: {answer.verdict}", flush=True)
+    if arguments.only:
+        return
+    result = {
+        "schema": 1,
+        "command": shlex.join(["python", *sys.argv]),
+        **provenance(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "lenses": rows,
+    }
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(result, indent=2) + "\n")
+    columns = [key for key, value in rows[0].items() if isinstance(value, str | float | bool)]
+    with OUT.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(OUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What speaks against the answer for a telescope image to which a lens was fitted."""
+
+from lenspinn.apply.answer import Mismatch
+from lenspinn.apply.prepare import Prepared
+
+SAME_SHARPNESS = 1.25
+"""Factor between the brightest pixels of two PSFs of sum 1, up to which they count as equal."""
+SERIOUS_SHARPNESS = 1.5
+SAME_SCATTER = 1.25
+"""Factor between the scatter of what a fit leaves and the noise, up to which they agree."""
+MOST_CHI2 = 1.1
+"""Per degree of freedom, of a fit that leaves nothing but noise: 4 sigma for 64 x 64 pixels."""
+MOST_LEFT_OUT = 0.05
+"""Share of the pixels."""
+
+
+def fit_mismatches(prepared: Prepared, chi2: float) -> tuple[Mismatch, ...]:
+    """Say what is outside of the training of a network that fits the lens, or uncertain.
+
+    Parameters
+    ----------
+    prepared
+        The image, and how it was made ready.
+    chi2
+        Of the network's own fit, per degree of freedom.
+    """
+    found = (
+        _lens_light(prepared),
+        _psf(prepared),
+        _noise(prepared),
+        _chi2(chi2),
+        _left_out(prepared),
+        _lens_fit(prepared),
+    )
+    return tuple(mismatch for mismatch in found if mismatch is not None)
+
+
+def _lens_light(prepared: Prepared) -> Mismatch | None:
+    if prepared.light_mode == "none":
+        return None
+    done = {
+        "model": "it was modelled and subtracted, and what the model misses",
+        "mask": "its inner part was masked, and what is left of it",
+    }[prepared.light_mode]
+    message = f"{done} looks like substructure; the training images never had any"
+    return Mismatch("lens light", message, serious=True)
+
+
+def _psf(prepared: Prepared) -> Mismatch | None:
+    here, there = prepared.sharpness, prepared.training_sharpness
+    if prepared.psf_assumed:
+        message = "none is given or known of the instrument; that of the training images is assumed"
+        return Mismatch("PSF", f"{message}: give it with --psf", serious=True)
+    factor = max(here / there, there / here)
+    if factor <= SAME_SHARPNESS:
+        return None
+    message = (
+        f"the brightest pixel of a point has {here:.0%} of its light, in the training images "
+        f"{there:.0%}"
+    )
+    return Mismatch("PSF", message, serious=factor > SERIOUS_SHARPNESS)
+
+
+def _noise(prepared: Prepared) -> Mismatch | None:
+    scatter = prepared.scatter
+    if 1 / SAME_SCATTER <= scatter <= SAME_SCATTER:
+        return None
+    message = (
+        f"what the fit leaves scatters by {scatter:.2f} of the noise ({prepared.noise_from}); "
+        "noise that is wrong hides or feigns substructure"
+    )
+    return Mismatch("noise", message, serious=True)
+
+
+def _chi2(chi2: float) -> Mismatch | None:
+    if chi2 <= MOST_CHI2:
+        return None
+    message = (
+        f"chi^2 per degree of freedom is {chi2:.2f}: the smooth lens leaves more than noise, which "
+        "substructure does, and any source that is no Sersic profile does too"
+    )
+    return Mismatch("residual", message, serious=True)
+
+
+def _left_out(prepared: Prepared) -> Mismatch | None:
+    if prepared.left_out <= MOST_LEFT_OUT:
+        return None
+    message = (
+        f"{prepared.left_out:.0%} of the pixels are masked, bad or taken for neighbours; the "
+        "training images had none such"
+    )
+    return Mismatch("pixels left out", message, serious=True)
+
+
+def _lens_fit(prepared: Prepared) -> Mismatch | None:
+    reasons = prepared.measured.reasons
+    return Mismatch("lens fit", "; ".join(reasons), serious=True) if reasons else None

@@ -1,0 +1,189 @@
+"""A telescope image made ready for a network that fits the lens: light, noise, PSF, pixels.
+
+`lenspinn fit` takes the lens light away and fits lens and source in the image as it is; the network
+then sees what is left on its own pixels, knows the noise and PSF there, and begins at that fit.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.apply.arcs import LensLightMode, find_arcs, lensed_source
+from lenspinn.apply.frame import Frame
+from lenspinn.apply.inputs import ImageFile
+from lenspinn.apply.lens_fit import LensMeasurement, fit_arcs
+from lenspinn.apply.noise_map import robust_sigma
+from lenspinn.apply.psf import TRUNCATION, instrument_psf, normalised_psf, resampled_psf
+from lenspinn.data.transforms import resample, resample_noise
+from lenspinn.errors import ImageError
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.smooth import SmoothParameters, make_optics, smooth_image
+from lenspinn.models import LensFit, Told
+
+__all__ = ["Prepared", "prepare"]
+
+Pixels = Float[np.ndarray, "y x"]
+Kernel = Float[np.ndarray, "_ _"]
+NetworkPixels = Float[Tensor, "v u"]
+"""On the pixels of a network."""
+
+ASSUMED = "that of the training images, assumed"
+SKY_QUANTILE = 0.1
+"""Of the noise of pixels in rising order, that of the sky."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """One image as a network that fits the lens takes it, and how it came about."""
+
+    seen: Float[np.ndarray, "1 1 v u"]
+    """On the pixels of the network, without lens light, the noise of its sky that of training."""
+    model: LensFit
+    """Told of noise and PSF."""
+    measured: LensMeasurement
+    middle: tuple[float, float]
+    """Where the centre of the network's field lies in the image, as `Frame.middle`."""
+    light: Pixels | None
+    """Modelled lens light around it, in pixels of the image; None where it was not modelled."""
+    light_mode: LensLightMode
+    noise_from: str
+    """Where the noise comes from, in words; of the PSF too."""
+    psf_from: str
+    psf_assumed: bool
+    """Whether nothing is known of the PSF, and that of training is taken."""
+    sharpness: float
+    """Share of the light of a point in its brightest pixel."""
+    training_sharpness: float
+    """The same in the training images."""
+    scatter: float
+    """Of what the fit leaves, in units of the noise; 1 where the noise is right."""
+    left_out: float
+    """Share of the pixels of the network."""
+    factor: float
+    """The image was multiplied by it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was done, and the fit in the image as it is, as what JSON can hold."""
+        return {
+            "lens_light": self.light_mode,
+            "noise": self.noise_from,
+            "psf": self.psf_from,
+            "scatter": self.scatter,
+            "left_out": self.left_out,
+            "factor": self.factor,
+            "lens_fit": self.measured.to_json(),
+        }
+
+
+def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLightMode) -> Prepared:
+    """Take the lens light away, fit the lens, and bring image, noise and PSF to a network's pixels.
+
+    Parameters
+    ----------
+    image
+        A FITS image and what comes with it.
+    pixel_scale
+        Of the image, arcsec.
+    model
+        The network.
+    light
+        What is done about the lens light; see `lenspinn.apply.fit_lens`.
+
+    Raises
+    ------
+    ImageError
+        If noise, PSF or mask cannot be used, or the lens is too near to the border of the image.
+
+    Notes
+    -----
+    Only ratios of image and noise matter to the network. So both are multiplied by what makes the
+    noise of the sky that of the training images: an image may be in any unit and of any depth.
+    Pixels that are left out show the fitted source to the network, and do not count in its fit.
+    """
+    psf, psf_from = _psf_of(image, pixel_scale, model)
+    arcs = find_arcs(
+        image.pixels,
+        pixel_scale=pixel_scale,
+        noise=image.known.noise,
+        psf=psf,
+        mask=image.known.mask,
+        theta_E_guess=None,
+        lens_light=light,
+    )
+    measured = fit_arcs(arcs)
+    frame, lens_light = arcs.without_light(measured.smooth_parameters)
+    frame = frame.covering(model.num_pix * model.pixel_scale / 2)
+    left = frame.image - lensed_source(measured.smooth_parameters, frame)
+    pixels, noise, scatter = _on_pixels_of(model, frame, left / frame.weighed_sigma)
+    out = noise.isinf()
+    factor = model.background_sigma / float(noise[~out].quantile(SKY_QUANTILE))
+    kernel = resampled_psf(psf, pixel_scale, model.pixel_scale)
+    start = measured.smooth_parameters
+    start[0, -1] += math.log(factor)
+    seen = torch.where(out, _source(start, kernel, model), pixels * factor)
+    known = Told(noise=(noise * factor)[None], psf=torch.from_numpy(kernel).float(), start=start)
+    return Prepared(
+        seen=seen[None, None].numpy(),
+        model=model.told(known),
+        measured=measured,
+        middle=frame.middle,
+        light=lens_light if light == "model" else None,
+        light_mode=light,
+        noise_from="estimated from the image" if image.known.noise is None else "the noise map",
+        psf_from=psf_from,
+        psf_assumed=psf_from == ASSUMED,
+        sharpness=float(kernel.max()),
+        training_sharpness=float(_training_psf(model, model.pixel_scale).max()),
+        scatter=scatter,
+        left_out=float(out.float().mean()),
+        factor=factor,
+    )
+
+
+def _psf_of(image: ImageFile, pixel_scale: float, model: LensFit) -> tuple[Kernel, str]:
+    """Return the PSF in pixels of the image, and where it comes from."""
+    if image.known.psf is not None:
+        return normalised_psf(image.known.psf), "the file"
+    found = instrument_psf(image.instrument, pixel_scale)
+    if found is not None:
+        kernel, name = found
+        return kernel, f"a Gaussian as of {name}"
+    return _training_psf(model, pixel_scale), ASSUMED
+
+
+def _training_psf(model: LensFit, pixel_scale: float) -> Kernel:
+    axis = gaussian_kernel(model.psf_fwhm / pixel_scale, TRUNCATION)
+    return np.outer(axis, axis)
+
+
+def _on_pixels_of(
+    model: LensFit, frame: Frame, left: Pixels
+) -> tuple[NetworkPixels, NetworkPixels, float]:
+    """Return image and noise on the pixels of a network, and what is left in units of that noise.
+
+    Noise of neighbouring pixels that is correlated, as in drizzled images, does not average out as
+    white noise does: it is raised to the scatter of what the fit left there, as far as that was not
+    too large in the image as it is.
+    """
+    grid = (frame.pixel_scale, model.pixel_scale, model.num_pix)
+    sigma = torch.from_numpy(frame.weighed_sigma).float()
+    out = sigma.isinf()
+    pixels = resample(torch.where(out, 0, torch.from_numpy(frame.image).float()), *grid)
+    white = resample_noise(torch.where(out, torch.inf, 1.0), *grid)
+    there = resample(torch.where(out, 0, torch.from_numpy(left).float()), *grid) / white
+    if white.isinf().all():
+        raise ImageError("noise map and mask leave out every pixel that the network would see")
+    before = robust_sigma(left[np.isfinite(frame.sigma)])
+    after = robust_sigma(there[white.isfinite()].numpy())
+    excess = max(1.0, after / max(1.0, before))
+    return pixels, resample_noise(sigma, *grid) * excess, after / excess
+
+
+def _source(parameters: SmoothParameters, psf: Kernel, model: LensFit) -> NetworkPixels:
+    kernel = torch.from_numpy(psf).float()
+    return smooth_image(parameters, make_optics(model.num_pix, model.pixel_scale, kernel))[0]

@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lenspinn.apply.companions import Companions
+from lenspinn.apply.inputs import ImageFile
+from lenspinn.apply.prepare import ASSUMED, Prepared, prepare
+from lenspinn.errors import ImageError
+from lenspinn.models import LensFit, create_model
+
+# chi^2 per pixel of a smooth lens that the network fits after resampling by a factor of 1.25.
+CHI2 = 1.3
+# Of the noise that a noise map states, and of resampled white noise.
+NOISE = 0.25
+
+
+def image_of(scene, scale: float = 1.0, **known: np.ndarray | None) -> ImageFile:
+    """The scene in another unit."""
+    companions = {"noise": scene.sigma * scale, "psf": scene.psf, "mask": scene.mask} | known
+    return ImageFile(
+        name="lens",
+        path=Path("lens.fits"),
+        pixels=(scene.image * scale).astype(np.float32),
+        pixel_scale=scene.pixel_scale,
+        is_fits=True,
+        known=Companions(**companions),
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> LensFit:
+    torch.manual_seed(0)
+    network = create_model("lenspinn_fit", num_pix=32, pixel_scale=0.1).eval()
+    assert isinstance(network, LensFit)
+    return network
+
+
+@pytest.fixture(scope="module")
+def prepared(scene, model: LensFit) -> Prepared:
+    return prepare(image_of(scene), scene.pixel_scale, model, "model")
+
+
+def test_the_network_finds_the_lens_in_its_own_pixels(prepared: Prepared, scene) -> None:
+    found = prepared.model.reconstruct(torch.from_numpy(prepared.seen))
+    assert found.theta_E.item() == pytest.approx(scene.theta_E, rel=0.02)
+    assert found.chi2.item() < CHI2
+
+
+def test_lens_light_is_taken_away_and_kept_for_the_picture(prepared: Prepared) -> None:
+    assert prepared.light is not None
+    middle = prepared.seen[0, 0, 14:18, 14:18]
+    assert np.abs(middle).max() < 0.5 * prepared.seen.max()
+    assert prepared.light_mode == "model"
+
+
+def test_the_noise_of_the_sky_becomes_that_of_training(prepared: Prepared) -> None:
+    noise = prepared.model.noise_sigma(torch.from_numpy(prepared.seen))
+    sky = noise[noise.isfinite()].quantile(0.1).item()
+    assert sky == pytest.approx(prepared.model.background_sigma, rel=0.01)
+    assert prepared.scatter == pytest.approx(1.0, abs=NOISE)
+
+
+def test_masked_pixels_are_left_out_and_show_the_source(prepared: Prepared) -> None:
+    noise = prepared.model.noise_sigma(torch.from_numpy(prepared.seen))[0]
+    found = prepared.model.reconstruct(torch.from_numpy(prepared.seen))
+    out = noise.isinf()
+    assert prepared.left_out == pytest.approx(out.float().mean().item())
+    assert 0 < prepared.left_out < 0.1
+    assert (found.residual[0][out] == 0).all()
+    left = torch.from_numpy(prepared.seen)[0, 0][out] - found.model[0][out]
+    assert left.abs().max() < 0.3 * prepared.seen.max()  # the masked galaxy was brighter
+
+
+def test_the_unit_of_an_image_does_not_matter(prepared: Prepared, scene, model: LensFit) -> None:
+    other = prepare(image_of(scene, scale=50.0), scene.pixel_scale, model, "model")
+    assert other.factor == pytest.approx(prepared.factor / 50, rel=0.05)
+    peak = prepared.seen.max()
+    np.testing.assert_allclose(other.seen, prepared.seen, atol=0.1 * peak)
+
+
+def test_a_psf_that_nobody_knows_is_assumed_and_said(scene, model: LensFit) -> None:
+    found = prepare(image_of(scene, psf=None), scene.pixel_scale, model, "mask")
+    assert found.psf_from == ASSUMED
+    assert found.psf_assumed
+    assert found.light is None
+
+
+def test_a_noise_map_of_another_shape_is_refused(scene, model: LensFit) -> None:
+    with pytest.raises(ImageError, match="noise map has shape"):
+        prepare(image_of(scene, noise=np.ones((5, 5))), scene.pixel_scale, model, "model")
+
+
+def test_what_was_done_is_json(prepared: Prepared) -> None:
+    content = prepared.to_json()
+    assert content["lens_light"] == "model"
+    assert content["noise"] == "the noise map"
+    assert content["lens_fit"]["theta_E_arcsec"] == prepared.measured.theta_E
