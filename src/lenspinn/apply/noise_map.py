@@ -119,6 +119,8 @@ def estimate_noise(image: Pixels) -> Pixels:
     lights = np.array([light[usable][part].mean() for part in parts])
     variances = np.array([robust_sigma(sharp[usable][part]) ** 2 for part in parts])
     faint = robust_sigma(sharp[usable][order[: len(order) // 2]]) ** 2
+    if faint == 0:  # an image without noise
+        return np.full_like(light, sigma)
     # Photon noise over sky noise, from a line through the variance of the faint half.
     slope = max(0.0, float((lights * (variances / faint - 1)).sum() / (lights**2).sum()))
     return sigma * np.sqrt(1 + slope * light)
