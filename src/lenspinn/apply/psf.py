@@ -49,11 +49,11 @@ def normalised_psf(psf: Float[np.ndarray, "_ _"]) -> Kernel:
             )
         half = min(WIDEST // 2, middle, side - 1 - middle)
         cut.append(slice(middle - half, middle + half + 1))
-    kernel = psf[tuple(cut)].astype(np.float64)
+    kernel = psf[tuple(cut)]
     total = float(kernel.sum())
     if not total > 0:
         raise ImageError(f"the PSF sums to {total}; it must sum to a positive number")
-    return kernel / total
+    return kernel.astype(np.float64) / total
 
 
 def instrument_psf(stated: str | None, pixel_scale: float) -> tuple[Kernel, str] | None:
