@@ -16,15 +16,15 @@ from lenspinn.models.baselines import (
 )
 from lenspinn.models.classifier import CLASSES, Classifier
 from lenspinn.models.inverse_lens import InverseLens
-from lenspinn.models.lens_fit import FittedReconstruction, LensFit, Told, lenspinn_fit
+from lenspinn.models.lens_fit import LensFit, Told, lenspinn_fit
 from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
 from lenspinn.models.lenspinn import (
     LensPINN,
-    Reconstruction,
     lenspinn_large,
     lenspinn_small,
 )
 from lenspinn.models.pretrained import from_pretrained, save_pretrained
+from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
 from lenspinn.models.registry import create_model, list_models, register_model
 from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
 

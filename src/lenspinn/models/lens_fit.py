@@ -8,7 +8,6 @@ Residual and tests go with the image to a convolutional network that classifies.
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -38,7 +37,6 @@ from lenspinn.lensing.smooth import (
 )
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
-from lenspinn.models.lenspinn import Reconstruction
 from lenspinn.models.quantities import (
     Prediction,
     QuantityHead,
@@ -46,6 +44,7 @@ from lenspinn.models.quantities import (
     select_quantities,
     targets,
 )
+from lenspinn.models.reconstruction import FittedReconstruction
 from lenspinn.models.registry import register_model
 
 NETWORK = "resnet10t"
@@ -87,31 +86,6 @@ on it; the training loss that people look at does."""
 
 PerImage = Float[Tensor, " batch"]
 Maps = Float[Tensor, "batch y x"]
-
-
-@dataclass(frozen=True)
-class FittedReconstruction(Reconstruction):
-    """What the fit found: lens, source and residual of each image, with standard errors.
-
-    `source` is the fitted Sersic profile, `coverage` 1 everywhere, and `residual` the image minus
-    its model, in units of the noise.
-    """
-
-    parameters: SmoothParameters
-    """In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`."""
-    standard_errors: SmoothParameters
-    """One sigma, as far as the noise goes: for a lens that is what the model says it is."""
-    model: Maps
-    """The fitted image, in the unit of the image."""
-    chi2: PerImage
-    """Per degree of freedom: 1 where the smooth lens explains the image."""
-    point_mass_significance: Maps
-    """Of a point mass in each pixel, standard deviations; see `lenspinn.lensing.scan`."""
-
-    @property
-    def theta_E_error(self) -> PerImage:
-        """Standard error of `theta_E`, arcsec."""
-        return self.standard_errors[:, 0]
 
 
 class Told(NamedTuple):
@@ -227,22 +201,10 @@ class LensFit(Classifier):
         if self.quantities:
             self.quantity_head = QuantityHead(self.quantities, self.head.in_features)
 
-    def forward_features(
-        self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
-    ) -> Features:
-        """Features of image, residual and scan, and the significance of what the fit leaves.
-
-        Parameters
-        ----------
-        image : (batch, 1, y, x), e-/s
-        noise : (batch, y, x), e-/s
-            Standard deviation of each pixel, where it is known better; ``inf`` leaves one out.
-        psf : (v, u)
-            PSF in pixels of the image, in the place of the Gaussian.
-        """
+    def forward_features(self, image: Image) -> Features:
+        """Features of image, residual and scan, and the significance of what the fit leaves."""
         start = self.predict_parameters(image)
-        fit = self.fit(image, start, noise, psf)
-        return self._features(image, fit, start)
+        return self._features(image, self.fit(image, start), start)
 
     def forward_head(self, features: Features) -> Logits:
         """Logits from the features of `forward_features`."""
@@ -272,7 +234,18 @@ class LensFit(Classifier):
         noise: Maps | None = None,
         psf: Float[Tensor, "v u"] | None = None,
     ) -> SmoothFit:
-        """Fit smooth lenses to images, without gradient; parameters as of `forward_features`."""
+        """Fit smooth lenses to images, without gradient.
+
+        Parameters
+        ----------
+        image : (batch, 1, y, x), e-/s
+        start : (batch, 14)
+            In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`.
+        noise : (batch, y, x), e-/s
+            Standard deviation of each pixel, where it is known better; ``inf`` leaves one out.
+        psf : (v, u)
+            PSF in pixels of the image, in the place of the Gaussian.
+        """
         data, optics = image[:, 0], self._optics(image, psf)
         if noise is None and self.known is not None:
             noise = self.noise_sigma(image)
@@ -329,14 +302,12 @@ class LensFit(Classifier):
         is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
         return torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
 
-    def predict_quantities(
-        self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
-    ) -> Prediction:
-        """Predict `quantities`; parameters as of `forward_features`."""
+    def predict_quantities(self, image: Image) -> Prediction:
+        """Predict `quantities`: none, or those of the options."""
         if not self.quantities:
             return super().predict_quantities(image)
         start = self.predict_parameters(image)
-        fit = self.fit(image, start, noise, psf)
+        fit = self.fit(image, start)
         return self._quantities(self._features(image, fit, start), fit)
 
     def shift_scores(self, image: Image) -> dict[str, PerImage]:
@@ -344,12 +315,10 @@ class LensFit(Classifier):
         fit = self.fit(image, self.predict_parameters(image))
         return {"chi2": fit.chi2 / self._freedom(fit.residual)}
 
-    def reconstruct(
-        self, image: Image, noise: Maps | None = None, psf: Float[Tensor, "v u"] | None = None
-    ) -> FittedReconstruction:
-        """Fit lens and source; parameters as of `forward_features`."""
-        fit = self.fit(image, self.predict_parameters(image), noise, psf)
-        optics = self._optics(image, psf)
+    def reconstruct(self, image: Image) -> FittedReconstruction:
+        """Fit lens and source."""
+        fit = self.fit(image, self.predict_parameters(image))
+        optics = self._optics(image, None)
         plain = make_optics(self.num_pix, self.pixel_scale, (1.0,), device=image.device)
         alpha_x, alpha_y = smooth_deflection(fit.parameters, plain.theta_x, plain.theta_y)
         unlensed = fit.parameters.clone()

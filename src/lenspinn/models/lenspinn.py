@@ -16,7 +16,6 @@ source and image. Differences from the authors' code, each on purpose:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -25,7 +24,6 @@ from torch import Tensor, nn
 
 from lenspinn.data.transforms import min_max
 from lenspinn.errors import ModelError
-from lenspinn.lensing.grid import Map
 from lenspinn.lensing.raytrace import relens
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
@@ -37,6 +35,7 @@ from lenspinn.models.layers import (
     TransformerBlock,
     refuse_single_patch,
 )
+from lenspinn.models.reconstruction import Reconstruction
 from lenspinn.models.registry import register_model
 
 # The authors' settings: four tokens of 32 x 32 pixels on a 64 x 64 image.
@@ -63,30 +62,6 @@ class CNN(NamedTuple):
 
 SMALL = CNN("mobilenetv3_small_050", cam_layer="blocks.1")
 LARGE = CNN("efficientnet_b0", cam_layer="blocks.2")
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What a physics model believes about the lens and the source of each image.
-
-    Maps have shape (batch, y, x). Brightness is in the model's units: the image min-max scaled to
-    0..1.
-    """
-
-    theta_E: Float[Tensor, " batch"]
-    """Einstein radius, arcsec."""
-    alpha_x: Map
-    alpha_y: Map
-    """Deflection at each image pixel, arcsec."""
-    beta_x: Map
-    beta_y: Map
-    """Source-plane position of each image pixel, arcsec."""
-    source: Map
-    """Reconstructed source on the image's grid."""
-    coverage: Map
-    """Summed weights of the image pixels that fell on each source pixel; 0 where none did."""
-    residual: Map
-    """Consistency residual: the source lensed again, minus the image."""
 
 
 class EinsteinRadiusEncoder(nn.Module):

@@ -1,0 +1,62 @@
+"""What physics models believe about the lens and the source of each image."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing.smooth import SmoothParameters
+
+__all__ = ["FittedReconstruction", "Reconstruction"]
+
+PerImage = Float[Tensor, " batch"]
+Map = Float[Tensor, "batch y x"]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a physics model believes about the lens and the source of each image.
+
+    Maps have shape (batch, y, x). Brightness is in the model's units: the image min-max scaled to
+    0..1.
+    """
+
+    theta_E: PerImage
+    """Einstein radius, arcsec."""
+    alpha_x: Map
+    alpha_y: Map
+    """Deflection at each image pixel, arcsec."""
+    beta_x: Map
+    beta_y: Map
+    """Source-plane position of each image pixel, arcsec."""
+    source: Map
+    """Reconstructed source on the image's grid."""
+    coverage: Map
+    """Summed weights of the image pixels that fell on each source pixel; 0 where none did."""
+    residual: Map
+    """Consistency residual: the source lensed again, minus the image."""
+
+
+@dataclass(frozen=True)
+class FittedReconstruction(Reconstruction):
+    """What the fit found: lens, source and residual of each image, with standard errors.
+
+    `source` is the fitted Sersic profile, `coverage` 1 everywhere, and `residual` the image minus
+    its model, in units of the noise.
+    """
+
+    parameters: SmoothParameters
+    """In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`."""
+    standard_errors: SmoothParameters
+    """One sigma, as far as the noise goes: for a lens that is what the model says it is."""
+    model: Map
+    """The fitted image, in the unit of the image."""
+    chi2: PerImage
+    """Per degree of freedom: 1 where the smooth lens explains the image."""
+    point_mass_significance: Map
+    """Of a point mass in each pixel, standard deviations; see `lenspinn.lensing.scan`."""
+
+    @property
+    def theta_E_error(self) -> PerImage:
+        """Standard error of `theta_E`, arcsec."""
+        return self.standard_errors[:, 0]
