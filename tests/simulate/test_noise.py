@@ -188,7 +188,7 @@ def test_the_noise_of_real_drizzled_images_is_drawn(shared_data):
     noise /= background_sigma(instrument)
     neighbours = (noise[:, :, 1:] * noise[:, :, :-1]).mean()
     assert noise.var() == pytest.approx(1.0, abs=0.05)
-    centre = noise_module._correlation(str(path), 0.04)
+    centre = noise_module.load_correlation(str(path), 0.04)
     middle = len(centre) // 2
     assert neighbours == pytest.approx(centre[middle, middle + 1], abs=0.03)
     assert neighbours > 0.2
