@@ -77,7 +77,7 @@ def picture(records: list[dict[str, Any]], recipe: str) -> Figure:
     axes.axhline(1 / len(records[0]["confusion"]), color="0.6", lw=0.8, ls="--", label="guessing")
     axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0.3, 1.01))
     axes.set_title(f"{recipe} · {records[0]['n']} images each", fontsize=10, color=INK)
-    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    axes.legend(fontsize=8, frameon=False, loc="upper right")
     clean_axes(axes)
     return figure
 
