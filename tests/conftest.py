@@ -82,7 +82,7 @@ def calibrated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("calibrated")
     data = SimulateConfig(
         recipe="deeplense/model_3",
-        num=360,
+        num=420,
         seed=3,
         out=folder / "data.zarr",
         overrides={"num_pix": 40, "instrument.pixel_scale": 0.13},

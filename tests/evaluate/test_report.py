@@ -94,7 +94,7 @@ def test_report_shows_all_figures(report):
 
 def test_a_run_with_few_validation_images_is_not_calibrated_and_says_so(report, run):
     assert record(report)["calibrated"] is False
-    assert "Not calibrated: that takes 200 validation images" in report.read_text()
+    assert "Not calibrated: that takes 240 validation images" in report.read_text()
     assert not (run / "calibration").exists()
 
 

@@ -11,7 +11,9 @@ from lenspinn.evaluate.shift import FEATURES, PIXELS
 REASONS = {
     FEATURES: "what the network sees",
     PIXELS: "noise, brightness or sharpness",
-    "chi2": "what the fitted lens leaves",
+    "chi2": "what the fitted lens leaves unexplained",
+    "source": "how much structure of the source would explain of what the fitted lens leaves",
+    "psf": "how much another PSF would explain of what the fitted lens leaves",
 }
 """What the scores of `lenspinn.evaluate.shift` and of the physics models look at."""
 NOT_ANSWERED = "not answered"

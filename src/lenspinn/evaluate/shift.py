@@ -5,6 +5,9 @@ features of the network lie from those of any class, how far noise, brightness a
 pixels lie from theirs, and what a physics model adds, such as the chi^2 of its fit. A network may
 be blind to a change that its transform takes away, and the pixels to a change that only a network
 sees.
+
+The scores are combined by ranking once more: an image counts by the score in which it is most
+unlike the others, among images that are counted by theirs.
 """
 
 from dataclasses import dataclass
@@ -16,12 +19,13 @@ from lenspinn.evaluate.conformal import p_values
 from lenspinn.evaluate.distance import Cloud, FeatureSpace, fit_cloud, fit_feature_space
 from lenspinn.evaluate.predict import Outputs
 
-__all__ = ["FEATURES", "PIXELS", "ShiftReference", "combined", "fit_reference"]
+__all__ = ["FEATURES", "PIXELS", "ShiftReference", "fit_reference"]
 
 FEATURES, PIXELS = "features", "pixels"
 """Names of the scores that every model has."""
 
-Scores = dict[str, Float[np.ndarray, " images"]]
+PerImage = Float[np.ndarray, " images"]
+Scores = dict[str, PerImage]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,15 +38,25 @@ class ShiftReference:
     pixels: Cloud
     """One centre."""
     ranked: Scores
-    """Scores of calibration images that nothing here was fitted to, rising."""
+    """Scores of calibration images that nothing here was fitted to, in one order."""
 
-    def p_values(self, outputs: Outputs) -> Scores:
-        """Return the p-value of each image by score; see `lenspinn.evaluate.conformal.p_values`.
+    def p_values(self, outputs: Outputs) -> tuple[PerImage, Scores]:
+        """Return the p-value of each image, and that of each of its scores.
 
-        Scores of the model that the calibration images did not have are left out.
+        Notes
+        -----
+        Scores of the model that the calibration images did not have are left out. The p-value of a
+        score is that of `lenspinn.evaluate.conformal.p_values`. For all together, each calibration
+        image is ranked among the others by each score, and the smallest of its ranks counts; new
+        images are ranked by theirs among these. Unlike Bonferroni's correction this asks for no
+        more than is needed where scores agree, and images like the calibration images still have
+        P(p <= a) <= a for any a.
         """
         found = self.scores(outputs)
-        return {name: p_values(ranked, found[name]) for name, ranked in self.ranked.items()}
+        own = np.min([_num_above(r, r) - 1 for r in self.ranked.values()], axis=0)
+        new = np.min([_num_above(r, found[name]) for name, r in self.ranked.items()], axis=0)
+        by_score = {name: p_values(r, found[name]) for name, r in self.ranked.items()}
+        return p_values(-own, -new), by_score
 
     def scores(self, outputs: Outputs) -> Scores:
         """Return how unlike the calibration images each image is, by score."""
@@ -76,17 +90,15 @@ def fit_reference(
         pixels=fit_cloud(pixels, np.zeros_like(labels)),
         ranked={},
     )
-    scores = {name: np.sort(values) for name, values in reference.scores(ranked).items()}
     return ShiftReference(
-        space=space, features=reference.features, pixels=reference.pixels, ranked=scores
+        space=space,
+        features=reference.features,
+        pixels=reference.pixels,
+        ranked=reference.scores(ranked),
     )
 
 
-def combined(by_score: Scores) -> Float[np.ndarray, " images"]:
-    """Combine p-values of the same images: the smallest, times how many there are, at most 1.
-
-    Bonferroni's correction: however the scores hang together, P(result <= a) <= a holds if it does
-    for each of them. Where they agree it asks for more than is needed.
-    """
-    smallest = np.minimum.reduce(list(by_score.values()))
-    return np.minimum(1.0, len(by_score) * smallest)
+def _num_above(calibration: Float[np.ndarray, " ranked"], scores: PerImage) -> PerImage:
+    """How many calibration images have a score as high as each, or higher."""
+    lower = np.searchsorted(np.sort(calibration), scores, side="left")
+    return (len(calibration) - lower).astype(np.float64)

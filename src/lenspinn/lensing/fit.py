@@ -80,6 +80,12 @@ class SmoothFit(NamedTuple):
         """Of each parameter, one sigma."""
         return self.covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
 
+    @property
+    def freedom(self) -> Float[Tensor, " batch"]:
+        """Pixels that count, those left out have a residual of exactly 0, less the parameters."""
+        counted = self.residual.count_nonzero(dim=(1, 2))
+        return counted.to(self.residual) - len(SMOOTH_PARAMETERS)
+
 
 def whitened_derivatives(
     parameters: SmoothParameters, image: Image, sigma: Image, optics: Optics

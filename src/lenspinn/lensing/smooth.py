@@ -19,6 +19,7 @@ from lenspinn.lensing.psf import convolve_kernel, convolve_separable
 __all__ = [
     "SMOOTH_PARAMETERS",
     "Optics",
+    "exposed",
     "make_optics",
     "smooth_deflection",
     "smooth_derivatives",
@@ -90,7 +91,7 @@ def make_optics(
 def smooth_image(parameters: SmoothParameters, optics: Optics) -> Float[Tensor, "batch y x"]:
     """Return noise-free images, flux per pixel."""
     brightness = _brightness(*_per_sample(parameters, optics), optics=optics)
-    return _exposed(brightness[:, None], optics)[:, 0]
+    return exposed(brightness[:, None], optics)[:, 0]
 
 
 def smooth_deflection(parameters: SmoothParameters, theta_x: Map, theta_y: Map) -> tuple[Map, Map]:
@@ -120,7 +121,30 @@ def smooth_derivatives(
     of_samples = partial(_brightness, optics=optics)
     brightness, pull_back, *_ = torch.func.vjp(of_samples, *copies)
     derivatives = pull_back(torch.ones_like(brightness))
-    return _exposed(torch.stack((brightness, *derivatives), dim=1), optics)
+    return exposed(torch.stack((brightness, *derivatives), dim=1), optics)
+
+
+def exposed(samples: Tensor, optics: Optics) -> Float[Tensor, "batch maps y x"]:
+    """Turn surface brightness at the samples into flux per pixel, blurred by the PSF.
+
+    Parameters
+    ----------
+    samples : (batch, maps, ...)
+        The other axes are those of `optics.theta_x`, or one flattened.
+    optics
+    """
+    fine = optics.supersampling
+    brightness = samples.reshape(*samples.shape[:2], *optics.theta_x.shape)
+    if fine > 1:
+        size = brightness.shape[-1] // fine
+        brightness = brightness.unflatten(3, (size, fine)).unflatten(2, (size, fine))
+        brightness = brightness.mean(dim=(3, 5))
+    maps = brightness.flatten(0, 1) * optics.pixel_scale**2
+    if isinstance(optics.psf, Tensor):
+        blurred = convolve_kernel(maps, optics.psf)
+    else:
+        blurred = convolve_separable(maps, optics.psf)
+    return blurred.unflatten(0, brightness.shape[:2])
 
 
 def _per_sample(parameters: Tensor, optics: Optics) -> tuple[Tensor, ...]:
@@ -156,19 +180,3 @@ def _deflection(p: dict[str, Tensor], theta_x: Tensor, theta_y: Tensor) -> tuple
     )
     shear_x, shear_y = deflection_shear(theta_x, theta_y, p["gamma1"], p["gamma2"])
     return alpha_x + shear_x, alpha_y + shear_y
-
-
-def _exposed(samples: Tensor, optics: Optics) -> Tensor:
-    """Average over each pixel and convolve with the PSF: (batch, maps, y, x) from samples."""
-    fine = optics.supersampling
-    brightness = samples.reshape(*samples.shape[:2], *optics.theta_x.shape)
-    if fine > 1:
-        size = brightness.shape[-1] // fine
-        brightness = brightness.unflatten(3, (size, fine)).unflatten(2, (size, fine))
-        brightness = brightness.mean(dim=(3, 5))
-    maps = brightness.flatten(0, 1) * optics.pixel_scale**2
-    if isinstance(optics.psf, Tensor):
-        blurred = convolve_kernel(maps, optics.psf)
-    else:
-        blurred = convolve_separable(maps, optics.psf)
-    return blurred.unflatten(0, brightness.shape[:2])

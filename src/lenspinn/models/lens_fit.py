@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from lenspinn.compiled import compiled_or_eager
 from lenspinn.errors import ModelError
+from lenspinn.lensing.alternatives import explain_otherwise
 from lenspinn.lensing.fit import (
     STEPS,
     SmoothFit,
@@ -292,7 +293,7 @@ class LensFit(Classifier):
     ) -> Tensor:
         """Return what the encoder lowers, from its guesses and the fits that began there."""
         known = self.true_parameters(truth)
-        trust = 1 / (fit.chi2 / self._freedom(fit.residual)).clamp(min=1.0)
+        trust = 1 / (fit.chi2 / fit.freedom).clamp(min=1.0)
         own = self._error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
         return TRUTH_WEIGHT * self._error(start, known).mean() + SELF_WEIGHT * own.mean()
 
@@ -311,9 +312,13 @@ class LensFit(Classifier):
         return self._quantities(self._features(image, fit, start), fit)
 
     def shift_scores(self, image: Image) -> dict[str, PerImage]:
-        """Return how badly the best smooth lens explains each image: chi^2 a degree of freedom."""
+        """Return ``chi2`` of the fit, and what explains its excess: ``source`` and ``psf``.
+
+        The first is a degree of freedom's, the others are those of `lenspinn.lensing.alternatives`.
+        """
         fit = self.fit(image, self.predict_parameters(image))
-        return {"chi2": fit.chi2 / self._freedom(fit.residual)}
+        otherwise = explain_otherwise(fit, self._optics(image, None))
+        return {"chi2": fit.chi2 / fit.freedom, **otherwise._asdict()}
 
     def reconstruct(self, image: Image) -> FittedReconstruction:
         """Fit lens and source."""
@@ -336,7 +341,7 @@ class LensFit(Classifier):
             parameters=fit.parameters,
             standard_errors=fit.standard_errors,
             model=smooth_image(fit.parameters, optics),
-            chi2=fit.chi2 / self._freedom(fit.residual),
+            chi2=fit.chi2 / fit.freedom,
             point_mass_significance=scan_point_masses(fit, self.pixel_scale).significance,
         )
 
@@ -346,9 +351,8 @@ class LensFit(Classifier):
         error = (scan.strength_error / TYPICAL_STRENGTH_ERROR).log()
         places = torch.stack([torch.asinh(scan.significance), torch.tanh(error / 2)], dim=1)
         maps = torch.cat([self._scaled(image), torch.asinh(residual)[:, None], places], dim=1)
-        freedom = self._freedom(residual)
-        excess = residual.square().sum(dim=(1, 2)) - freedom
-        left = torch.asinh(excess / (2 * freedom) ** 0.5)
+        excess = residual.square().sum(dim=(1, 2)) - fit.freedom
+        left = torch.asinh(excess / (2 * fit.freedom) ** 0.5)
         found = torch.asinh(scan.significance.amax(dim=(1, 2)))
         return torch.cat([self.classifier(maps), left[:, None], found[:, None]], dim=1)
 
@@ -380,11 +384,6 @@ class LensFit(Classifier):
         return functional.huber_loss(
             guess / self.width, target / self.width, delta=HUBER, reduction="none"
         )
-
-    @staticmethod
-    def _freedom(residual: Maps) -> PerImage:
-        """Pixels that count, those left out have a residual of exactly 0, less the parameters."""
-        return residual.count_nonzero(dim=(1, 2)).to(residual) - len(SMOOTH_PARAMETERS)
 
 
 @register_model
