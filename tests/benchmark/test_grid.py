@@ -27,7 +27,8 @@ def published():
 
 
 def test_every_grid_of_the_repository_makes_cells(published):
-    assert published.keys() == {"table1", "table2", "claims", "equal_terms", "survey_hst"}
+    names = {"table1", "table2", "claims", "equal_terms", "imagenet", "survey_hst"}
+    assert published.keys() == names
     for cells in published.values():
         assert len({cell.result for cell in cells}) == len(cells) > 0
 
@@ -39,7 +40,16 @@ def test_every_row_of_every_grid_is_a_network(published):
     assert len(models) > 30
     for model in map(json.loads, models):
         with torch.device("meta"):  # no weights: a second for all of them
-            assert create_model(model["name"], **model["options"]).num_pix == 64
+            options = model["options"]
+            if "pretrained" in options:  # that it is an option is all that can be tested offline
+                options["pretrained"] = False
+            assert create_model(model["name"], **options).num_pix == 64
+
+
+def test_the_grid_of_imagenet_weights_begins_with_them_and_no_other_does(published):
+    for name, cells in published.items():
+        for cell in cells:
+            assert cell.config.model.options.get("pretrained", False) == (name == "imagenet")
 
 
 def test_grids_share_the_cells_they_have_in_common(published):

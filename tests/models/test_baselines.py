@@ -40,6 +40,15 @@ def test_weights_come_from_a_file_with_the_first_layer_summed_over_colours(weigh
     assert all(torch.equal(loaded[name], stored[name]) for name in stored)
 
 
+def test_of_a_folder_the_file_with_the_name_of_the_network_is_read(weights_file):
+    weights_file.rename(weights_file.with_name(f"{CNN}.safetensors"))
+    stored = safetensors.torch.load_file(weights_file.with_name(f"{CNN}.safetensors"))
+    loaded = timm_cnn(CNN, in_chans=3, pretrained=str(weights_file.parent)).state_dict()
+    assert all(torch.equal(loaded[name], stored[name]) for name in stored)
+    with pytest.raises(ModelError, match=r"no weights of resnet18 at '.*resnet18\.safetensors'"):
+        timm_cnn("resnet18", pretrained=str(weights_file.parent))
+
+
 def test_weights_of_another_network_are_refused(weights_file):
     with pytest.raises(ModelError, match=r"weights\.safetensors' are not those of resnet18"):
         timm_cnn("resnet18", pretrained=str(weights_file))

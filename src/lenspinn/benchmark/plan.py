@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -14,7 +15,6 @@ from lenspinn.data.provenance import provenance
 from lenspinn.errors import LenspinnError
 from lenspinn.models import create_model
 from lenspinn.simulate import get_recipe
-from lenspinn.train import TrainConfig
 
 TIMED_STEPS = 3
 """After a first one that is not timed."""
@@ -62,7 +62,7 @@ def plan(cells: Sequence[Cell], finished: Mapping[str, Finished | None], *, jobs
 
 def _speed(cell: Cell, state: RunState, speeds: dict[str, float]) -> float:
     """Return training images a second; `speeds` by network gets what is measured on the way."""
-    key = _network(cell.config)
+    key = json.dumps(_network(to_dict(cell.config)["model"]))
     if state.seconds > 0:
         speeds[key] = state.images_seen / state.seconds
     if key not in speeds:
@@ -76,12 +76,16 @@ def _known_speeds(finished: Sequence[Finished]) -> dict[str, float]:
     for cell in finished:
         if cell["trained_with"]["hardware"] == provenance()["hardware"]:
             end = cell["history"][-1]
-            speeds[json.dumps(cell["config"]["model"])] = end["images_seen"] / end["seconds"]
+            speeds[json.dumps(_network(cell["config"]["model"]))] = (
+                end["images_seen"] / end["seconds"]
+            )
     return speeds
 
 
-def _network(config: TrainConfig) -> str:
-    return json.dumps(to_dict(config)["model"])
+def _network(model: dict[str, Any]) -> dict[str, Any]:
+    """Return name and options, less the first weights: all are as fast, not all are at hand."""
+    options = {name: value for name, value in model["options"].items() if name != "pretrained"}
+    return model | {"options": options}
 
 
 def _timed_speed(cell: Cell) -> float:
@@ -94,7 +98,7 @@ def _timed_speed(cell: Cell) -> float:
         model = create_model(
             config.model.name,
             **{"num_pix": camera.num_pix, "pixel_scale": camera.pixel_scale}
-            | to_dict(config.model)["options"],
+            | _network(to_dict(config)["model"])["options"],
         ).to(device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ of its Table 1.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -42,8 +43,9 @@ def timm_cnn(
     in_chans : channels of the images; timm adapts pretrained weights of the first layer to it.
     num_classes : length of the output.
     pretrained : True downloads timm's ImageNet weights (or takes them from the cache of an
-        earlier download); a path reads them from a `.safetensors` file instead, for machines
-        without network; False starts from random weights.
+        earlier download); a path reads them from a `.safetensors` file instead, or from the file
+        `<name>.safetensors` of a folder, for machines without network; False starts from random
+        weights.
 
     Raises
     ------
@@ -54,6 +56,8 @@ def timm_cnn(
         raise ModelError(f"timm has no network '{name}'")
     overlay = None
     if isinstance(pretrained, str):
+        if Path(pretrained).is_dir():
+            pretrained = str(Path(pretrained) / f"{name}.safetensors")
         if not pretrained.endswith(".safetensors"):
             raise ModelError(f"pretrained weights '{pretrained}' are not a .safetensors file")
         overlay = {"file": pretrained}
@@ -70,7 +74,8 @@ def timm_cnn(
             raise ModelError(f"there are no weights of {name} at '{pretrained}'") from error
         raise ModelError(
             f"the pretrained weights of {name} could not be downloaded; connect to the network, "
-            "or pass pretrained=FILE.safetensors, or pretrained=False to start from random weights"
+            "or pass pretrained=FILE.safetensors or a folder of such files, or pretrained=False to "
+            "start from random weights"
         ) from error
     except (RuntimeError, SafetensorError) as error:
         raise ModelError(f"the weights in '{pretrained}' are not those of {name}") from error
