@@ -24,7 +24,7 @@ from lenspinn.data.transforms import resample
 from lenspinn.errors import DataError, ImageError, ModelError
 from lenspinn.evaluate import classification_metrics, predict
 from lenspinn.evaluate.files import save_figure, write_whole
-from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.predict import BATCH_SIZE, network_outputs
 from lenspinn.evaluate.trust import Calibration, Judgement, join_judgements, load_calibration
 from lenspinn.explain.view import Pixels, View, reconstruct, view_images
 from lenspinn.models import Classifier, LensFit
@@ -32,8 +32,8 @@ from lenspinn.train import Run, load_run
 
 TABLE_PICTURES = 6
 """Images of a dataset, its first ones, that get a picture and a JSON file of their own."""
-BATCH = 256
-"""Images of a dataset in memory at a time."""
+MEASURED = 256
+"""Images of a dataset, its first ones, whose noise and brightness are looked at."""
 
 Batch = Float[np.ndarray, "batch 1 y x"]
 Seen = Float[np.ndarray, "batch 1 v u"]
@@ -255,7 +255,7 @@ def _answer_table(
     progress: bool,
 ) -> tuple[TableAnswer, list[_Sheet]]:
     store, model = table.store, trained.model
-    first = store.images(slice(0, BATCH))
+    first = store.images(slice(0, MEASURED))
     seen = _to_model(first, store.info.pixel_scale, model, str(table.path))
     observed = Observed(
         pixel_scale=store.info.pixel_scale,
@@ -323,9 +323,9 @@ def _scan(
     store = table.store
     probabilities, radii, judgements = [], [], []
     estimates: list[tuple[Estimate, ...]] = []
-    starts = range(0, len(store), BATCH)
+    starts = range(0, len(store), BATCH_SIZE)
     for start in tqdm(starts, desc=table.name, unit="batch", disable=not progress):
-        images = store.images(slice(start, start + BATCH))
+        images = store.images(slice(start, start + BATCH_SIZE))
         seen = _to_model(images, store.info.pixel_scale, model, str(table.path))
         if calibration is None:
             probabilities.append(predict(model, seen))

@@ -13,7 +13,8 @@ from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import pixel_statistics
 from lenspinn.models import Classifier
 
-BATCH_SIZE = 256
+BATCH_SIZE = 64
+"""What the maps of a fitted lens need of more images does not fit the cache of a CPU."""
 
 Images = ImageStore | Float[np.ndarray, "images 1 y x"]
 Chosen = Int[np.ndarray, " chosen"]

@@ -144,9 +144,9 @@ def _hermite_functions(x: Maps) -> Float[Tensor, "batch orders y x"]:
 
 
 def _fall(templates: Templates, residual: Maps) -> PerImage:
-    flat = functional.normalize(templates.flatten(2).double(), dim=2)
-    normal = flat @ flat.mT
+    flat = functional.normalize(templates.flatten(2), dim=2)
+    normal = (flat @ flat.mT).double()
     normal = normal + _RIDGE * torch.eye(normal.shape[1]).to(normal)
-    slopes = flat @ residual.flatten(1).double()[..., None]
+    slopes = (flat @ residual.flatten(1)[..., None]).double()
     solution = torch.cholesky_solve(slopes, torch.linalg.cholesky_ex(normal).L)
     return (slopes * solution).sum(dim=(1, 2)).to(residual.dtype)
