@@ -5,6 +5,8 @@ import pytest
 
 from lenspinn.data.info import DatasetInfo
 from lenspinn.errors import StoreError
+from lenspinn.simulate import get_recipe
+from lenspinn.simulate.dataset import dataset_info
 
 from .conftest import small_info
 
@@ -24,3 +26,28 @@ def test_info_of_another_recipe_configuration_is_another_dataset():
 def test_info_without_images_or_pixels_is_refused(name, value):
     with pytest.raises(StoreError, match=f"{name} > 0, not {value}"):
         dataclasses.replace(small_info(4), **{name: value})
+
+
+def survey_info(**changes):
+    overrides = {f"instrument.{key}": value for key, value in changes.items()}
+    return dataset_info(get_recipe("survey/euclid", **overrides), 3, 0, "torch")
+
+
+def test_the_camera_of_simulated_images_is_that_of_their_recipe():
+    info = survey_info()
+    assert info.camera == {
+        "supersampling": 2,
+        "background_sigma": info.noise_sigma,
+        "exposure_time": 4 * 566.0,
+        "psf_fwhm": 0.16,
+    }
+
+
+def test_of_the_camera_only_what_is_one_number_is_told():
+    assert "psf_fwhm" not in survey_info(psf_fwhm=0.0).camera
+    varied = get_recipe("survey/euclid", exposure_time={"uniform": [100.0, 200.0]})
+    assert dataset_info(varied, 3, 0, "torch").camera.keys() == {"supersampling", "psf_fwhm"}
+
+
+def test_images_that_were_not_simulated_have_no_camera():
+    assert small_info(4).camera == {}

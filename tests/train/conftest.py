@@ -47,7 +47,7 @@ class TinyClassifier(Classifier):
 
 @pytest.fixture(autouse=True)
 def tiny_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Register `tiny_classifier` as a model for one test."""
+    """Register `tiny_classifier` and `tiny_fit` as models for one test."""
 
     def tiny_classifier(
         *,
@@ -57,8 +57,19 @@ def tiny_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> TinyClassifier:
         return TinyClassifier(num_pix, pixel_scale, classes)
 
+    def tiny_fit(
+        *,
+        num_pix: int = NUM_PIX,
+        pixel_scale: float = 0.08,
+        classes: Sequence[str] = CLASSES,
+        background_sigma: float = 1.0,
+        psf_fwhm: float = 0.08,
+    ) -> TinyClassifier:
+        return TinyClassifier(num_pix, pixel_scale, classes)
+
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
     registry.register_model(tiny_classifier)
+    registry.register_model(tiny_fit)
 
 
 @pytest.fixture(scope="session")

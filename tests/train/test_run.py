@@ -13,6 +13,7 @@ import torch
 from lenspinn.data.store import ImageStore, StoreWriter
 from lenspinn.errors import ConfigError, ModelError, StoreError
 from lenspinn.models import Classifier, from_pretrained
+from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import ModelConfig, TrainConfig, best_row, load_run, train_model
 from lenspinn.train.callbacks import ResumeCheckpoint
 from lenspinn.train.module import ClassifierModule
@@ -284,6 +285,34 @@ def test_model_that_does_not_fit_is_refused_before_anything_is_written(tiny_conf
     with pytest.raises(ModelError, match=message):
         train_model(dataclasses.replace(tiny_config, model=model), progress=False)
     assert not tiny_config.out.exists()
+
+
+@pytest.fixture
+def rubin_config(tiny_config, tmp_path):
+    """Images whose recipe says how they were taken."""
+    data = SimulateConfig(recipe="survey/rubin", num=72, out=tmp_path / "rubin.zarr")
+    return dataclasses.replace(tiny_config, data=simulate(data, progress=False), epochs=1)
+
+
+def test_a_model_that_fits_images_is_told_how_they_were_taken(rubin_config):
+    config = dataclasses.replace(rubin_config, model=ModelConfig("tiny_fit"))
+    run = load_run(train_model(config, progress=False))
+    options = run.model.config["options"]
+    assert (options["num_pix"], options["psf_fwhm"]) == (run.data_info.num_pix, 0.71)
+    assert options["background_sigma"] == run.data_info.noise_sigma
+
+
+def test_numbers_given_by_hand_may_be_rounded(rubin_config):
+    config = dataclasses.replace(rubin_config, model=ModelConfig("tiny_fit", {"psf_fwhm": 0.712}))
+    run = load_run(train_model(config, progress=False))
+    assert run.model.config["options"]["psf_fwhm"] == 0.712
+
+
+def test_a_model_told_of_another_camera_is_refused(rubin_config):
+    config = dataclasses.replace(rubin_config, model=ModelConfig("tiny_fit", {"psf_fwhm": 0.08}))
+    with pytest.raises(ModelError, match=r"psf_fwhm is 0\.08, but the images in .* have 0\.71"):
+        train_model(config, progress=False)
+    assert not config.out.exists()
 
 
 def test_missing_dataset_is_refused_before_anything_is_written(tiny_config, tmp_path):

@@ -42,6 +42,27 @@ class DatasetInfo:
         config = json.loads(json.dumps(self.recipe_config))
         object.__setattr__(self, "recipe_config", config)
 
+    @property
+    def camera(self) -> dict[str, Any]:
+        """What a model that fits images is told of them, where the recipe says it.
+
+        Returns
+        -------
+        ``background_sigma`` (in `unit`), ``exposure_time`` (total, s), ``psf_fwhm`` (arcsec, of a
+        Gaussian) and ``supersampling`` (samples along a side of a pixel). What differs from image
+        to image, or is no single number, is left out; images not simulated here have nothing.
+        """
+        recipe, instrument = self.recipe_config, self.recipe_config.get("instrument")
+        if not isinstance(instrument, dict):
+            return {}
+        facts = {"supersampling": recipe["supersampling"]}
+        if recipe.get("exposure_time") is None and self.noise_sigma > 0:
+            facts["background_sigma"] = self.noise_sigma
+            facts["exposure_time"] = instrument["exposure_time"] * instrument["num_exposures"]
+        if instrument.get("psf_kernel") is None and instrument["psf_fwhm"] > 0:
+            facts["psf_fwhm"] = instrument["psf_fwhm"]
+        return facts
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary that `from_json` turns back into an equal object."""
         return dataclasses.asdict(self) | {"classes": list(self.classes)}

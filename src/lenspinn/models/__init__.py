@@ -25,7 +25,7 @@ from lenspinn.models.lenspinn import (
 )
 from lenspinn.models.pretrained import from_pretrained, save_pretrained
 from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
-from lenspinn.models.registry import create_model, list_models, register_model
+from lenspinn.models.registry import create_model, list_models, list_options, register_model
 from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "lenspinn_large",
     "lenspinn_small",
     "list_models",
+    "list_options",
     "mobilenetv3",
     "register_model",
     "resnet18",

@@ -50,6 +50,19 @@ def list_models() -> list[str]:
     return sorted(_FACTORIES)
 
 
+def list_options(name: str) -> list[str]:
+    """Names of the options of a model.
+
+    Raises
+    ------
+    ModelError
+        The name is unknown (the nearest known ones are given).
+    """
+    if name not in _FACTORIES:
+        raise ModelError(f"there is no model '{name}'; {_nearest(name, list_models())}")
+    return list(inspect.signature(_FACTORIES[name]).parameters)
+
+
 def create_model(name: str, **options: Any) -> Classifier:
     """Build a model by name.
 
@@ -69,14 +82,11 @@ def create_model(name: str, **options: Any) -> Classifier:
         The name or an option is unknown (the nearest known ones are given), or a value is not
         allowed.
     """
-    if name not in _FACTORIES:
-        raise ModelError(f"there is no model '{name}'; {_nearest(name, list_models())}")
-    factory = _FACTORIES[name]
-    known = list(inspect.signature(factory).parameters)
+    known = list_options(name)
     for option in options:
         if option not in known:
             raise ModelError(f"model '{name}' has no option '{option}'; {_nearest(option, known)}")
-    return factory(**options)
+    return _FACTORIES[name](**options)
 
 
 def _nearest(word: str, known: list[str]) -> str:

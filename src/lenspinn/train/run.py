@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -25,7 +26,13 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, ModelError
-from lenspinn.models import Classifier, create_model, from_pretrained, save_pretrained
+from lenspinn.models import (
+    Classifier,
+    create_model,
+    from_pretrained,
+    list_options,
+    save_pretrained,
+)
 from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
 from lenspinn.train.config import TrainConfig
 from lenspinn.train.module import ClassifierModule
@@ -37,6 +44,8 @@ _EXPECTED_WARNINGS = (
 )
 
 
+FACT_TOLERANCE = 0.01
+"""Relative; numbers that are given by hand may be rounded."""
 HELD_OUT = "held_out.zarr"
 """In the folder of a streamed run: its validation and test images."""
 
@@ -188,10 +197,12 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
         "pixel_scale": info.pixel_scale,
         "classes": list(info.classes),
     }
+    known = list_options(config.model.name)
+    facts |= {key: value for key, value in info.camera.items() if key in known}
     options = to_dict(config.model)["options"]
     for key, value in facts.items():
         given = options.get(key, value)
-        if given != value:
+        if not _agree(given, value):
             raise ModelError(
                 f"model option {key} is {given}, but the images in {config.data} have {value}: "
                 "leave the option out to follow the dataset"
@@ -208,6 +219,12 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
             "leave it out"
         )
     return model
+
+
+def _agree(given: Any, fact: Any) -> bool:
+    if isinstance(given, float) and isinstance(fact, float):
+        return math.isclose(given, fact, rel_tol=FACT_TOLERANCE)
+    return bool(given == fact)
 
 
 def _fit(
