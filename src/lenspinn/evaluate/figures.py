@@ -120,7 +120,7 @@ def learning_figure(
     panels = figure.subplots(1, 2)
     curves = (
         ("micro F1 (= accuracy)", ("train_accuracy", "val_micro_f1")),
-        ("cross-entropy", ("train_loss", "val_loss")),
+        ("loss", ("train_loss", "val_loss")),
     )
     names = ("training", "validation")
     for axes, (title, keys) in zip(panels, curves, strict=True):
