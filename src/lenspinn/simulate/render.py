@@ -141,21 +141,57 @@ def model_image(scene: SceneTensors, camera: Camera) -> Image:
 
 
 def surface_brightness(
-    scene: SceneTensors, theta_x: Float[Tensor, "y x"], theta_y: Float[Tensor, "y x"]
-) -> Image:
+    scene: SceneTensors,
+    theta_x: Float[Tensor, "*samples y x"],
+    theta_y: Float[Tensor, "*samples y x"],
+) -> Tensor:
     """Return the brightness at each position, e-/s per square arcsec, before the PSF.
 
     Parameters
     ----------
     theta_x, theta_y : (y, x), arcsec
-        Rows of ``theta_x`` and columns of ``theta_y`` are equal, as `pixel_grid` makes them.
+        Rows of ``theta_x`` and columns of ``theta_y`` are equal, as `pixel_grid` makes them; or
+        positions (samples, 1, 1), where a scene without substructure may have other values at each:
+        (batch, samples, 1, 1).
     """
     return _brightness(scene, _macro_constants(scene.lens), theta_x, theta_y)
 
 
+def sampling_points(
+    camera: Camera, *, dtype: torch.dtype, device: torch.device | str | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return where a camera takes the brightness: theta_x and theta_y, both (y, x), arcsec."""
+    fine = camera.supersampling
+    scale = camera.pixel_scale / fine
+    return pixel_grid(camera.num_pix * fine, scale, dtype=dtype, device=device)
+
+
+def expose(
+    brightness: Image, camera: Camera, *, to_pixels: Callable[..., Tensor] | None = None
+) -> Float[Tensor, "batch v u"]:
+    """Average the brightness at the sampling points over each pixel, and convolve with the PSF.
+
+    Parameters
+    ----------
+    brightness : (B, y, x)
+        At `sampling_points`.
+    camera
+    to_pixels
+        A compiled form of its first steps.
+    """
+    to_pixels = to_pixels or _to_pixels
+    fine = camera.supersampling
+    area = (camera.pixel_scale / fine) ** 2
+    if camera.psf_kernel is not None:
+        psf = load_psf(camera.psf_kernel, camera.pixel_scale)
+        return convolve_kernel(to_pixels(brightness, fine, (area,)), psf)
+    kernel = gaussian_kernel(camera.psf_fwhm / camera.pixel_scale, camera.psf_truncation)
+    return to_pixels(brightness, fine, tuple(area**0.5 * weight for weight in kernel))
+
+
 def _brightness(
     scene: SceneTensors, macro: SIEConstants | None, theta_x: Tensor, theta_y: Tensor
-) -> Image:
+) -> Tensor:
     alpha_x, alpha_y = _deflection_smooth(scene.lens, macro, theta_x, theta_y)
     shear_x, shear_y = deflection_shear(
         theta_x[None], theta_y[None], scene.lens.gamma1, scene.lens.gamma2
@@ -182,24 +218,14 @@ def _exposed(
     compiled: bool = False,
 ) -> Image:
     """Sample a brightness, average it over each pixel, and convolve with the PSF."""
-    theta_E, fine = scene.lens.theta_E, camera.supersampling
-    theta_x, theta_y = pixel_grid(
-        camera.num_pix * fine,
-        camera.pixel_scale / fine,
-        dtype=theta_E.dtype,
-        device=theta_E.device,
-    )
-    to_pixels = _to_pixels
+    theta_E = scene.lens.theta_E
+    theta_x, theta_y = sampling_points(camera, dtype=theta_E.dtype, device=theta_E.device)
+    to_pixels = None
     if compiled:
         brightness = compiled_function(brightness, inline=True)
         to_pixels = compiled_function(_to_pixels)
     image = brightness(scene, _macro_constants(scene.lens), theta_x, theta_y)
-    area = (camera.pixel_scale / fine) ** 2
-    if camera.psf_kernel is not None:
-        psf = load_psf(camera.psf_kernel, camera.pixel_scale)
-        return convolve_kernel(to_pixels(image, fine, (area,)), psf)
-    kernel = gaussian_kernel(camera.psf_fwhm / camera.pixel_scale, camera.psf_truncation)
-    return to_pixels(image, fine, tuple(area**0.5 * weight for weight in kernel))
+    return expose(image, camera, to_pixels=to_pixels)
 
 
 def _to_pixels(brightness: Tensor, fine: int, kernel: tuple[float, ...]) -> Tensor:
@@ -280,7 +306,7 @@ def _deflection_rod(rods: RodTensors, row: Tensor, column: Tensor) -> Vectors:
     return deflection_rod(x, y, rods.x0, rods.y0, rods.x1, rods.y1, rods.theta_E)
 
 
-def _sersic(light: SersicTensors, x: Tensor, y: Tensor) -> Image:
+def _sersic(light: SersicTensors, x: Tensor, y: Tensor) -> Tensor:
     brightness = sersic(
         x,
         y,

@@ -5,11 +5,14 @@ import pytest
 import torch
 
 from lenspinn.simulate import draw_scenes, get_recipe
+from lenspinn.simulate.limit import smooth
 from lenspinn.simulate.limit.fit import jacobian
 from lenspinn.simulate.limit.smooth import smooth_model
 from lenspinn.simulate.render import model_image
 from lenspinn.simulate.tensors import scene_tensors
 
+# Of the largest derivative by a parameter; sums of other order in float64.
+DERIVATIVE_TOLERANCE = 1e-9
 SIE = {"theta_E", "e1", "e2", "center_x", "center_y", "gamma1", "gamma2"}
 SERSIC = {"amplitude", "R_sersic", "n_sersic", "e1", "e2", "center_x", "center_y"}
 
@@ -78,6 +81,35 @@ def test_parameters_act_as_in_the_scene():
     changed = tensors(dataclasses.replace(scene.smooth(), lens=lens, source=source))
     _, values = smooth_model(changed, camera)
     torch.testing.assert_close(model(values), model_image(changed, camera), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides"),
+    [
+        ("deeplense/model_3", {}),
+        ("survey/euclid", {}),
+        ("survey/hst", {"lens.gamma": 2.1}),
+        ("survey/hst_multipoles", {}),
+        ("survey/hst_lenslight", {}),
+    ],
+)
+def test_one_reverse_pass_gives_what_forward_mode_gives(recipe, overrides, monkeypatch):
+    """Chunk by chunk, too."""
+    scene, camera = drawn(recipe, num=3, **overrides)
+    model, true = smooth_model(scene, camera)
+    forward = jacobian(model.__call__, true)
+    scale = forward.abs().amax(dim=1, keepdim=True)
+    for together in (smooth.SAMPLES_TOGETHER, 1):
+        monkeypatch.setattr(smooth, "SAMPLES_TOGETHER", together)
+        assert ((jacobian(model, true) - forward) / scale).abs().max() <= DERIVATIVE_TOLERANCE
+
+
+def test_some_parameters_may_be_held():
+    model, true = smooth_model(*drawn("survey/hst"))
+    few = {name: true[name] for name in ("source.R_sersic", "lens.theta_E")}
+    columns = jacobian(model, true)
+    expected = columns[..., [list(true).index(name) for name in few]]
+    torch.testing.assert_close(jacobian(model, few), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_multipole_of_zero_amplitude_still_has_two_directions():

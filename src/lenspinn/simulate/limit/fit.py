@@ -1,7 +1,7 @@
 """The best smooth model of an image, and what of the image it leaves unexplained.
 
-A model is any function of named parameters; its derivatives are taken by forward-mode automatic
-differentiation. Everything is float64 and runs for a batch of lenses at once.
+A model is any function of named parameters; its derivatives are its own, or taken by forward-mode
+automatic differentiation. Everything is float64 and runs for a batch of lenses at once.
 """
 
 import warnings
@@ -128,7 +128,13 @@ def unexplained(model: Model, at: Parameters, signal: Image, sigma: Image) -> Pi
 
 
 def jacobian(model: Model, at: Parameters) -> Columns:
-    """Return the derivative of each pixel by each parameter, (B, y x, P)."""
+    """Return the derivative of each pixel by each parameter, (B, y x, P).
+
+    A model with a method ``jacobian`` is asked for it.
+    """
+    own: Callable[[Parameters], Columns] | None = getattr(model, "jacobian", None)
+    if own is not None:
+        return own(at)
 
     def derivative(name: str) -> Pixels:
         def along(value: PerLens) -> Image:

@@ -1,20 +1,33 @@
 """The smooth model of a scene: which of its numbers are free, and the image they make."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lenspinn.lensing import sersic
 from lenspinn.simulate.limit.fit import Model, Parameters
-from lenspinn.simulate.render import Camera, model_image
+from lenspinn.simulate.render import (
+    Camera,
+    expose,
+    model_image,
+    sampling_points,
+    surface_brightness,
+)
 from lenspinn.simulate.tensors import GalaxyTensors, LensTensors, SceneTensors
 
 __all__ = ["smooth_model"]
 
+Values = dict[str, Float[Tensor, "*batch 1 1"]]
+"""`Parameters`, or copies of them for every place, (batch, places, 1, 1)."""
+
 _MULTIPOLES = (3, 4)
 _NOT_FREE = {"brightest", "images", "pixel_scale"}
 """Of a light profile: what follows from its other values, and what a galaxy looks like."""
+SAMPLES_TOGETHER = 2**16
+"""Places of which derivatives are taken at once: as many as fit the cache of a CPU."""
 _NO_MULTIPOLE = 1e-12
 """Added to a multipole's first component, so that its direction is defined where both are 0."""
 
@@ -44,19 +57,66 @@ def smooth_model(scene: SceneTensors, camera: Camera) -> tuple[Model, Parameters
         light = getattr(scene, part)
         values = {} if light is None else light._asdict()
         true |= {f"{part}.{name}": v for name, v in values.items() if name not in _NOT_FREE}
+    if isinstance(scene.source, GalaxyTensors):
+        return _SmoothModel(smooth, true, camera), true
+    return _LocalModel(smooth, true, camera), true
 
-    def image(parameters: Parameters) -> Tensor:
-        values = _by_part({**true, **parameters})
-        changed = smooth._replace(
-            lens=_lens(smooth.lens, values["lens"]),
-            source=_light(smooth.source, values["source"], camera.source_core),
+
+@dataclass(frozen=True, eq=False)
+class _SmoothModel:
+    """From parameters to images; see `smooth_model`."""
+
+    scene: SceneTensors
+    true: Parameters
+    camera: Camera
+
+    def __call__(self, parameters: Parameters) -> Tensor:
+        return model_image(self.changed({**self.true, **parameters}), self.camera)
+
+    def changed(self, parameters: Values) -> SceneTensors:
+        """Return the scene with other values, all of them."""
+        values, core = _by_part(parameters), self.camera.source_core
+        changed = self.scene._replace(
+            lens=_lens(self.scene.lens, values["lens"]),
+            source=_light(self.scene.source, values["source"], core),
         )
-        if smooth.lens_light is not None:
-            light = _light(smooth.lens_light, values["lens_light"], camera.source_core)
+        if self.scene.lens_light is not None:
+            light = _light(self.scene.lens_light, values["lens_light"], core)
             changed = changed._replace(lens_light=light)
-        return model_image(changed, camera)
+        return changed
 
-    return image, true
+
+class _LocalModel(_SmoothModel):
+    """A smooth model whose brightness at a place depends on the numbers of the scene alone."""
+
+    def jacobian(self, at: Parameters) -> Tensor:
+        """Return the derivative of each pixel by each parameter, (B, y x, P).
+
+        Before the PSF a place depends on its own copy of the parameters alone, so one reverse pass
+        gives every derivative everywhere, at the cost of three images; forward mode takes two for
+        each parameter.
+        """
+        num_samples = (self.camera.num_pix * self.camera.supersampling) ** 2
+        together = max(1, SAMPLES_TOGETHER // num_samples)
+        rows = torch.arange(len(next(iter(self.true.values())))).split(together)
+        return torch.cat([self._columns(at, chosen) for chosen in rows])
+
+    def _columns(self, at: Parameters, rows: Tensor) -> Tensor:
+        here = {name: value[rows, None] for name, value in self.true.items()}
+        one = next(iter(here.values()))
+        theta_x, theta_y = sampling_points(self.camera, dtype=one.dtype, device=one.device)
+        places = (theta_x.reshape(-1, 1, 1), theta_y.reshape(-1, 1, 1))
+        copies = [value[rows, None].expand(-1, theta_x.numel(), 1, 1) for value in at.values()]
+        bare = replace(self, scene=self.scene._replace(subtracted_light=None))
+
+        def brightness(*values: Tensor) -> Tensor:
+            changed = bare.changed({**here, **dict(zip(at, values, strict=True))})
+            return surface_brightness(changed, *places)
+
+        made, pull_back, *_ = torch.func.vjp(brightness, *copies)
+        derivatives = torch.stack(pull_back(torch.ones_like(made)), dim=1)
+        images = expose(derivatives.reshape(-1, *theta_x.shape), self.camera)
+        return images.unflatten(0, derivatives.shape[:2]).flatten(2).mT
 
 
 def _lens_parameters(lens: LensTensors) -> Parameters:
@@ -68,7 +128,7 @@ def _lens_parameters(lens: LensTensors) -> Parameters:
     return values
 
 
-def _lens(lens: LensTensors, values: Parameters) -> LensTensors:
+def _lens(lens: LensTensors, values: Values) -> LensTensors:
     """Undo `_lens_parameters`."""
     values = dict(values)
     for m in _MULTIPOLES if lens.a3 is not None else ():
@@ -77,7 +137,7 @@ def _lens(lens: LensTensors, values: Parameters) -> LensTensors:
     return lens._replace(**values)
 
 
-def _light(light: Any, values: Parameters, core: float) -> Any:
+def _light(light: Any, values: Values, core: float) -> Any:
     """Return a light profile, Sersic or galaxy, with other values."""
     light = light._replace(**values)
     if isinstance(light, GalaxyTensors):
@@ -88,8 +148,8 @@ def _light(light: Any, values: Parameters, core: float) -> Any:
     return light._replace(brightest=edge)
 
 
-def _by_part(parameters: Parameters) -> dict[str, Parameters]:
-    parts: dict[str, Parameters] = {}
+def _by_part(parameters: Values) -> dict[str, Values]:
+    parts: dict[str, Values] = {}
     for key, value in parameters.items():
         part, name = key.split(".")
         parts.setdefault(part, {})[name] = value
