@@ -118,12 +118,12 @@ def test_calibration_is_fitted_on_validation_images_alone(calibrated_run):
 def test_uncertainties_are_reported_beside_the_scores(calibrated_run):
     found = record(calibrated_run / "evaluation" / "report.md")
     assert found["calibrated"]
-    assert found["n_calibration"] == 216
+    assert found["n_calibration"] == 252
     for name in ("ece_calibrated", "set_coverage", "set_coverage_cdm", "set_size", "refused"):
         assert found[f"{name}_low"] <= found[f"{name}_high"]
     assert 1 <= found["set_size"] <= 3
     text = (calibrated_run / "evaluation" / "report.md").read_text()
-    assert "fitted to 216 validation images" in text
+    assert "fitted to 252 validation images" in text
     assert f"| set_coverage | {found['set_coverage']:.4f} |" in text
 
 
