@@ -13,7 +13,14 @@ from lenspinn.lensing.fit import fit_smooth_lens
 from lenspinn.lensing.light import sersic
 from lenspinn.lensing.profiles import deflection_point_mass
 from lenspinn.lensing.psf import convolve_separable, gaussian_kernel
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_deflection, smooth_image
+from lenspinn.lensing.smooth import (
+    SMOOTH_PARAMETERS,
+    by_name,
+    make_optics,
+    smooth_deflection,
+    smooth_image,
+    source_brightness,
+)
 
 PIXEL = 0.08
 OPTICS = make_optics(64, PIXEL, gaussian_kernel(1.0, 5.0))
@@ -40,22 +47,12 @@ def fitted(image, start, seed=1):
 
 def with_more(parameters, *, clump=0.0, mass=0.0):
     """Images of lenses with a second, small source or a point mass on the ring."""
-    p = dict(zip(SMOOTH_PARAMETERS, parameters[..., None, None].unbind(dim=1), strict=True))
+    p = by_name(parameters)
     theta_x, theta_y = OPTICS.theta_x, OPTICS.theta_y
     alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
     more_x, more_y = deflection_point_mass(theta_x - 0.7, theta_y - 0.7, torch.full((1, 1), mass))
     x, y = theta_x - alpha_x - more_x, theta_y - alpha_y - more_y
-    image = sersic(
-        x,
-        y,
-        amplitude=p["log_amplitude"].exp(),
-        R_sersic=p["log_R_sersic"].exp(),
-        n_sersic=p["log_n_sersic"].exp(),
-        e1=p["source_e1"],
-        e2=p["source_e2"],
-        center_x=p["source_x"],
-        center_y=p["source_y"],
-    )
+    image = source_brightness(p, x, y)
     image = image + sersic(
         x,
         y,

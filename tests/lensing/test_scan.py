@@ -1,11 +1,17 @@
 import pytest
 import torch
 
-from lenspinn.lensing import deflection_point_mass, scan, sersic
+from lenspinn.lensing import deflection_point_mass, scan
 from lenspinn.lensing.fit import fit_smooth_lens
 from lenspinn.lensing.psf import convolve_separable, gaussian_kernel
 from lenspinn.lensing.scan import scan_point_masses
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_deflection, smooth_image
+from lenspinn.lensing.smooth import (
+    by_name,
+    make_optics,
+    smooth_deflection,
+    smooth_image,
+    source_brightness,
+)
 
 PIXEL = 0.08
 PSF = gaussian_kernel(1.0, 5.0)
@@ -36,21 +42,13 @@ def lenses(num, generator):
 
 def with_point_mass(parameters, x, y, strength):
     """Images of lenses that have one point mass each, of squared Einstein radius `strength`."""
-    p = dict(zip(SMOOTH_PARAMETERS, parameters[..., None, None].unbind(dim=1), strict=True))
+    p = by_name(parameters)
     theta_x, theta_y = OPTICS.theta_x, OPTICS.theta_y
     alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
     x, y, radius = (value[:, None, None] for value in (x, y, strength.sqrt()))
     of_point_x, of_point_y = deflection_point_mass(theta_x - x, theta_y - y, radius)
-    brightness = sersic(
-        theta_x - alpha_x - of_point_x,
-        theta_y - alpha_y - of_point_y,
-        amplitude=p["log_amplitude"].exp(),
-        R_sersic=p["log_R_sersic"].exp(),
-        n_sersic=p["log_n_sersic"].exp(),
-        e1=p["source_e1"],
-        e2=p["source_e2"],
-        center_x=p["source_x"],
-        center_y=p["source_y"],
+    brightness = source_brightness(
+        p, theta_x - alpha_x - of_point_x, theta_y - alpha_y - of_point_y
     )
     return convolve_separable(brightness * PIXEL**2, PSF)
 

@@ -278,6 +278,7 @@ def test_resuming_with_another_number_of_threads_warns(tiny_config):
         (ModelConfig("tiny_classifier", {"num_pix": 32}), "num_pix is 32, but .* have 8"),
         (ModelConfig("tiny_classifier", {"classes": ["a", "b"]}), "classes is .*'a', 'b'"),
         (ModelConfig("tiny_classifier", {"pixel_scale": 0.05}), "pixel_scale is 0.05"),
+        (ModelConfig("tiny_classifier", {"pixel_scale": 0.0803}), "pixel_scale is 0.0803"),
         (ModelConfig("tiny_classifier", {"depth": 3}), "no option 'depth'"),
     ],
 )

@@ -15,8 +15,8 @@ from torch.nn import functional
 from lenspinn.lensing.fit import SmoothFit
 from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
-    SMOOTH_PARAMETERS,
     Optics,
+    by_name,
     exposed,
     smooth_deflection,
     smooth_image,
@@ -108,8 +108,7 @@ def source_templates(fit: SmoothFit, optics: Optics) -> Templates:
     ----------
     Refregier (2003), arXiv:astro-ph/0105178, eq. 1 and 18: products of Hermite functions.
     """
-    columns = fit.parameters[..., None, None].unbind(dim=1)
-    source = dict(zip(SMOOTH_PARAMETERS, columns, strict=True))
+    source = by_name(fit.parameters)
     alpha_x, alpha_y = smooth_deflection(fit.parameters, optics.theta_x, optics.theta_y)
     scale = SHAPELET_SCALE * source["log_R_sersic"].exp().clamp(min=_LEAST_RADIUS)
     along_x = _hermite_functions((optics.theta_x - alpha_x - source["source_x"]) / scale)

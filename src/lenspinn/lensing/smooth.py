@@ -4,6 +4,7 @@ An isothermal ellipsoid with external shear bends the light of an elliptical Ser
 sampled inside each pixel and convolved with the PSF, as `lenspinn simulate` does it.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -19,11 +20,13 @@ from lenspinn.lensing.psf import convolve_kernel, convolve_separable
 __all__ = [
     "SMOOTH_PARAMETERS",
     "Optics",
+    "by_name",
     "exposed",
     "make_optics",
     "smooth_deflection",
     "smooth_derivatives",
     "smooth_image",
+    "source_brightness",
 ]
 
 SMOOTH_PARAMETERS = (
@@ -96,8 +99,36 @@ def smooth_image(parameters: SmoothParameters, optics: Optics) -> Float[Tensor, 
 
 def smooth_deflection(parameters: SmoothParameters, theta_x: Map, theta_y: Map) -> tuple[Map, Map]:
     """Return the deflection of lens and shear at each position, (batch, y, x), arcsec."""
+    return _deflection(by_name(parameters), theta_x, theta_y)
+
+
+def by_name(parameters: SmoothParameters) -> dict[str, Tensor]:
+    """Return each of `SMOOTH_PARAMETERS`, shaped to broadcast over images: (batch, 1, 1)."""
     columns = parameters[..., None, None].unbind(dim=1)
-    return _deflection(dict(zip(SMOOTH_PARAMETERS, columns, strict=True)), theta_x, theta_y)
+    return dict(zip(SMOOTH_PARAMETERS, columns, strict=True))
+
+
+def source_brightness(p: Mapping[str, Tensor], beta_x: Tensor, beta_y: Tensor) -> Tensor:
+    """Return the surface brightness of the source at positions in its plane, arcsec.
+
+    Parameters
+    ----------
+    p
+        Those of `SMOOTH_PARAMETERS` that belong to the source, by name.
+    beta_x, beta_y
+        To broadcast with them.
+    """
+    return sersic(
+        beta_x,
+        beta_y,
+        amplitude=p["log_amplitude"].exp(),
+        R_sersic=p["log_R_sersic"].exp(),
+        n_sersic=p["log_n_sersic"].exp(),
+        e1=p["source_e1"],
+        e2=p["source_e2"],
+        center_x=p["source_x"],
+        center_y=p["source_y"],
+    )
 
 
 def smooth_derivatives(
@@ -161,17 +192,7 @@ def _brightness(*parameters: Tensor, optics: Optics) -> Tensor:
     p = dict(zip(SMOOTH_PARAMETERS, parameters, strict=True))
     theta_x, theta_y = optics.theta_x.reshape(-1, 1, 1), optics.theta_y.reshape(-1, 1, 1)
     alpha_x, alpha_y = _deflection(p, theta_x, theta_y)
-    return sersic(
-        theta_x - alpha_x,
-        theta_y - alpha_y,
-        amplitude=p["log_amplitude"].exp(),
-        R_sersic=p["log_R_sersic"].exp(),
-        n_sersic=p["log_n_sersic"].exp(),
-        e1=p["source_e1"],
-        e2=p["source_e2"],
-        center_x=p["source_x"],
-        center_y=p["source_y"],
-    )
+    return source_brightness(p, theta_x - alpha_x, theta_y - alpha_y)
 
 
 def _deflection(p: dict[str, Tensor], theta_x: Tensor, theta_y: Tensor) -> tuple[Tensor, Tensor]:

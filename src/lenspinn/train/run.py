@@ -44,8 +44,8 @@ _EXPECTED_WARNINGS = (
 )
 
 
-FACT_TOLERANCE = 0.01
-"""Relative; numbers that are given by hand may be rounded."""
+CAMERA_TOLERANCE = 0.01
+"""Relative; noise and PSF that are given by hand may be rounded."""
 HELD_OUT = "held_out.zarr"
 """In the folder of a streamed run: its validation and test images."""
 
@@ -192,22 +192,23 @@ def load_run(folder: Path | str) -> Run:
 
 def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
     """Build the model for the dataset; options given by hand must agree with it."""
-    facts = {
+    facts: dict[str, Any] = {
         "num_pix": info.num_pix,
         "pixel_scale": info.pixel_scale,
         "classes": list(info.classes),
     }
     known = list_options(config.model.name)
-    facts |= {key: value for key, value in info.camera.items() if key in known}
+    camera = {key: value for key, value in info.camera.items() if key in known}
     options = to_dict(config.model)["options"]
-    for key, value in facts.items():
+    for key, value in (facts | camera).items():
         given = options.get(key, value)
-        if not _agree(given, value):
+        rounded = key in camera and math.isclose(given, value, rel_tol=CAMERA_TOLERANCE)
+        if given != value and not rounded:
             raise ModelError(
                 f"model option {key} is {given}, but the images in {config.data} have {value}: "
                 "leave the option out to follow the dataset"
             )
-    model = create_model(config.model.name, **(facts | options))
+    model = create_model(config.model.name, **(facts | camera | options))
     if model.takes_unit not in (None, info.unit):
         raise ModelError(
             f"{config.model.name} takes images in {model.takes_unit}, but those in {config.data} "
@@ -219,12 +220,6 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
             "leave it out"
         )
     return model
-
-
-def _agree(given: Any, fact: Any) -> bool:
-    if isinstance(given, float) and isinstance(fact, float):
-        return math.isclose(given, fact, rel_tol=FACT_TOLERANCE)
-    return bool(given == fact)
 
 
 def _fit(
