@@ -309,9 +309,10 @@ def test_numbers_given_by_hand_may_be_rounded(rubin_config):
     assert run.model.config["options"]["psf_fwhm"] == 0.712
 
 
-def test_a_model_told_of_another_camera_is_refused(rubin_config):
-    config = dataclasses.replace(rubin_config, model=ModelConfig("tiny_fit", {"psf_fwhm": 0.08}))
-    with pytest.raises(ModelError, match=r"psf_fwhm is 0\.08, but the images in .* have 0\.71"):
+@pytest.mark.parametrize("given", [0.08, "wide"])
+def test_a_model_told_of_another_camera_is_refused(given, rubin_config):
+    config = dataclasses.replace(rubin_config, model=ModelConfig("tiny_fit", {"psf_fwhm": given}))
+    with pytest.raises(ModelError, match=f"psf_fwhm is {given}, but the images in .* have 0.71"):
         train_model(config, progress=False)
     assert not config.out.exists()
 

@@ -202,8 +202,8 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
     options = to_dict(config.model)["options"]
     for key, value in (facts | camera).items():
         given = options.get(key, value)
-        rounded = key in camera and math.isclose(given, value, rel_tol=CAMERA_TOLERANCE)
-        if given != value and not rounded:
+        near = key in camera and isinstance(given, int | float)
+        if given != value and not (near and math.isclose(given, value, rel_tol=CAMERA_TOLERANCE)):
             raise ModelError(
                 f"model option {key} is {given}, but the images in {config.data} have {value}: "
                 "leave the option out to follow the dataset"
