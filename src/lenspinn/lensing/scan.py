@@ -16,14 +16,15 @@ from torch.nn.functional import avg_pool2d, interpolate
 from lenspinn.lensing.fit import SmoothFit
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
-__all__ = ["PointMassScan", "scan_point_masses"]
+__all__ = ["PointMassScan", "scan_point_masses", "score_point_masses"]
 
 Maps = Float[Tensor, "batch y x"]
 
 _SOURCE_X, _SOURCE_Y = (SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y"))
 _BLOCK = 2
-"""Side, in pixels, of the blocks for which one computes how well the smooth parameters imitate a
-template; 1 where an image has an odd number of pixels."""
+"""Side, in pixels, of the blocks for which `scan_point_masses` computes how well the smooth
+parameters imitate a template, at an eighth of the cost of all pixels; 1 where an image has an odd
+number of pixels."""
 _LEAST_LEFT = 1e-3
 """Of the square of a template, what smooth parameters cannot imitate: less says nothing in float32,
 nor interpolated between blocks."""
@@ -61,19 +62,65 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
 
     Notes
     -----
+    For a mass that moves rays by more than the image is smooth over, significance is a lower bound.
+    How much of a template the smooth parameters imitate is interpolated between blocks of pixels.
+    """
+    rows, columns = fit.residual.shape[1:]
+    return score_point_masses(
+        fit.residual,
+        fit.derivatives[:, [_SOURCE_X, _SOURCE_Y]],
+        fit.derivatives,
+        fit.covariance,
+        pixel_scale=pixel_scale,
+        block=_BLOCK if rows % _BLOCK == columns % _BLOCK == 0 else 1,
+    )
+
+
+def score_point_masses(
+    residual: Maps,
+    by_source: Float[Tensor, "batch 2 y x"],
+    derivatives: Float[Tensor, "batch parameters y x"],
+    covariance: Float[Tensor, "batch parameters parameters"],
+    *,
+    pixel_scale: float,
+    block: int = 1,
+) -> PointMassScan:
+    """Test for a point mass at the centre of each pixel, beside parameters of any model.
+
+    Parameters
+    ----------
+    residual : (batch, y, x)
+        Image minus model; this and the derivatives in units of the noise.
+    by_source : (batch, 2, y, x)
+        Derivatives of the model by the x and y of its source.
+    derivatives : (batch, parameters, y, x)
+        By all that is free beside the point mass.
+    covariance : (batch, parameters, parameters)
+        Of those parameters: the inverse of the inner products of their derivatives.
+    pixel_scale : arcsec.
+    block
+        Side, in pixels, of the blocks between which is interpolated how much of a template the
+        other parameters imitate; 1 interpolates nothing. Divides the sides of the image.
+
+    Returns
+    -------
+    PointMassScan
+        Maps of the image's size.
+
+    Notes
+    -----
     The score test of Rao (1948), Mathematical Proceedings of the Cambridge Philosophical Society
     44, 50, for one parameter beside others that are fitted. Deflection and PSF are interchanged:
-    ``T_p`` has the blurred ``D``, right from about the width of the PSF outwards. How much of a
-    template the smooth parameters imitate changes slowly and is interpolated between blocks of
-    pixels, at an eighth of the cost. For a mass that moves rays by more than the image is smooth
-    over, significance is a lower bound. Where the smooth parameters cannot be told apart, and so
-    have no covariance, nothing is tested: significance 0, error infinite.
+    ``T_p`` has the blurred ``D``, right from about the width of the PSF outwards. Where the other
+    parameters cannot be told apart, and so have no covariance, nothing is tested: significance 0,
+    error infinite.
     """
-    along_x, along_y = fit.derivatives[:, _SOURCE_X], fit.derivatives[:, _SOURCE_Y]
+    along_x, along_y = by_source.unbind(dim=1)
     squares = torch.stack([along_x**2, along_y**2, 2 * along_x * along_y], dim=1)
-    products = torch.stack([fit.residual * along_x, fit.residual * along_y], dim=1)
+    products = torch.stack([residual * along_x, residual * along_y], dim=1)
     gain, power = _inner_products(products, squares).unbind(dim=1)
-    share, imitated_gain = _imitated(fit, along_x, along_y, squares)
+    slopes = (derivatives.flatten(2) @ residual.flatten(1)[..., None]).double()
+    share, imitated_gain = _imitated(by_source, derivatives, covariance, slopes, squares, block)
     left = (power * (1 - share).clamp(min=_LEAST_LEFT)).clamp(min=_TINY)
     return PointMassScan(
         ((gain - imitated_gain) * left.rsqrt()).nan_to_num(nan=0.0),
@@ -82,29 +129,30 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
 
 
 def _imitated(
-    fit: SmoothFit, along_x: Maps, along_y: Maps, squares: Float[Tensor, "batch 3 y x"]
+    by_source: Float[Tensor, "batch 2 y x"],
+    derivatives: Float[Tensor, "batch parameters y x"],
+    covariance: Float[Tensor, "batch parameters parameters"],
+    slopes: Float[Tensor, "batch parameters 1"],
+    squares: Float[Tensor, "batch 3 y x"],
+    block: int,
 ) -> tuple[Maps, Maps]:
-    """Project templates on the derivatives by the smooth parameters.
+    """Project templates on the derivatives; `slopes` are theirs with the residual.
 
     Returns
     -------
     share
         Of the square of each template.
     gain
-        Inner product of that part of each template with the residual: 0 where the fit converged.
+        Inner product of that part of each template with the residual: 0 where a fit converged.
     """
-    block = _BLOCK if all(side % _BLOCK == 0 for side in along_x.shape[1:]) else 1
-    products = torch.cat(
-        [fit.derivatives * along_x[:, None], fit.derivatives * along_y[:, None]], 1
-    )
+    products = torch.cat([derivatives * along[:, None] for along in by_source.unbind(dim=1)], 1)
     inner = _inner_products(*(avg_pool2d(maps, block) * block**2 for maps in (products, squares)))
     overlap, power = inner[:, :-1].flatten(2).double(), inner[:, -1].double()
-    slopes = (fit.derivatives.flatten(2) @ fit.residual.flatten(1)[..., None]).double()
-    by_parameter = fit.covariance.double() @ overlap
+    by_parameter = covariance.double() @ overlap
     share = (overlap * by_parameter).sum(dim=1).view_as(power) / power.clamp(min=_TINY)
     # A kernel on blocks is in units of their side.
     gain = (by_parameter * slopes).sum(dim=1).view_as(power) / block
-    both = torch.stack([share, gain], dim=1).to(fit.residual.dtype)
+    both = torch.stack([share, gain], dim=1).to(squares.dtype)
     share, gain = interpolate(both, scale_factor=block, mode="bilinear").unbind(dim=1)
     return share, gain
 

@@ -35,9 +35,18 @@ def test_each_class_with_substructure_has_a_line_of_medians(figure):
 
 def test_accuracy_is_drawn_once_a_magnitude_beside_guessing(figure):
     lines = {line.get_label(): line for line in figure.axes[1].get_lines()}
-    assert list(lines["ideal classifier"].get_xdata()) == [20.0, 22.0]
-    assert list(lines["ideal classifier"].get_ydata()) == [0.9, 0.9]
-    assert lines["guessing"].get_ydata()[0] == pytest.approx(1 / 3)
+    ideal, guessing = lines.values()  # nobody had searched
+    assert list(ideal.get_xdata()) == [20.0, 22.0]
+    assert list(ideal.get_ydata()) == [0.9, 0.9]
+    assert guessing.get_ydata()[0] == pytest.approx(1 / 3)
+
+
+def test_a_search_is_drawn_where_there_was_one():
+    searched = {"searching_accuracy": 0.7}
+    searched |= {f"searching_accuracy_{end}": 0.7 for end in ("low", "high")}
+    records = [record(m, "cdm", 1.0) | searched for m in (20.0, 22.0)]
+    _, search, _ = limit_figure(records, num_classes=3).axes[1].get_lines()
+    assert list(search.get_ydata()) == [0.7, 0.7]
 
 
 def test_title_names_recipe_instrument_and_number_of_lenses(figure):

@@ -39,7 +39,7 @@ def read(path):
 
 def test_result_says_what_made_it(path):
     result = read(path)
-    assert result["schema"] == 1
+    assert result["schema"] == 2
     assert result["command"].startswith("lenspinn limit --recipe survey/hst --out ")
     assert result["config"]["recipe_config"]["name"] == "survey/hst"
     assert result.keys() >= {"git", "versions", "hardware", "date"}
@@ -62,6 +62,20 @@ def test_there_is_a_record_for_each_magnitude_and_class(path):
             <= record["ideal_accuracy_high"]
             <= 1
         )
+
+
+def test_searching_is_measured_where_there_are_point_masses(path, tmp_path):
+    for record in read(path)["records"]:
+        low, value, high = (record[f"searching_accuracy{end}"] for end in ("_low", "", "_high"))
+        assert 0 <= low <= value <= high <= 1
+    halos = config(
+        tmp_path / "out",
+        magnitudes=[22.0],
+        num=2,
+        overrides=SMALL | {"populations.cdm": "tnfw_subhalos"},
+    )
+    for record in read(detection_limit(halos, progress=False))["records"]:
+        assert "searching_accuracy" not in record
 
 
 def test_accuracy_is_the_mean_of_the_diagonal(path):

@@ -13,18 +13,24 @@ __all__ = ["limit_figure"]
 FAINTEST = 0.1
 """Sigma: where the logarithmic axis of significance ends."""
 
+CLASSIFIERS = (
+    ("ideal", "ideal classifier, told the substructure", INK),
+    ("searching", "the same, but must search for subhalos", COLORS[2]),
+)
+"""Those whose accuracy is drawn where it was measured: name in the records, label and color."""
+
 Records = Sequence[Mapping[str, Any]]
 
 
 def limit_figure(records: Records, *, num_classes: int) -> Figure:
-    """Draw significance and ideal accuracy against the magnitude of the source.
+    """Draw significance and the best accuracies against the magnitude of the source.
 
     Parameters
     ----------
     records
         Of `detection_limit`, sorted by magnitude.
     num_classes
-        Between how many classes the ideal classifier chooses.
+        Between how many classes the classifiers choose.
     """
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -63,12 +69,15 @@ def _draw_significance(axes: Axes, records: Records) -> None:
 
 def _draw_accuracy(axes: Axes, records: Records, num_classes: int) -> None:
     of_magnitude = {record["magnitude"]: record for record in records}
-    value, low, high = (
-        [record[key] for record in of_magnitude.values()]
-        for key in ("ideal_accuracy", "ideal_accuracy_low", "ideal_accuracy_high")
-    )
-    axes.fill_between(list(of_magnitude), low, high, color=INK, alpha=0.15, lw=0)
-    axes.plot(list(of_magnitude), value, "o-", ms=4, lw=1.6, color=INK, label="ideal classifier")
+    for classifier, label, color in CLASSIFIERS:
+        if f"{classifier}_accuracy" not in records[0]:
+            continue
+        value, low, high = (
+            [record[f"{classifier}_accuracy{end}"] for record in of_magnitude.values()]
+            for end in ("", "_low", "_high")
+        )
+        axes.fill_between(list(of_magnitude), low, high, color=color, alpha=0.15, lw=0)
+        axes.plot(list(of_magnitude), value, "o-", ms=4, lw=1.6, color=color, label=label)
     axes.axhline(1 / num_classes, color="0.6", lw=0.8, ls="--", label="guessing")
     axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0.3, 1.01))
     axes.legend(fontsize=8, frameon=False, loc="lower left")

@@ -38,6 +38,9 @@ class Fit(NamedTuple):
     parameters: Parameters
     residual: Float[Tensor, "batch pixels"]
     """What no smooth model explains, in units of the noise; its norm is the significance."""
+    basis: Columns
+    """Orthonormal images, in units of the noise, that small changes of the parameters make; those
+    of degenerate ones are 0."""
     converged: Bool[Tensor, " batch"]
 
     @property
@@ -105,7 +108,7 @@ def fit_smooth(model: Model, start: Parameters, image: Image, sigma: Image) -> F
         damping = torch.where(better[:, None], damping / 10, damping * 10).clamp(_LEAST_DAMPING)
         at = {n: torch.where(better[:, None, None], trial[n], at[n]) for n in names}
         residual = torch.where(better[:, None], trial_residual, residual)
-    return Fit(at, left, converged)
+    return Fit(at, left, span.basis, converged)
 
 
 def unexplained(model: Model, at: Parameters, signal: Image, sigma: Image) -> Pixels:

@@ -11,9 +11,18 @@ from torch import Tensor
 
 from lenspinn.data.instrument import flux_from_magnitude
 from lenspinn.errors import ConfigError
+from lenspinn.lensing.grid import pixel_grid
 from lenspinn.simulate.draw import Truth, draw_scenes
 from lenspinn.simulate.limit.classifier import ideal_confusion
-from lenspinn.simulate.limit.fit import Model, Parameters, fit_smooth, unexplained
+from lenspinn.simulate.limit.fit import (
+    Columns,
+    Model,
+    Parameters,
+    fit_smooth,
+    jacobian,
+    unexplained,
+)
+from lenspinn.simulate.limit.search import SubhaloPrior, Templates, searching_confusion
 from lenspinn.simulate.limit.smooth import smooth_model
 from lenspinn.simulate.noise import noise_sigma
 from lenspinn.simulate.overrides import nearest
@@ -22,13 +31,14 @@ from lenspinn.simulate.render import render, render_subtracted
 from lenspinn.simulate.scene import Scene
 from lenspinn.simulate.tensors import scene_tensors
 
-__all__ = ["Lenses", "Visibility", "draw_lenses", "visibility"]
+__all__ = ["Lenses", "Visibility", "draw_lenses", "together", "visibility"]
 
 REFERENCE_MAGNITUDE = 22.0
 """The fits at all magnitudes begin at the best smooth model for this one."""
 
 _FLUXES = ("source.amplitude", "source.flux")
 _KINDS = ("points", "halos", "rods")
+_PLACE = ("source.center_x", "source.center_y")
 
 Image = Float[Tensor, "batch y x"]
 
@@ -49,6 +59,8 @@ class Lenses:
     """What was subtracted, e-/s."""
     truth: dict[str, Truth]
     """By class, as of `draw_scenes`."""
+    indices: tuple[int, ...]
+    """Their numbers."""
     known: tuple[str, ...]
     """Parameters that are not fitted."""
     fitted: dict[str, Parameters] = field(default_factory=dict)
@@ -68,6 +80,8 @@ class Visibility(NamedTuple):
     converged: Bool[Tensor, "batch classes"]
     confusion: Float[Tensor, "batch classes classes"]
     """Of the ideal classifier; see `ideal_confusion`."""
+    searching: Float[Tensor, "batch classes classes"] | None
+    """Of the classifier that must search; None without a prior to search with."""
 
 
 def draw_lenses(
@@ -113,13 +127,16 @@ def draw_lenses(
         light=_rendered(_with_flux(smooth, 0.0), recipe),
         subtracted=render_subtracted(smooth, recipe.camera, dtype=torch.float64),
         truth=truth,
+        indices=tuple(map(int, indices)),
         known=tuple(known),
     )
     _check_known(lenses)
     return replace(lenses, fitted=_reference_fits(lenses))
 
 
-def visibility(lenses: Lenses, magnitude: float, seed: int) -> Visibility:
+def visibility(
+    lenses: Lenses, magnitude: float, seed: int, prior: SubhaloPrior | None = None
+) -> Visibility:
     """Measure how visible substructure is for sources of one magnitude.
 
     Parameters
@@ -127,70 +144,109 @@ def visibility(lenses: Lenses, magnitude: float, seed: int) -> Visibility:
     magnitude
         AB, of the unlensed source.
     seed
-        Of the ideal classifier's noise.
+        Of the noise that classifiers see.
+    prior
+        Of subhalos, for a classifier that must search for them.
 
     Notes
     -----
     The noise is that of the image with the substructure: of the data that would be fitted.
     """
     flux = _flux(lenses, magnitude)
-    model, free = _smooth_model(lenses, flux)
-    nothing = torch.zeros(len(lenses), lenses.light[0].numel(), dtype=torch.float64)
-    residuals, linear, converged = [], [], []
+    model, true = _smooth_model(lenses, flux)
+    free, smooth = _free(lenses, true), model(true)
+    linear, fits, templates = [], [], []
     for name in lenses.recipe.classes:
-        if lenses.sources[name] is None:
-            residuals.append(nothing)
-            linear.append(nothing)
-            converged.append(torch.ones(len(lenses), dtype=torch.bool))
-            continue
-        image, sigma = _observed(lenses, name, flux)
-        start = {n: v * (flux if n in _FLUXES else 1) for n, v in lenses.fitted[name].items()}
-        fit = fit_smooth(model, start, image, sigma)
-        residuals.append(fit.residual)
-        linear.append(unexplained(model, free, image - model(free), sigma))
-        converged.append(fit.converged)
-    signals = torch.stack(residuals, dim=1)
+        image, sigma = _observed(lenses, name, flux, smooth)
+        found = lenses.fitted.get(name)
+        start = found and {n: v * (flux if n in _FLUXES else 1) for n, v in found.items()}
+        fit = fit_smooth(model, start or free, image, sigma)
+        fits.append(fit)
+        linear.append(unexplained(model, free, image - smooth, sigma))
+        if prior is not None:
+            templates.append(_templates(lenses, model, true | fit.parameters, sigma, fit.basis))
+    signals = torch.stack([fit.residual for fit in fits], dim=1)
+    searching = None
+    if prior is not None:
+        column = lenses.recipe.classes.index(prior.name)
+        seeds = [(seed, index) for index in lenses.indices]
+        searching = searching_confusion(signals, templates, column, prior, seeds)
     return Visibility(
         significance=signals.norm(dim=2),
         linear=torch.stack(linear, dim=1).norm(dim=2),
-        converged=torch.stack(converged, dim=1),
+        converged=torch.stack([fit.converged for fit in fits], dim=1),
         confusion=ideal_confusion(signals, seed),
+        searching=searching,
+    )
+
+
+def together(parts: Sequence[Visibility]) -> Visibility:
+    """Join what was measured of several batches of lenses."""
+    significance, linear, converged, confusion, searching = zip(*parts, strict=True)
+    return Visibility(
+        significance=torch.cat(significance),
+        linear=torch.cat(linear),
+        converged=torch.cat(converged),
+        confusion=torch.cat(confusion),
+        searching=None if searching[0] is None else torch.cat(searching),
     )
 
 
 def _reference_fits(lenses: Lenses) -> dict[str, Parameters]:
     flux = _flux(lenses, REFERENCE_MAGNITUDE)
-    model, free = _smooth_model(lenses, flux)
+    model, true = _smooth_model(lenses, flux)
+    free, smooth = _free(lenses, true), model(true)
     fitted = {}
     for name, source in lenses.sources.items():
         if source is not None:
-            found = fit_smooth(model, free, *_observed(lenses, name, flux)).parameters
+            found = fit_smooth(model, free, *_observed(lenses, name, flux, smooth)).parameters
             fitted[name] = {n: v / (flux if n in _FLUXES else 1) for n, v in found.items()}
     return fitted
 
 
+def _templates(
+    lenses: Lenses, model: Model, at: Parameters, sigma: Image, basis: Columns
+) -> Templates:
+    """Return what a search needs to know of images around all parameters of a model."""
+    camera = lenses.recipe.camera
+    columns = jacobian(model, at) / sigma.flatten(1)[..., None]
+    by_source = columns[..., [list(at).index(name) for name in _PLACE]]
+    theta_x, theta_y = pixel_grid(camera.num_pix, camera.pixel_scale, dtype=torch.float64)
+    return Templates(
+        by_source=by_source.mT.unflatten(2, sigma.shape[1:]),
+        basis=basis.mT.unflatten(2, sigma.shape[1:]),
+        radius=torch.hypot(theta_x - at["lens.center_x"], theta_y - at["lens.center_y"]),
+        pixel_scale=camera.pixel_scale,
+    )
+
+
 def _smooth_model(lenses: Lenses, flux: float) -> tuple[Model, Parameters]:
-    """Return the smooth model and the true values of the parameters that are fitted."""
+    """Return the smooth model and the true values of all its parameters."""
     camera = lenses.recipe.camera
     scene = scene_tensors(
         _with_flux(lenses.smooth, flux), source_core=camera.source_core, dtype=torch.float64
     )
-    model, true = smooth_model(scene, camera)
-    return model, {name: value for name, value in true.items() if name not in lenses.known}
+    return smooth_model(scene, camera)
+
+
+def _free(lenses: Lenses, true: Parameters) -> Parameters:
+    return {name: value for name, value in true.items() if name not in lenses.known}
 
 
 def _check_known(lenses: Lenses) -> None:
-    _, free = _smooth_model(replace(lenses, known=()), 1.0)
+    _, true = _smooth_model(lenses, 1.0)
     for name in lenses.known:
-        if name not in free:
-            raise ConfigError(f"known: there is no parameter {name!r}; {nearest(name, free)}")
+        if name not in true:
+            raise ConfigError(f"known: there is no parameter {name!r}; {nearest(name, true)}")
 
 
-def _observed(lenses: Lenses, name: str, flux: float) -> tuple[Image, Image]:
-    """Return image and noise of one class's lenses for a source of some flux."""
+def _observed(lenses: Lenses, name: str, flux: float, smooth: Image) -> tuple[Image, Image]:
+    """Return image and noise of one class's lenses for a source of some flux.
+
+    ``smooth`` is the image without substructure.
+    """
     source = lenses.sources[name]
-    assert source is not None  # asked for only where there is substructure
-    image = flux * source + lenses.light
+    image = smooth if source is None else flux * source + lenses.light
     bright = image if lenses.subtracted is None else image + lenses.subtracted
     times = lenses.truth[name]["exposure_time"].tolist()
     rows = zip(bright, times, strict=True)

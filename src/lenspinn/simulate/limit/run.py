@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from lenspinn.config import command_line, to_dict
@@ -17,12 +18,13 @@ from lenspinn.errors import ConfigError
 from lenspinn.simulate.catalogue import get_recipe
 from lenspinn.simulate.limit.classifier import mean_interval
 from lenspinn.simulate.limit.figure import limit_figure
-from lenspinn.simulate.limit.lenses import Visibility, draw_lenses, visibility
+from lenspinn.simulate.limit.lenses import Visibility, draw_lenses, together, visibility
+from lenspinn.simulate.limit.search import subhalo_prior
 from lenspinn.simulate.recipes import Recipe
 
 __all__ = ["LimitConfig", "detection_limit"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BATCH = 16
 """Lenses fitted together: more do not fit into a core's cache."""
 RESULT, FIGURE = "limit.json", "limit.png"
@@ -86,6 +88,9 @@ def detection_limit(config: LimitConfig, progress: bool = True) -> Path:
             How often the ideal classifier takes this class for each class.
         ``ideal_accuracy``, ``ideal_accuracy_low``, ``ideal_accuracy_high``
             Over all classes, with the 95 % interval from the choice of lenses.
+        ``searching_accuracy``, ``searching_accuracy_low``, ``searching_accuracy_high``
+            The same of a classifier that must search for the subhalos of its one class of
+            `PointSubhalos`; absent where a recipe has none.
 
     Raises
     ------
@@ -117,19 +122,21 @@ def _measured(
         batches.append(draw_lenses(recipe, config.seed, indices, config.known))
         bar.update(len(indices))
     config.out.mkdir(parents=True, exist_ok=True)  # after all refusals, before the long part
+    prior = subhalo_prior(recipe) if magnitudes else None
     for magnitude in magnitudes:
         parts = []
         for lenses in batches:
-            parts.append(visibility(lenses, magnitude, config.seed))
+            parts.append(visibility(lenses, magnitude, config.seed, prior))
             bar.update(len(lenses))
-        yield magnitude, Visibility(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        yield magnitude, together(parts)
 
 
 def _records(
     config: LimitConfig, recipe: Recipe, magnitude: float, seen: Visibility
 ) -> list[Record]:
-    right = seen.confusion.diagonal(dim1=1, dim2=2).mean(dim=1).numpy()
-    accuracy, low, high = mean_interval(right, config.seed)
+    over_all = _accuracy("ideal", seen.confusion, config.seed)
+    if seen.searching is not None:
+        over_all |= _accuracy("searching", seen.searching, config.seed)
     confusion = seen.confusion.mean(dim=0)
     records = []
     for row, name in enumerate(recipe.classes):
@@ -143,9 +150,7 @@ def _records(
             "above_3_sigma": np.mean(significance > 3),
             "above_5_sigma": np.mean(significance > 5),
             "converged": seen.converged[:, row].double().mean(),
-            "ideal_accuracy": accuracy,
-            "ideal_accuracy_low": low,
-            "ideal_accuracy_high": high,
+            **over_all,
         }
         facts = {
             "recipe": recipe.name,
@@ -162,6 +167,12 @@ def _records(
             | {"taken_for": {other: _rounded(share) for other, share in shares}}
         )
     return records
+
+
+def _accuracy(classifier: str, confusion: Tensor, seed: int) -> dict[str, float]:
+    right = confusion.diagonal(dim1=1, dim2=2).mean(dim=1).numpy()
+    names = (f"{classifier}_accuracy{end}" for end in ("", "_low", "_high"))
+    return dict(zip(names, mean_interval(right, seed), strict=True))
 
 
 def _rounded(value: Any) -> float:
