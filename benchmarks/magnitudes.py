@@ -1,8 +1,8 @@
-"""How near a network comes to the ideal classifier, from bright sources to faint ones.
+"""How near a network comes to the best classifiers, from bright sources to faint ones.
 
 A run answers fresh images of its own recipe at each magnitude for which `lenspinn limit` measured
-what an ideal classifier could do, which is told the substructure of each class and must only say
-which of them is there.
+what can be done: by an ideal classifier, which is told the substructure of each class and must only
+say which of them is there, and by one that must search for the subhalos, as a network must.
 
     python benchmarks/magnitudes.py RUN results/limit/survey_hst/limit.json --out results/FOLDER
 """
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from lenspinn.config import to_dict
 from lenspinn.data.provenance import provenance
 from lenspinn.data.style import COLORS, INK, clean_axes
+from lenspinn.evaluate.limit import CLASSIFIERS
 from lenspinn.evaluate.metrics import classification_metrics
 from lenspinn.simulate import get_recipe, simulate_images
 from lenspinn.train import Run, load_run
@@ -40,7 +41,7 @@ def read_limit(path: Path, recipe: str) -> dict[float, dict[str, Any]]:
     return {record["magnitude"]: record for record in result["records"]}
 
 
-def measure(run: Run, magnitude: float, ideal: dict[str, Any], num: int) -> dict[str, Any]:
+def measure(run: Run, magnitude: float, best: dict[str, Any], num: int) -> dict[str, Any]:
     """Answer images of one magnitude, the same lenses for all."""
     recipe = get_recipe(run.config.stream.recipe, **{MAGNITUDE: magnitude})
     images, labels, _ = simulate_images(recipe, num, SEED)
@@ -54,20 +55,19 @@ def measure(run: Run, magnitude: float, ideal: dict[str, Any], num: int) -> dict
         "magnitude": magnitude,
         "n": num,
         **{name: scores[name] for name in kept},
-        **{name: value for name, value in ideal.items() if name.startswith("ideal_accuracy")},
+        **{name: value for name, value in best.items() if name.startswith(tuple(CLASSIFIERS))},
         "confusion": scores["confusion"],
     }
 
 
 def picture(records: list[dict[str, Any]], recipe: str) -> Figure:
-    """Draw both accuracies against magnitude."""
+    """Draw the accuracies against magnitude."""
     figure = Figure(figsize=(6.0, 4.0), layout="constrained")
     axes = figure.subplots()
     magnitudes = [record["magnitude"] for record in records]
-    for name, label, color in (
-        ("ideal_accuracy", "ideal classifier, told the substructure", INK),
-        (PREDICTED, "network", COLORS[1]),
-    ):
+    lines = {"ideal_accuracy": INK, "searching_accuracy": COLORS[2], PREDICTED: COLORS[1]}
+    for name, color in lines.items():
+        label = CLASSIFIERS.get(name, "network")
         value, low, high = (
             np.array([record[f"{name}{end}"] for record in records])
             for end in ("", "_low", "_high")
@@ -95,13 +95,13 @@ def main() -> None:
     recipe = run.config.stream.recipe
     limit = read_limit(arguments.limit, recipe)
     records = [
-        measure(run, magnitude, ideal, arguments.num)
-        for magnitude, ideal in tqdm(sorted(limit.items()), unit=" magnitudes")
+        measure(run, magnitude, best, arguments.num)
+        for magnitude, best in tqdm(sorted(limit.items()), unit=" magnitudes")
     ]
     for record in records:
         print({name: value for name, value in record.items() if name != "confusion"})
     result = {
-        "schema": 1,
+        "schema": 2,
         "command": shlex.join(["python", *sys.argv]),
         "config": {"seed": SEED, "training": to_dict(run.config)},
         "trained_with": run.provenance,

@@ -5,7 +5,7 @@ import pytest
 
 from lenspinn.data.info import DatasetInfo
 from lenspinn.errors import DataError
-from lenspinn.evaluate.limit import read_ideal_curve
+from lenspinn.evaluate.limit import read_limit
 from lenspinn.simulate import get_recipe
 from lenspinn.simulate.dataset import dataset_info
 
@@ -23,22 +23,38 @@ def limit(tmp_path: Path) -> Path:
             "ideal_accuracy": accuracy,
             "ideal_accuracy_low": accuracy - 0.01,
             "ideal_accuracy_high": accuracy + 0.01,
+            "searching_accuracy": accuracy - 0.1,
+            "searching_accuracy_low": accuracy - 0.12,
+            "searching_accuracy_high": accuracy - 0.08,
         }
         for magnitude, accuracy in ((23.0, 0.78), (22.0, 0.83))
         for name in ("axion", "cdm", "no_sub")
     ]
     config = {"recipe_config": get_recipe("survey/hst").to_dict()}
     path = tmp_path / "limit.json"
-    path.write_text(json.dumps({"schema": 1, "config": config, "records": records}))
+    path.write_text(json.dumps({"schema": 2, "config": config, "records": records}))
     return path
 
 
 def test_the_curve_is_read_with_the_magnitude_of_the_dataset(limit):
-    curve = read_ideal_curve(limit, info())
+    curve = read_limit(limit, info())
     assert curve.magnitudes == (22.0, 23.0)
-    assert curve.accuracy == (0.83, 0.78)
-    assert curve.here == pytest.approx((0.83, 0.82, 0.84))
-    assert read_ideal_curve(limit, info(**{"source.magnitude": 23.0})).here[0] == 0.78
+    assert [value for value, *_ in curve.accuracy["ideal_accuracy"]] == [0.83, 0.78]
+    expected = {"ideal_accuracy": 0.83, "ideal_accuracy_low": 0.82, "ideal_accuracy_high": 0.84}
+    searching = {"searching_accuracy": 0.73, "searching_accuracy_low": 0.71}
+    assert curve.here == pytest.approx(expected | searching | {"searching_accuracy_high": 0.75})
+    fainter = read_limit(limit, info(**{"source.magnitude": 23.0}))
+    assert fainter.here["ideal_accuracy"] == 0.78
+
+
+def test_a_search_may_not_have_been_measured(limit):
+    content = json.loads(limit.read_text())
+    kept = [
+        {name: value for name, value in record.items() if not name.startswith("searching")}
+        for record in content["records"]
+    ]
+    limit.write_text(json.dumps(content | {"records": kept}))
+    assert set(read_limit(limit, info()).accuracy) == {"ideal_accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +67,7 @@ def test_the_curve_is_read_with_the_magnitude_of_the_dataset(limit):
 )
 def test_the_limit_of_something_else_is_refused(limit, overrides, said):
     with pytest.raises(DataError, match=said):
-        read_ideal_curve(limit, info(**overrides))
+        read_limit(limit, info(**overrides))
 
 
 @pytest.mark.parametrize(
@@ -63,10 +79,10 @@ def test_what_is_no_limit_is_refused(tmp_path, text, said):
     if text is not None:
         path.write_text(text)
     with pytest.raises(DataError, match=said):
-        read_ideal_curve(path, info())
+        read_limit(path, info())
 
 
-def test_a_newer_schema_is_refused(limit):
-    limit.write_text(limit.read_text().replace('"schema": 1', '"schema": 2'))
-    with pytest.raises(DataError, match="has schema 2, this lenspinn reads 1"):
-        read_ideal_curve(limit, info())
+def test_another_schema_is_refused(limit):
+    limit.write_text(limit.read_text().replace('"schema": 2', '"schema": 1'))
+    with pytest.raises(DataError, match="has schema 1, this lenspinn reads 2"):
+        read_limit(limit, info())

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lenspinn.data.style import COLORS, INK, clean_axes
-from lenspinn.evaluate.limit import IdealCurve
+from lenspinn.evaluate.limit import CLASSIFIERS, Limit
 from lenspinn.evaluate.metrics import (
     NUM_CALIBRATION_BINS,
     Labels,
@@ -137,25 +137,27 @@ def learning_figure(
     return figure
 
 
-def ideal_figure(curve: IdealCurve, record: Mapping[str, Any]) -> Figure:
-    """Draw the accuracy of the ideal classifier against magnitude, and that of a network.
+def limit_figure(limit: Limit, record: Mapping[str, Any]) -> Figure:
+    """Draw the best accuracies against magnitude, and that of a network.
 
     Parameters
     ----------
-    curve
+    limit
         Of the dataset that the network was measured on.
     record
         The network's ``model``, ``recipe`` and ``accuracy`` with its interval.
     """
     figure = Figure(figsize=(5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    axes.fill_between(curve.magnitudes, curve.low, curve.high, color=INK, alpha=0.15, lw=0)
-    label = "ideal classifier (upper bound)"
-    axes.plot(curve.magnitudes, curve.accuracy, "o-", ms=4, lw=1.6, color=INK, label=label)
+    for (name, curve), color in zip(limit.accuracy.items(), (INK, COLORS[2]), strict=False):
+        value, low, high = zip(*curve, strict=True)
+        axes.fill_between(limit.magnitudes, low, high, color=color, alpha=0.15, lw=0)
+        label = CLASSIFIERS[name]
+        axes.plot(limit.magnitudes, value, "o-", ms=4, lw=1.6, color=color, label=label)
     accuracy = record["accuracy"]
     interval = [[accuracy - record["accuracy_low"]], [record["accuracy_high"] - accuracy]]
     axes.errorbar(
-        [curve.at], [accuracy], interval, fmt="s", ms=5, color=COLORS[0], label=record["model"]
+        [limit.at], [accuracy], interval, fmt="s", ms=5, color=COLORS[0], label=record["model"]
     )
     axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0, 1.02))
     axes.set_title(f"{record['recipe']}, with 95 % intervals", fontsize=10)

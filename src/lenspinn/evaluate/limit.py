@@ -8,34 +8,42 @@ from typing import Any
 from lenspinn.data.info import DatasetInfo
 from lenspinn.errors import DataError
 
-__all__ = ["IDEAL_KEYS", "IdealCurve", "read_ideal_curve"]
+__all__ = ["CLASSIFIERS", "Limit", "read_limit"]
 
-SCHEMA_VERSION = 1
-IDEAL_KEYS = ("ideal_accuracy", "ideal_accuracy_low", "ideal_accuracy_high")
-"""Of a record: the ideal accuracy, and its 95 % interval."""
+SCHEMA_VERSION = 2
+CLASSIFIERS = {
+    "ideal_accuracy": "ideal classifier, told the substructure",
+    "searching_accuracy": "the same, but must search for subhalos",
+}
+"""Whose accuracy a limit holds, the second only where subhalos are point masses, and what to call
+them in a picture."""
+ENDS = ("", "_low", "_high")
+"""Of a number's name: itself, and the ends of its 95 % interval."""
 
 
 @dataclass(frozen=True)
-class IdealCurve:
-    """Accuracy of the ideal classifier against the magnitude of the source."""
+class Limit:
+    """Accuracy of the best classifiers against the magnitude of the source."""
 
     magnitudes: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    low: tuple[float, ...]
-    """95 % interval, this and the next."""
-    high: tuple[float, ...]
+    accuracy: dict[str, tuple[tuple[float, float, float], ...]]
+    """For each of the `CLASSIFIERS` that was measured: value and 95 % interval by magnitude."""
     at: float
     """The magnitude of the dataset, one of `magnitudes`."""
 
     @property
-    def here(self) -> tuple[float, float, float]:
-        """Accuracy at the dataset's magnitude, and its interval."""
+    def here(self) -> dict[str, float]:
+        """Accuracies at the dataset's magnitude, with ``_low`` and ``_high``, as of a record."""
         index = self.magnitudes.index(self.at)
-        return self.accuracy[index], self.low[index], self.high[index]
+        return {
+            f"{name}{end}": number
+            for name, curve in self.accuracy.items()
+            for end, number in zip(ENDS, curve[index], strict=True)
+        }
 
 
-def read_ideal_curve(path: Path, info: DatasetInfo) -> IdealCurve:
-    """Read the accuracy of the ideal classifier on images like those of a dataset.
+def read_limit(path: Path, info: DatasetInfo) -> Limit:
+    """Read what the best classifiers reach on images like those of a dataset.
 
     Parameters
     ----------
@@ -52,7 +60,7 @@ def read_ideal_curve(path: Path, info: DatasetInfo) -> IdealCurve:
     try:
         result = json.loads(path.read_text())
         schema, recipe = result["schema"], result["config"]["recipe_config"]
-        points = {r["magnitude"]: tuple(r[key] for key in IDEAL_KEYS) for r in result["records"]}
+        points = {r["magnitude"]: _accuracies(r) for r in result["records"]}
     except OSError as error:
         raise DataError(f"cannot read the limit {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
@@ -71,8 +79,16 @@ def read_ideal_curve(path: Path, info: DatasetInfo) -> IdealCurve:
             f"of this dataset have {magnitude}"
         )
     magnitudes = sorted(points)
-    value, low, high = zip(*(points[m] for m in magnitudes), strict=True)
-    return IdealCurve(tuple(magnitudes), value, low, high, at=float(magnitude))
+    return Limit(
+        tuple(magnitudes),
+        {name: tuple(points[m][name] for m in magnitudes) for name in points[magnitude]},
+        at=float(magnitude),
+    )
+
+
+def _accuracies(record: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    measured = [name for name in CLASSIFIERS if name in record or name == "ideal_accuracy"]
+    return {name: tuple(record[f"{name}{end}"] for end in ENDS) for name in measured}
 
 
 def _sky(recipe_config: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
 from lenspinn.errors import ConfigError, ModelError
 from lenspinn.evaluate.files import write_whole
+from lenspinn.evaluate.limit import CLASSIFIERS
 from lenspinn.evaluate.trust import FOLDER as CALIBRATION
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lenspinn.train import Run, load_run
@@ -157,7 +158,7 @@ def _images(info: DatasetInfo) -> str:
 
 
 def _scores(record: dict[str, Any]) -> str:
-    names = ("accuracy", "ideal_accuracy", "auc_micro", "ece_calibrated", "set_size", "refused")
+    names = ("accuracy", *CLASSIFIERS, "auc_micro", "ece_calibrated", "set_size", "refused")
     rows = [
         f"| {name} | {record[name]:.4f} ({record[f'{name}_low']:.4f} to "
         f"{record[f'{name}_high']:.4f}) |"

@@ -19,13 +19,13 @@ from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage
 from lenspinn.evaluate.figures import (
     confusion_figure,
-    ideal_figure,
     learning_figure,
+    limit_figure,
     reliability_figure,
     roc_figure,
 )
 from lenspinn.evaluate.lens import SCORES, einstein_radii, lens_lines, lens_metrics
-from lenspinn.evaluate.limit import IDEAL_KEYS, read_ideal_curve
+from lenspinn.evaluate.limit import CLASSIFIERS, read_limit
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.quantities import (
@@ -85,8 +85,8 @@ def evaluate_run(
         Dataset to measure on, as a whole; by default the test images of the run's own dataset,
         which training never looked at.
     limit
-        ``limit.json`` that `lenspinn limit` wrote for the recipe of the images: the accuracy of the
-        ideal classifier is then put beside the network's.
+        ``limit.json`` that `lenspinn limit` wrote for the recipe of the images: what the best
+        classifiers reach is then put beside the network's accuracy.
     out
         Folder for the results; ``evaluation`` in the run folder by default, and
         ``evaluation_<dataset>`` for another dataset.
@@ -100,7 +100,7 @@ def evaluate_run(
     Path
         The report, ``report.md``. Beside it lie ``evaluation.json`` (the date aside, the same for
         every evaluation of the same run), ``roc.png``, ``confusion.png``, ``learning.png`` and
-        ``reliability.png``, with a limit ``ideal.png``, and of a network that predicts quantities
+        ``reliability.png``, with a limit ``limit.png``, and of a network that predicts quantities
         ``quantities.png``.
 
     Raises
@@ -114,7 +114,7 @@ def evaluate_run(
     check_coverage(coverage)
     trained = load_run(run)
     test = _own_test_set(trained) if data is None else _other_test_set(trained, data)
-    ideal = None if limit is None else read_ideal_curve(limit, test.store.info)
+    best = None if limit is None else read_limit(limit, test.store.info)
     if out is None:
         out = trained.folder / ("evaluation" if data is None else f"evaluation_{data.stem}")
     if data is None:
@@ -144,9 +144,9 @@ def evaluate_run(
         record["quantities"] = [one.name for one in found]
         record |= quantity_metrics(found, test.labels, classes, seed=trained.config.seed)
         _save(quantities_figure(found, test.labels, classes), out / "quantities.png")
-    if ideal is not None:
-        record |= dict(zip(IDEAL_KEYS, ideal.here, strict=True))
-        _save(ideal_figure(ideal, record), out / "ideal.png")
+    if best is not None:
+        record |= best.here
+        _save(limit_figure(best, record), out / "limit.png")
     _write_json(command, trained, record, out / "evaluation.json")
     confusion = np.array(metrics["confusion"])
     _save(roc_figure(probabilities, test.labels, classes), out / "roc.png")
@@ -277,9 +277,10 @@ def _save(figure: Figure, path: Path) -> None:
 def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) -> str:
     scores = ["accuracy", "micro_f1", "macro_f1", "auc_micro", "ece"]
     figures = ["roc", "confusion", "learning", "reliability"]
-    if "ideal_accuracy" in record:
-        scores.insert(1, "ideal_accuracy")
-        figures.append("ideal")
+    known = [name for name in CLASSIFIERS if name in record]
+    scores[1:1] = known
+    if known:
+        figures.append("limit")
     classes = [
         f"| {name} | {sum(record['confusion'][index])} | {_cell(record, f'f1_{name}')} "
         f"| {_cell(record, f'auc_{name}')} |"
@@ -386,6 +387,11 @@ def _footnote(record: dict[str, Any]) -> str:
             " `ideal_accuracy` is that of a classifier which is told what substructure each class "
             "would have in an image and only has to say which of them is there: an upper bound for "
             "whoever does not know the smooth lens beforehand."
+        )
+    if "searching_accuracy" in record:
+        text += (
+            " `searching_accuracy` is that of one which must search for the subhalos, knowing how "
+            "many there are on average of each mass."
         )
     if record["accuracy"] == 1:
         bound = 3 / record["n_test"]
