@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lenspinn.data.fits import read_fits, write_fits
+from lenspinn.data.fits import read_fits, read_fits_images, read_fits_table, write_fits
 from lenspinn.errors import DataError, ImageError
 
 IMAGE = np.random.default_rng(0).normal(size=(20, 24)).astype(np.float32)
@@ -101,12 +101,48 @@ def test_the_first_image_of_several_extensions_is_read_with_the_facts_of_both_he
 
 
 @pytest.mark.parametrize(
-    ("hdu", "message"), [("WHT", "no extension 'WHT', only .'0 PRIMARY'"), (0, "holds no image")]
+    ("hdu", "message"),
+    [
+        ("WHT", "no extension 'WHT', only .'0 PRIMARY'"),
+        (2, "no extension 2, only 0 to 1"),
+        (0, "holds no image"),
+    ],
 )
 def test_an_extension_without_image_is_named(tmp_path, hdu, message):
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(IMAGE)]).writeto(tmp_path / "a.fits")
     with pytest.raises(ImageError, match=message):
         read_fits(tmp_path / "a.fits", hdu=hdu)
+
+
+def test_images_of_different_shape_are_read_from_one_file(tmp_path):
+    hdus = [fits.PrimaryHDU(IMAGE), fits.ImageHDU(IMAGE[1:]), fits.ImageHDU(IMAGE[:, 2:])]
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    last, first = read_fits_images(tmp_path / "a.fits", [2, 0])
+    np.testing.assert_array_equal(last, IMAGE[:, 2:])
+    np.testing.assert_array_equal(first, IMAGE)
+    assert (first.dtype, first.dtype.isnative) == (np.float32, True)
+    with pytest.raises(ImageError, match=r"a\.fits has no extension 3, only 0 to 2"):
+        read_fits_images(tmp_path / "a.fits", [1, 3])
+
+
+def test_columns_of_a_table_are_read_in_upper_or_lower_case(tmp_path):
+    columns = [fits.Column("x", "J", array=[3, 4]), fits.Column("FILE", "5A", array=["a", "b"])]
+    table = fits.BinTableHDU.from_columns(columns)
+    fits.HDUList([fits.PrimaryHDU(IMAGE), table]).writeto(tmp_path / "a.fits")
+    found = read_fits_table(tmp_path / "a.fits", ["X", "FILE"])
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "X": [3, 4],
+        "FILE": ["a", "b"],
+    }
+
+
+def test_a_file_without_the_column_or_a_table_is_refused(tmp_path):
+    table = fits.BinTableHDU.from_columns([fits.Column("X", "J", array=[3, 4])])
+    table.writeto(tmp_path / "a.fits")
+    with pytest.raises(DataError, match=r"a\.fits has no column 'Y', only X"):
+        read_fits_table(tmp_path / "a.fits", ["X", "Y"])
+    with pytest.raises(DataError, match="holds no table"):
+        read_fits_table(written(tmp_path / "b.fits"), ["X"])
 
 
 def test_compressed_and_scaled_images_are_read(tmp_path):

@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,27 +70,12 @@ def read_fits(
         If it holds no two-dimensional image, or its pixel scale is unknown or not one number.
     """
     path = Path(path)
-    try:
-        # What astropy warns about is either mended by it or fails below.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with fits.open(path, memmap=False) as hdus:
-                found = _find_image(hdus, hdu, path)
-                data, header = found.data, found.header
-                primary = hdus[0].header
-    except ImageError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error).partition(",")[0]
-        raise DataError(f"{path} cannot be read as FITS: {reason}") from error
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path} is truncated or corrupt: {error}") from error
-    while data.ndim > 2 and data.shape[0] == 1:
-        data = data[0]
-    if data.ndim != 2:
-        raise ImageError(f"{path} holds data of shape {data.shape}, not one image (y, x)")
+    with _opened(path) as hdus:
+        found = _find_image(hdus, hdu, path)
+        data, header = _pixels(found, path), found.header
+        primary = hdus[0].header
     return FitsImage(
-        data=np.ascontiguousarray(data, dtype=np.float32),
+        data=data,
         pixel_scale=_pixel_scale(header, path) if pixel_scale is None else float(pixel_scale),
         unit=_text(header, primary, "BUNIT"),
         telescope=_text(header, primary, "TELESCOP"),
@@ -97,6 +84,63 @@ def read_fits(
         exposure_time=_number(header, primary, "EXPTIME", "TEXPTIME", "EFFEXPTM", "EXPOSURE"),
         zero_point=_zero_point(header, primary),
     )
+
+
+def read_fits_images(path: Path | str, hdus: Sequence[int]) -> list[np.ndarray]:
+    """Read some of the images of a FITS file, e.g. postage stamps, opening it once.
+
+    Parameters
+    ----------
+    path : Path
+    hdus : sequence of int
+        Numbers of their extensions; the primary one is 0.
+
+    Returns
+    -------
+    list of (y, x) float32
+        In the order of `hdus`; their shapes may differ.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated or no FITS file.
+    ImageError
+        If an extension is not there, or holds no two-dimensional image.
+    """
+    path = Path(path)
+    with _opened(path) as found:
+        return [_pixels(_find_image(found, hdu, path), path) for hdu in hdus]
+
+
+def read_fits_table(path: Path | str, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read columns of the first table of a FITS file.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str
+        Names, in upper or lower case.
+
+    Returns
+    -------
+    dict of (rows, ...)
+        By the names that were asked for.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated or no FITS file, or holds no table or not all columns.
+    """
+    path = Path(path)
+    with _opened(path) as hdus:
+        table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
+        if table is None:
+            raise DataError(f"{path} holds no table")
+        there = [name.upper() for name in table.columns.names]
+        for name in columns:
+            if name.upper() not in there:
+                raise DataError(f"{path} has no column {name!r}, only {', '.join(there)}")
+        return {name: np.array(table.data[name]) for name in columns}
 
 
 def write_fits(
@@ -124,6 +168,34 @@ def write_fits(
     return Path(path)
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[fits.HDUList]:
+    """Open a file for reading; what cannot be read of it is a `DataError`."""
+    try:
+        # What astropy warns about is either mended by it or fails below.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with fits.open(path, memmap=False) as hdus:
+                yield hdus
+    except DataError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error).partition(",")[0]
+        raise DataError(f"{path} cannot be read as FITS: {reason}") from error
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} is truncated or corrupt: {error}") from error
+
+
+def _pixels(found: Any, path: Path) -> np.ndarray:
+    """Return the one image of an extension, (y, x) float32."""
+    data = found.data
+    while data.ndim > 2 and data.shape[0] == 1:
+        data = data[0]
+    if data.ndim != 2:
+        raise ImageError(f"{path} holds data of shape {data.shape}, not one image (y, x)")
+    return np.ascontiguousarray(data, dtype=np.float32)
+
+
 def _find_image(hdus: fits.HDUList, wanted: int | str | None, path: Path) -> Any:
     if wanted is None:
         for found in hdus:
@@ -134,7 +206,8 @@ def _find_image(hdus: fits.HDUList, wanted: int | str | None, path: Path) -> Any
         found = hdus[wanted]
     except (KeyError, IndexError) as error:
         names = [f"{i} {hdu.name}".strip() for i, hdu in enumerate(hdus)]
-        raise ImageError(f"{path} has no extension {wanted!r}, only {names}") from error
+        there = names if isinstance(wanted, str) else f"0 to {len(names) - 1}"
+        raise ImageError(f"{path} has no extension {wanted!r}, only {there}") from error
     if not found.is_image or found.data is None:
         raise ImageError(f"Extension {wanted!r} of {path} holds no image")
     return found

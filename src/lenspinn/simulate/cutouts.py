@@ -1,6 +1,6 @@
 """Cutouts of real galaxies: reading them, and taking the galaxy out of its sky.
 
-The only module of this room that opens FITS or npz files of sources, and that uses scipy.
+The only module of this room that uses scipy.
 """
 
 import zipfile
@@ -14,7 +14,7 @@ from scipy import ndimage
 from lenspinn.data.fits import read_fits
 from lenspinn.errors import ConfigError, DataError, ImageError
 
-__all__ = ["FINER", "Cutout", "isolated_galaxy", "read_cutouts", "resampled"]
+__all__ = ["FINER", "Cutout", "finite_cutout", "isolated_galaxy", "read_cutouts", "resampled"]
 
 SMOOTHING = 0.06
 """Standard deviation of the Gaussian that smooths an image before its objects are found, arcsec."""
@@ -57,9 +57,10 @@ class Cutout:
     """An image of a galaxy as its file has it."""
 
     name: str
-    """Of the galaxy: the file's without suffix; of an npz, ``file/name``."""
+    """Of the galaxy: the file's without suffix; of an npz, ``file/name``; of a catalogue of stamps,
+    ``IDENT_RA_DEC``."""
     image: np.ndarray
-    """(y, x) float64, square and finite, in whatever unit."""
+    """(y, x) float64, finite, in whatever unit; square but for stamps."""
     pixel_scale: float
     """Arcsec."""
 
@@ -82,6 +83,19 @@ def read_cutouts(folder: Path) -> list[Cutout]:
         raise ConfigError(f"source.galaxies: {str(folder)!r} {found}")
     cutouts = [cutout for file in files for cutout in _read(file)]
     return sorted(cutouts, key=lambda cutout: cutout.name)
+
+
+def finite_cutout(name: str, image: np.ndarray, pixel_scale: float, file: Path) -> Cutout:
+    """Return an image (y, x) of a file as a cutout.
+
+    Raises
+    ------
+    ConfigError
+        If it has pixels that are not finite.
+    """
+    if not np.isfinite(image).all():
+        raise ConfigError(f"source.galaxies: {name!r} of {file} has pixels that are not finite")
+    return Cutout(name=name, image=image.astype(np.float64), pixel_scale=pixel_scale)
 
 
 def isolated_galaxy(image: np.ndarray, pixel_scale: float) -> np.ndarray:
@@ -145,12 +159,12 @@ def resampled(galaxy: np.ndarray) -> np.ndarray:
 def _read(file: Path) -> Iterator[Cutout]:
     images = _read_npz(file) if file.suffix == ".npz" else _read_fits(file)
     for name, image, pixel_scale in images:
-        where = f"source.galaxies: {name!r} of {file}"
         if image.ndim != 2 or image.shape[0] != image.shape[1]:
-            raise ConfigError(f"{where} must be a square image, its shape is {image.shape}")
-        if not np.isfinite(image).all():
-            raise ConfigError(f"{where} has pixels that are not finite")
-        yield Cutout(name=name, image=image.astype(np.float64), pixel_scale=pixel_scale)
+            raise ConfigError(
+                f"source.galaxies: {name!r} of {file} must be a square image, its shape is "
+                f"{image.shape}"
+            )
+        yield finite_cutout(name, image, pixel_scale, file)
 
 
 def _read_fits(file: Path) -> Iterator[tuple[str, np.ndarray, float]]:

@@ -1,4 +1,4 @@
-"""Real galaxies as sources: a library made of a folder of cutouts, and its three parts."""
+"""Real galaxies as sources: a library made of a folder of images, and its three parts."""
 
 import hashlib
 import re
@@ -14,6 +14,7 @@ from lenspinn.errors import ConfigError, ImageError
 from lenspinn.simulate.cutouts import FINER, Cutout, isolated_galaxy, read_cutouts, resampled
 from lenspinn.simulate.distributions import Distribution, require_positive
 from lenspinn.simulate.scene import GalaxyLight
+from lenspinn.simulate.stamps import find_catalogue, read_stamps
 
 __all__ = ["PARTS", "GalaxyLibrary", "GalaxyPrior", "load_galaxies", "part_of"]
 
@@ -74,7 +75,10 @@ class GalaxyLibrary:
     def digest(self) -> str:
         """SHA-256 of names, pixel scale and images: equal libraries give equal sources."""
         facts = repr((self.names, self.pixel_scale, self.images.shape)).encode()
-        return hashlib.sha256(facts + self.images.tobytes()).hexdigest()
+        digest = hashlib.sha256(facts)
+        for image in self.images:  # one by one: a copy of all may be a gigabyte
+            digest.update(image.tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,7 @@ class GalaxyPrior:
     """
 
     galaxies: str
-    """Folder of FITS or npz cutouts; see `load_galaxies`."""
+    """Folder of FITS or npz cutouts, or of a GalSim catalogue; see `load_galaxies`."""
     part: str = "all"
     """Galaxies to use: train, validation, test (see `part_of`) or all."""
     magnitude: Distribution
@@ -153,7 +157,10 @@ def part_of(name: str) -> str:
 
 
 def load_galaxies(folder: Path | str) -> GalaxyLibrary:
-    """Make a library of the cutouts in a folder; see `read_cutouts` and `isolated_galaxy`.
+    """Make a library of the images in a folder.
+
+    A folder with a GalSim catalogue (`find_catalogue`) holds its stamps, see `read_stamps`; any
+    other holds cutouts, see `read_cutouts`. `isolated_galaxy` takes the galaxies out of both.
 
     Images that cannot be used are left out, and so are all images of a galaxy but the first: those
     of equal pixels, and those whose names state positions within `SAME_PLACE`. ``rejected`` lists
@@ -162,16 +169,21 @@ def load_galaxies(folder: Path | str) -> GalaxyLibrary:
     Raises
     ------
     ConfigError
-        If the folder holds no usable galaxy, a file is refused, or pixel scales differ.
+        If the folder holds no usable galaxy or several catalogues, a file is refused, or pixel
+        scales differ.
     """
     if not str(folder):
-        raise ConfigError("source.galaxies is empty: give a folder of FITS or npz cutouts")
+        raise ConfigError(
+            "source.galaxies is empty: give a folder of FITS or npz cutouts, or of a GalSim "
+            "catalogue"
+        )
     return _load(Path(folder).resolve())
 
 
 @lru_cache(maxsize=8)
 def _load(folder: Path) -> GalaxyLibrary:
-    cutouts = read_cutouts(folder)
+    catalogue = find_catalogue(folder)
+    cutouts = read_cutouts(folder) if catalogue is None else read_stamps(catalogue)
     _check_same_scale(cutouts)
     rejected = _repeated(cutouts)
     galaxies: dict[str, np.ndarray] = {}
@@ -191,7 +203,7 @@ def _load(folder: Path) -> GalaxyLibrary:
             f"{name!r} {reason}"
         )
     scale = cutouts[0].pixel_scale / FINER
-    images = (_stacked(list(galaxies.values())) / scale**2).astype(np.float32)
+    images = _stacked(list(galaxies.values()), scale)
     images.setflags(write=False)
     return GalaxyLibrary(names=tuple(galaxies), images=images, pixel_scale=scale, rejected=rejected)
 
@@ -252,7 +264,11 @@ def _framed(galaxy: np.ndarray) -> np.ndarray:
     return padded[y : y + 2 * reach + 1, x : x + 2 * reach + 1]
 
 
-def _stacked(galaxies: list[np.ndarray]) -> np.ndarray:
-    """Give all galaxies the size of the largest, (G, v, u); all sides are odd."""
+def _stacked(galaxies: list[np.ndarray], pixel_scale: float) -> np.ndarray:
+    """Give all galaxies the size of the largest, and surface brightness: (G, v, u) float32."""
     side = max(map(len, galaxies))
-    return np.stack([np.pad(galaxy, (side - len(galaxy)) // 2) for galaxy in galaxies])
+    images = np.zeros((len(galaxies), side, side), dtype=np.float32)
+    for image, galaxy in zip(images, galaxies, strict=True):
+        border = (side - len(galaxy)) // 2  # all sides are odd
+        image[border : side - border, border : side - border] = galaxy / pixel_scale**2
+    return images
