@@ -185,6 +185,7 @@ def _load(folder: Path) -> GalaxyLibrary:
     catalogue = find_catalogue(folder)
     cutouts = read_cutouts(folder) if catalogue is None else read_stamps(catalogue)
     _check_same_scale(cutouts)
+    scale = cutouts[0].pixel_scale / FINER
     rejected = _repeated(cutouts)
     galaxies: dict[str, np.ndarray] = {}
     for cutout in cutouts:
@@ -195,15 +196,16 @@ def _load(folder: Path) -> GalaxyLibrary:
         except ImageError as error:
             rejected[cutout.name] = str(error)
         else:
-            galaxies[cutout.name] = _framed(resampled(galaxy))
+            # In float32 at once: of a thousand galaxies, the float64 frames would take gigabytes.
+            framed = _framed(resampled(galaxy))
+            galaxies[cutout.name] = (framed / scale**2).astype(np.float32)
     if not galaxies:
         name, reason = next(iter(rejected.items()))
         raise ConfigError(
             f"source.galaxies: none of the {len(cutouts)} images in {str(folder)!r} can be used; "
             f"{name!r} {reason}"
         )
-    scale = cutouts[0].pixel_scale / FINER
-    images = _stacked(list(galaxies.values()), scale)
+    images = _stacked(list(galaxies.values()))
     images.setflags(write=False)
     return GalaxyLibrary(names=tuple(galaxies), images=images, pixel_scale=scale, rejected=rejected)
 
@@ -264,11 +266,11 @@ def _framed(galaxy: np.ndarray) -> np.ndarray:
     return padded[y : y + 2 * reach + 1, x : x + 2 * reach + 1]
 
 
-def _stacked(galaxies: list[np.ndarray], pixel_scale: float) -> np.ndarray:
-    """Give all galaxies the size of the largest, and surface brightness: (G, v, u) float32."""
+def _stacked(galaxies: list[np.ndarray]) -> np.ndarray:
+    """Give all galaxies the size of the largest, (G, v, u) float32."""
     side = max(map(len, galaxies))
     images = np.zeros((len(galaxies), side, side), dtype=np.float32)
     for image, galaxy in zip(images, galaxies, strict=True):
         border = (side - len(galaxy)) // 2  # all sides are odd
-        image[border : side - border, border : side - border] = galaxy / pixel_scale**2
+        image[border : side - border, border : side - border] = galaxy
     return images
