@@ -15,15 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from lenspinn.config import to_dict
+from lenspinn.data.limit import CLASSIFIERS, ENDS, accuracies, draw_accuracies
 from lenspinn.data.provenance import provenance
-from lenspinn.data.style import COLORS, INK, clean_axes
-from lenspinn.evaluate.limit import CLASSIFIERS
+from lenspinn.data.style import COLORS, INK, clean_axes, draw_band
 from lenspinn.evaluate.metrics import classification_metrics
 from lenspinn.simulate import get_recipe, simulate_images
 from lenspinn.train import Run, load_run
@@ -50,7 +49,7 @@ def measure(run: Run, magnitude: float, best: dict[str, Any], num: int) -> dict[
         logits = torch.cat([run.model(batch) for batch in batches])
     probabilities = logits.double().softmax(dim=1).numpy()
     scores = classification_metrics(probabilities, labels, run.model.classes, seed=SEED)
-    kept = [f"{name}{end}" for name in (PREDICTED, "ece") for end in ("", "_low", "_high")]
+    kept = [f"{name}{end}" for name in (PREDICTED, "ece") for end in ENDS]
     return {
         "magnitude": magnitude,
         "n": num,
@@ -65,15 +64,9 @@ def picture(records: list[dict[str, Any]], recipe: str) -> Figure:
     figure = Figure(figsize=(6.0, 4.0), layout="constrained")
     axes = figure.subplots()
     magnitudes = [record["magnitude"] for record in records]
-    lines = {"ideal_accuracy": INK, "searching_accuracy": COLORS[2], PREDICTED: COLORS[1]}
-    for name, color in lines.items():
-        label = CLASSIFIERS.get(name, "network")
-        value, low, high = (
-            np.array([record[f"{name}{end}"] for record in records])
-            for end in ("", "_low", "_high")
-        )
-        axes.fill_between(magnitudes, low, high, color=color, alpha=0.15, lw=0)
-        axes.plot(magnitudes, value, "o-", ms=4, lw=1.6, color=color, label=label)
+    draw_accuracies(axes, {record["magnitude"]: accuracies(record) for record in records})
+    network = ([record[f"{PREDICTED}{end}"] for record in records] for end in ENDS)
+    draw_band(axes, magnitudes, *network, label="network", color=COLORS[1])
     axes.axhline(1 / len(records[0]["confusion"]), color="0.6", lw=0.8, ls="--", label="guessing")
     axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0.3, 1.01))
     axes.set_title(f"{recipe} · {records[0]['n']} images each", fontsize=10, color=INK)

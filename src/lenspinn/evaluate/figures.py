@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lenspinn.data.limit import Limit, draw_accuracies
 from lenspinn.data.style import COLORS, INK, clean_axes
-from lenspinn.evaluate.limit import CLASSIFIERS, Limit
 from lenspinn.evaluate.metrics import (
     NUM_CALIBRATION_BINS,
     Labels,
@@ -149,11 +149,7 @@ def limit_figure(limit: Limit, record: Mapping[str, Any]) -> Figure:
     """
     figure = Figure(figsize=(5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    for (name, curve), color in zip(limit.accuracy.items(), (INK, COLORS[2]), strict=False):
-        value, low, high = zip(*curve, strict=True)
-        axes.fill_between(limit.magnitudes, low, high, color=color, alpha=0.15, lw=0)
-        label = CLASSIFIERS[name]
-        axes.plot(limit.magnitudes, value, "o-", ms=4, lw=1.6, color=color, label=label)
+    draw_accuracies(axes, limit.accuracy)
     accuracy = record["accuracy"]
     interval = [[accuracy - record["accuracy_low"]], [record["accuracy_high"] - accuracy]]
     axes.errorbar(

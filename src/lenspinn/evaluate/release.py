@@ -11,9 +11,9 @@ from torch import Tensor
 
 from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
+from lenspinn.data.limit import CLASSIFIERS
 from lenspinn.errors import ConfigError, ModelError
 from lenspinn.evaluate.files import write_whole
-from lenspinn.evaluate.limit import CLASSIFIERS
 from lenspinn.evaluate.trust import FOLDER as CALIBRATION
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lenspinn.train import Run, load_run

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
+from lenspinn.data.limit import CLASSIFIERS, read_limit
 from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import DataError
@@ -25,7 +26,6 @@ from lenspinn.evaluate.figures import (
     roc_figure,
 )
 from lenspinn.evaluate.lens import SCORES, einstein_radii, lens_lines, lens_metrics
-from lenspinn.evaluate.limit import CLASSIFIERS, read_limit
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.quantities import (

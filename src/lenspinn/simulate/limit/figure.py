@@ -6,18 +6,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lenspinn.data.limit import accuracies, draw_accuracies
 from lenspinn.data.style import COLORS, INK, clean_axes
 
 __all__ = ["limit_figure"]
 
 FAINTEST = 0.1
 """Sigma: where the logarithmic axis of significance ends."""
-
-CLASSIFIERS = (
-    ("ideal", "ideal classifier, told the substructure", INK),
-    ("searching", "the same, but must search for subhalos", COLORS[2]),
-)
-"""Those whose accuracy is drawn where it was measured: name in the records, label and color."""
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -68,16 +63,7 @@ def _draw_significance(axes: Axes, records: Records) -> None:
 
 
 def _draw_accuracy(axes: Axes, records: Records, num_classes: int) -> None:
-    of_magnitude = {record["magnitude"]: record for record in records}
-    for classifier, label, color in CLASSIFIERS:
-        if f"{classifier}_accuracy" not in records[0]:
-            continue
-        value, low, high = (
-            [record[f"{classifier}_accuracy{end}"] for record in of_magnitude.values()]
-            for end in ("", "_low", "_high")
-        )
-        axes.fill_between(list(of_magnitude), low, high, color=color, alpha=0.15, lw=0)
-        axes.plot(list(of_magnitude), value, "o-", ms=4, lw=1.6, color=color, label=label)
+    draw_accuracies(axes, {record["magnitude"]: accuracies(record) for record in records})
     axes.axhline(1 / num_classes, color="0.6", lw=0.8, ls="--", label="guessing")
     axes.set(xlabel="magnitude of the unlensed source (AB)", ylabel="accuracy", ylim=(0.3, 1.01))
     axes.legend(fontsize=8, frameon=False, loc="lower left")

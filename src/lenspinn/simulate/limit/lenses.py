@@ -64,7 +64,8 @@ class Lenses:
     known: tuple[str, ...]
     """Parameters that are not fitted."""
     fitted: dict[str, Parameters] = field(default_factory=dict)
-    """By class: the best smooth model at `REFERENCE_MAGNITUDE`, for a flux of 1 e-/s."""
+    """By class that has substructure: the best smooth model at `REFERENCE_MAGNITUDE`, for a flux of
+    1 e-/s."""
 
     def __len__(self) -> int:
         return len(self.smooth)
@@ -158,9 +159,8 @@ def visibility(
     linear, fits, templates = [], [], []
     for name in lenses.recipe.classes:
         image, sigma = _observed(lenses, name, flux, smooth)
-        found = lenses.fitted.get(name)
-        start = found and {n: v * (flux if n in _FLUXES else 1) for n, v in found.items()}
-        fit = fit_smooth(model, start or free, image, sigma)
+        start = _times(lenses.fitted[name], flux) if name in lenses.fitted else free
+        fit = fit_smooth(model, start, image, sigma)
         fits.append(fit)
         linear.append(unexplained(model, free, image - smooth, sigma))
         if prior is not None:
@@ -199,8 +199,8 @@ def _reference_fits(lenses: Lenses) -> dict[str, Parameters]:
     fitted = {}
     for name, source in lenses.sources.items():
         if source is not None:
-            found = fit_smooth(model, free, *_observed(lenses, name, flux, smooth)).parameters
-            fitted[name] = {n: v / (flux if n in _FLUXES else 1) for n, v in found.items()}
+            fit = fit_smooth(model, free, *_observed(lenses, name, flux, smooth))
+            fitted[name] = _times(fit.parameters, 1 / flux)
     return fitted
 
 
@@ -218,6 +218,11 @@ def _templates(
         radius=torch.hypot(theta_x - at["lens.center_x"], theta_y - at["lens.center_y"]),
         pixel_scale=camera.pixel_scale,
     )
+
+
+def _times(parameters: Parameters, flux: float) -> Parameters:
+    """Return the parameters of an image that is brighter by a factor."""
+    return {name: value * (flux if name in _FLUXES else 1) for name, value in parameters.items()}
 
 
 def _smooth_model(lenses: Lenses, flux: float) -> tuple[Model, Parameters]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lenspinn.config import command_line, to_dict
+from lenspinn.data.limit import ENDS, SCHEMA_VERSION
 from lenspinn.data.provenance import provenance
 from lenspinn.errors import ConfigError
 from lenspinn.simulate.catalogue import get_recipe
@@ -24,7 +25,6 @@ from lenspinn.simulate.recipes import Recipe
 
 __all__ = ["LimitConfig", "detection_limit"]
 
-SCHEMA_VERSION = 2
 BATCH = 16
 """Lenses fitted together: more do not fit into a core's cache."""
 RESULT, FIGURE = "limit.json", "limit.png"
@@ -171,7 +171,7 @@ def _records(
 
 def _accuracy(classifier: str, confusion: Tensor, seed: int) -> dict[str, float]:
     right = confusion.diagonal(dim1=1, dim2=2).mean(dim=1).numpy()
-    names = (f"{classifier}_accuracy{end}" for end in ("", "_low", "_high"))
+    names = (f"{classifier}_accuracy{end}" for end in ENDS)
     return dict(zip(names, mean_interval(right, seed), strict=True))
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from lenspinn.data.info import DatasetInfo
+from lenspinn.data.limit import read_limit
 from lenspinn.errors import DataError
-from lenspinn.evaluate.limit import read_limit
 from lenspinn.simulate import get_recipe
 from lenspinn.simulate.dataset import dataset_info
 
@@ -38,8 +38,8 @@ def limit(tmp_path: Path) -> Path:
 
 def test_the_curve_is_read_with_the_magnitude_of_the_dataset(limit):
     curve = read_limit(limit, info())
-    assert curve.magnitudes == (22.0, 23.0)
-    assert [value for value, *_ in curve.accuracy["ideal_accuracy"]] == [0.83, 0.78]
+    assert list(curve.accuracy) == [22.0, 23.0]
+    assert [of["ideal_accuracy"][0] for of in curve.accuracy.values()] == [0.83, 0.78]
     expected = {"ideal_accuracy": 0.83, "ideal_accuracy_low": 0.82, "ideal_accuracy_high": 0.84}
     searching = {"searching_accuracy": 0.73, "searching_accuracy_low": 0.71}
     assert curve.here == pytest.approx(expected | searching | {"searching_accuracy_high": 0.75})
@@ -54,7 +54,7 @@ def test_a_search_may_not_have_been_measured(limit):
         for record in content["records"]
     ]
     limit.write_text(json.dumps(content | {"records": kept}))
-    assert set(read_limit(limit, info()).accuracy) == {"ideal_accuracy"}
+    assert set(read_limit(limit, info()).accuracy[22.0]) == {"ideal_accuracy"}
 
 
 @pytest.mark.parametrize(

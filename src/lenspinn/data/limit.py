@@ -1,44 +1,57 @@
-"""The limit that `lenspinn limit` measured, to be held beside what a network reaches."""
+"""What the best classifiers reach: the numbers in a ``limit.json`` of `lenspinn limit`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
+
 from lenspinn.data.info import DatasetInfo
+from lenspinn.data.style import COLORS, INK, draw_band
 from lenspinn.errors import DataError
 
-__all__ = ["CLASSIFIERS", "Limit", "read_limit"]
+__all__ = [
+    "CLASSIFIERS",
+    "ENDS",
+    "SCHEMA_VERSION",
+    "Limit",
+    "accuracies",
+    "draw_accuracies",
+    "read_limit",
+]
 
 SCHEMA_VERSION = 2
 CLASSIFIERS = {
-    "ideal_accuracy": "ideal classifier, told the substructure",
-    "searching_accuracy": "the same, but must search for subhalos",
+    "ideal_accuracy": ("ideal classifier, told the substructure", INK),
+    "searching_accuracy": ("the same, but must search for subhalos", COLORS[2]),
 }
-"""Whose accuracy a limit holds, the second only where subhalos are point masses, and what to call
-them in a picture."""
+"""Whose accuracy a record may hold, the second only where subhalos are point masses; what to call
+it in a picture, and its color there."""
 ENDS = ("", "_low", "_high")
 """Of a number's name: itself, and the ends of its 95 % interval."""
+
+Accuracies = Mapping[str, tuple[float, ...]]
+"""Of those of the `CLASSIFIERS` that were measured: value and 95 % interval."""
 
 
 @dataclass(frozen=True)
 class Limit:
     """Accuracy of the best classifiers against the magnitude of the source."""
 
-    magnitudes: tuple[float, ...]
-    accuracy: dict[str, tuple[tuple[float, float, float], ...]]
-    """For each of the `CLASSIFIERS` that was measured: value and 95 % interval by magnitude."""
+    accuracy: dict[float, Accuracies]
+    """By magnitude, from bright to faint."""
     at: float
-    """The magnitude of the dataset, one of `magnitudes`."""
+    """The magnitude of the dataset, one of those."""
 
     @property
     def here(self) -> dict[str, float]:
         """Accuracies at the dataset's magnitude, with ``_low`` and ``_high``, as of a record."""
-        index = self.magnitudes.index(self.at)
         return {
             f"{name}{end}": number
-            for name, curve in self.accuracy.items()
-            for end, number in zip(ENDS, curve[index], strict=True)
+            for name, interval in self.accuracy[self.at].items()
+            for end, number in zip(ENDS, interval, strict=True)
         }
 
 
@@ -60,7 +73,7 @@ def read_limit(path: Path, info: DatasetInfo) -> Limit:
     try:
         result = json.loads(path.read_text())
         schema, recipe = result["schema"], result["config"]["recipe_config"]
-        points = {r["magnitude"]: _accuracies(r) for r in result["records"]}
+        points = {r["magnitude"]: accuracies(r) for r in result["records"]}
     except OSError as error:
         raise DataError(f"cannot read the limit {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
@@ -78,17 +91,27 @@ def read_limit(path: Path, info: DatasetInfo) -> Limit:
             f"{path} has magnitudes {', '.join(f'{m:g}' for m in sorted(points))}, but the sources "
             f"of this dataset have {magnitude}"
         )
-    magnitudes = sorted(points)
-    return Limit(
-        tuple(magnitudes),
-        {name: tuple(points[m][name] for m in magnitudes) for name in points[magnitude]},
-        at=float(magnitude),
-    )
+    return Limit({m: points[m] for m in sorted(points)}, at=float(magnitude))
 
 
-def _accuracies(record: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+def accuracies(record: Mapping[str, Any]) -> Accuracies:
+    """Take the accuracies out of a record of a limit.
+
+    Raises
+    ------
+    KeyError
+        If the ideal classifier's is missing: it is in every limit.
+    """
     measured = [name for name in CLASSIFIERS if name in record or name == "ideal_accuracy"]
     return {name: tuple(record[f"{name}{end}"] for end in ENDS) for name in measured}
+
+
+def draw_accuracies(axes: Axes, accuracy: Mapping[float, Accuracies]) -> None:
+    """Draw the accuracies of the best classifiers against magnitude, with their intervals."""
+    for name in next(iter(accuracy.values())):
+        label, color = CLASSIFIERS[name]
+        curve = [of_magnitude[name] for of_magnitude in accuracy.values()]
+        draw_band(axes, list(accuracy), *zip(*curve, strict=True), label=label, color=color)
 
 
 def _sky(recipe_config: dict[str, Any]) -> dict[str, Any]:
