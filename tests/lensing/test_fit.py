@@ -102,6 +102,19 @@ def test_a_fit_that_has_no_hope_stays_finite(generator):
     assert fit.residual.isfinite().all()
 
 
+def test_a_lens_whose_radius_changes_nothing_leaves_the_others_of_its_batch_alone(generator):
+    def linearize(*args):
+        maps = whitened_derivatives(*args)
+        maps[1, 1] = 0  # so small in float32, where a fit ends with a source too faint to see
+        return maps
+
+    true = lenses(2, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    fit = fit_smooth_lens(rough(true, generator), image, sigma, OPTICS, linearize=linearize)
+    assert fit.standard_errors[0].isfinite().all()
+    assert fit.covariance[1].isnan().all()
+
+
 def test_a_fit_goes_on_where_it_ended(generator):
     true = lenses(4, generator)
     image, sigma = noisy(smooth_image(true, OPTICS), generator)

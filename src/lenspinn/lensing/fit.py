@@ -248,6 +248,8 @@ def _scaled_inverse(normal: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch 
     """Invert positive matrices of badly scaled rows; NaN where one cannot be inverted."""
     scale = normal.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
     both = scale[:, :, None] * scale[:, None, :]
-    factor, failed = torch.linalg.cholesky_ex(normal * both)
-    inverse = torch.cholesky_inverse(factor) * both
-    return torch.where(failed[:, None, None] > 0, torch.nan, inverse)
+    factor, info = torch.linalg.cholesky_ex(normal * both)
+    failed = info[:, None, None] > 0
+    # One factor with a 0 on its diagonal would be an error for all of them.
+    factor = torch.where(failed, torch.eye(normal.shape[1]).to(factor), factor)
+    return torch.where(failed, torch.nan, torch.cholesky_inverse(factor) * both)
