@@ -1,9 +1,9 @@
 """Einstein radii of real lenses, of another code's images, and of the DeepLense authors' images.
 
 Reads the folder of reference data (see its README) and fits every lens as `lenspinn fit` does, with
-one setting for all. Real lenses are listed one by one beside the published value and the radius of
-their ring; pictures go to `--pictures`. The noise-free images of the authors' simulator get white
-noise first.
+one setting for all. Real lenses are listed one by one beside the published value, or what is said
+of their ring by eye, and the radius of their ring; pictures go to `--pictures`. The noise-free
+images of the authors' simulator get white noise first.
 
     python benchmarks/theta_e_real.py ../shared/data
 """
@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lenspinn.apply import LensMeasurement, fit_lens
+from lenspinn.apply.companions import read_with_companions
 from lenspinn.apply.lens_picture import measurement_figure
-from lenspinn.data import read_fits
 from lenspinn.data.provenance import provenance
 from lenspinn.evaluate.files import save_figure
 from lenspinn.lensing.psf import gaussian_kernel
@@ -47,6 +47,17 @@ COWLS = {
     "COSJ095914+021219": "F277W",
 }
 """The band in which the arcs are clearest, from the README of the data."""
+BANDS = ("F115W", "F150W", "F277W", "F444W")
+EUCLID = {
+    "102020532_NEG589257492489565961": ("Herculens notebook", 1.236),
+    "102018665_NEG570040238507752998": ("ring by eye", 0.75),
+}
+"""VIS images; from the README of the data."""
+BY_EYE = {
+    "dolphin_lens_system1": {"F390W": 1.25},
+    "DCLS0353-1706": {"F140W": 2.0, "F200LP": 2.0},
+}
+"""Radius of the ring, arcsec, of the outer where there are two, from the README of the data."""
 PYAUTOLENS = {"hst": 0.05, "lens_sersic": 0.1}
 """Pixel scale, arcsec."""
 AXIS_RATIO = 0.8
@@ -87,27 +98,39 @@ def lenses(data: Path) -> Iterator[Lens]:
     for name, band in COWLS.items():
         folder = data / "jwst_cowls" / name
         theta_E = json.loads((folder / "result.json").read_text())["einstein_radius"]
-        yield Lens(name, "COWLS", theta_E, folder / f"{band}_data.fits", prefix=f"{band}_")
+        for other in (band, *(other for other in BANDS if other != band)):
+            image = folder / f"{other}_data.fits"
+            reference = "COWLS" if other == band else "COWLS, other bands"
+            yield Lens(name, reference, theta_E, image, prefix=f"{other}_")
+    for name, (reference, theta_E) in EUCLID.items():
+        image = data / "euclid_q1" / name / "VIS_data.fits"
+        yield Lens(name, reference, theta_E, image, prefix="VIS_")
+    for name, rings in BY_EYE.items():
+        for band, radius in rings.items():
+            folder = data / "hst_other" / name
+            image, psf = (folder / f"{part}_{band}.h5" for part in ("image", "psf"))
+            yield Lens(name, "ring by eye", radius, image, psf=psf)
     for name, scale in PYAUTOLENS.items():
         image = data / "peer_images" / name / "data.fits"
         yield Lens(name, "PyAutoLens truth", PYAUTOLENS_THETA_E, image, scale)
 
 
-def read_pixels(path: Path, scale: float) -> np.ndarray | None:
-    """Return the pixels of a FITS file, None if there is none."""
-    return read_fits(path, pixel_scale=scale).data if path.exists() else None
-
-
 def measured(lens: Lens) -> LensMeasurement:
     """Fit one lens from its files."""
-    found = read_fits(lens.image, pixel_scale=lens.pixel_scale)
-    folder, scale = lens.image.parent, found.pixel_scale
+    folder = lens.image.parent
+    files = {
+        "noise": folder / f"{lens.prefix}noise_map.fits",
+        "psf": lens.psf or folder / f"{lens.prefix}psf.fits",
+        "mask": folder / "mask_extra_galaxies.fits",
+    }
+    there = {key: path for key, path in files.items() if path.exists()}
+    found, known = read_with_companions(lens.image, pixel_scale=lens.pixel_scale, **there)
     return fit_lens(
         found.data,
-        pixel_scale=scale,
-        noise=read_pixels(folder / f"{lens.prefix}noise_map.fits", scale),
-        psf=read_pixels(lens.psf or folder / f"{lens.prefix}psf.fits", scale),
-        mask=read_pixels(folder / "mask_extra_galaxies.fits", scale),
+        pixel_scale=found.pixel_scale,
+        noise=known.noise,
+        psf=known.psf,
+        mask=known.mask,
     )
 
 
@@ -116,7 +139,8 @@ def of_lens(lens: Lens, pictures: Path | None) -> dict[str, Any]:
     found = measured(lens)
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
-        save_figure(measurement_figure(found, lens.name), pictures / f"{lens.name}.png")
+        name = f"{lens.name}_{lens.image.stem}"
+        save_figure(measurement_figure(found, lens.name), pictures / f"{name}.png")
     row = {
         "name": lens.name,
         "image": lens.image.name,
@@ -126,7 +150,7 @@ def of_lens(lens: Lens, pictures: Path | None) -> dict[str, Any]:
         "ring_relative_difference": found.ring_radius / lens.theta_E - 1,
         **found.to_json(),
     }
-    print(f"{lens.name:20} {lens.reference:17}{lens.theta_E:.3f} {found}", flush=True)
+    print(f"{lens.name:20} {lens.image.stem:16} {lens.theta_E:.3f} {found}", flush=True)
     return row
 
 

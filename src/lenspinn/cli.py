@@ -79,12 +79,12 @@ COMMANDS = {
     ),
     "apply": Command(
         "lenspinn.apply:apply_model",
-        "classify .npy, Zarr or FITS images, and say whether the answer can be trusted",
+        "classify .npy, Zarr, FITS or HDF5 images, and say whether the answer can be trusted",
         "lenspinn apply image.fits --model runs/small --out answers",
     ),
     "fit": Command(
         "lenspinn.apply:fit_image",
-        "measure the Einstein radius of a lens in a FITS image, with its error and a picture",
+        "measure the Einstein radius of a lens in an image, with its error and a picture",
         "lenspinn fit my_lens.fits --noise noise_map.fits --psf psf.fits --out fits",
     ),
     "release": Command(

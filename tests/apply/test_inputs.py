@@ -163,7 +163,7 @@ def test_the_folder_of_a_lens_is_one_image_with_its_noise(lens_folder: Path) -> 
     (found,) = read_inputs([lens_folder])
     assert isinstance(found, ImageFile)
     assert found.name == lens_folder.name
-    assert found.is_fits
+    assert found.from_telescope
     assert found.known.noise is not None
     assert found.known.psf is None
 
@@ -175,5 +175,5 @@ def test_a_noise_map_goes_with_one_fits_image(lens_folder: Path, image: np.ndarr
     assert isinstance(found, ImageFile)
     assert found.known.noise is not None
     for inputs in (paths, [lens_folder / "lens.npy"]):
-        with pytest.raises(DataError, match="noise can be given with one FITS image only"):
+        with pytest.raises(DataError, match="noise can be given with one FITS or HDF5 image only"):
             read_inputs(inputs, noise=paths[1])

@@ -9,6 +9,9 @@ from lenspinn.apply import LensMeasurement, fit_image
 from lenspinn.data.fits import write_fits
 from lenspinn.errors import DataError
 
+RING_BY_EYE = 1.25  # arcsec, of dolphin_lens_system1, from the README of the data
+BY_EYE = 0.05
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -58,3 +61,12 @@ def test_a_row_and_a_picture_are_written(folder: Path, given: dict, tmp_path: Pa
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no data\.fits"):
         fit_image(tmp_path)
+
+
+def test_a_real_lens_of_another_pipeline_is_measured(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "hst_other" / "dolphin_lens_system1"
+    measured = fit_image(
+        folder / "image_F390W.h5", psf=folder / "psf_F390W.h5", out=tmp_path / "out"
+    )
+    assert measured.trusted
+    assert measured.theta_E == pytest.approx(RING_BY_EYE, rel=BY_EYE)

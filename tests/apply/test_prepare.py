@@ -24,7 +24,7 @@ def image_of(scene, scale: float = 1.0, **known: np.ndarray | None) -> ImageFile
         path=Path("lens.fits"),
         pixels=(scene.image * scale).astype(np.float32),
         pixel_scale=scene.pixel_scale,
-        is_fits=True,
+        from_telescope=True,
         known=Companions(**companions),
     )
 

@@ -324,7 +324,7 @@ def test_an_option_that_a_network_has_no_use_for_is_refused(
 
 
 def test_lens_light_of_an_array_is_not_modelled(npy: Path, shipped: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="lens_light is for FITS images"):
+    with pytest.raises(DataError, match="lens_light is for FITS and HDF5 images"):
         apply_model([npy], model=shipped, out=tmp_path / "out", lens_light="model")
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""What comes with the FITS image of a lens: noise map, PSF and mask."""
+"""What comes with the image of a lens: noise map, PSF and mask."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from lenspinn.data.fits import FitsImage, read_fits
+from lenspinn.data.fits import TelescopeImage, read_fits
+from lenspinn.data.hdf5 import HDF5_SUFFIXES, read_hdf5, read_hdf5_psf
 from lenspinn.errors import DataError
 
 IMAGE = "data.fits"
@@ -33,6 +34,11 @@ def is_lens_folder(path: Path) -> bool:
     return (path / IMAGE).is_file()
 
 
+def is_hdf5(path: Path) -> bool:
+    """Return whether a file has the name of an HDF5 file."""
+    return path.name.lower().endswith(HDF5_SUFFIXES)
+
+
 def read_with_companions(
     image: Path,
     *,
@@ -40,18 +46,19 @@ def read_with_companions(
     psf: Path | None = None,
     mask: Path | None = None,
     pixel_scale: float | None = None,
-) -> tuple[FitsImage, Companions]:
-    """Read a FITS image and what comes with it.
+) -> tuple[TelescopeImage, Companions]:
+    """Read an image and what comes with it.
 
     Parameters
     ----------
     image
-        FITS file, or a folder with ``data.fits`` and, if there are any, ``noise_map.fits``,
-        ``psf.fits`` and ``mask_extra_galaxies.fits``.
+        FITS file; HDF5 file of lenstronomy, which has its noise (`lenspinn.data.read_hdf5`); or a
+        folder with ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
+        ``mask_extra_galaxies.fits``.
     noise, psf, mask
-        FITS files; they go before those of the folder.
+        FITS files, the PSF also an HDF5 file; they go before those of the folder or file.
     pixel_scale
-        Arcsec per pixel; by default what the header of the image says.
+        Arcsec per pixel; by default what the file of the image says.
 
     Raises
     ------
@@ -64,12 +71,23 @@ def read_with_companions(
         if not is_lens_folder(image):
             raise DataError(f"the folder {image} holds no {IMAGE}")
         image = image / IMAGE
-    found = read_fits(image, pixel_scale=pixel_scale)
+    if is_hdf5(image):
+        found = read_hdf5(image, pixel_scale=pixel_scale)
+    else:
+        found = read_fits(image, pixel_scale=pixel_scale)
     pixels = {
-        key: None if path is None else read_fits(path, pixel_scale=found.pixel_scale).data
+        key: None if path is None else _pixels(path, key, found.pixel_scale)
         for key, path in files.items()
     }
+    if pixels["noise"] is None:
+        pixels["noise"] = found.noise
     return found, Companions(**pixels)
+
+
+def _pixels(path: Path, key: str, pixel_scale: float) -> AnyPixels:
+    if key == "psf" and is_hdf5(path):
+        return read_hdf5_psf(path)
+    return read_fits(path, pixel_scale=pixel_scale).data
 
 
 def _in_folder(folder: Path, key: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""The files `apply_model` reads: .npy and FITS images, and whole datasets."""
+"""The files `apply_model` reads: .npy, FITS and HDF5 images, and whole datasets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from lenspinn.apply.companions import Companions, is_lens_folder, read_with_companions
-from lenspinn.data.fits import FitsImage
+from lenspinn.apply.companions import (
+    Companions,
+    is_hdf5,
+    is_lens_folder,
+    read_with_companions,
+)
+from lenspinn.data.fits import TelescopeImage
+from lenspinn.data.hdf5 import HDF5_SUFFIXES
 from lenspinn.data.legacy import read_npy
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import check_image
@@ -31,7 +37,7 @@ class ImageFile:
     """Arcsec per pixel; None if the file does not say."""
     unit: str | None = None
     instrument: str | None = None
-    is_fits: bool = False
+    from_telescope: bool = False
     """Whether it is a telescope's file; an array is taken to be what the training images are."""
     known: Companions = field(default_factory=Companions)
 
@@ -57,42 +63,42 @@ def read_inputs(
     Parameters
     ----------
     paths
-        .npy files, FITS files, folders of one lens (`lenspinn.apply.companions`) and folders of
+        .npy, FITS and HDF5 files, folders of one lens (`lenspinn.apply.companions`) and folders of
         datasets; one named twice is read once.
     pixel_scale
-        Arcsec per pixel of .npy and FITS images; it overrides what a FITS header says.
+        Arcsec per pixel of single images; it overrides what their files say.
     noise, psf
-        FITS files that go with one FITS image.
+        Files that go with one FITS or HDF5 image.
 
     Raises
     ------
     DataError
         A file is missing or of another kind, or cannot be read as what it claims to be; or a noise
-        map or PSF is given with several images, or with one that is no FITS file.
+        map or PSF is given with several images, or with one that is no telescope's file.
     ImageError
         An image is not square or too small, has pixels that are not finite, is constant, or is a
-        FITS image without a pixel scale.
+        telescope's image without a pixel scale.
     StoreError
         A folder is not a complete dataset.
     """
     unique = list(dict.fromkeys(Path(path) for path in paths))
     if not unique:
-        raise DataError("no image was given: name .npy or FITS files, or folders of datasets")
+        raise DataError("no image was given: name .npy, FITS or HDF5 files, or folders of datasets")
     if pixel_scale is not None and not pixel_scale > 0:
         raise DataError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
     files = {"noise": noise, "psf": psf}
     given = [name for name, path in files.items() if path is not None]
-    if given and (len(unique) > 1 or not _is_fits(unique[0])):
+    if given and (len(unique) > 1 or not _is_telescope_file(unique[0])):
         raise DataError(
-            f"{' and '.join(given)} can be given with one FITS image only, not with "
+            f"{' and '.join(given)} can be given with one FITS or HDF5 image only, not with "
             f"{', '.join(map(str, unique))}"
         )
     names = unique_names(unique)
     return [_read(path, name, pixel_scale, files) for path, name in zip(unique, names, strict=True)]
 
 
-def _is_fits(path: Path) -> bool:
-    return path.name.lower().endswith(FITS_SUFFIXES) or is_lens_folder(path)
+def _is_telescope_file(path: Path) -> bool:
+    return path.name.lower().endswith(FITS_SUFFIXES) or is_hdf5(path) or is_lens_folder(path)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -137,30 +143,30 @@ def _read(
     if path.name.lower().endswith(".npy"):
         pixels = _single(read_npy(path))
         image = ImageFile(name=name, path=path, pixels=pixels, pixel_scale=pixel_scale)
-    elif _is_fits(path):
-        fits, known = read_with_companions(path, pixel_scale=pixel_scale, **files)
+    elif _is_telescope_file(path):
+        found, known = read_with_companions(path, pixel_scale=pixel_scale, **files)
         image = ImageFile(
             name=name,
             path=path,
-            pixels=_single(fits.data),
-            pixel_scale=fits.pixel_scale,
-            unit=fits.unit,
-            instrument=_instrument(fits),
-            is_fits=True,
+            pixels=_single(found.data),
+            pixel_scale=found.pixel_scale,
+            unit=found.unit,
+            instrument=_instrument(found),
+            from_telescope=True,
             known=known,
         )
     else:
         raise DataError(
-            f"{path} is neither a .npy file, a FITS file ({', '.join(FITS_SUFFIXES)}) nor the "
-            "folder of a dataset"
+            f"{path} is neither a .npy file, a FITS file ({', '.join(FITS_SUFFIXES)}), an HDF5 "
+            f"file ({', '.join(HDF5_SUFFIXES)}) nor the folder of a dataset"
         )
     check_image(torch.from_numpy(image.pixels), str(path))
     return image
 
 
-def _instrument(fits: FitsImage) -> str | None:
+def _instrument(image: TelescopeImage) -> str | None:
     """Telescope, instrument and filter, as far as the header names them."""
-    names = (fits.telescope, fits.instrument, fits.filter)
+    names = (image.telescope, image.instrument, image.filter)
     return " ".join(dict.fromkeys(name for name in names if name)) or None
 
 

@@ -1,4 +1,4 @@
-"""The Einstein radius of a FITS image: files in, a row of JSON and a picture out."""
+"""The Einstein radius of a telescope's image: files in, a row of JSON and a picture out."""
 
 import json
 from pathlib import Path
@@ -24,22 +24,23 @@ def fit_image(
     lens_light: LensLightMode = "model",
     out: Path = Path("fits"),
 ) -> LensMeasurement:
-    """Measure the Einstein radius of a lens in a FITS image.
+    """Measure the Einstein radius of a lens in a FITS or HDF5 image.
 
     Parameters
     ----------
     image
-        FITS file with the lens near its centre, or a folder with ``data.fits`` and, if there are
-        any, ``noise_map.fits``, ``psf.fits`` and ``mask_extra_galaxies.fits``.
+        FITS file with the lens near its centre; HDF5 file of lenstronomy, with its noise; or a
+        folder with ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
+        ``mask_extra_galaxies.fits``.
     noise
         FITS file of standard deviations in the unit of the image; 0, 1e8 and above leave a pixel
-        out. By default it is estimated from the image.
+        out. By default that of the HDF5 file, or it is estimated from the image.
     psf
-        FITS file of the PSF in pixels of the image.
+        FITS or HDF5 file of the PSF in pixels of the image.
     mask
         FITS file; what is not 0 is left out.
     pixel_scale
-        Arcsec per pixel; by default what the header says.
+        Arcsec per pixel; by default what the file says.
     theta_E_guess
         Where to begin, arcsec; by default the radius of the ring that is seen.
     lens_light

@@ -72,10 +72,10 @@ def apply_model(
     that cannot be told apart are named together, and an image too unlike the calibration images is
     not answered.
 
-    For a network that fits the lens (`lenspinn_fit`) a FITS image is made ready: its lens light is
-    taken away, lens and source are fitted as `lenspinn fit` does it, and the network sees the rest
-    with its noise and PSF; the PNG shows data, lens light, model, residual, source and curves. A
-    .npy image and a dataset are taken to be as the training images are.
+    For a network that fits the lens (`lenspinn_fit`) a FITS or HDF5 image is made ready: its lens
+    light is taken away, lens and source are fitted as `lenspinn fit` does it, and the network sees
+    the rest with its noise and PSF; the PNG shows data, lens light, model, residual, source and
+    curves. A .npy image and a dataset are taken to be as the training images are.
 
     Everything is read, checked and computed before the first file is written: if one image is
     unusable nothing is written at all, and the same call without it loses nothing.
@@ -83,22 +83,23 @@ def apply_model(
     Parameters
     ----------
     images
-        .npy files, FITS files, and folders: of one lens, with ``data.fits`` and, if there are any,
-        ``noise_map.fits``, ``psf.fits`` and ``mask_extra_galaxies.fits``, or of a dataset.
+        .npy files, FITS files, HDF5 files of lenstronomy, and folders: of one lens, with
+        ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
+        ``mask_extra_galaxies.fits``, or of a dataset.
     model
         Folder of a finished training run.
     out
         Folder for the answers; made if missing, files of the same name are replaced.
     pixel_scale
-        Arcsec per pixel of the .npy and FITS images. By default that of the FITS header; for .npy
-        that of the model, with a warning.
+        Arcsec per pixel of single images. By default what their files say; for .npy that of the
+        model, with a warning.
     noise
         FITS file of standard deviations in the unit of the one image; 0, 1e8 and above leave a
-        pixel out. By default estimated from the image. This and the next two are for networks that
-        fit the lens.
+        pixel out. By default that of an HDF5 file, or estimated from the image. This and the next
+        two are for networks that fit the lens.
     psf
-        FITS file of the PSF in pixels of the one image. By default a Gaussian as of the instrument
-        that the header names; failing that, as in training, which is said.
+        FITS or HDF5 file of the PSF in pixels of the one image. By default a Gaussian as of the
+        instrument that the header names; failing that, as in training, which is said.
     lens_light
         "model" (and subtract it), "mask" (leave out the inner part of the ring), or "none", which
         leaves the image as it is. By default modelled where the centre shows any.
@@ -161,9 +162,9 @@ def _check_options(
             f"{trained.folder} is {trained.config.model.name}"
         )
     for item in inputs:
-        if not (isinstance(item, ImageFile) and item.is_fits):
+        if not (isinstance(item, ImageFile) and item.from_telescope):
             raise DataError(
-                f"{given} is for FITS images; {item.path} is none, and taken to be as the "
+                f"{given} is for FITS and HDF5 images; {item.path} is none, and taken to be as the "
                 "training images are"
             )
 
@@ -178,7 +179,7 @@ def _answer_image(
     model = trained.model
     scale = model.pixel_scale if image.pixel_scale is None else image.pixel_scale
     prepared = None
-    if isinstance(model, LensFit) and image.is_fits:
+    if isinstance(model, LensFit) and image.from_telescope:
         light = lens_light or _lens_light_of(image, scale, trained)
         prepared = _prepared(image, scale, model, light)
         model, seen = prepared.model, prepared.seen

@@ -4,7 +4,8 @@
 Lightning and matplotlib, which take seconds to load.
 """
 
-from lenspinn.data.fits import FitsImage, read_fits, write_fits
+from lenspinn.data.fits import TelescopeImage, read_fits, write_fits
+from lenspinn.data.hdf5 import read_hdf5, read_hdf5_psf
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.legacy import import_deeplense, read_npy
 from lenspinn.data.store import ImageStore, StoreWriter
@@ -21,9 +22,9 @@ from lenspinn.data.transforms import (
 __all__ = [
     "TRANSFORMS",
     "DatasetInfo",
-    "FitsImage",
     "ImageStore",
     "StoreWriter",
+    "TelescopeImage",
     "background_sigma",
     "check_image",
     "deeplense_preprocess",
@@ -31,6 +32,8 @@ __all__ = [
     "min_max",
     "noise_safe_preprocess",
     "read_fits",
+    "read_hdf5",
+    "read_hdf5_psf",
     "read_npy",
     "resample",
     "write_fits",

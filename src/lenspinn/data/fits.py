@@ -26,27 +26,29 @@ SQUARE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class FitsImage:
-    """An image and what its header says about it; None where it says nothing."""
+class TelescopeImage:
+    """An image and what its file, FITS or HDF5, says about it; None where it says nothing."""
 
     data: np.ndarray
     """(y, x) float32, row 0 at the bottom."""
     pixel_scale: float
     """Arcsec per pixel."""
-    unit: str | None
+    unit: str | None = None
     """Of the pixels, as written in BUNIT."""
-    telescope: str | None
-    instrument: str | None
-    filter: str | None
-    exposure_time: float | None
+    telescope: str | None = None
+    instrument: str | None = None
+    filter: str | None = None
+    exposure_time: float | None = None
     """Seconds."""
-    zero_point: float | None
+    zero_point: float | None = None
     """AB magnitude of a flux of 1: MAGZERO or its like, else from PHOTFLAM and PHOTPLAM."""
+    noise: np.ndarray | None = None
+    """(y, x) float32: standard deviations, in the unit of the pixels."""
 
 
 def read_fits(
     path: Path | str, *, pixel_scale: float | None = None, hdu: int | str | None = None
-) -> FitsImage:
+) -> TelescopeImage:
     """Read an image from a FITS file.
 
     Parameters
@@ -60,7 +62,7 @@ def read_fits(
 
     Returns
     -------
-    FitsImage
+    TelescopeImage
 
     Raises
     ------
@@ -74,7 +76,7 @@ def read_fits(
         found = _find_image(hdus, hdu, path)
         data, header = _pixels(found, path), found.header
         primary = hdus[0].header
-    return FitsImage(
+    return TelescopeImage(
         data=data,
         pixel_scale=_pixel_scale(header, path) if pixel_scale is None else float(pixel_scale),
         unit=_text(header, primary, "BUNIT"),
