@@ -1,28 +1,31 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-import torch
 
-from lenspinn.apply.estimates import Estimate, answered_classes, estimate
+from lenspinn.apply.estimates import Estimate, answered_classes, estimates_of
+from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import Judgement
 from lenspinn.models import CLASSES, create_model
-from lenspinn.models.quantities import QUANTITIES, Prediction
+from lenspinn.models.quantities import QUANTITIES
 
-IMAGES = np.zeros((4, 1, 40, 40), dtype=np.float32)
+ASKED = tuple(QUANTITIES.values())
 
 
 @pytest.fixture
-def model(monkeypatch):
-    """A network that says 1, 2, 3 with sigmas of 0.1, 0.2, 0.3 of its quantities."""
-    made = create_model("lenspinn_small", num_pix=40).eval()
-    mean = torch.tensor([1.0, 2.0, 3.0]).expand(len(IMAGES), -1)
-    monkeypatch.setattr(made, "quantities", tuple(QUANTITIES.values()))
-    monkeypatch.setattr(made, "predict_quantities", lambda _: Prediction(mean, mean / 10))
-    return made
+def outputs():
+    """Of a network that says 1, 2, 3 with sigmas of 0.1, 0.2, 0.3 of its quantities."""
+    model = create_model("lenspinn_small", num_pix=40)
+    images = np.random.default_rng(2).random((4, 1, 40, 40), dtype=np.float32)
+    means = np.tile([1.0, 2.0, 3.0], (4, 1))
+    found = network_outputs(model, images)
+    return replace(found, quantity_means=means, quantity_sigmas=means / 10)
 
 
-def test_a_quantity_is_given_for_the_class_that_is_answered_only(model):
+def test_a_quantity_is_given_for_the_class_that_is_answered_only(outputs):
     answered = [("axion",), ("cdm",), ("axion", "cdm"), ()]
-    names = [[e.quantity.name for e in found] for found in estimate(model, IMAGES, answered)]
+    estimates = estimates_of(ASKED, outputs, answered)
+    names = [[e.quantity.name for e in found] for found in estimates]
     assert names == [
         ["axion_mass_eV", "theta_E"],
         ["substructure_fraction", "theta_E"],
@@ -31,15 +34,14 @@ def test_a_quantity_is_given_for_the_class_that_is_answered_only(model):
     ]
 
 
-def test_each_quantity_has_its_own_mean_and_sigma(model):
-    (found, *_) = estimate(model, IMAGES, [("cdm",)] * 4)
+def test_each_quantity_has_its_own_mean_and_sigma(outputs):
+    (found, *_) = estimates_of(ASKED, outputs, [("cdm",)] * 4)
     assert [e.mean for e in found] == [2.0, 3.0]
     assert [e.sigma for e in found] == pytest.approx([0.2, 0.3])
 
 
-def test_a_network_without_quantities_estimates_nothing():
-    plain = create_model("lenspinn_small", num_pix=40).eval()
-    assert estimate(plain, IMAGES, [("axion",)] * 4) == [()] * 4
+def test_a_network_without_quantities_estimates_nothing(outputs):
+    assert estimates_of((), outputs, [("axion",)] * 4) == [()] * 4
 
 
 def test_classes_are_the_most_probable_one_or_the_set_or_none():

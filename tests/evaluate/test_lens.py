@@ -9,6 +9,7 @@ from lenspinn.evaluate.lens import (
     lens_lines,
     lens_metrics,
 )
+from lenspinn.evaluate.predict import network_outputs
 from lenspinn.models import create_model
 
 CLASSES = ("axion", "cdm", "no_sub")
@@ -71,7 +72,8 @@ def test_the_report_has_a_row_for_all_images_and_for_each_class():
 def test_a_network_that_fits_the_lens_is_asked_for_its_radii(noisy_store, monkeypatch):
     monkeypatch.setattr("lenspinn.models.lens_fit.compiled_or_eager", lambda function: function)
     store, rows = ImageStore.open(noisy_store), np.array([4, 1])
-    found = einstein_radii(create_model("lenspinn_fit", steps=1), store, rows)
+    outputs = network_outputs(create_model("lenspinn_fit", steps=1), store, rows)
+    found = einstein_radii(outputs, store, rows)
     np.testing.assert_array_equal(found.truth, store.read_truth("theta_E")[rows])
     assert (found.standard_error > 0).all()
     assert found.theta_E.shape == (2,)
@@ -79,4 +81,6 @@ def test_a_network_that_fits_the_lens_is_asked_for_its_radii(noisy_store, monkey
 
 def test_a_network_that_does_not_measure_is_not_asked(noisy_store):
     store = ImageStore.open(noisy_store)
-    assert einstein_radii(create_model("lenspinn_small"), store, np.arange(2)) is None
+    rows = np.arange(2)
+    outputs = network_outputs(create_model("lenspinn_small"), store, rows)
+    assert einstein_radii(outputs, store, rows) is None

@@ -6,6 +6,7 @@ from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import pixel_statistics
 from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.predict import network_outputs, predict
+from lenspinn.models import Examination
 from lenspinn.train import load_run
 
 # The same image in another batch: convolutions may sum in another order.
@@ -81,9 +82,12 @@ def test_outputs_are_logits_features_and_statistics_of_the_pixels(model, store):
 
 
 def test_scores_of_the_model_itself_are_kept(model, store, monkeypatch):
-    monkeypatch.setattr(
-        type(model), "shift_scores", lambda self, image: {"peak": image.amax(dim=(1, 2, 3))}
-    )
+    examine = model.examine
+
+    def with_score(image: torch.Tensor) -> Examination:
+        return examine(image)._replace(shift_scores={"peak": image.amax(dim=(1, 2, 3))})
+
+    monkeypatch.setattr(model, "examine", with_score)
     images = ImageStore.open(store).images(slice(0, 5))
     outputs = network_outputs(model, images, batch_size=2)
     np.testing.assert_array_equal(outputs.scores["peak"], images.max(axis=(1, 2, 3)))

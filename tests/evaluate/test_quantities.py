@@ -7,6 +7,7 @@ import pytest
 from lenspinn.data.store import ImageStore
 from lenspinn.evaluate import evaluate_run
 from lenspinn.evaluate.lens import einstein_radii
+from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.quantities import (
     SCORES,
     Predicted,
@@ -119,8 +120,9 @@ def test_a_network_is_asked_for_what_the_dataset_knows(noisy_store: Path, eager:
     names = ["theta_E", "substructure_fraction"]
     model = create_model("lenspinn_fit", steps=1, quantities=names)
     store, rows = ImageStore.open(noisy_store), np.array([4, 1, 3])
-    radii = einstein_radii(model, store, rows)
-    fitted, radius, fraction = predicted_quantities(model, store, rows, radii)
+    outputs = network_outputs(model, store, rows)
+    radii = einstein_radii(outputs, store, rows)
+    fitted, radius, fraction = predicted_quantities(model, outputs, store, rows, radii)
     assert (fitted.name, radius.name) == ("fitted_theta_E", "predicted_theta_E")
     np.testing.assert_array_equal(fitted.mean, radii.theta_E)
     np.testing.assert_allclose(radius.mean, radii.theta_E, rtol=1e-5)  # an untrained head
@@ -130,8 +132,9 @@ def test_a_network_is_asked_for_what_the_dataset_knows(noisy_store: Path, eager:
 
 
 def test_a_network_without_quantities_is_not_asked(noisy_store: Path):
-    store = ImageStore.open(noisy_store)
-    assert predicted_quantities(create_model("lenspinn_small"), store, np.arange(2)) == []
+    store, rows, model = ImageStore.open(noisy_store), np.arange(2), create_model("lenspinn_small")
+    outputs = network_outputs(model, store, rows)
+    assert predicted_quantities(model, outputs, store, rows) == []
 
 
 def test_an_evaluation_has_the_quantities_in_report_record_and_picture(

@@ -19,6 +19,8 @@ def outputs(num: int, seed: int, *, moved: float = 0.0, chi2: bool = False) -> O
         features=features.astype(np.float32),
         pixels=rng.normal(size=(num, 6)),
         scores={"chi2": rng.chisquare(4, num)} if chi2 else {},
+        quantity_means=np.empty((num, 0)),
+        quantity_sigmas=np.empty((num, 0)),
     )
 
 

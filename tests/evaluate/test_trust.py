@@ -26,6 +26,8 @@ def draw(num: int, seed: int) -> tuple[Outputs, np.ndarray]:
         features=features.astype(np.float32),
         pixels=rng.normal(size=(num, 6)),
         scores={},
+        quantity_means=np.empty((num, 0)),
+        quantity_sigmas=np.empty((num, 0)),
     )
     return outputs, labels
 

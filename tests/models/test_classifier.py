@@ -106,7 +106,7 @@ def test_forward_is_the_head_of_the_features(trained):
 
 
 def test_scores_of_the_model_itself_are_one_number_an_image(trained):
-    for score in trained.model.shift_scores(trained.few).values():
+    for score in trained.model.examine(trained.few).shift_scores.values():
         assert score.shape == (len(trained.few),)
         assert score.isfinite().all()
 

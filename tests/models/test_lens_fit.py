@@ -222,11 +222,11 @@ def test_what_a_smooth_lens_cannot_explain_reaches_the_classifier(model, lenses,
 def test_chi2_says_how_unlike_a_smooth_lens_an_image_is(model, lenses, monkeypatch):
     images, labels, truth = lenses
     monkeypatch.setattr(model, "predict_parameters", lambda _: from_truth(truth))
-    chi2 = model.shift_scores(images)["chi2"]
+    chi2 = model.examine(images).shift_scores["chi2"]
     torch.testing.assert_close(chi2, model.reconstruct(images).chi2)
     assert (chi2[labels == NO_SUB] - 1).abs().max() < CHI2_TOLERANCE
     other_noise = 3 * images  # as if the noise were three times what the options say
-    assert (model.shift_scores(other_noise)["chi2"] > chi2).all()
+    assert (model.examine(other_noise).shift_scores["chi2"] > chi2).all()
 
 
 def test_it_overfits_24_lenses(lenses, monkeypatch, settle):
@@ -267,20 +267,20 @@ def with_quantities():
 
 def test_weights_from_before_there_were_quantities_fit(model):
     assert not any(name.startswith("quantity") for name in model.state_dict())
-    assert model.predict_quantities(torch.zeros(2, 1, 64, 64)).mean.shape == (2, 0)
+    assert model.examine(torch.ones(2, 1, 64, 64)).quantities.mean.shape == (2, 0)
 
 
 def test_quantities_begin_with_the_radius_of_the_fit_and_what_is_usual(with_quantities, lenses):
     images = lenses[0][:3]
     model = with_quantities.eval()
-    mean, sigma = model.predict_quantities(images)
+    mean, sigma = model.examine(images).quantities
     found = model.reconstruct(images)
     torch.testing.assert_close(mean[:, 2], found.theta_E)
     assert (mean[:, 0] == QUANTITIES["axion_mass_eV"].middle).all()
     assert (sigma > 0).all()
     image, start = images[:1], model.predict_parameters(images[:1])
     noisier = model.told(Told(noise=2 * model.noise_sigma(image), psf=None, start=start))
-    assert noisier.predict_quantities(image).sigma[0, 2] > sigma[0, 2]
+    assert noisier.examine(image).quantities.sigma[0, 2] > sigma[0, 2]
 
 
 def test_quantities_do_not_disturb_the_classification(with_quantities, lenses):
@@ -320,7 +320,7 @@ def test_it_overfits_the_quantities_of_24_lenses(with_quantities, lenses, monkey
         gaussian_loss(model.quantity_head(*inputs), target).backward()
         optimizer.step()
         schedule.step()
-    mean = model.predict_quantities(images).mean
+    mean = model.examine(images).quantities.mean
     for column in range(3):
         error = (mean - target)[:, column]
         error = error[~error.isnan()]
@@ -359,4 +359,4 @@ def test_a_told_psf_takes_the_place_of_the_gaussian(model, lenses):
     noise = model.noise_sigma(image)
     wide = torch.full((9, 9), 1 / 81)
     plain, other = (model.told(Told(noise, psf, start)) for psf in (None, wide))
-    assert other.shift_scores(image)["chi2"] > 2 * plain.shift_scores(image)["chi2"]
+    assert other.examine(image).shift_scores["chi2"] > 2 * plain.examine(image).shift_scores["chi2"]

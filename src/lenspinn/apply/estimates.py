@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
+from lenspinn.evaluate.predict import Outputs
 from lenspinn.evaluate.trust import Judgement
-from lenspinn.models import Classifier
 from lenspinn.models.quantities import Quantity
 
-__all__ = ["Estimate", "answered_classes", "estimate"]
+__all__ = ["Estimate", "answered_classes", "estimates_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,29 +39,29 @@ class Estimate:
         }
 
 
-def estimate(
-    model: Classifier, images: Float[np.ndarray, "batch 1 y x"], answered: Sequence[Sequence[str]]
+def estimates_of(
+    quantities: Sequence[Quantity], outputs: Outputs, answered: Sequence[Sequence[str]]
 ) -> list[tuple[Estimate, ...]]:
-    """Ask a model for the quantities of images.
+    """Return what a network says of its quantities, image by image.
 
     Parameters
     ----------
-    model
-        In evaluation mode.
-    images : (batch, 1, y, x)
-        On its pixel grid.
+    quantities
+        Of the network.
+    outputs
+        Its own, of the images.
     answered
         Of each image, the classes that are answered: a quantity of one class is given if that is
         the only one, one of all classes if there is any.
     """
-    with torch.inference_mode():
-        mean, sigma = model.predict_quantities(torch.from_numpy(images).float())
     return [
         tuple(
             Estimate(
-                quantity=quantity, mean=float(mean[row, place]), sigma=float(sigma[row, place])
+                quantity=quantity,
+                mean=float(outputs.quantity_means[row, place]),
+                sigma=float(outputs.quantity_sigmas[row, place]),
             )
-            for place, quantity in enumerate(model.quantities)
+            for place, quantity in enumerate(quantities)
             if classes and (quantity.of_class is None or list(classes) == [quantity.of_class])
         )
         for row, classes in enumerate(answered)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lenspinn.apply.answer import Answer, Uncertainty
 from lenspinn.apply.arcs import LensLightMode
-from lenspinn.apply.estimates import Estimate, answered_classes, estimate
+from lenspinn.apply.estimates import Estimate, answered_classes, estimates_of
 from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
 from lenspinn.apply.mismatch import Observed, find_mismatches, has_lens_light, measure
@@ -22,7 +22,8 @@ from lenspinn.apply.prepare import Prepared, prepare
 from lenspinn.apply.table import TableAnswer
 from lenspinn.data.transforms import resample
 from lenspinn.errors import DataError, ImageError, ModelError
-from lenspinn.evaluate import classification_metrics, predict
+from lenspinn.evaluate import classification_metrics
+from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.files import save_figure, write_whole
 from lenspinn.evaluate.predict import BATCH_SIZE, network_outputs
 from lenspinn.evaluate.trust import Calibration, Judgement, join_judgements, load_calibration
@@ -195,7 +196,8 @@ def _answer_image(
         knows_noise=prepared is not None,
         light_taken_away=prepared is not None and prepared.light_mode != "none",
     )
-    judgement = None if calibration is None else calibration.judge(network_outputs(model, seen))
+    outputs = network_outputs(model, seen)
+    judgement = None if calibration is None else calibration.judge(outputs)
     (view,) = _judged(view_images(model, seen), judgement)
     mismatches = find_mismatches(observed, trained.data_info)
     if prepared is not None and view.fit is not None:
@@ -212,7 +214,7 @@ def _answer_image(
         mismatches=mismatches,
         picture=out / f"{image.name}.png",
         uncertainty=_uncertainty(judgement, 0, model.classes),
-        estimates=estimate(model, seen, answered)[0],
+        estimates=estimates_of(model.quantities, outputs, answered)[0],
         preparation=_preparation(prepared, view),
     )
     sheet = _Sheet(
@@ -328,25 +330,31 @@ def _scan(
     for start in tqdm(starts, desc=table.name, unit="batch", disable=not progress):
         images = store.images(slice(start, start + BATCH_SIZE))
         seen = _to_model(images, store.info.pixel_scale, model, str(table.path))
+        outputs = network_outputs(model, seen)
         if calibration is None:
-            probabilities.append(predict(model, seen))
+            probabilities.append(scaled_probabilities(outputs.logits))
         else:
-            judgements.append(calibration.judge(network_outputs(model, seen)))
+            judgements.append(calibration.judge(outputs))
             probabilities.append(judgements[-1].probabilities)
-        with torch.inference_mode():
-            physics = reconstruct(model, torch.from_numpy(seen))
-        if physics is not None:
-            radii.append(physics.theta_E.numpy())
+        theta_E = outputs.theta_E if outputs.theta_E is not None else _theta_E(model, seen)
+        if theta_E is not None:
+            radii.append(theta_E)
         judgement = judgements[-1] if judgements else None
-        estimates += estimate(
-            model, seen, answered_classes(probabilities[-1], judgement, model.classes)
-        )
+        answered = answered_classes(probabilities[-1], judgement, model.classes)
+        estimates += estimates_of(model.quantities, outputs, answered)
     return _Scan(
         probabilities=np.concatenate(probabilities),
         theta_E=np.concatenate(radii) if radii else None,
         judgement=join_judgements(judgements) if judgements else None,
         estimates=tuple(estimates),
     )
+
+
+def _theta_E(model: Classifier, seen: Seen) -> Float[np.ndarray, " images"] | None:
+    """Return the Einstein radii in the physics of a network that does not measure them."""
+    with torch.inference_mode():
+        physics = reconstruct(model, torch.from_numpy(seen))
+    return None if physics is None else physics.theta_E.numpy()
 
 
 def _judged(views: list[View], judgement: Judgement | None) -> list[View]:

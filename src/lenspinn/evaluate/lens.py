@@ -6,7 +6,6 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from lenspinn.data.store import ImageStore
@@ -17,9 +16,7 @@ from lenspinn.evaluate.metrics import (
     median_of,
     with_intervals,
 )
-from lenspinn.evaluate.predict import Chosen, batches
-from lenspinn.models import Classifier
-from lenspinn.models.lens_fit import LensFit
+from lenspinn.evaluate.predict import Chosen, Outputs
 
 __all__ = ["SCORES", "EinsteinRadii", "einstein_radii", "lens_lines", "lens_metrics"]
 
@@ -45,22 +42,20 @@ class EinsteinRadii:
     truth: PerImage
 
 
-def einstein_radii(
-    model: Classifier, store: ImageStore, indices: Chosen, *, progress: bool = False
-) -> EinsteinRadii | None:
-    """Ask a network that fits the lens; None for other networks, and where the truth is unknown."""
+def einstein_radii(outputs: Outputs, store: ImageStore, indices: Chosen) -> EinsteinRadii | None:
+    """Return those of a network that measures them; None for others, or where truth is unknown.
+
+    Parameters
+    ----------
+    outputs
+        Of the images `indices` of the dataset.
+    """
     truth = store.read_truth("theta_E")
-    if truth is None or not isinstance(model, LensFit):
+    if truth is None or outputs.theta_E is None or outputs.theta_E_error is None:
         return None
-    values, errors = [], []
-    for batch in batches(model, store, indices, progress=progress):
-        with torch.inference_mode():
-            found = model.reconstruct(batch)
-        values.append(found.theta_E.cpu().numpy())
-        errors.append(found.theta_E_error.cpu().numpy())
     return EinsteinRadii(
-        theta_E=np.concatenate(values).astype(np.float64),
-        standard_error=np.concatenate(errors).astype(np.float64),
+        theta_E=outputs.theta_E.astype(np.float64),
+        standard_error=outputs.theta_E_error.astype(np.float64),
         truth=truth[indices],
     )
 

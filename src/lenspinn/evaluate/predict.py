@@ -1,7 +1,8 @@
 """What a network makes of many images: class probabilities, and all that they are judged by."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from lenspinn.models import Classifier
 BATCH_SIZE = 64
 """What the maps of a fitted lens need of more images does not fit the cache of a CPU."""
 
+PerImage = Float[np.ndarray, " images"]
 Images = ImageStore | Float[np.ndarray, "images 1 y x"]
 Chosen = Int[np.ndarray, " chosen"]
 
@@ -29,17 +31,19 @@ class Outputs:
     """What the network's head sees."""
     pixels: Float[np.ndarray, "images statistics"]
     """`lenspinn.data.transforms.pixel_statistics`."""
-    scores: dict[str, Float[np.ndarray, " images"]]
-    """Of a physics model: `Classifier.shift_scores`, such as the chi^2 of its fit."""
+    scores: dict[str, PerImage]
+    """Of a physics model: `Examination.shift_scores`, such as the chi^2 of its fit."""
+    quantity_means: Float64[np.ndarray, "images quantities"]
+    """Of the quantities of the model, in their order."""
+    quantity_sigmas: Float64[np.ndarray, "images quantities"]
+    theta_E: PerImage | None = None
+    """Einstein radius, arcsec; None of a model that does not measure it."""
+    theta_E_error: PerImage | None = None
+    """Its standard error, arcsec."""
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> "Outputs":
         """Return those of some images."""
-        return Outputs(
-            logits=self.logits[rows],
-            features=self.features[rows],
-            pixels=self.pixels[rows],
-            scores={name: values[rows] for name, values in self.scores.items()},
-        )
+        return _mapped([self], lambda parts: parts[0][rows])
 
 
 def predict(
@@ -85,33 +89,40 @@ def network_outputs(
     batch_size: int = BATCH_SIZE,
     progress: bool = False,
 ) -> Outputs:
-    """Return logits, features and statistics of images; parameters as for `predict`.
+    """Return all that a model says of images, each seen once; parameters as for `predict`.
 
     At least one image is needed.
     """
     parts: list[Outputs] = []
     for batch in batches(model, images, indices, batch_size, progress):
         with torch.inference_mode():
-            features = model.forward_features(batch)
-            logits = model.forward_head(features)
-            scores = model.shift_scores(batch)
+            found = model.examine(batch)
             pixels = pixel_statistics(batch)
         parts.append(
             Outputs(
-                logits=_array(logits.double()),
-                features=_array(features),
+                logits=_array(found.logits.double()),
+                features=_array(found.features),
                 pixels=_array(pixels),
-                scores={name: _array(values) for name, values in scores.items()},
+                scores={name: _array(values) for name, values in found.shift_scores.items()},
+                quantity_means=_array(found.quantities.mean.double()),
+                quantity_sigmas=_array(found.quantities.sigma.double()),
+                theta_E=None if found.theta_E is None else _array(found.theta_E),
+                theta_E_error=None if found.theta_E_error is None else _array(found.theta_E_error),
             )
         )
-    return Outputs(
-        logits=np.concatenate([part.logits for part in parts]),
-        features=np.concatenate([part.features for part in parts]),
-        pixels=np.concatenate([part.pixels for part in parts]),
-        scores={
-            name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores
-        },
-    )
+    return _mapped(parts, np.concatenate)
+
+
+def _mapped(parts: Sequence[Outputs], join: Callable[[list[np.ndarray]], np.ndarray]) -> Outputs:
+    """Make one of several outputs, array by array."""
+
+    def joined(arrays: list[Any]) -> Any:
+        if isinstance(arrays[0], dict):
+            return {name: join([each[name] for each in arrays]) for name in arrays[0]}
+        return None if arrays[0] is None else join(arrays)
+
+    names = [field.name for field in fields(Outputs)]
+    return Outputs(**{name: joined([getattr(part, name) for part in parts]) for name in names})
 
 
 def batches(

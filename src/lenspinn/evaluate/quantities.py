@@ -22,7 +22,7 @@ from lenspinn.evaluate.metrics import (
     median_of,
     with_intervals,
 )
-from lenspinn.evaluate.predict import Chosen, batches
+from lenspinn.evaluate.predict import Chosen, Outputs
 from lenspinn.models import Classifier
 from lenspinn.models.quantities import Quantity, defined_truth, targets
 
@@ -65,18 +65,19 @@ class Predicted:
 
 def predicted_quantities(
     model: Classifier,
+    outputs: Outputs,
     store: ImageStore,
     indices: Chosen,
     radii: EinsteinRadii | None = None,
-    *,
-    progress: bool = False,
 ) -> list[Predicted]:
-    """Ask a network for its quantities of images, those left out whose truth is unknown.
+    """Return what a network says of its quantities, those left out whose truth is unknown.
 
     Parameters
     ----------
-    model, store, indices, progress
-        As for `lenspinn.evaluate.predict`.
+    model
+        The network.
+    outputs
+        Its own, of the images `indices` of the dataset `store`.
     radii
         Einstein radii of the network's fit: they are put before the network's own ``theta_E``, so
         that one sees what its correction is worth.
@@ -84,12 +85,6 @@ def predicted_quantities(
     asked = [q for q in model.quantities if store.read_truth(q.name) is not None]
     if not asked:
         return []
-    means, sigmas = [], []
-    for batch in batches(model, store, indices, progress=progress):
-        with torch.inference_mode():
-            prediction = model.predict_quantities(batch)
-        means.append(prediction.mean.cpu().double().numpy())
-        sigmas.append(prediction.sigma.cpu().double().numpy())
     truth = _truth(asked, model.classes, store, indices)
     found = []
     for quantity in asked:
@@ -97,8 +92,8 @@ def predicted_quantities(
         predicted = Predicted(
             name=f"predicted_{quantity.column}",
             of_class=quantity.of_class,
-            mean=np.concatenate(means)[:, place],
-            sigma=np.concatenate(sigmas)[:, place],
+            mean=outputs.quantity_means[:, place],
+            sigma=outputs.quantity_sigmas[:, place],
             truth=truth[quantity.name],
         )
         if quantity.name == "theta_E" and radii is not None:

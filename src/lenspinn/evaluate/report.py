@@ -136,10 +136,10 @@ def evaluate_run(
         recipe=test.store.info.recipe,
     )
     record |= _trust_record(calibration, judgement, test.labels, trained)
-    radii = einstein_radii(trained.model, test.store, test.indices, progress=progress)
+    radii = einstein_radii(outputs, test.store, test.indices)
     if radii is not None:
         record |= lens_metrics(radii, test.labels, classes, seed=trained.config.seed)
-    found = predicted_quantities(trained.model, test.store, test.indices, radii, progress=progress)
+    found = predicted_quantities(trained.model, outputs, test.store, test.indices, radii)
     if found:
         record["quantities"] = [one.name for one in found]
         record |= quantity_metrics(found, test.labels, classes, seed=trained.config.seed)

@@ -14,7 +14,7 @@ from lenspinn.models.baselines import (
     resnet18,
     resnet18_stride1,
 )
-from lenspinn.models.classifier import CLASSES, Classifier
+from lenspinn.models.classifier import CLASSES, Classifier, Examination
 from lenspinn.models.inverse_lens import InverseLens
 from lenspinn.models.lens_fit import LensFit, Told, lenspinn_fit
 from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
@@ -32,6 +32,7 @@ __all__ = [
     "CLASSES",
     "CaiT",
     "Classifier",
+    "Examination",
     "FittedReconstruction",
     "InverseLens",
     "LensFit",

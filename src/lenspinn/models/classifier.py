@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,23 @@ Image = Float[Tensor, "batch 1 y x"]
 Channels = Float[Tensor, "batch channels y x"]
 Features = Float[Tensor, "batch features"]
 Logits = Float[Tensor, "batch classes"]
+PerImage = Float[Tensor, " batch"]
+
+
+class Examination(NamedTuple):
+    """All that a model says of images."""
+
+    features: Features
+    logits: Logits
+    quantities: Prediction
+    """`Classifier.quantities` of each image, in their order; those of one class are what the image
+    would have if it were of that class."""
+    shift_scores: dict[str, PerImage]
+    """Scores of the model's own, high for images unlike those it was made for."""
+    theta_E: PerImage | None = None
+    """Einstein radius, arcsec; None for a model that does not measure it."""
+    theta_E_error: PerImage | None = None
+    """Its standard error, arcsec."""
 
 
 class Classifier(nn.Module, ABC):
@@ -101,23 +118,14 @@ class Classifier(nn.Module, ABC):
     def forward_head(self, features: Features) -> Logits:
         """Logits from feature vectors."""
 
-    def shift_scores(self, image: Image) -> dict[str, Float[Tensor, " batch"]]:
-        """Scores of the model's own, high for images unlike those it was made for; here none.
-
-        A physics model has some, such as the chi^2 of its fit.
-        """
-        return {}
-
-    def predict_quantities(self, image: Image) -> Prediction:
-        """Predict `quantities` of each image, in their order; here none.
-
-        Those of one class are what the image would have if it were of that class.
-        """
-        nothing = image.new_empty((len(image), 0))
-        return Prediction(nothing, nothing)
+    def examine(self, image: Image) -> Examination:
+        """Return all that the model says of images, from one look; here features and logits."""
+        features = self.forward_features(image)
+        logits = self.forward_head(features)
+        return Examination(features, logits, Prediction.of_nothing(image), shift_scores={})
 
     def training_outputs(
-        self, image: Image, truth: Mapping[str, Float[Tensor, " batch"]]
+        self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor | float]:
         """Return the logits, and what training lowers beside their cross-entropy: 0 by default.
 

@@ -37,7 +37,14 @@ from lenspinn.lensing.smooth import (
     smooth_image,
 )
 from lenspinn.models.baselines import timm_cnn
-from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.classifier import (
+    CLASSES,
+    Classifier,
+    Examination,
+    Features,
+    Image,
+    Logits,
+)
 from lenspinn.models.quantities import (
     Prediction,
     QuantityHead,
@@ -303,22 +310,24 @@ class LensFit(Classifier):
         is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
         return torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
 
-    def predict_quantities(self, image: Image) -> Prediction:
-        """Predict `quantities`: none, or those of the options."""
-        if not self.quantities:
-            return super().predict_quantities(image)
+    def examine(self, image: Image) -> Examination:
+        """Return all that one fit says of images.
+
+        Shift scores are ``chi2`` of the fit, for a degree of freedom, and what explains its excess,
+        ``source`` and ``psf``, as of `lenspinn.lensing.alternatives`.
+        """
         start = self.predict_parameters(image)
         fit = self.fit(image, start)
-        return self._quantities(self._features(image, fit, start), fit)
-
-    def shift_scores(self, image: Image) -> dict[str, PerImage]:
-        """Return ``chi2`` of the fit, and what explains its excess: ``source`` and ``psf``.
-
-        The first is a degree of freedom's, the others are those of `lenspinn.lensing.alternatives`.
-        """
-        fit = self.fit(image, self.predict_parameters(image))
+        features = self._features(image, fit, start)
         otherwise = explain_otherwise(fit, self._optics(image, None))
-        return {"chi2": fit.chi2 / fit.freedom, **otherwise._asdict()}
+        return Examination(
+            features=features,
+            logits=self.head(features),
+            quantities=self._quantities(features, fit),
+            shift_scores={"chi2": fit.chi2 / fit.freedom, **otherwise._asdict()},
+            theta_E=fit.parameters[:, 0],
+            theta_E_error=fit.standard_errors[:, 0],
+        )
 
     def reconstruct(self, image: Image) -> FittedReconstruction:
         """Fit lens and source."""
@@ -357,6 +366,8 @@ class LensFit(Classifier):
         return torch.cat([self.classifier(maps), left[:, None], found[:, None]], dim=1)
 
     def _quantities(self, features: Features, fit: SmoothFit) -> Prediction:
+        if not self.quantities:
+            return Prediction.of_nothing(features)
         return self.quantity_head(features, fit.parameters[:, 0], fit.standard_errors[:, 0])
 
     def _scaled(self, image: Image) -> Image:

@@ -86,6 +86,12 @@ class Prediction(NamedTuple):
     mean: Values
     sigma: Values
 
+    @classmethod
+    def of_nothing(cls, images: Tensor) -> "Prediction":
+        """Return that of a network without quantities, for as many images."""
+        nothing = images.new_empty((len(images), 0))
+        return cls(nothing, nothing)
+
 
 def select_quantities(names: Sequence[str], classes: Sequence[str]) -> tuple[Quantity, ...]:
     """Return quantities by name.
