@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lenspinn.apply import LensMeasurement, fit_lens
 from lenspinn.data import read_fits
 from lenspinn.errors import ImageError
+from lenspinn.lensing import SMOOTH_PARAMETERS, make_optics, pixel_grid, smooth_image
 
 MOST_SIGMAS = 3.0
 MOST_CHI2 = 1.2
@@ -57,6 +59,20 @@ def test_an_image_without_arcs_is_not_trusted() -> None:
     noise = np.random.default_rng(3).standard_normal((33, 33))
     found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")
     assert any("too faint" in reason for reason in found.reasons)
+
+
+def test_a_lens_whose_mass_is_not_where_its_light_is_is_not_trusted() -> None:
+    parameters = dict.fromkeys(SMOOTH_PARAMETERS, 0.0)
+    parameters |= {"theta_E": 1.0, "center_x": 0.4, "source_x": 0.45, "log_R_sersic": -1.5}
+    optics = make_optics(48, 0.1, (1.0,))
+    arcs = smooth_image(torch.tensor([list(parameters.values())]), optics)[0].double().numpy()
+    x, y = pixel_grid(48, 0.1, dtype=torch.float64)
+    image = arcs / arcs.max() + 3 * torch.exp(-(x**2 + y**2) / (2 * 0.15**2)).numpy()
+    sigma = np.full_like(image, 0.02)
+    image += sigma * np.random.default_rng(4).standard_normal(image.shape)
+    found = fit_lens(image, pixel_scale=0.1, noise=sigma)
+    (reason,) = found.reasons
+    assert "the centre of mass is 0." in reason
 
 
 GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))

@@ -34,6 +34,8 @@ MOST_ERROR = 0.1
 """Relative, of a theta_E that is trusted."""
 MOST_FROM_RING = 0.25
 """Of a theta_E that is trusted from the radius of the ring, relative to that radius."""
+MOST_OFF_CENTRE = 0.25
+"""Between the centres of mass and light, relative to a theta_E that is trusted."""
 AT_BOUND = 0.005
 """Nearer to a bound than this share of its range, a parameter counts as at it."""
 LENS_PARAMETERS = 7
@@ -218,6 +220,7 @@ def _measurement(
     reasons = [
         *_poor_fit(gain, found.chi2_per_pixel),
         *_uncertain(theta_E, error, spread, arcs.radius),
+        *(_off_centre(values) if arcs.lens_light != "none" else ()),
         *_at_bounds(values),
     ]
     return LensMeasurement(
@@ -262,6 +265,14 @@ def _uncertain(theta_E: float, error: float, spread: float, ring: float) -> list
             f'theta_E is more than {MOST_FROM_RING:.0%} from the radius of the ring, {ring:.2f}"'
         )
     return reasons
+
+
+def _off_centre(values: dict[str, float]) -> list[str]:
+    offset = math.hypot(values["center_x"], values["center_y"])
+    if offset < MOST_OFF_CENTRE * values["theta_E"]:
+        return []
+    share = f"above {MOST_OFF_CENTRE:.0%} of theta_E"
+    return [f'the centre of mass is {offset:.2f}" from that of the light, {share}']
 
 
 def _at_bounds(values: dict[str, float]) -> list[str]:
