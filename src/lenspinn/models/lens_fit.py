@@ -37,14 +37,7 @@ from lenspinn.lensing.smooth import (
     smooth_image,
 )
 from lenspinn.models.baselines import timm_cnn
-from lenspinn.models.classifier import (
-    CLASSES,
-    Classifier,
-    Examination,
-    Features,
-    Image,
-    Logits,
-)
+from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
 from lenspinn.models.quantities import (
     Prediction,
     QuantityHead,
