@@ -1,6 +1,4 @@
 import json
-import shutil
-import warnings
 
 import numpy as np
 import pytest
@@ -8,10 +6,8 @@ import pytest
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError
 from lenspinn.evaluate.metrics import classification_metrics
-from lenspinn.evaluate.predict import network_outputs, predict
+from lenspinn.evaluate.predict import predict
 from lenspinn.evaluate.report import evaluate_run
-from lenspinn.evaluate.trust import calibrate, load_calibration
-from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import load_run
 
 FIGURES = ("roc.png", "confusion.png", "learning.png", "reliability.png")
@@ -98,23 +94,6 @@ def test_a_run_with_few_validation_images_is_not_calibrated_and_says_so(report, 
     assert not (run / "calibration").exists()
 
 
-def test_calibration_is_fitted_on_validation_images_alone(calibrated_run):
-    run, store = load_run(calibrated_run), ImageStore.open(load_run(calibrated_run).data)
-    rows = run.split["validation"]
-    expected = calibrate(
-        network_outputs(run.model, store, rows),
-        store.labels[rows],
-        run.model.classes,
-        coverage=0.9,
-        seed=run.config.seed,
-    )
-    found = load_calibration(calibrated_run)
-    assert found.temperature == expected.temperature
-    np.testing.assert_array_equal(found.chance_of_truth, expected.chance_of_truth)
-    for name, ranked in expected.reference.ranked.items():
-        np.testing.assert_array_equal(found.reference.ranked[name], ranked)
-
-
 def test_uncertainties_are_reported_beside_the_scores(calibrated_run):
     found = record(calibrated_run / "evaluation" / "report.md")
     assert found["calibrated"]
@@ -123,27 +102,8 @@ def test_uncertainties_are_reported_beside_the_scores(calibrated_run):
         assert found[f"{name}_low"] <= found[f"{name}_high"]
     assert 1 <= found["set_size"] <= 3
     text = (calibrated_run / "evaluation" / "report.md").read_text()
-    assert "fitted to 252 validation images" in text
+    assert "fitted to 252 calibration images" in text
     assert f"| set_coverage | {found['set_coverage']:.4f} |" in text
-
-
-def test_another_dataset_is_judged_by_the_calibration_of_the_run(calibrated_run, tmp_path):
-    before = (calibrated_run / "calibration" / "calibration.json").read_bytes()
-    run = load_run(calibrated_run)
-    other = simulate(
-        SimulateConfig(
-            recipe="deeplense/model_3",
-            num=30,
-            seed=4,
-            out=tmp_path / "other.zarr",
-            overrides={"num_pix": 40, "instrument.pixel_scale": run.data_info.pixel_scale},
-        ),
-        progress=False,
-    )
-    out = tmp_path / "out"
-    found = record(evaluate_run(calibrated_run, data=other, out=out, coverage=0.99, progress=False))
-    assert (found["calibrated"], found["coverage"]) == (True, 0.99)
-    assert (calibrated_run / "calibration" / "calibration.json").read_bytes() == before
 
 
 def test_an_impossible_coverage_is_refused(run):
@@ -159,24 +119,6 @@ def test_another_dataset_is_evaluated_as_a_whole_into_a_folder_of_its_own(run, o
     assert np.sum(found["confusion"]) == 30
     assert found["protocol"] == "another dataset, all of it"
     assert f"--data {other_store}" in read(report)["command"]
-
-
-def test_mismatch_of_recipe_and_seed_is_warned_of(run, noisy_store, tmp_path):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        evaluate_run(run, data=noisy_store, out=tmp_path, progress=False)
-    messages = " / ".join(str(warning.message) for warning in caught)
-    assert "recipe is survey/hst in" in messages
-    assert "noise_sigma is" in messages
-    assert "drawn from seed 0 as the training images" in messages
-    assert "background noise is" in (tmp_path / "report.md").read_text()
-
-
-def test_training_images_are_refused_as_a_test_set(run, store, folder):
-    copy = shutil.copytree(store, folder / "copy.zarr")
-    for data in (store, copy):
-        with pytest.raises(DataError, match=r"holds images the run .* was trained on"):
-            evaluate_run(run, data=data, progress=False)
 
 
 def test_folder_without_a_run_is_refused(tmp_path):

@@ -82,7 +82,7 @@ def test_batches_are_judged_as_the_whole(calibration):
 
 def test_too_few_images_are_refused():
     outputs, labels = draw(239, 5)
-    with pytest.raises(DataError, match="239 validation images are too few"):
+    with pytest.raises(DataError, match="239 images are too few"):
         calibrate(outputs, labels, CLASSES, coverage=0.9, seed=0)
 
 

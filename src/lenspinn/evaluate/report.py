@@ -1,8 +1,6 @@
 """A run measured on images it never saw: JSON for machines, a page and pictures for people."""
 
 import json
-import warnings
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,6 @@ from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
 from lenspinn.data.provenance import provenance
-from lenspinn.data.store import ImageStore
-from lenspinn.errors import DataError
 from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage
 from lenspinn.evaluate.figures import (
@@ -24,6 +20,12 @@ from lenspinn.evaluate.figures import (
     limit_figure,
     reliability_figure,
     roc_figure,
+)
+from lenspinn.evaluate.image_set import (
+    ImageSet,
+    all_images,
+    calibration_for,
+    own_test_images,
 )
 from lenspinn.evaluate.lens import SCORES, einstein_radii, lens_lines, lens_metrics
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
@@ -40,25 +42,11 @@ from lenspinn.evaluate.trust import (
     FEWEST_IMAGES,
     Calibration,
     Judgement,
-    calibrate,
-    load_calibration,
-    save_calibration,
 )
 from lenspinn.train import Run, best_row, load_run
 
 SCHEMA_VERSION = 1
 DEFAULT_COVERAGE = 0.9
-
-
-@dataclass(frozen=True)
-class _TestSet:
-    store: ImageStore
-    indices: np.ndarray
-    protocol: str
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.store.labels[self.indices]
 
 
 def evaluate_run(
@@ -67,6 +55,7 @@ def evaluate_run(
     data: Path | None = None,
     limit: Path | None = None,
     out: Path | None = None,
+    calibrate_on: Path | None = None,
     coverage: float = DEFAULT_COVERAGE,
     progress: bool = True,
 ) -> Path:
@@ -75,7 +64,8 @@ def evaluate_run(
     On the run's own dataset, temperature, prediction sets and the reference for images unlike it
     are fitted to the validation images and written to ``calibration`` in the run folder, where
     `lenspinn apply` finds them; see `lenspinn.evaluate.trust`. They are then measured on the test
-    images, which choose nothing. On another dataset those in the run folder are measured.
+    images, which choose nothing. On another dataset those in the run folder are measured, unless
+    `calibrate_on` asks for new ones.
 
     Parameters
     ----------
@@ -90,6 +80,9 @@ def evaluate_run(
     out
         Folder for the results; ``evaluation`` in the run folder by default, and
         ``evaluation_<dataset>`` for another dataset.
+    calibrate_on
+        Dataset to calibrate on, as a whole, in the place of the validation images: of thousands of
+        images, which also did not choose the weights, temperature and thresholds scatter less.
     coverage
         Share of prediction sets that shall hold the true class.
     progress
@@ -108,26 +101,24 @@ def evaluate_run(
     ConfigError
         If the folder holds no finished run.
     DataError
-        If the dataset is missing, does not fit the model, or holds images the run was trained on;
-        if the limit is that of other images, or the coverage is not between 0 and 1.
+        If a dataset is missing, does not fit the model, or holds images the run was trained on;
+        if the one to calibrate on has fewer than 240 images, or those that are measured; if the
+        limit is that of other images, or the coverage is not between 0 and 1.
     """
     check_coverage(coverage)
     trained = load_run(run)
-    test = _own_test_set(trained) if data is None else _other_test_set(trained, data)
+    test = own_test_images(trained) if data is None else all_images(trained, data)
     best = None if limit is None else read_limit(limit, test.store.info)
     if out is None:
         out = trained.folder / ("evaluation" if data is None else f"evaluation_{data.stem}")
-    if data is None:
-        calibration = _calibrate(trained, test.store, coverage)
-    else:
-        calibration = load_calibration(trained.folder)
+    calibration = calibration_for(trained, test, calibrate_on, coverage)
     outputs = network_outputs(trained.model, test.store, test.indices, progress=progress)
     probabilities = scaled_probabilities(outputs.logits)
     judgement = None if calibration is None else calibration.judge(outputs, coverage)
     classes = trained.model.classes
     metrics = classification_metrics(probabilities, test.labels, classes, seed=trained.config.seed)
     out.mkdir(parents=True, exist_ok=True)
-    command = _command(run, data, limit, coverage)
+    command = _command(run, data, limit, calibrate_on, coverage)
     record = learning_record(
         trained,
         best_row(trained.history),
@@ -159,78 +150,13 @@ def evaluate_run(
     return report
 
 
-def _command(run: Path, data: Path | None, limit: Path | None, coverage: float) -> str:
-    command = f"lenspinn evaluate {run}" + (f" --data {data}" if data else "")
-    command += f" --limit {limit}" if limit else ""
+def _command(
+    run: Path, data: Path | None, limit: Path | None, calibrate_on: Path | None, coverage: float
+) -> str:
+    options = {"data": data, "limit": limit, "calibrate_on": calibrate_on}
+    given = [f" --{name} {path}" for name, path in options.items() if path is not None]
+    command = f"lenspinn evaluate {run}" + "".join(given)
     return command + (f" --coverage {coverage:g}" if coverage != DEFAULT_COVERAGE else "")
-
-
-def _own_test_set(run: Run) -> _TestSet:
-    store = ImageStore.open(run.data)
-    if store.info != run.data_info:
-        raise DataError(
-            f"{run.data} is not the dataset the run in {run.folder} was trained on any "
-            "more: give the dataset to evaluate on by name"
-        )
-    shares = ":".join(f"{100 * share:g}" for share in run.config.split)
-    protocol = f"test images of a {shares} split; weights chosen on validation images"
-    if run.config.streams:
-        protocol = "trained on fresh images at every step; weights chosen on, tested on others"
-    return _TestSet(store, run.split["test"], protocol)
-
-
-def _other_test_set(run: Run, data: Path) -> _TestSet:
-    store = ImageStore.open(data)
-    there, here = store.info, run.data_info
-    if there.classes != here.classes or there.num_pix != here.num_pix:
-        raise DataError(
-            f"{data} has classes {', '.join(there.classes)} and {there.num_pix} pixels a side; the "
-            f"run in {run.folder} knows {', '.join(here.classes)} and {here.num_pix} pixels"
-        )
-    if _shares_images(there, here) or data.resolve() == run.data.resolve():
-        raise DataError(
-            f"{data} holds images the run in {run.folder} was trained on: simulate with another "
-            "seed, or leave the dataset out to evaluate on the run's own test images"
-        )
-    if there.seed is not None and there.seed == here.seed:
-        warnings.warn(
-            f"{data} was drawn from seed {there.seed} as the training images were: its scenes may "
-            "be the same ones, and the scores too good",
-            stacklevel=3,
-        )
-    for fact in ("recipe", "pixel_scale", "instrument", "unit", "noise_sigma", "lens_light"):
-        if getattr(there, fact) != getattr(here, fact):
-            warnings.warn(
-                f"{fact} is {getattr(there, fact)} in {data}, but the run was trained with "
-                f"{getattr(here, fact)}",
-                stacklevel=3,
-            )
-    return _TestSet(store, np.arange(len(store)), "another dataset, all of it")
-
-
-def _shares_images(one: DatasetInfo, other: DatasetInfo) -> bool:
-    """Tell whether two datasets were drawn from the same seed of the same recipe."""
-
-    def origin(info: DatasetInfo) -> tuple[object, ...]:
-        return info.recipe, info.recipe_config, info.seed
-
-    return one.seed is not None and origin(one) == origin(other)
-
-
-def _calibrate(run: Run, store: ImageStore, coverage: float) -> Calibration | None:
-    """Calibrate on the validation images into the run folder; None if they are too few."""
-    rows = run.split["validation"]
-    if len(rows) < FEWEST_IMAGES:
-        return None
-    calibration = calibrate(
-        network_outputs(run.model, store, rows),
-        store.labels[rows],
-        run.model.classes,
-        coverage=coverage,
-        seed=run.config.seed,
-    )
-    save_calibration(calibration, run.folder)
-    return calibration
 
 
 def _trust_record(
@@ -274,7 +200,7 @@ def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _markdown(command: str, run: Run, test: _TestSet, record: dict[str, Any]) -> str:
+def _markdown(command: str, run: Run, test: ImageSet, record: dict[str, Any]) -> str:
     scores = ["accuracy", "micro_f1", "macro_f1", "auc_micro", "ece"]
     figures = ["roc", "confusion", "learning", "reliability"]
     known = [name for name in CLASSIFIERS if name in record]
@@ -354,7 +280,7 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
         f"Probabilities are calibrated with the temperature {record['temperature']:.3f}. Sets of "
         f"classes are meant to hold the true one for {record['coverage']:.0%} of the images of "
         f"each class, and at most {FALSE_ALARMS:.0%} of images like those of calibration to be "
-        f"refused as unlike them. All was fitted to {record['n_calibration']:,} validation images "
+        f"refused as unlike them. All was fitted to {record['n_calibration']:,} calibration images "
         "of the run: the temperature to all, the reference to half; the others are ranked among. "
         "They also chose the epoch of the weights, which fits them slightly too well. The most "
         "probable class is in every set: coverage is at least the accuracy.",

@@ -171,7 +171,7 @@ def calibrate(
     """
     if len(labels) < FEWEST_IMAGES:
         raise DataError(
-            f"{len(labels)} validation images are too few to calibrate with: "
+            f"{len(labels)} images are too few to calibrate with: "
             f"at least {FEWEST_IMAGES} are needed"
         )
     check_coverage(coverage)
