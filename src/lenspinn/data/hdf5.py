@@ -4,8 +4,6 @@ The names of the datasets are the keywords of lenstronomy's ``ImageData`` and ``
 2021, JOSS 6, 3283), as the pipeline dolphin writes them (Shajib et al. 2025, arXiv:2503.22657).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -47,11 +45,13 @@ def read_hdf5(path: Path | str, *, pixel_scale: float | None = None) -> Telescop
         If it holds no image, its parts do not fit together or its pixel scale is unknown.
     """
     path = Path(path)
-    with _opened(path) as parts:
-        image = _image(parts, IMAGE, path)
-        noise = _noise(parts, image, path)
-        scale = _pixel_scale(parts, path) if pixel_scale is None else float(pixel_scale)
-    return TelescopeImage(data=image, pixel_scale=scale, noise=noise)
+    parts = _read(path)
+    image = _image(parts, IMAGE, path)
+    return TelescopeImage(
+        data=image,
+        noise=_noise(parts, image, path),
+        pixel_scale=_pixel_scale(parts, path) if pixel_scale is None else float(pixel_scale),
+    )
 
 
 def read_hdf5_psf(path: Path | str) -> np.ndarray:
@@ -65,20 +65,17 @@ def read_hdf5_psf(path: Path | str) -> np.ndarray:
         If it holds no PSF.
     """
     path = Path(path)
-    with _opened(path) as parts:
-        return _image(parts, KERNEL, path)
+    return _image(_read(path), KERNEL, path)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[dict[str, np.ndarray]]:
+def _read(path: Path) -> dict[str, np.ndarray]:
     """Read the datasets at the top of a file; what cannot be read of it is a `DataError`."""
     try:
         with h5py.File(path, "r") as file:
-            parts = {k: np.asarray(v) for k, v in file.items() if isinstance(v, h5py.Dataset)}
+            return {k: np.asarray(v) for k, v in file.items() if isinstance(v, h5py.Dataset)}
     except (OSError, RuntimeError, ValueError) as error:
         reason = "there is no such file" if not path.exists() else str(error).partition(" (")[0]
         raise DataError(f"{path} cannot be read as HDF5: {reason}") from error
-    yield parts
 
 
 def _image(parts: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
