@@ -72,7 +72,13 @@ def test_a_run_is_calibrated_on_the_dataset_that_is_asked_for(copied, tmp_path):
     )
     assert record(report)["n_calibration"] == 270
     assert load_calibration(copied.folder).num_images == 270
-    assert f"--calibrate_on {more}" in report.read_text()
+    text = report.read_text()
+    assert f"--calibrate_on {more}" in text
+    assert "fitted to 270 images that chose nothing else" in text
+    assert "also chose the epoch" not in text
+    # What is measured later with the same calibration says so too.
+    again = evaluate_run(copied.folder, data=test, out=tmp_path / "again", progress=False)
+    assert "fitted to 270 images that chose nothing else" in again.read_text()
 
 
 def test_the_images_that_are_measured_and_too_few_cannot_calibrate(copied, tmp_path):

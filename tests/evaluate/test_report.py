@@ -102,7 +102,8 @@ def test_uncertainties_are_reported_beside_the_scores(calibrated_run):
         assert found[f"{name}_low"] <= found[f"{name}_high"]
     assert 1 <= found["set_size"] <= 3
     text = (calibrated_run / "evaluation" / "report.md").read_text()
-    assert "fitted to 252 calibration images" in text
+    assert "fitted to 252 validation images" in text
+    assert "also chose the epoch of the weights" in text
     assert f"| set_coverage | {found['set_coverage']:.4f} |" in text
 
 

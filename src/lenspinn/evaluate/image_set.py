@@ -130,14 +130,18 @@ def calibration_for(
         there = all_images(run, calibrate_on)
         if _shares_images(there.store.info, test.store.info):
             raise DataError(f"{calibrate_on} holds the images that are measured: give others")
-        return _calibrated(run, there.store, there.indices, coverage)
+        return _calibrated(run, there.store, there.indices, coverage, chose_weights=False)
     if not test.own:
         return load_calibration(run.folder)
     rows = run.split["validation"]
-    return None if len(rows) < FEWEST_IMAGES else _calibrated(run, test.store, rows, coverage)
+    if len(rows) < FEWEST_IMAGES:
+        return None
+    return _calibrated(run, test.store, rows, coverage, chose_weights=True)
 
 
-def _calibrated(run: Run, store: ImageStore, rows: np.ndarray, coverage: float) -> Calibration:
+def _calibrated(
+    run: Run, store: ImageStore, rows: np.ndarray, coverage: float, *, chose_weights: bool
+) -> Calibration:
     """Calibrate on some images of a dataset, into the run folder."""
     calibration = calibrate(
         network_outputs(run.model, store, rows),
@@ -145,6 +149,7 @@ def _calibrated(run: Run, store: ImageStore, rows: np.ndarray, coverage: float) 
         run.model.classes,
         coverage=coverage,
         seed=run.config.seed,
+        chose_weights=chose_weights,
     )
     save_calibration(calibration, run.folder)
     return calibration

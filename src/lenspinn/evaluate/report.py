@@ -171,6 +171,7 @@ def _trust_record(
         "calibrated": True,
         "temperature": calibration.temperature,
         "n_calibration": calibration.num_images,
+        "calibration_chose_weights": calibration.chose_weights,
         "coverage": judgement.coverage,
         **trust_metrics(
             judgement.probabilities,
@@ -271,6 +272,10 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
         ]
     names = ["ece", "ece_calibrated", "set_coverage", "set_size", "refused"]
     names[3:3] = [f"set_coverage_{name}" for name in run.model.classes]
+    images, bias = "images that chose nothing else", ""
+    if record["calibration_chose_weights"]:
+        images = "validation images of the run"
+        bias = "They also chose the epoch of the weights, which fits them slightly too well. "
     return [
         *lines,
         "| score | value | 95 % interval |",
@@ -280,9 +285,8 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
         f"Probabilities are calibrated with the temperature {record['temperature']:.3f}. Sets of "
         f"classes are meant to hold the true one for {record['coverage']:.0%} of the images of "
         f"each class, and at most {FALSE_ALARMS:.0%} of images like those of calibration to be "
-        f"refused as unlike them. All was fitted to {record['n_calibration']:,} calibration images "
-        "of the run: the temperature to all, the reference to half; the others are ranked among. "
-        "They also chose the epoch of the weights, which fits them slightly too well. The most "
+        f"refused as unlike them. All was fitted to {record['n_calibration']:,} {images}: the "
+        f"temperature to all, the reference to half; the others are ranked among. {bias}The most "
         "probable class is in every set: coverage is at least the accuracy.",
     ]
 

@@ -2,8 +2,8 @@
 
 `Calibration` holds a temperature, the thresholds of the prediction sets and what the calibration
 images look like; `Calibration.judge` applies them. The calibration images are the validation images
-of the run. The temperature, a single number, is fitted to all of them; the reference is fitted to
-one half, and new images are ranked among the other.
+of the run, or a dataset of their own. The temperature, a single number, is fitted to all of them;
+the reference is fitted to one half, and new images are ranked among the other.
 """
 
 import json
@@ -104,6 +104,8 @@ class Calibration:
     reference: ShiftReference
     num_fitted: int
     """Images that the reference was fitted to."""
+    chose_weights: bool
+    """Whether its images also chose the epoch of the weights, as the validation images do."""
 
     @property
     def num_images(self) -> int:
@@ -142,6 +144,7 @@ def calibrate(
     *,
     coverage: float,
     seed: int,
+    chose_weights: bool = True,
 ) -> Calibration:
     """Learn from images that the network was not trained on.
 
@@ -157,6 +160,8 @@ def calibrate(
         Share of prediction sets that shall hold the true class.
     seed
         Deals the images to the two halves.
+    chose_weights
+        Whether they are the validation images; `Calibration.chose_weights`.
 
     Notes
     -----
@@ -187,6 +192,7 @@ def calibrate(
         coverage=coverage,
         reference=fit_reference(outputs.take(fitted), labels[fitted], outputs.take(ranked)),
         num_fitted=len(fitted),
+        chose_weights=chose_weights,
     )
 
 
@@ -218,6 +224,7 @@ def save_calibration(calibration: Calibration, run: Path) -> Path:
         "false_alarms": FALSE_ALARMS,
         "num_fitted": calibration.num_fitted,
         "num_ranked": len(calibration.chance_of_truth),
+        "chose_weights": calibration.chose_weights,
     }
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
@@ -275,4 +282,6 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
             ranked=part("ranked."),
         ),
         num_fitted=facts["num_fitted"],
+        # All that were written before this was asked are of validation images.
+        chose_weights=facts.get("chose_weights", True),
     )
