@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from lenspinn.lensing.grid import Map, pixel_grid
 from lenspinn.lensing.light import sersic
@@ -167,9 +168,7 @@ def exposed(samples: Tensor, optics: Optics) -> Float[Tensor, "batch maps y x"]:
     fine = optics.supersampling
     brightness = samples.reshape(*samples.shape[:2], *optics.theta_x.shape)
     if fine > 1:
-        size = brightness.shape[-1] // fine
-        brightness = brightness.unflatten(3, (size, fine)).unflatten(2, (size, fine))
-        brightness = brightness.mean(dim=(3, 5))
+        brightness = functional.avg_pool2d(brightness, fine)
     maps = brightness.flatten(0, 1) * optics.pixel_scale**2
     if isinstance(optics.psf, Tensor):
         blurred = convolve_kernel(maps, optics.psf)
