@@ -72,7 +72,7 @@ def test_clumps_are_in_the_truth_of_a_dataset(tmp_path):
     assert opened.truth["clump_x"].shape == (4, 10)
 
 
-@pytest.mark.parametrize("recipe", ["survey/hst", "deeplense/model_1"])
+@pytest.mark.parametrize("recipe", ["survey/hst", "survey/hst_clumpy", "deeplense/model_1"])
 def test_bytes_do_not_depend_on_batch_size_or_workers(tmp_path, small_shards, recipe):
     def run(batch_size: int, num_workers: int) -> dict[str, bytes]:
         out = tmp_path / f"{batch_size}_{num_workers}.zarr"
