@@ -81,6 +81,7 @@ def test_one_of_the_changes_against_mass_can_be_given_alone():
             "have an amplitude, and a magnitude is needed",
         ),
         ({"recipe": "deeplense/model_3", "overrides": {}}, "model_3 have no noise"),
+        ({"recipe": "survey/hst_clumpy"}, "sources of survey/hst_clumpy have clumps"),
         ({"mass_overrides": {"populations.cdn.mean_number": 1}}, "there is no populations.cdn"),
         ({"overrides": {"instrument.psf_kernel": "absent.npy"}}, r"^instrument\.psf_kernel: "),
     ],

@@ -1,5 +1,6 @@
 """Scenes and images that the authors' simulator made, read from the reference data."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 from lenspinn.lensing import sersic_total_flux
 from lenspinn.simulate import Recipe, Scene, flux_from_magnitude, get_recipe
 from lenspinn.simulate.populations import PointMasses
-from lenspinn.simulate.scene import SersicLight, SmoothLens
+from lenspinn.simulate.scene import Clumps, SersicLight, SmoothLens
 
 RECIPES = (
     "deeplense/model_1",
     "deeplense/model_2",
     "deeplense/model_3",
     "survey/hst",
+    "survey/hst_clumpy",
     "survey/hst_lenslight",
     "survey/hst_multipoles",
     "survey/hst_tnfw",
@@ -50,6 +52,12 @@ def plain_scene(num: int = 1, points: np.ndarray | None = None, **changes) -> Sc
         target[key] = np.asarray(values)
     places = None if points is None else PointMasses(*points, mass=points[2] ** 2)
     return Scene(lens=SmoothLens(**lens), points=places, source=SersicLight(**source))
+
+
+def with_clumps(scene: Scene, **values: np.ndarray) -> Scene:
+    """Return a scene whose source has clumps, each value (num, n)."""
+    source = dataclasses.replace(scene.source, clumps=Clumps(**values))
+    return dataclasses.replace(scene, source=source)
 
 
 def _points(truth: dict) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from lenspinn.errors import ConfigError
 from lenspinn.simulate import POPULATIONS, get_recipe, list_recipes
 from lenspinn.simulate.catalogue import describe_recipes
-from lenspinn.simulate.distributions import PowerLaw
+from lenspinn.simulate.distributions import Fixed, PowerLaw
 
 
 def test_every_recipe_is_described_in_a_line():
@@ -21,6 +21,7 @@ def test_the_variants_differ_from_the_headline_in_one_thing():
         "survey/hst_multipoles": {"lens"},
         "survey/hst_tnfw": {"populations"},
         "survey/hst_cosmos": {"source", "supersampling"},
+        "survey/hst_clumpy": {"source", "supersampling"},
         "survey/hst_lenslight": {"lens_light"},
         "survey/euclid": {"instrument", "supersampling"},
         "survey/rubin": {"instrument", "supersampling"},
@@ -69,8 +70,29 @@ def test_a_class_is_added_and_changed_at_once():
         ({"supersampling": 0}, "supersampling must be at least 1"),
         ({"lens.gamma": -1}, "lens: gamma must lie between 1 and 3"),
         ({"lens_light": {"magnitude": 20}}, "lens_light is none in this recipe: start from"),
+        ({"source.clumps.number": 5}, "source.clumps is none in this recipe: start from"),
     ],
 )
 def test_a_bad_override_is_one_sentence_that_names_the_key(overrides, said):
     with pytest.raises(ConfigError, match=said):
         get_recipe("survey/hst", **overrides)
+
+
+def test_clumps_are_changed_by_key():
+    overrides = {"source.clumps.number": 3, "source.clumps.share": 0.25}
+    recipe = get_recipe("survey/hst_clumpy", **overrides)
+    assert recipe.source.clumps.number == 3
+    assert recipe.source.clumps.share == Fixed(0.25)
+    assert get_recipe(**json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"source.clumps.share": {"uniform": [0, 2]}}, "^source.clumps: share must always lie"),
+        ({"source.clumps": None}, "^source.clumps of survey/hst_clumpy cannot be null: take a"),
+    ],
+)
+def test_bad_clumps_are_one_sentence_that_names_the_key(overrides, said):
+    with pytest.raises(ConfigError, match=said):
+        get_recipe("survey/hst_clumpy", **overrides)

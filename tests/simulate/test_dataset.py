@@ -61,7 +61,18 @@ def test_a_dataset_opens_with_labels_in_turn_and_its_truth(tmp_path, engine):
     assert 0.004 < np.median(np.abs(residual)) / 0.6745 < 0.05  # noisy, and of the right scene
 
 
-@pytest.mark.parametrize("recipe", ["survey/hst", "deeplense/model_1"])
+def test_clumps_are_in_the_truth_of_a_dataset(tmp_path):
+    out = simulate(small(tmp_path / "a.zarr", recipe="survey/hst_clumpy", num=4), progress=False)
+    opened = ImageStore.open(out)
+    _, truth = draw_scene(get_recipe("survey/hst_clumpy", **SMALL), 6, 3)
+    assert opened.truth.keys() == truth.keys()
+    assert opened.truth["clump_share"].shape == (4,)
+    for name in ("clump_flux", "clump_x", "clump_y", "clump_sigma", "clump_share"):
+        np.testing.assert_array_equal(opened.truth[name][3], truth[name][0])
+    assert opened.truth["clump_x"].shape == (4, 10)
+
+
+@pytest.mark.parametrize("recipe", ["survey/hst", "survey/hst_clumpy", "deeplense/model_1"])
 def test_bytes_do_not_depend_on_batch_size_or_workers(tmp_path, small_shards, recipe):
     def run(batch_size: int, num_workers: int) -> dict[str, bytes]:
         out = tmp_path / f"{batch_size}_{num_workers}.zarr"

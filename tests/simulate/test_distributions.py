@@ -45,9 +45,15 @@ def test_one_draw_is_a_float_and_many_are_an_array(distribution):
 
 
 @pytest.mark.parametrize("distribution", KINDS)
-def test_no_draw_is_below_the_minimum(distribution):
+def test_draws_are_from_minimum_to_maximum(distribution):
     draws = distribution.draw(np.random.default_rng(1), DRAWS)
     assert draws.min() >= distribution.minimum
+    assert draws.max() <= distribution.maximum
+
+
+def test_a_normal_without_width_has_bounds():
+    assert Normal(0.5, 0.0).minimum == Normal(0.5, 0.0).maximum == 0.5
+    assert Normal(0.5, 0.1).maximum == -Normal(0.5, 0.1).minimum == math.inf
 
 
 @pytest.mark.parametrize(

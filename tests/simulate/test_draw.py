@@ -13,7 +13,7 @@ INDICES = [7, 0, 5, 301, 3]
 
 def arrays(scene: Scene) -> list[np.ndarray]:
     """Every array of a scene, in a fixed order."""
-    present = [part for part in vars(scene).values() if part is not None]
+    present = [part for part in (*vars(scene).values(), scene.source.clumps) if part is not None]
     parts = [part._asdict() if isinstance(part, tuple) else vars(part) for part in present]
     return [values for part in parts for values in part.values() if isinstance(values, np.ndarray)]
 
@@ -25,7 +25,9 @@ def test_a_scene_does_not_depend_on_what_else_is_drawn(name):
     for row, index in enumerate(INDICES):
         alone, truth = draw_scene(recipe, 9, index)
         width = 0 if alone.points is None else alone.points.x.shape[1]
-        np.testing.assert_array_equal(arrays(alone.smooth()), arrays(together.smooth().take([row])))
+        smooth = (arrays(alone.smooth()), arrays(together.smooth().take([row])))
+        for values, expected in zip(*smooth, strict=True):
+            np.testing.assert_array_equal(values, expected)
         for name, values in alone.points._asdict().items() if width else ():
             expected = getattr(together.points, name)[row]
             np.testing.assert_array_equal(values[0], expected[:width])
@@ -99,6 +101,22 @@ def test_magnitude_sets_the_flux():
 
 def test_without_a_zero_point_no_magnitude_is_kept():
     assert "source_magnitude" not in truth_fields(get_recipe("deeplense/model_1"))
+
+
+def test_a_clumpy_recipe_has_the_lenses_and_sources_of_the_one_without():
+    recipes = [get_recipe(name) for name in ("survey/hst", "survey/hst_clumpy")]
+    rows = np.repeat([0, 1, 2], 4)
+    for draw in (
+        lambda recipe: draw_scenes(recipe, 7, range(12)),
+        lambda recipe: draw_batch(recipe, rows, np.random.default_rng(7)),
+    ):
+        (_, plain), (_, clumpy) = (draw(recipe) for recipe in recipes)
+        for name, values in plain.items():
+            np.testing.assert_array_equal(clumpy[name], values)
+        added = ["clump_flux", "clump_share", "clump_sigma", "clump_x", "clump_y"]
+        assert sorted(clumpy.keys() - plain.keys()) == added
+        total = clumpy["clump_share"] * plain["source_flux"]
+        np.testing.assert_allclose(clumpy["clump_flux"].sum(axis=1), total, rtol=1e-12)
 
 
 LABELS = np.repeat([0, 1, 2], 40)

@@ -37,6 +37,14 @@ def test_pictures_are_named_after_the_first(noisy, tmp_path):
     assert [picture.name for picture in pictures] == ["b.png", "b_residuals.png", "b_truth.png"]
 
 
+def test_clumpy_sources_have_no_residuals_of_a_smooth_fit(tmp_path):
+    config = SimulateConfig(
+        recipe="survey/hst_clumpy", num=6, out=tmp_path / "a.zarr", engine="eager"
+    )
+    pictures = inspect_dataset(simulate(config, progress=False), per_class=1)
+    assert [picture.name for picture in pictures] == ["a.png", "a_truth.png"]
+
+
 def test_the_recipe_of_a_dataset_is_found_with_its_overrides(noisy):
     assert stored_recipe(ImageStore.open(noisy)) == get_recipe(
         "survey/hst", **{"source.magnitude": 21.0}

@@ -16,6 +16,11 @@ def test_a_recipe_is_rebuilt_from_its_json(name):
     assert get_recipe(**json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
+def test_recipes_without_clumps_are_written_as_before_there_were_any():
+    assert "clumps" not in get_recipe("survey/hst").to_dict()["source"]
+    assert "clumps" in get_recipe("survey/hst_clumpy").to_dict()["source"]
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_classes_are_those_of_the_paper_in_alphabetical_order(name):
     assert get_recipe(name).classes == ("axion", "cdm", "no_sub")

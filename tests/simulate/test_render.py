@@ -11,7 +11,7 @@ from lenspinn.simulate.render import (
 )
 from lenspinn.simulate.tensors import scene_tensors
 
-from .conftest import plain_scene
+from .conftest import plain_scene, with_clumps
 
 # float32 rounds beta to about 1e-7 arcsec, which a cuspy source turns into a few 1e-5 of the peak.
 FLOAT32_OF_PEAK = 1e-4
@@ -97,6 +97,23 @@ def test_an_unlensed_source_keeps_its_flux():
     assert image.sum().item() == pytest.approx(3.0, rel=1e-3)
 
 
+def test_clumps_keep_the_flux_and_are_where_they_should_be():
+    scene = with_clumps(
+        plain_scene(theta_E=[0.0], gamma1=[0.0], source_flux=[3.0]),
+        flux=np.array([[1.0, 0.5]]),
+        x=np.array([[0.6, -0.5]]),
+        y=np.array([[0.4, 0.0]]),
+        sigma=np.array([[0.03, 0.08]]),
+    )
+    image = render(scene, Camera(num_pix=160, pixel_scale=0.025, psf_fwhm=0.0))[0]
+    assert image.sum().item() == pytest.approx(3.0, rel=1e-3)
+    smooth = plain_scene(theta_E=[0.0], gamma1=[0.0], source_flux=[1.5])
+    clumps = image - render(smooth, Camera(num_pix=160, pixel_scale=0.025, psf_fwhm=0.0))[0]
+    theta_x, theta_y = pixel_grid(160, 0.025)
+    near = torch.hypot(theta_x - 0.6, theta_y - 0.4) < 0.2
+    assert clumps[near].sum().item() == pytest.approx(1.0, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("R_sersic", "n_sersic", "at_one", "at_four"),
     # Of the peak. A broad disc needs no supersampling; a small cuspy source cannot do without.
@@ -114,9 +131,10 @@ def test_where_a_source_needs_supersampling(R_sersic, n_sersic, at_one, at_four)
     assert of_peak(image(4), exact) <= at_four
 
 
+@pytest.mark.parametrize("name", ["survey/hst_shallow", "survey/hst_clumpy"])
 @pytest.mark.parametrize("label", range(3))
-def test_compiled_images_agree_with_eager_ones(label):
-    recipe = get_recipe("survey/hst_shallow")
+def test_compiled_images_agree_with_eager_ones(name, label):
+    recipe = get_recipe(name)
     scene, _ = draw_scenes(recipe, 5, np.arange(20) * 3 + label)
     eager = render(scene, recipe.camera).numpy()
     compiled = render(scene, recipe.camera, compiled=True).numpy()

@@ -5,7 +5,7 @@ import numpy as np
 from lenspinn.simulate.populations import Halos, PointMasses
 from lenspinn.simulate.scene import joined, padded
 
-from .conftest import plain_scene
+from .conftest import plain_scene, with_clumps
 
 
 def halos(num: int, width: int) -> Halos:
@@ -49,3 +49,23 @@ def test_padding_keeps_what_is_there():
     np.testing.assert_array_equal(padded("mass", values, 4), [[1.0, 2.0, 0.0, 0.0]])
     np.testing.assert_array_equal(padded("Rs", values, 3), [[1.0, 2.0, 1.0]])
     assert PointMasses._fields == ("x", "y", "theta_E", "mass")
+
+
+def clumps(num: int) -> dict[str, np.ndarray]:
+    """Four values for each of three clumps of ``num`` sources, all different."""
+    values = np.arange(12.0 * num).reshape(4, num, 3) / 100
+    return dict(zip(("flux", "x", "y", "sigma"), values, strict=True))
+
+
+def test_clumps_are_taken_and_joined_with_their_source():
+    two, one = with_clumps(plain_scene(2), **clumps(2)), with_clumps(plain_scene(), **clumps(1))
+    scene = joined([two, one]).take([2, 0])
+    for name, values in clumps(2).items():
+        expected = np.stack([clumps(1)[name][0], values[0]])
+        np.testing.assert_array_equal(getattr(scene.source.clumps, name), expected)
+
+
+def test_clumps_take_their_flux_from_the_profile():
+    source = with_clumps(plain_scene(), **clumps(1)).source
+    assert source.smooth_flux == source.flux - 0.03
+    assert plain_scene().source.smooth_flux == 1.0

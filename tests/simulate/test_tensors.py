@@ -8,7 +8,7 @@ from lenspinn.lensing import sersic_total_flux
 from lenspinn.simulate.scene import GalaxyLight
 from lenspinn.simulate.tensors import GalaxyTensors, scene_tensors
 
-from .conftest import plain_scene
+from .conftest import plain_scene, with_clumps
 
 
 def test_values_of_a_scene_broadcast_over_batch_y_x():
@@ -47,3 +47,14 @@ def test_a_galaxy_keeps_its_image():
     np.testing.assert_array_equal(source.images.numpy(), images)
     assert source.size.shape == (2, 1, 1)
     assert source.pixel_scale == 0.03
+
+
+def test_clumps_have_a_peak_and_a_steepness():
+    values = {name: np.full((2, 3), 0.1) for name in ("flux", "x", "y")}
+    scene = with_clumps(plain_scene(2), **values, sigma=np.full((2, 3), 0.05))
+    source = scene_tensors(scene, dtype=torch.float64).source
+    assert source.clumps.x.shape == (3, 2, 1, 1)
+    assert source.clumps.steepness[0, 0].item() == pytest.approx(200.0, rel=1e-12)
+    assert source.clumps.peak[0, 0].item() == pytest.approx(0.1 / (2 * np.pi * 0.05**2), rel=1e-12)
+    total = sersic_total_flux(source.R_sersic, source.n_sersic, source.amplitude)
+    assert total[0].item() == pytest.approx(0.7, rel=1e-12)

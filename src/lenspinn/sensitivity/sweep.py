@@ -11,6 +11,7 @@ from lenspinn.errors import ConfigError
 from lenspinn.sensitivity.curves import FEWEST_WITHOUT
 from lenspinn.simulate import Recipe, get_recipe
 from lenspinn.simulate.draw import Truth
+from lenspinn.simulate.limit.smooth import check_smooth
 from lenspinn.simulate.overrides import with_overrides
 
 __all__ = ["NO_SUBSTRUCTURE", "SensitivityConfig", "Sweep", "mass_of", "quantity_of"]
@@ -125,6 +126,7 @@ def _check(sweep: Sweep) -> None:
         if not 0 <= magnitude <= 40:
             raise ConfigError(f"{key} must lie between 0 and 40, got {magnitude}")
     recipe = sweep.recipe
+    check_smooth(recipe)
     if recipe.source.magnitude is None:
         raise ConfigError(f"sources of {recipe.name} have an amplitude, and a magnitude is needed")
     if NO_SUBSTRUCTURE not in recipe.classes or not sweep.detected:

@@ -16,7 +16,13 @@ from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
 from lenspinn.simulate.overrides import nearest, with_overrides
 from lenspinn.simulate.populations import POPULATIONS, PointSubhalos
-from lenspinn.simulate.priors import LensLightPrior, LensPrior, MultipolePrior, SourcePrior
+from lenspinn.simulate.priors import (
+    ClumpPrior,
+    LensLightPrior,
+    LensPrior,
+    MultipolePrior,
+    SourcePrior,
+)
 from lenspinn.simulate.recipes import Recipe
 
 __all__ = ["describe_recipes", "get_recipe", "list_recipes"]
@@ -37,7 +43,8 @@ def get_recipe(name: str, **overrides: Any) -> Recipe:
     Raises
     ------
     ConfigError
-        If the name or a key is unknown (the nearest right one is named), or a value impossible.
+        If the name or a key is unknown (the nearest right one is named), a value is impossible, or
+        the clumps of a recipe that has some are set to null.
     """
     if name not in RECIPES:
         raise ConfigError(f"there is no recipe {name!r}; {nearest(name, list_recipes())}")
@@ -47,7 +54,13 @@ def get_recipe(name: str, **overrides: Any) -> Recipe:
     overrides, chosen = _without_populations(overrides)
     if chosen:
         recipe = replace(recipe, populations={**recipe.populations, **chosen})
-    return with_overrides(recipe, overrides)
+    changed = with_overrides(recipe, overrides)
+    if recipe.has_clumps and not changed.has_clumps:  # `Recipe.to_dict` could not say so
+        raise ConfigError(
+            f"source.clumps of {name} cannot be null: take a recipe without, or a "
+            "source.clumps.share of 0"
+        )
+    return changed
 
 
 def list_recipes() -> list[str]:
@@ -167,6 +180,15 @@ _DEEPLENSE = (
     ),
 )
 
+_SURVEY_SOURCE = SourcePrior(
+    magnitude=Fixed(22.0),
+    R_sersic=LogUniform(0.1, 0.4),
+    n_sersic=Uniform(0.7, 3.0),
+    e1=Normal(0.0, 0.15),
+    e2=Normal(0.0, 0.15),
+    center_x=Uniform(-0.3, 0.3),
+    center_y=Uniform(-0.3, 0.3),
+)
 _SURVEY_HST = Recipe(
     name="survey/hst",
     summary="HST WFC3/F160W: correct distances, varied lens and source, all noise",
@@ -180,15 +202,7 @@ _SURVEY_HST = Recipe(
         gamma1=Normal(0.0, 0.04),
         gamma2=Normal(0.0, 0.04),
     ),
-    source=SourcePrior(
-        magnitude=Fixed(22.0),
-        R_sersic=LogUniform(0.1, 0.4),
-        n_sersic=Uniform(0.7, 3.0),
-        e1=Normal(0.0, 0.15),
-        e2=Normal(0.0, 0.15),
-        center_x=Uniform(-0.3, 0.3),
-        center_y=Uniform(-0.3, 0.3),
-    ),
+    source=_SURVEY_SOURCE,
     populations=_PAPER_CLASSES,
 )
 
@@ -238,6 +252,21 @@ _SURVEY = (
             center_y=Uniform(-0.3, 0.3),
         ),
         supersampling=3,
+    ),
+    replace(
+        _SURVEY_HST,
+        name="survey/hst_clumpy",
+        summary="survey/hst with star-forming clumps on its sources",
+        source=replace(
+            _SURVEY_SOURCE,
+            clumps=ClumpPrior(
+                number=10,
+                share=Uniform(0.0, 0.6),
+                sigma=LogUniform(0.02, 0.12),
+                radius=Uniform(0.0, 1.5),
+            ),
+        ),
+        supersampling=2,
     ),
     replace(
         _SURVEY_HST,

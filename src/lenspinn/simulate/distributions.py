@@ -43,6 +43,11 @@ class Fixed:
         """The least value it can give."""
         return self.value
 
+    @property
+    def maximum(self) -> float:
+        """The greatest value it can give."""
+        return self.value
+
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
         """Return one float, or an array of ``size``."""
         return self.value if size is None else np.full(size, self.value)
@@ -63,6 +68,11 @@ class Uniform:
         """The least value it can give."""
         return self.low
 
+    @property
+    def maximum(self) -> float:
+        """The greatest value it can give."""
+        return self.high
+
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
         """Return one float, or an array of ``size``."""
         return self.low + (self.high - self.low) * rng.random(size)
@@ -82,6 +92,11 @@ class LogUniform:
     def minimum(self) -> float:
         """The least value it can give."""
         return self.low
+
+    @property
+    def maximum(self) -> float:
+        """The greatest value it can give."""
+        return self.high
 
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
         """Return one float, or an array of ``size``."""
@@ -104,6 +119,11 @@ class Normal:
         """The least value it can give."""
         return -math.inf if self.sigma else self.mean
 
+    @property
+    def maximum(self) -> float:
+        """The greatest value it can give."""
+        return math.inf if self.sigma else self.mean
+
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
         """Return one float, or an array of ``size``."""
         return self.mean + self.sigma * rng.standard_normal(size)
@@ -125,6 +145,11 @@ class PowerLaw:
     def minimum(self) -> float:
         """The least value it can give."""
         return self.low
+
+    @property
+    def maximum(self) -> float:
+        """The greatest value it can give."""
+        return self.high
 
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
         """Return one float, or an array of ``size``."""

@@ -101,6 +101,9 @@ def truth_fields(recipe: Recipe) -> dict[str, tuple[int, ...]]:
         Of the smooth lens inside its Einstein radius, solar masses.
     ``source_magnitude``
         AB, unlensed; absent where the recipe states the source's amplitude.
+    ``clump_flux``, ``clump_x``, ``clump_y``, ``clump_sigma``
+        Of each clump of the source (e-/s before lensing; arcsec in the source plane), and
+        ``clump_share``, how much of ``source_flux`` is in all of them; absent without clumps.
     ``source_galaxy``
         Number of the galaxy in its folder, where sources are images.
     ``exposure_time``
@@ -159,6 +162,7 @@ def _draw(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> Drawn
         **recipe.lens.draw_shape(rng, num),
     )
     lens_light, subtracted = recipe.draw_lens_light(rng, lens)
+    source, of_clumps = recipe.draw_clumps(rng, source)
     smooth = Scene(lens=acting, source=source, lens_light=lens_light, subtracted_light=subtracted)
     scenes = [
         dataclasses.replace(
@@ -167,7 +171,7 @@ def _draw(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> Drawn
         for rows, drawn in substructure
     ]
     parts = [_population_truth(recipe, drawn.truth, len(rows)) for rows, drawn in substructure]
-    return joined(scenes), truth | {
+    return joined(scenes), truth | of_clumps | {
         name: np.concatenate([p[name] for p in parts]) for name in parts[0]
     }
 
@@ -205,6 +209,8 @@ def _scene_truth(recipe: Recipe, scene: Scene) -> Truth:
         for field, name in _SOURCE_NAMES.items()
         if hasattr(scene.source, field)
     }
+    clumps = getattr(scene.source, "clumps", None)
+    truth |= _named("clump_", vars(clumps)) if clumps else {}
     for prefix, kind, type_ in _SUBSTRUCTURE:
         if capacity.get(kind, 0):
             drawn = getattr(scene, kind)

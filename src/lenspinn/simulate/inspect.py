@@ -62,7 +62,8 @@ def inspect_dataset(
         Picture of the images; by default named as the dataset, beside it. The others are named
         after it: ``X_residuals.png``, what is left when the best-fitting smooth lens and source
         are subtracted, in units of the noise; ``X_truth.png``, histograms of the truth by class.
-        An imported dataset, of which no recipe is known, has the images alone.
+        An imported dataset, of which no recipe is known, has the images alone; one with clumps on
+        its sources, which the smooth model has not, has no residuals.
     per_class : int
         Images in a row.
 
@@ -83,12 +84,14 @@ def inspect_dataset(
     recipe = stored_recipe(store)
     if recipe is None:
         return [images]
-    residuals = images.with_name(f"{images.stem}_residuals.png")
-    _draw_residuals(store, recipe, per_class).savefig(
-        residuals, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}
-    )
+    pictures = [images]
+    if not recipe.has_clumps:
+        pictures.append(images.with_name(f"{images.stem}_residuals.png"))
+        _draw_residuals(store, recipe, per_class).savefig(
+            pictures[-1], format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}
+        )
     truth = images.with_name(f"{images.stem}_truth.png")
-    return [images, residuals, truth_histograms(store_path, truth)]
+    return [*pictures, truth_histograms(store_path, truth)]
 
 
 def stored_recipe(store: ImageStore) -> Recipe | None:

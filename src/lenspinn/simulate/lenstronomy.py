@@ -58,19 +58,22 @@ def lenstronomy_model(
         transform_pix2angle=camera.pixel_scale * np.eye(2),
     )
     lenses = _lenses(scene, index)
-    source, source_values = _source(scene.source, index)
+    sources = _sources(scene.source, index)
     lights = [] if scene.lens_light is None else [_sersic(scene.lens_light, index)]
     model = ImageModel(
         data,
         _psf(camera),
         lens_model_class=LensModel([name for name, _ in lenses]),
-        source_model_class=LightModel([source], profile_kwargs_list=_core(source, camera)),
+        source_model_class=LightModel(
+            [name for name, _ in sources],
+            profile_kwargs_list=[_core(name, camera) for name, _ in sources],
+        ),
         lens_light_model_class=LightModel(["SERSIC_ELLIPSE"] * len(lights)),
         kwargs_numerics={"supersampling_factor": camera.supersampling},
     )
     return model, {
         "kwargs_lens": [values for _, values in lenses],
-        "kwargs_source": [source_values],
+        "kwargs_source": [values for _, values in sources],
         "kwargs_lens_light": lights,
     }
 
@@ -89,8 +92,8 @@ def _psf(camera: Camera) -> PSF:
     )
 
 
-def _core(source: str, camera: Camera) -> list[dict[str, Any]] | None:
-    return [{"smoothing": camera.source_core}] if source == "SERSIC_ELLIPSE" else None
+def _core(source: str, camera: Camera) -> dict[str, Any]:
+    return {"smoothing": camera.source_core} if source == "SERSIC_ELLIPSE" else {}
 
 
 def _lenses(scene: Scene, index: int) -> list[tuple[str, dict[str, Any]]]:
@@ -126,11 +129,12 @@ def _places(profile: str, places: PointMasses | Halos | None, index: int) -> lis
     ]
 
 
-def _source(source: SersicLight | GalaxyLight, index: int) -> tuple[str, dict[str, Any]]:
+def _sources(source: SersicLight | GalaxyLight, index: int) -> list[tuple[str, dict[str, Any]]]:
     if isinstance(source, SersicLight):
-        return "SERSIC_ELLIPSE", _sersic(source, index)
+        profile = ("SERSIC_ELLIPSE", _sersic(source, index))
+        return [profile, *(("GAUSSIAN", values) for values in _clumps(source, index))]
     size = source.size[index]
-    return "INTERPOL", {
+    values = {
         "image": source.images[index],
         "amp": source.flux[index] / size**2,
         "center_x": source.center_x[index],
@@ -138,9 +142,21 @@ def _source(source: SersicLight | GalaxyLight, index: int) -> tuple[str, dict[st
         "phi_G": source.angle[index],
         "scale": source.pixel_scale * size,
     }
+    return [("INTERPOL", values)]
+
+
+def _clumps(source: SersicLight, index: int) -> list[dict[str, Any]]:
+    if source.clumps is None:
+        return []
+    names = {"flux": "amp", "x": "center_x", "y": "center_y", "sigma": "sigma"}
+    columns = {name: getattr(source.clumps, field)[index] for field, name in names.items()}
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
 
 
 def _sersic(light: SersicLight, index: int) -> dict[str, Any]:
-    values = {name: column[index] for name, column in vars(light).items()}
+    names = ("R_sersic", "n_sersic", "e1", "e2", "center_x", "center_y")
+    values = {name: getattr(light, name)[index] for name in names}
     total = sersic_total_flux(values["R_sersic"], values["n_sersic"])
-    return values | {"amp": values.pop("flux") / total}
+    return values | {"amp": light.smooth_flux[index] / total}

@@ -1,6 +1,6 @@
 """What lenses, sources and light are drawn from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ from lenspinn.errors import ConfigError
 from lenspinn.lensing import sersic_total_flux
 from lenspinn.simulate.distributions import Distribution, Normal, require_positive
 from lenspinn.simulate.plane import LensPlane
-from lenspinn.simulate.scene import SersicLight, SmoothLens
+from lenspinn.simulate.scene import Clumps, SersicLight, SmoothLens
 
-__all__ = ["LensLightPrior", "LensPrior", "SourcePrior"]
+__all__ = ["ClumpPrior", "LensLightPrior", "LensPrior", "SourcePrior"]
 
 SLOPES = (1.05, 2.95)
 """Of a power law: its mass diverges at 1 and its deflection at the centre at 3."""
@@ -83,8 +83,63 @@ class MultipolePrior:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClumpPrior:
+    """Clumps on a source: circular Gaussians, lenstronomy's ``GAUSSIAN``.
+
+    They take their flux from the Sersic profile, whose total stays what it was, and share it
+    unequally: by exponential random weights, so that a few are bright.
+    """
+
+    number: int
+    """Of clumps on each source."""
+    share: Distribution
+    """Of the flux of a source that is in its clumps, between 0 and 1."""
+    sigma: Distribution
+    """Standard deviation of each, arcsec."""
+    radius: Distribution
+    """Of the ellipse of the source through the centre of each, in units of R_sersic; the direction
+    is uniform."""
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise ConfigError(f"number must be at least 1, got {self.number}")
+        if not 0 <= self.share.minimum <= self.share.maximum <= 1:
+            raise ConfigError(f"share must always lie between 0 and 1, which {self.share} does not")
+        require_positive(self, "sigma")
+        if self.radius.minimum < 0:
+            raise ConfigError(f"radius must never be below 0, which {self.radius} can be")
+
+    def draw(self, rng: np.random.Generator, light: SersicLight) -> tuple[Clumps, np.ndarray]:
+        """Draw share, weights, sigma, radius and direction, in this order.
+
+        Returns
+        -------
+        clumps : Clumps
+        share : (B,)
+            Of the flux of ``light`` that they have.
+        """
+        size = (len(light.flux), self.number)
+        share = np.asarray(self.share.draw(rng, size[0]))
+        weights = rng.standard_exponential(size)
+        sigma = self.sigma.draw(rng, size)
+        radius = light.R_sersic[:, None] * self.radius.draw(rng, size)
+        angle = 2 * np.pi * rng.random(size)
+        u, v = radius * np.cos(angle), radius * np.sin(angle)
+        e1, e2 = light.e1[:, None], light.e2[:, None]
+        # From a circle to the ellipse of equal area that `lenspinn.lensing.sersic` is constant on.
+        stretch = 1 / np.sqrt(1 - e1**2 - e2**2)
+        clumps = Clumps(
+            flux=(share * light.flux / weights.sum(axis=1))[:, None] * weights,
+            x=light.center_x[:, None] + stretch * ((1 + e1) * u + e2 * v),
+            y=light.center_y[:, None] + stretch * (e2 * u + (1 - e1) * v),
+            sigma=sigma,
+        )
+        return clumps, share
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourcePrior:
-    """The source: one elliptical Sersic profile, lenstronomy's ``SERSIC_ELLIPSE``."""
+    """The source: one elliptical Sersic profile, lenstronomy's ``SERSIC_ELLIPSE``, and clumps."""
 
     magnitude: Distribution | None = None
     """AB magnitude of the unlensed source."""
@@ -98,6 +153,7 @@ class SourcePrior:
     center_x: Distribution
     center_y: Distribution
     """Arcsec, in the source plane."""
+    clumps: ClumpPrior | None = None
 
     def __post_init__(self) -> None:
         _require_one_of(self, "magnitude", "amplitude")
@@ -120,6 +176,15 @@ class SourcePrior:
         names = ("e1", "e2", "center_x", "center_y")
         shape = {name: getattr(self, name).draw(rng, num) for name in names}
         return SersicLight(flux=flux, R_sersic=R_sersic, n_sersic=n_sersic, **shape), extra
+
+    def draw_clumps(
+        self, rng: np.random.Generator, light: SersicLight
+    ) -> tuple[SersicLight, Truth]:
+        """Draw the clumps, if there are to be any, of drawn sources, and ``clump_share``."""
+        if self.clumps is None:
+            return light, {}
+        clumps, share = self.clumps.draw(rng, light)
+        return replace(light, clumps=clumps), {"clump_share": share}
 
     @property
     def truth_fields(self) -> dict[str, tuple[int, ...]]:

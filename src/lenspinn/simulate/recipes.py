@@ -20,7 +20,7 @@ from lenspinn.simulate.populations import POPULATIONS, Population
 from lenspinn.simulate.priors import LensLightPrior, LensPrior, SourcePrior
 from lenspinn.simulate.psf import load_psf
 from lenspinn.simulate.render import Camera
-from lenspinn.simulate.scene import SersicLight, SmoothLens
+from lenspinn.simulate.scene import GalaxyLight, SersicLight, SmoothLens
 
 __all__ = ["Geometry", "Recipe"]
 
@@ -104,6 +104,11 @@ class Recipe:
         return tuple(sorted(self.populations))
 
     @property
+    def has_clumps(self) -> bool:
+        """Whether there are clumps on its sources."""
+        return isinstance(self.source, SourcePrior) and self.source.clumps is not None
+
+    @property
     def unit(self) -> str:
         """Unit of the stored pixels."""
         return "counts" if self.faults.counts else "e-/s"
@@ -159,12 +164,23 @@ class Recipe:
         assert self.instrument.zero_point is not None  # __post_init__ has seen to it
         return self.lens_light.draw(rng, lens, self.instrument.zero_point)
 
+    def draw_clumps(
+        self, rng: np.random.Generator, source: SersicLight | GalaxyLight
+    ) -> tuple[SersicLight | GalaxyLight, dict[str, np.ndarray]]:
+        """Return the source with clumps, where it is to have some, and their share of the truth."""
+        if isinstance(self.source, SourcePrior) and isinstance(source, SersicLight):
+            return self.source.draw_clumps(rng, source)
+        return source, {}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved recipe as JSON and YAML can hold it.
 
         ``get_recipe(**recipe.to_dict())`` gives an equal recipe.
         """
         content: dict[str, Any] = to_plain(self)
+        if not self.has_clumps:
+            # As before sources could have any, so that what was stored then still compares equal.
+            content["source"].pop("clumps", None)
         for name, population in self.populations.items():
             content["populations"][name]["population"] = next(
                 known for known, item in POPULATIONS.items() if type(item) is type(population)

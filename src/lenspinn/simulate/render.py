@@ -30,6 +30,7 @@ from lenspinn.lensing.psf import convolve_kernel, convolve_separable, gaussian_k
 from lenspinn.simulate.psf import load_psf
 from lenspinn.simulate.scene import Scene
 from lenspinn.simulate.tensors import (
+    ClumpTensors,
     GalaxyTensors,
     HaloTensors,
     LensTensors,
@@ -203,6 +204,8 @@ def _brightness(
         brightness = _galaxy(scene.source, beta_x, beta_y)
     else:
         brightness = _sersic(scene.source, beta_x, beta_y)
+        if scene.source.clumps is not None:
+            brightness = brightness + _clumps(scene.source.clumps, beta_x, beta_y)
     if scene.lens_light is not None:
         brightness = brightness + _sersic(scene.lens_light, theta_x[None], theta_y[None])
     if scene.subtracted_light is not None:
@@ -319,6 +322,19 @@ def _sersic(light: SersicTensors, x: Tensor, y: Tensor) -> Tensor:
         center_y=light.center_y,
     )
     return torch.minimum(brightness, light.brightest)  # it falls with radius
+
+
+def _clumps(clumps: ClumpTensors, x: Tensor, y: Tensor) -> Tensor:
+    """Add up clumps one after the other: never holds (places, batch, y, x), as `_summed`.
+
+    Also compiled it is this loop, so that x and y are worked out once for all clumps.
+    """
+    total = torch.zeros_like(x)
+    for n in range(len(clumps.x)):
+        peak, center_x, center_y, steepness = (values[n] for values in clumps)
+        squared = (x - center_x).square() + (y - center_y).square()
+        total = total + peak * torch.exp(-steepness * squared)
+    return total
 
 
 def _subtracted_brightness(

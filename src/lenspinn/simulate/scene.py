@@ -13,7 +13,7 @@ import numpy as np
 
 from lenspinn.simulate.populations import Halos, PointMasses, Rods
 
-__all__ = ["GalaxyLight", "Scene", "SersicLight", "SmoothLens", "joined", "padded"]
+__all__ = ["Clumps", "GalaxyLight", "Scene", "SersicLight", "SmoothLens", "joined", "padded"]
 
 Node = TypeVar("Node")
 Rows = Sequence[int] | np.ndarray
@@ -46,17 +46,36 @@ class SmoothLens:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SersicLight:
-    """Elliptical Sersic profiles, each value (B,)."""
+class Clumps:
+    """Circular Gaussians, each value (B, n)."""
 
     flux: np.ndarray
-    """Integrated to infinity, e-/s; of a source, before lensing."""
+    """Integrated to infinity, e-/s before lensing."""
+    x: np.ndarray
+    """Of the centre, arcsec in the source plane, as the next."""
+    y: np.ndarray
+    sigma: np.ndarray
+    """Standard deviation, arcsec."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SersicLight:
+    """Elliptical Sersic profiles, each value (B,), and the clumps on them."""
+
+    flux: np.ndarray
+    """Integrated to infinity, with all clumps, e-/s; of a source, before lensing."""
     R_sersic: np.ndarray
     n_sersic: np.ndarray
     e1: np.ndarray
     e2: np.ndarray
     center_x: np.ndarray
     center_y: np.ndarray
+    clumps: Clumps | None = None
+
+    @property
+    def smooth_flux(self) -> np.ndarray:
+        """What the clumps leave of the flux to the profile, (B,) e-/s."""
+        return self.flux if self.clumps is None else self.flux - self.clumps.flux.sum(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Scenes as tensors, shaped to broadcast over (batch, y, x)."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,10 @@ from torch import Tensor
 
 from lenspinn.lensing import sersic, sersic_total_flux
 from lenspinn.lensing.light import SERSIC_CORE
-from lenspinn.simulate.scene import GalaxyLight, Scene, SersicLight
+from lenspinn.simulate.scene import Clumps, GalaxyLight, Scene, SersicLight
 
 __all__ = [
+    "ClumpTensors",
     "GalaxyTensors",
     "HaloTensors",
     "LensTensors",
@@ -71,6 +73,17 @@ class RodTensors(NamedTuple):
     theta_E: Places
 
 
+class ClumpTensors(NamedTuple):
+    """`Clumps` as tensors; flux and sigma have become brightness and steepness."""
+
+    peak: Places
+    """Brightness at the centre, e-/s per square arcsec."""
+    x: Places
+    y: Places
+    steepness: Places
+    """1 / (2 sigma^2), per square arcsec."""
+
+
 class SersicTensors(NamedTuple):
     """`SersicLight` as tensors; its flux has become an amplitude."""
 
@@ -84,6 +97,7 @@ class SersicTensors(NamedTuple):
     center_y: PerScene
     brightest: PerScene
     """Brightness at the edge of the core."""
+    clumps: ClumpTensors | None
 
 
 class GalaxyTensors(NamedTuple):
@@ -128,13 +142,21 @@ def scene_tensors(
     def tensors(kind: Any, item: object) -> Any:
         return item and kind(*(tensor(getattr(item, name)) for name in kind._fields))
 
+    def clumps(item: Clumps | None) -> Any:
+        if item is None:
+            return None
+        variance = item.sigma**2
+        peak, steepness = item.flux / (2 * math.pi * variance), 0.5 / variance
+        return ClumpTensors(*map(tensor, (peak, item.x, item.y, steepness)))
+
     def sersic_light(item: SersicLight | None) -> Any:
         if item is None:
             return None
-        amplitude = item.flux / np.asarray(sersic_total_flux(item.R_sersic, item.n_sersic))
+        amplitude = item.smooth_flux / np.asarray(sersic_total_flux(item.R_sersic, item.n_sersic))
         brightest = _brightest(amplitude, item.R_sersic, item.n_sersic, source_core)
         content = vars(item) | {"amplitude": amplitude, "brightest": brightest}
-        return SersicTensors(*(tensor(content[name]) for name in SersicTensors._fields))
+        values = {name: tensor(content[name]) for name in SersicTensors._fields[:-1]}
+        return SersicTensors(**values, clumps=clumps(item.clumps))
 
     def galaxy_light(item: GalaxyLight) -> Any:
         images = torch.as_tensor(item.images, dtype=dtype, device=device)

@@ -134,6 +134,11 @@ def test_instrument_without_zero_point_is_refused():
         draw_lenses(get_recipe("deeplense/model_1"), 0, range(2))
 
 
+def test_clumpy_sources_are_refused():
+    with pytest.raises(ConfigError, match="sources of survey/hst_clumpy have clumps"):
+        draw_lenses(recipe("survey/hst_clumpy"), 0, range(2))
+
+
 def test_photons_of_subtracted_light_make_noise():
     name, known = "survey/hst_lenslight", (*KNOWN, *(f"lens_light.{n}" for n in LIGHT))
     faint, bright = (recipe(name, **{"lens_light.magnitude": m}) for m in (21.0, 16.0))

@@ -147,6 +147,7 @@ def test_file_that_is_no_limit_is_refused(tmp_path):
         ({"num": 1}, "num must be at least 2, got 1"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"recipe": "survey/hts"}, "did you mean 'survey/hst'"),
+        ({"recipe": "survey/hst_clumpy"}, "sources of survey/hst_clumpy have clumps, which the"),
         ({"overrides": {"instrument.psf_kernel": "absent.npy"}}, r"^instrument\.psf_kernel: "),
     ],
 )

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from lenspinn.errors import ConfigError
 from lenspinn.simulate import draw_scenes, get_recipe
 from lenspinn.simulate.limit import smooth
 from lenspinn.simulate.limit.fit import jacobian
-from lenspinn.simulate.limit.smooth import smooth_model
+from lenspinn.simulate.limit.smooth import check_smooth, smooth_model
 from lenspinn.simulate.render import model_image
 from lenspinn.simulate.tensors import scene_tensors
 
@@ -45,6 +46,12 @@ def names(part, fields):
 def test_all_numbers_of_lens_source_and_lens_light_are_free(recipe, expected):
     _, parameters = smooth_model(*drawn(recipe))
     assert set(parameters) == expected
+
+
+def test_recipes_with_clumps_are_refused():
+    check_smooth(get_recipe("survey/hst"))
+    with pytest.raises(ConfigError, match="sources of survey/hst_clumpy have clumps, which the"):
+        check_smooth(get_recipe("survey/hst_clumpy"))
 
 
 def test_slope_is_free_where_the_lens_has_one():

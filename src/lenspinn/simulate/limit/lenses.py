@@ -23,7 +23,7 @@ from lenspinn.simulate.limit.fit import (
     unexplained,
 )
 from lenspinn.simulate.limit.search import SubhaloPrior, Templates, searching_confusion
-from lenspinn.simulate.limit.smooth import smooth_model
+from lenspinn.simulate.limit.smooth import check_smooth, smooth_model
 from lenspinn.simulate.noise import noise_sigma
 from lenspinn.simulate.overrides import nearest
 from lenspinn.simulate.recipes import Recipe
@@ -102,8 +102,10 @@ def draw_lenses(
     Raises
     ------
     ConfigError
-        If the instrument has no zero point, or the smooth model has no such parameter.
+        If the instrument has no zero point, sources have clumps, or the smooth model has no such
+        parameter.
     """
+    check_smooth(recipe)
     if recipe.instrument.zero_point is None:
         raise ConfigError(
             f"magnitudes need an instrument with a zero_point, which {recipe.instrument.name} of "

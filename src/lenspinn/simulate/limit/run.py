@@ -21,6 +21,7 @@ from lenspinn.simulate.limit.classifier import mean_interval
 from lenspinn.simulate.limit.figure import limit_figure
 from lenspinn.simulate.limit.lenses import Visibility, draw_lenses, together, visibility
 from lenspinn.simulate.limit.search import subhalo_prior
+from lenspinn.simulate.limit.smooth import check_smooth
 from lenspinn.simulate.recipes import Recipe
 
 __all__ = ["LimitConfig", "detection_limit"]
@@ -60,7 +61,9 @@ class LimitConfig:
         for key, least in (("num", 2), ("seed", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
-        get_recipe(self.recipe, **self.overrides).check_files()
+        recipe = get_recipe(self.recipe, **self.overrides)
+        check_smooth(recipe)
+        recipe.check_files()
 
 
 def detection_limit(config: LimitConfig, progress: bool = True) -> Path:

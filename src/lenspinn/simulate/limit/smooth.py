@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lenspinn.errors import ConfigError
 from lenspinn.lensing import sersic
 from lenspinn.simulate.limit.fit import Model, Parameters
+from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import (
     Camera,
     expose,
@@ -18,18 +20,33 @@ from lenspinn.simulate.render import (
 )
 from lenspinn.simulate.tensors import GalaxyTensors, LensTensors, SceneTensors
 
-__all__ = ["smooth_model"]
+__all__ = ["check_smooth", "smooth_model"]
 
 Values = dict[str, Float[Tensor, "*batch 1 1"]]
 """`Parameters`, or copies of them for every place, (batch, places, 1, 1)."""
 
 _MULTIPOLES = (3, 4)
-_NOT_FREE = {"brightest", "images", "pixel_scale"}
+_NOT_FREE = {"brightest", "clumps", "images", "pixel_scale"}
 """Of a light profile: what follows from its other values, and what a galaxy looks like."""
 SAMPLES_TOGETHER = 2**16
 """Places of which derivatives are taken at once: as many as fit the cache of a CPU."""
 _NO_MULTIPOLE = 1e-12
 """Added to a multipole's first component, so that its direction is defined where both are 0."""
+
+
+def check_smooth(recipe: Recipe) -> None:
+    """Refuse a recipe whose scenes have no smooth model.
+
+    Raises
+    ------
+    ConfigError
+        If there are clumps on its sources.
+    """
+    if recipe.has_clumps:
+        raise ConfigError(
+            f"sources of {recipe.name} have clumps, which the smooth model that is fitted has not: "
+            "take a recipe without"
+        )
 
 
 def smooth_model(scene: SceneTensors, camera: Camera) -> tuple[Model, Parameters]:
