@@ -26,6 +26,7 @@ from torch.nn.functional import pad
 from lenspinn.data.provenance import provenance
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.models import LensFit
+from lenspinn.models.lens_guess import true_parameters
 from lenspinn.simulate import add_noise, draw_batch, get_recipe, noise_sigma, render
 from lenspinn.train import load_run
 
@@ -81,7 +82,7 @@ def main() -> None:
     image, sigma, truth = simulate(arguments.images)
     with torch.inference_mode():
         guesses = torch.cat([model.predict_parameters(part) for part in image.split(BATCH_SIZE)])
-    starts = {"the truth": pad(model.true_parameters(truth), (0, 1)), "the encoder": guesses}
+    starts = {"the truth": pad(true_parameters(truth), (0, 1)), "the encoder": guesses}
     noises = {"nine pixels": model.noise_sigma(image), "the model": None, "the simulator": sigma}
     model.fit(image[:BATCH_SIZE], guesses[:BATCH_SIZE])  # compiles
     records = []

@@ -35,6 +35,7 @@ from lenspinn.data.provenance import provenance
 from lenspinn.data.style import COLORS, clean_axes
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.models import LensFit, create_model
+from lenspinn.models.lens_guess import true_parameters
 from lenspinn.simulate import SceneStream, get_recipe
 
 RECIPE = "survey/hst"
@@ -177,7 +178,7 @@ def main() -> None:
     ]
     labels = torch.cat([batch[1] for batch in batches]).numpy()
     truth = torch.cat([batch[2]["theta_E"] for batch in batches]).double().numpy()
-    found = answer(model, batches, lambda _, known: pad(model.true_parameters(known), (0, 1)))
+    found = answer(model, batches, lambda _, known: pad(true_parameters(known), (0, 1)))
     best = found["fit"]
 
     def measure() -> list[dict[str, Any]]:

@@ -14,13 +14,8 @@ from torch.nn import functional
 
 from lenspinn.lensing.fit import SmoothFit
 from lenspinn.lensing.scan import scan_point_masses
-from lenspinn.lensing.smooth import (
-    Optics,
-    by_name,
-    exposed,
-    smooth_deflection,
-    smooth_image,
-)
+from lenspinn.lensing.smooth import Optics, smooth_image
+from lenspinn.lensing.structure import lensed_shapelets, shapelets_on
 
 __all__ = [
     "Alternatives",
@@ -34,14 +29,8 @@ Maps = Float[Tensor, "batch y x"]
 Templates = Float[Tensor, "batch templates y x"]
 PerImage = Float[Tensor, " batch"]
 
-SHAPELET_ORDER = 8
-"""Highest order: what it describes is up to 17 / 2 times as fine as its scale is."""
-SHAPELET_SCALE = 0.5
-"""Of the shapelets, half-light radii of the fitted source."""
 LEAST_EXCESS = 3.0
 """Standard deviations of chi^2."""
-_LEAST_RADIUS = 0.05
-"""Arcsec; a source that the fit made smaller is unresolved."""
 _RIDGE = 1e-6
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
 
@@ -100,25 +89,12 @@ def explained_chi2(fit: SmoothFit, templates: Templates) -> PerImage:
 
 
 def source_templates(fit: SmoothFit, optics: Optics) -> Templates:
-    """Lensed images of shapelets at the place of the fitted source, (batch, 45, y, x).
+    """Lensed images of shapelets on the fitted source, (batch, 45, y, x).
 
     In units of the noise; their lengths mean nothing.
-
-    References
-    ----------
-    Refregier (2003), arXiv:astro-ph/0105178, eq. 1 and 18: products of Hermite functions.
     """
-    source = by_name(fit.parameters)
-    alpha_x, alpha_y = smooth_deflection(fit.parameters, optics.theta_x, optics.theta_y)
-    scale = SHAPELET_SCALE * source["log_R_sersic"].exp().clamp(min=_LEAST_RADIUS)
-    along_x = _hermite_functions((optics.theta_x - alpha_x - source["source_x"]) / scale)
-    along_y = _hermite_functions((optics.theta_y - alpha_y - source["source_y"]) / scale)
-    lensed = [
-        # A few at a time: before they are averaged over pixels they may be large.
-        exposed(along_x[:, None, order] * along_y[:, : SHAPELET_ORDER + 1 - order], optics)
-        for order in range(SHAPELET_ORDER + 1)
-    ]
-    return torch.cat(lensed, dim=1) / fit.sigma[:, None]
+    lensed = lensed_shapelets(fit.parameters, shapelets_on(fit.parameters), optics)
+    return lensed / fit.sigma[:, None]
 
 
 def psf_template(fit: SmoothFit, optics: Optics) -> Templates:
@@ -131,15 +107,6 @@ def psf_template(fit: SmoothFit, optics: Optics) -> Templates:
     padded = functional.pad(image, (1, 1, 1, 1), mode="replicate")
     stencil = image.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
     return functional.conv2d(padded, stencil[None, None]) / fit.sigma[:, None]
-
-
-def _hermite_functions(x: Maps) -> Float[Tensor, "batch orders y x"]:
-    """Orders 0 to `SHAPELET_ORDER`, orthonormal but for a common factor."""
-    functions = [torch.exp(-(x**2) / 2)]
-    functions.append(2**0.5 * x * functions[0])
-    for n in range(2, SHAPELET_ORDER + 1):
-        functions.append((2 / n) ** 0.5 * x * functions[-1] - ((n - 1) / n) ** 0.5 * functions[-2])
-    return torch.stack(functions, dim=1)
 
 
 def _fall(templates: Templates, residual: Maps) -> PerImage:

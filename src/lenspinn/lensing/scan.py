@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from lenspinn.lensing.fit import SmoothFit
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
-__all__ = ["PointMassScan", "scan_point_masses", "score_point_masses"]
+__all__ = ["PointMassScan", "scan_point_masses", "score_point_masses", "suitable_block"]
 
 Maps = Float[Tensor, "batch y x"]
 
@@ -65,15 +65,20 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
     For a mass that moves rays by more than the image is smooth over, significance is a lower bound.
     How much of a template the smooth parameters imitate is interpolated between blocks of pixels.
     """
-    rows, columns = fit.residual.shape[1:]
     return score_point_masses(
         fit.residual,
         fit.derivatives[:, [_SOURCE_X, _SOURCE_Y]],
         fit.derivatives,
         fit.covariance,
         pixel_scale=pixel_scale,
-        block=_BLOCK if rows % _BLOCK == columns % _BLOCK == 0 else 1,
+        block=suitable_block(fit.residual),
     )
+
+
+def suitable_block(image: Maps) -> int:
+    """Return the `block` of `score_point_masses` that a network can afford."""
+    rows, columns = image.shape[1:]
+    return _BLOCK if rows % _BLOCK == columns % _BLOCK == 0 else 1
 
 
 def score_point_masses(

@@ -3,7 +3,8 @@
 What a smooth lens cannot explain is what dark matter does. An encoder predicts lens and source from
 the image; a few damped Gauss-Newton steps (`lenspinn.lensing.fit`) refine them on the image itself;
 each pixel is tested for a point mass that would explain what is left (`lenspinn.lensing.scan`).
-Residual and tests go with the image to a convolutional network that classifies.
+Residual and tests go with the image to a convolutional network that classifies. It may see both
+twice: of a Sersic source, and of one that has structure too (`lenspinn.lensing.structure`).
 """
 
 import copy
@@ -23,21 +24,26 @@ from lenspinn.lensing.fit import (
     SmoothFit,
     continue_fit,
     fit_smooth_lens,
-    last_step,
     whitened_derivatives,
 )
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
     make_optics,
     smooth_deflection,
-    smooth_image,
 )
+from lenspinn.lensing.structure import fit_structure
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
+from lenspinn.models.lens_guess import (
+    LENS_TRUTH,
+    TYPICAL_LENSES,
+    guess_error,
+    true_parameters,
+)
+from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
 from lenspinn.models.quantities import (
     Prediction,
     QuantityHead,
@@ -55,32 +61,8 @@ ENCODER_SIDE = 4
 ENCODER_HIDDEN = 128
 IMAGE_SCALE = 4.0
 """Brings ``asinh(image / background)`` near to 1."""
-TYPICAL_STRENGTH_ERROR = 1e-3
-"""Squared Einstein radius, arcsec^2, that is one standard deviation in a middling pixel."""
-
-TYPICAL_LENSES = {
-    "theta_E": (1.0, 0.03, "theta_E"),
-    "e1": (0.0, 0.05, "e1"),
-    "e2": (0.0, 0.05, "e2"),
-    "center_x": (0.0, 0.03, "center_x"),
-    "center_y": (0.0, 0.03, "center_y"),
-    "gamma1": (0.0, 0.03, "gamma1"),
-    "gamma2": (0.0, 0.03, "gamma2"),
-    "source_x": (0.0, 0.05, "source_x"),
-    "source_y": (0.0, 0.05, "source_y"),
-    "source_e1": (0.0, 0.08, "source_e1"),
-    "source_e2": (0.0, 0.08, "source_e2"),
-    "log_R_sersic": (-1.6, 0.15, "R_sersic"),
-    "log_n_sersic": (0.5, 0.2, "n_sersic"),
-}
-"""What the encoder predicts: the middle of its range, an error from which the fit still converges
-(the unit of its output and of its loss), and the name of the truth. The brightness of the source is
-left to the fit."""
-LENS_TRUTH = tuple(key for *_, key in TYPICAL_LENSES.values())
 TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
 """Of the two losses of the encoder beside the classification."""
-HUBER = 2.0
-"""Errors of the encoder above so many units count linearly."""
 QUANTITY_WEIGHT = 0.01
 """Of the loss of the quantities. It trains their head alone, whose steps under AdamW do not depend
 on it; the training loss that people look at does."""
@@ -112,6 +94,9 @@ class LensFit(Classifier):
     psf_fwhm : of the Gaussian PSF, arcsec.
     supersampling : points along a side of a pixel at which the model is sampled.
     steps : of the fit.
+    source_structure
+        Whether sources may be more than Sersic profiles: after the fit shapelets are fitted with
+        the lens, and the classifier sees what that leaves too.
     quantities : names of `lenspinn.models.quantities.QUANTITIES` to predict too.
 
     Raises
@@ -155,6 +140,7 @@ class LensFit(Classifier):
         psf_fwhm: float,
         supersampling: int,
         steps: int,
+        source_structure: bool = False,
         quantities: Sequence[str] = (),
     ) -> None:
         super().__init__(
@@ -178,6 +164,7 @@ class LensFit(Classifier):
         self.psf_fwhm = psf_fwhm
         self.supersampling = supersampling
         self.steps = steps
+        self.source_structure = source_structure
         self.linearize = compiled_or_eager(whitened_derivatives)
         """What the fit calls at each step."""
         self.encoder = timm_cnn(NETWORK, num_classes=0)
@@ -195,8 +182,9 @@ class LensFit(Classifier):
         middle, width = torch.tensor(typical).T
         self.register_buffer("middle", middle, persistent=False)
         self.register_buffer("width", width, persistent=False)
-        self.classifier = timm_cnn(NETWORK, in_chans=4, num_classes=0)
-        self.head = nn.Linear(self.classifier.num_features + 2, len(self.classes))
+        fits = 2 if source_structure else 1
+        self.classifier = timm_cnn(NETWORK, in_chans=1 + MAPS * fits, num_classes=0)
+        self.head = nn.Linear(self.classifier.num_features + NUMBERS * fits, len(self.classes))
         self.quantities = select_quantities(quantities, self.classes)
         self.truth_keys = tuple(dict.fromkeys((*LENS_TRUTH, *quantities)))
         if self.quantities:
@@ -204,8 +192,7 @@ class LensFit(Classifier):
 
     def forward_features(self, image: Image) -> Features:
         """Features of image, residual and scan, and the significance of what the fit leaves."""
-        start = self.predict_parameters(image)
-        return self._features(image, self.fit(image, start), start)
+        return self._features(image, self._solve(image))
 
     def forward_head(self, features: Features) -> Logits:
         """Logits from the features of `forward_features`."""
@@ -277,12 +264,11 @@ class LensFit(Classifier):
         self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor]:
         """Return the logits, and the losses that train the encoder; see the class."""
-        start = self.predict_parameters(image)
-        fit = self.fit(image, start)
-        features = self._features(image, fit, start)
-        losses = self.encoder_loss(start, fit, truth)
+        solution = self._solve(image)
+        features = self._features(image, solution)
+        losses = self.encoder_loss(solution.start, solution.sersic, truth)
         if self.quantities:
-            predicted = self._quantities(features.detach(), fit)
+            predicted = self._quantities(features.detach(), solution.best)
             losses = losses + QUANTITY_WEIGHT * gaussian_loss(
                 predicted, targets(self.quantities, truth)
             )
@@ -292,45 +278,41 @@ class LensFit(Classifier):
         self, start: SmoothParameters, fit: SmoothFit, truth: Mapping[str, PerImage]
     ) -> Tensor:
         """Return what the encoder lowers, from its guesses and the fits that began there."""
-        known = self.true_parameters(truth)
         trust = 1 / (fit.chi2 / fit.freedom).clamp(min=1.0)
-        own = self._error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
-        return TRUTH_WEIGHT * self._error(start, known).mean() + SELF_WEIGHT * own.mean()
-
-    def true_parameters(self, truth: Mapping[str, PerImage]) -> Float[Tensor, "batch 13"]:
-        """Return the truth as the encoder predicts it, sizes as logarithms."""
-        known = torch.stack([truth[key] for key in LENS_TRUTH], dim=1)
-        is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
-        return torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
+        own = guess_error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
+        return (
+            TRUTH_WEIGHT * guess_error(start, true_parameters(truth)).mean()
+            + SELF_WEIGHT * own.mean()
+        )
 
     def examine(self, image: Image) -> Examination:
         """Return all that one fit says of images.
 
-        Shift scores are ``chi2`` of the fit, for a degree of freedom, and what explains its excess,
-        ``source`` and ``psf``, as of `lenspinn.lensing.alternatives`.
+        Shift scores are ``chi2`` of the best fit, for a degree of freedom, and what explains the
+        excess of that with a Sersic source, ``source`` and ``psf``, as of
+        `lenspinn.lensing.alternatives`.
         """
-        start = self.predict_parameters(image)
-        fit = self.fit(image, start)
-        features = self._features(image, fit, start)
-        otherwise = explain_otherwise(fit, self._optics(image, None))
+        solution = self._solve(image)
+        features = self._features(image, solution)
+        otherwise = explain_otherwise(solution.sersic, self._optics(image, None))
         return Examination(
             features=features,
             logits=self.head(features),
-            quantities=self._quantities(features, fit),
-            shift_scores={"chi2": fit.chi2 / fit.freedom, **otherwise._asdict()},
-            theta_E=fit.parameters[:, 0],
-            theta_E_error=fit.standard_errors[:, 0],
+            quantities=self._quantities(features, solution.best),
+            shift_scores={"chi2": solution.chi2, **otherwise._asdict()},
+            theta_E=solution.best.parameters[:, 0],
+            theta_E_error=solution.best.standard_errors[:, 0],
         )
 
     def reconstruct(self, image: Image) -> FittedReconstruction:
         """Fit lens and source."""
-        fit = self.fit(image, self.predict_parameters(image))
-        optics = self._optics(image, None)
+        solution = self._solve(image)
+        fit = solution.best
         plain = make_optics(self.num_pix, self.pixel_scale, (1.0,), device=image.device)
         alpha_x, alpha_y = smooth_deflection(fit.parameters, plain.theta_x, plain.theta_y)
         unlensed = fit.parameters.clone()
         unlensed[:, [SMOOTH_PARAMETERS.index(name) for name in ("theta_E", "gamma1", "gamma2")]] = 0
-        source = smooth_image(unlensed, plain)
+        source = solution.image(unlensed, plain)
         return FittedReconstruction(
             theta_E=fit.parameters[:, 0],
             alpha_x=alpha_x,
@@ -342,21 +324,23 @@ class LensFit(Classifier):
             residual=fit.residual,
             parameters=fit.parameters,
             standard_errors=fit.standard_errors,
-            model=smooth_image(fit.parameters, optics),
-            chi2=fit.chi2 / fit.freedom,
-            point_mass_significance=scan_point_masses(fit, self.pixel_scale).significance,
+            model=solution.image(fit.parameters, self._optics(image, None)),
+            chi2=solution.chi2,
+            point_mass_significance=solution.scans(self.pixel_scale)[-1].significance,
         )
 
-    def _features(self, image: Image, fit: SmoothFit, start: SmoothParameters) -> Features:
-        residual = last_step(fit, start)[1]
-        scan = scan_point_masses(fit, self.pixel_scale)
-        error = (scan.strength_error / TYPICAL_STRENGTH_ERROR).log()
-        places = torch.stack([torch.asinh(scan.significance), torch.tanh(error / 2)], dim=1)
-        maps = torch.cat([self._scaled(image), torch.asinh(residual)[:, None], places], dim=1)
-        excess = residual.square().sum(dim=(1, 2)) - fit.freedom
-        left = torch.asinh(excess / (2 * fit.freedom) ** 0.5)
-        found = torch.asinh(scan.significance.amax(dim=(1, 2)))
-        return torch.cat([self.classifier(maps), left[:, None], found[:, None]], dim=1)
+    def _solve(self, image: Image) -> LensSolution:
+        start = self.predict_parameters(image)
+        fit, structured = self.fit(image, start), None
+        if self.source_structure:
+            optics = self._optics(image, None)
+            structured = fit_structure(fit, image[:, 0], optics, linearize=self.linearize)
+        return LensSolution(start, fit, structured)
+
+    def _features(self, image: Image, solution: LensSolution) -> Features:
+        maps, numbers = solution.leftover(self.pixel_scale)
+        seen = self.classifier(torch.cat([self._scaled(image), maps], dim=1))
+        return torch.cat([seen, numbers], dim=1)
 
     def _quantities(self, features: Features, fit: SmoothFit) -> Prediction:
         if not self.quantities:
@@ -381,14 +365,6 @@ class LensFit(Classifier):
             device=image.device,
         )
 
-    def _error(self, start: SmoothParameters, target: Tensor) -> Tensor:
-        """Huber loss of each parameter in units of its width; 0 where the target is unknown."""
-        guess = start[:, : len(TYPICAL_LENSES)]
-        target = torch.where(target.isnan(), guess.detach(), target)
-        return functional.huber_loss(
-            guess / self.width, target / self.width, delta=HUBER, reduction="none"
-        )
-
 
 @register_model
 def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
@@ -401,6 +377,7 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
     psf_fwhm: float = 0.08,
     supersampling: int = 1,
     steps: int = STEPS,
+    source_structure: bool = False,
     quantities: Sequence[str] = (),
 ) -> LensFit:
     """Build a fit between two networks, 6.7 million parameters; options as for `LensFit`.
@@ -416,5 +393,6 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
         psf_fwhm=psf_fwhm,
         supersampling=supersampling,
         steps=steps,
+        source_structure=source_structure,
         quantities=quantities,
     )

@@ -261,8 +261,8 @@ _SURVEY = (
             _SURVEY_SOURCE,
             clumps=ClumpPrior(
                 number=10,
-                share=Uniform(0.0, 0.6),
-                sigma=LogUniform(0.02, 0.12),
+                share=Uniform(0.0, 0.4),
+                sigma=LogUniform(0.03, 0.12),
                 radius=Uniform(0.0, 1.5),
             ),
         ),

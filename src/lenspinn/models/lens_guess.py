@@ -1,0 +1,53 @@
+"""What the encoder of `LensFit` predicts of a lens, and how far it is from the truth."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from lenspinn.lensing.smooth import SmoothParameters
+
+__all__ = ["LENS_TRUTH", "TYPICAL_LENSES", "guess_error", "true_parameters"]
+
+TYPICAL_LENSES = {
+    "theta_E": (1.0, 0.03, "theta_E"),
+    "e1": (0.0, 0.05, "e1"),
+    "e2": (0.0, 0.05, "e2"),
+    "center_x": (0.0, 0.03, "center_x"),
+    "center_y": (0.0, 0.03, "center_y"),
+    "gamma1": (0.0, 0.03, "gamma1"),
+    "gamma2": (0.0, 0.03, "gamma2"),
+    "source_x": (0.0, 0.05, "source_x"),
+    "source_y": (0.0, 0.05, "source_y"),
+    "source_e1": (0.0, 0.08, "source_e1"),
+    "source_e2": (0.0, 0.08, "source_e2"),
+    "log_R_sersic": (-1.6, 0.15, "R_sersic"),
+    "log_n_sersic": (0.5, 0.2, "n_sersic"),
+}
+"""What the encoder predicts: the middle of its range, an error from which the fit still converges
+(the unit of its output and of its loss), and the name of the truth. The brightness of the source is
+left to the fit."""
+LENS_TRUTH = tuple(key for *_, key in TYPICAL_LENSES.values())
+HUBER = 2.0
+"""Errors of the encoder above so many units count linearly."""
+
+_WIDTHS = torch.tensor([width for _, width, _ in TYPICAL_LENSES.values()])
+
+
+def true_parameters(truth: Mapping[str, Float[Tensor, " batch"]]) -> Float[Tensor, "batch 13"]:
+    """Return the truth as the encoder predicts it, sizes as logarithms."""
+    known = torch.stack([truth[key] for key in LENS_TRUTH], dim=1)
+    is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
+    return torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
+
+
+def guess_error(
+    start: SmoothParameters, target: Float[Tensor, "batch 13"]
+) -> Float[Tensor, "batch 13"]:
+    """Huber loss of each parameter in units of its width; 0 where the target is unknown."""
+    guess = start[:, : len(TYPICAL_LENSES)]
+    target = torch.where(target.isnan(), guess.detach(), target)
+    widths = _WIDTHS.to(guess)
+    return functional.huber_loss(guess / widths, target / widths, delta=HUBER, reduction="none")

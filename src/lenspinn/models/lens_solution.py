@@ -1,0 +1,81 @@
+"""What the fits of a batch of images found, and what a classifier sees of it."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing.fit import SmoothFit, last_step
+from lenspinn.lensing.scan import PointMassScan, scan_point_masses
+from lenspinn.lensing.smooth import Optics, SmoothParameters, smooth_image
+from lenspinn.lensing.structure import StructuredFit, scan_beside_structure, structure_image
+
+__all__ = ["MAPS", "NUMBERS", "LensSolution"]
+
+PerImage = Float[Tensor, " batch"]
+Maps = Float[Tensor, "batch y x"]
+
+TYPICAL_STRENGTH_ERROR = 1e-3
+"""Squared Einstein radius, arcsec^2, that is one standard deviation in a middling pixel."""
+MAPS, NUMBERS = 3, 2
+"""Of each fit, as `LensSolution.leftover` returns them."""
+
+
+class LensSolution(NamedTuple):
+    """A fit with a Sersic source, and one from there with structure, if it was asked for."""
+
+    start: SmoothParameters
+    """Where the first fit began."""
+    sersic: SmoothFit
+    structured: StructuredFit | None
+
+    @property
+    def best(self) -> SmoothFit:
+        """The fit that knows most of the source."""
+        return self.sersic if self.structured is None else self.structured.smooth
+
+    @property
+    def chi2(self) -> PerImage:
+        """Of the best fit, for a degree of freedom."""
+        fit = self.sersic if self.structured is None else self.structured
+        return self.best.chi2 / fit.freedom
+
+    def image(self, parameters: SmoothParameters, optics: Optics) -> Maps:
+        """Return the image of the source that was found, with lens and Sersic profile of others."""
+        image = smooth_image(parameters, optics)
+        if self.structured is None:
+            return image
+        return image + structure_image(self.structured, parameters, optics)
+
+    def scans(self, pixel_scale: float) -> list[PointMassScan]:
+        """Search for point masses beside each fit, the best last."""
+        scans = [scan_point_masses(self.sersic, pixel_scale)]
+        if self.structured is not None:
+            scans.append(scan_beside_structure(self.structured, pixel_scale))
+        return scans
+
+    def leftover(
+        self, pixel_scale: float
+    ) -> tuple[Float[Tensor, "batch maps y x"], Float[Tensor, "batch numbers"]]:
+        """Return what the fits leave, each quantity brought near to 1.
+
+        Returns
+        -------
+        maps : (batch, 3 a fit, y, x)
+            Residual, significance of a point mass in each pixel, and how small a mass could be
+            seen there. The first residual has a gradient towards the start.
+        numbers : (batch, 2 a fit)
+            Significance of chi^2, and the highest of a point mass.
+        """
+        left = [(last_step(self.sersic, self.start)[1], self.sersic.freedom)]
+        if self.structured is not None:
+            left.append((self.best.residual, self.structured.freedom))
+        maps, numbers = [], []
+        for (residual, freedom), scan in zip(left, self.scans(pixel_scale), strict=True):
+            error = (scan.strength_error / TYPICAL_STRENGTH_ERROR).log()
+            maps += [torch.asinh(residual), torch.asinh(scan.significance), torch.tanh(error / 2)]
+            excess = residual.square().sum(dim=(1, 2)) - freedom
+            most = scan.significance.amax(dim=(1, 2))
+            numbers += [torch.asinh(excess / (2 * freedom) ** 0.5), torch.asinh(most)]
+        return torch.stack(maps, dim=1), torch.stack(numbers, dim=1)
