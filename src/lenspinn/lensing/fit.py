@@ -156,14 +156,15 @@ def continue_fit(
     Parameters
     ----------
     fit
-        What was found with `fit.sigma`, which must be finite.
+        What was found with `fit.sigma`, which must be finite wherever `sigma` is.
     image, sigma, optics, steps, linearize
         As of `fit_smooth_lens`; there may be no step, and `linearize` must go as ``1 / sigma``.
     """
     image, sigma = image.detach(), sigma.detach()
     with torch.no_grad():
         maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
-        gram = _gram(maps * (fit.sigma / sigma)[:, None])
+        weight = (fit.sigma / sigma).nan_to_num(nan=0.0)  # left out before and after
+        gram = _gram(maps * weight[:, None])
         return _descend(fit.parameters, gram, fit.damping, image, sigma, optics, steps, linearize)
 
 

@@ -204,7 +204,9 @@ class _BesideStructure:
         self.templates = lensed / self.lengths[..., None, None]
         rows = self.templates.flatten(2)
         normal = (rows @ rows.mT).double()
-        self.factor = torch.linalg.cholesky(normal + _RIDGE * torch.eye(len(normal[0])).to(normal))
+        ridge = _RIDGE * torch.eye(NUM_SHAPELETS).to(normal)
+        # A step may have gone where nothing is finite: it is not taken, no error for the others.
+        self.factor = torch.linalg.cholesky_ex(normal + ridge).L
         overlap = (rows @ maps.flatten(2).mT).double()
         self.shares = torch.cholesky_solve(overlap, self.factor).to(maps.dtype)
         return maps - (self.shares.mT @ rows).view_as(maps)
@@ -212,10 +214,11 @@ class _BesideStructure:
     def at_the_end(self, smooth: SmoothFit) -> StructuredFit:
         """Return what was found; the last maps are those of `smooth`."""
         coefficients = self.shares[..., 0] / self.lengths
+        covariance = torch.cholesky_solve(torch.eye(NUM_SHAPELETS).to(self.factor), self.factor)
         return StructuredFit(
             smooth=smooth,
             templates=self.templates,
-            covariance=torch.cholesky_inverse(self.factor).to(coefficients.dtype),
+            covariance=covariance.to(coefficients.dtype),
             coefficients=coefficients,
             shapelets=self.shapelets,
             by_source=self.maps[:, [1 + at for at in _SOURCE]],

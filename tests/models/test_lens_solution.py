@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from lenspinn.lensing.fit import fit_smooth_lens
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.smooth import make_optics, smooth_image
+from lenspinn.lensing.structure import NUM_SHAPELETS, fit_structure, structure_image
+from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
+
+PIXEL = 0.08
+OPTICS = make_optics(64, PIXEL, gaussian_kernel(1.5, 5.0))
+SIGMA = 0.006
+
+
+@pytest.fixture(scope="module")
+def solutions():
+    """Of two smooth lenses: without and with structure."""
+    smooth = torch.tensor([[1.0, 0.1, 0, 0, 0, 0.02, 0, 0.1, 0, 0, 0, -1.4, 0.0, 2.0]])
+    smooth = smooth.repeat(2, 1)
+    noise = torch.randn(2, 64, 64, generator=torch.Generator().manual_seed(0))
+    image = smooth_image(smooth, OPTICS) + SIGMA * noise
+    fit = fit_smooth_lens(smooth, image, torch.full_like(image, SIGMA), OPTICS, steps=6)
+    start = smooth.clone().requires_grad_()
+    found = fit_structure(fit, image, OPTICS)
+    return LensSolution(start, fit, None), LensSolution(start, fit, found)
+
+
+def test_the_best_fit_is_that_with_structure(solutions):
+    plain, structured = solutions
+    assert plain.best is plain.sersic
+    assert structured.best is structured.structured.smooth
+    torch.testing.assert_close(plain.chi2, plain.sersic.chi2 / (64**2 - 14))
+    freedom = 64**2 - 14 - NUM_SHAPELETS
+    torch.testing.assert_close(structured.chi2, structured.best.chi2 / freedom)
+
+
+def test_its_image_has_the_structure(solutions):
+    plain, structured = solutions
+    parameters = plain.best.parameters
+    without, with_it = (of.image(parameters, OPTICS) for of in solutions)
+    expected = structure_image(structured.structured, parameters, OPTICS)
+    torch.testing.assert_close(with_it - without, expected, rtol=0, atol=1e-6)
+
+
+def test_what_is_left_is_shown_once_for_each_fit(solutions):
+    for solution, fits in zip(solutions, (1, 2), strict=True):
+        maps, numbers = solution.leftover(PIXEL)
+        assert maps.shape == (2, MAPS * fits, 64, 64)
+        assert numbers.shape == (2, NUMBERS * fits)
+        assert len(solution.scans(PIXEL)) == fits
+        residuals = (solution.sersic.residual, solution.best.residual)
+        torch.testing.assert_close(maps[:, 0], torch.asinh(residuals[0]))
+        torch.testing.assert_close(maps[:, -MAPS], torch.asinh(residuals[1]))
+
+
+def test_the_classification_reaches_the_start(solutions):
+    for solution in solutions:
+        maps, _ = solution.leftover(PIXEL)
+        (gradient,) = torch.autograd.grad(maps.square().sum(), solution.start)
+        assert gradient.isfinite().all()
+        assert gradient.abs().max() > 0
