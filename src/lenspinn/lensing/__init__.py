@@ -46,6 +46,7 @@ from lenspinn.lensing.profiles import (
 from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage, delens, relens
 from lenspinn.lensing.scan import PointMassScan, scan_point_masses
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
+from lenspinn.lensing.structure import StructuredFit, fit_structure, scan_beside_structure
 
 __all__ = [
     "MIN_COVERAGE",
@@ -57,6 +58,7 @@ __all__ = [
     "SIEConstants",
     "SmoothFit",
     "SourceImage",
+    "StructuredFit",
     "angular_diameter_distances",
     "axis_ratio_to_ellipticity",
     "continue_fit",
@@ -82,6 +84,7 @@ __all__ = [
     "delens",
     "ellipticity_to_axis_ratio",
     "fit_smooth_lens",
+    "fit_structure",
     "interpolated_source",
     "make_optics",
     "mass_from_theta_E",
@@ -95,6 +98,7 @@ __all__ = [
     "potential_sis",
     "potential_tnfw",
     "relens",
+    "scan_beside_structure",
     "scan_point_masses",
     "sersic",
     "sersic_total_flux",

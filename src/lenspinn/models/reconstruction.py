@@ -41,7 +41,7 @@ class Reconstruction:
 class FittedReconstruction(Reconstruction):
     """What the fit found: lens, source and residual of each image, with standard errors.
 
-    `source` is the fitted Sersic profile, `coverage` 1 everywhere, and `residual` the image minus
+    `source` is the fitted Sersic profile, with its structure where that was fitted, `coverage` 1 everywhere, and `residual` the image minus
     its model, in units of the noise.
     """
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from lenspinn.compiled import compiled_function
 from lenspinn.lensing import (
@@ -234,9 +235,8 @@ def _exposed(
 def _to_pixels(brightness: Tensor, fine: int, kernel: tuple[float, ...]) -> Tensor:
     """Add up the sampling points of each pixel and convolve along both axes."""
     if fine > 1:
-        size = brightness.shape[-1] // fine
-        inside = brightness.unflatten(2, (size, fine)).unflatten(1, (size, fine))
-        brightness = inside.sum(dim=(2, 4))
+        # Several times as fast as a sum over two axes.
+        brightness = functional.avg_pool2d(brightness[:, None], fine, divisor_override=1)[:, 0]
     return convolve_separable(brightness, kernel)
 
 
