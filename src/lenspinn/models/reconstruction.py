@@ -41,8 +41,8 @@ class Reconstruction:
 class FittedReconstruction(Reconstruction):
     """What the fit found: lens, source and residual of each image, with standard errors.
 
-    `source` is the fitted Sersic profile, with its structure where that was fitted, `coverage` 1 everywhere, and `residual` the image minus
-    its model, in units of the noise.
+    `source` is the fitted Sersic profile, with structure where that was fitted too, `coverage` 1
+    everywhere, and `residual` the image minus its model, in units of the noise.
     """
 
     parameters: SmoothParameters
