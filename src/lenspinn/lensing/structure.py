@@ -5,6 +5,7 @@ the source, and are seen in every image of it. Shapelets can be anything that is
 scale; the image is linear in them, so each step of the fit solves for them exactly.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -46,7 +47,7 @@ SCALE = 0.5
 _LEAST_RADIUS = 0.05
 """Arcsec; a source that the fit made smaller is unresolved."""
 _AT_ONCE = 4
-"""Images whose templates are made together: more leave the cache of a core, and take far longer."""
+"""Images whose templates are made together on a CPU: more leave its cache, and take far longer."""
 _RIDGE = 1e-5
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
 STEPS = 1
@@ -108,7 +109,7 @@ def lensed_shapelets(
 
     Ordered by the order along x, then along y.
     """
-    parts = zip(parameters.split(_AT_ONCE), *(x.split(_AT_ONCE) for x in shapelets), strict=True)
+    parts = _in_parts(parameters, *shapelets)
     return torch.cat([_lensed(of, Shapelets(*on), optics) for of, *on in parts])
 
 
@@ -163,16 +164,11 @@ def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMass
     inside, beside = smooth.covariance.shape[1], found.covariance.shape[1]
     covariance = functional.pad(smooth.covariance, (0, beside, 0, beside))
     covariance = covariance + functional.pad(found.covariance, (inside, 0, inside, 0))
-    everything = (
-        smooth.residual,
-        found.by_source,
-        torch.cat([smooth.derivatives, found.templates], dim=1),
-        covariance,
-    )
+    derivatives = torch.cat([smooth.derivatives, found.templates], dim=1)
     block = suitable_block(smooth.residual)
     scans = [
         score_point_masses(*part, pixel_scale=pixel_scale, block=block)
-        for part in zip(*(maps.split(_AT_ONCE) for maps in everything), strict=True)
+        for part in _in_parts(smooth.residual, found.by_source, derivatives, covariance)
     ]
     return PointMassScan(*map(torch.cat, zip(*scans, strict=True)))
 
@@ -223,6 +219,12 @@ class _BesideStructure:
             shapelets=self.shapelets,
             by_source=self.maps[:, [1 + at for at in _SOURCE]],
         )
+
+
+def _in_parts(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Split batches into as many images as are best treated together."""
+    at_once = _AT_ONCE if maps[0].device.type == "cpu" else len(maps[0])
+    return zip(*(each.split(at_once) for each in maps), strict=True)
 
 
 def _lensed(parameters: SmoothParameters, shapelets: Shapelets, optics: Optics) -> Templates:
