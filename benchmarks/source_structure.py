@@ -29,7 +29,7 @@ from lenspinn.evaluate.trust import Calibration, calibrate, load_calibration
 from lenspinn.simulate import Recipe, get_recipe, simulate_images
 from lenspinn.train import Run, load_run
 
-NUM, SEED, COVERAGE = 900, 400, 0.9
+NUM, SEED, COVERAGE = 600, 400, 0.9
 MAGNITUDES = (22.0, 23.0, 24.0)
 REAL = "survey/hst_cosmos"
 OUT = Path(__file__).resolve().parents[1] / "results" / "survey_hst" / "source_structure.json"
