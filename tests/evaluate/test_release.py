@@ -88,3 +88,12 @@ def test_the_evaluation_of_another_run_is_not_quoted(measured, tmp_path):
     (other / "evaluation.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="evaluation of another run"):
         release_run(measured, tmp_path / "out", evaluation=other)
+
+
+def test_a_card_names_a_range_of_magnitudes(measured, tmp_path):
+    place = shutil.copytree(measured, tmp_path / "run")
+    facts = json.loads((place / "data.json").read_text())
+    facts["recipe_config"]["source"]["magnitude"] = {"uniform": [22.0, 24.5]}
+    (place / "data.json").write_text(json.dumps(facts))
+    card = release_run(place, tmp_path / "released").read_text()
+    assert "unlensed sources of 22 to 24.5 mag" in card

@@ -153,8 +153,14 @@ def _images(info: DatasetInfo) -> str:
     magnitude = source.get("magnitude") if isinstance(source, dict) else None
     light = "with" if info.lens_light else "without"
     size = f"{info.num_pix} x {info.num_pix} pixels of {info.pixel_scale:g} arcsec"
-    depth = "" if magnitude is None else f", unlensed sources of magnitude {magnitude}"
+    depth = "" if magnitude is None else f", unlensed sources of {_magnitude(magnitude)}"
     return f"{info.instrument}, {size}, {light} lens light{depth}"
+
+
+def _magnitude(value: Any) -> str:
+    if isinstance(value, dict) and "uniform" in value:
+        return "{:g} to {:g} mag".format(*value["uniform"])
+    return f"magnitude {value}"
 
 
 def _scores(record: dict[str, Any]) -> str:
