@@ -77,7 +77,7 @@ def _chi2(chi2: float) -> Mismatch | None:
         return None
     message = (
         f"chi^2 per degree of freedom is {chi2:.2f}: the smooth lens leaves more than noise, which "
-        "substructure does, and any source that is no Sersic profile does too"
+        "substructure does, and any source that its model cannot be does too"
     )
     return Mismatch("residual", message, serious=True)
 
