@@ -13,27 +13,16 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
-import numpy as np
-from theta_e_real import lenses
+from theta_e_real import Lens, lenses
 
 from lenspinn.apply import Answer, apply_model
-from lenspinn.data import write_fits
 from lenspinn.data.provenance import provenance
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "apply" / "real.json"
-EUCLID = ("102018665_NEG570040238507752998", "102020532_NEG589257492489565961")
-HDF5 = {
-    "dolphin_lens_system1": ("F390W",),
-    "DCLS0353-1706": ("F140W", "F200LP"),
-}
-"""Images in the format of lenstronomy, by folder, and their filters."""
-TELESCOPE = {"TELESCOP": "HST", "INSTRUME": "WFC3"}
 
 
 class Files(NamedTuple):
@@ -46,42 +35,16 @@ class Files(NamedTuple):
     pixel_scale: float | None = None
 
 
-def real_lenses(data: Path, scratch: Path) -> Iterator[Files]:
-    """Yield the files of each lens; those in HDF5 are written to `scratch` as FITS first."""
-    for lens in lenses(data):
-        folder = lens.image.parent
-        noise, psf = (
-            path if path.exists() else None
-            for path in (folder / f"{lens.prefix}{key}.fits" for key in ("noise_map", "psf"))
-        )
-        named = lens.image if lens.prefix or lens.pixel_scale or lens.psf else folder
-        known = (None, None) if named == folder else (noise, lens.psf or psf)
-        yield Files(lens.name, named, *known, lens.pixel_scale)
-    for name in EUCLID:
-        stem = data / "euclid_q1" / name / "VIS_"
-        yield Files(
-            name.split("_")[0], *(Path(f"{stem}{k}.fits") for k in ("data", "noise_map", "psf"))
-        )
-    for name, filters in HDF5.items():
-        for band in filters:
-            yield as_fits(data / "hst_other" / name, band, scratch)
-
-
-def as_fits(folder: Path, band: str, scratch: Path) -> Files:
-    """Write an image, its noise and its PSF as FITS."""
-    with h5py.File(folder / f"image_{band}.h5") as content:
-        image = content["image_data"][()]
-        scale = float(np.hypot(*content["transform_pix2angle"][()][0]))
-        photons = np.clip(image, 0, None) / content["exposure_time"][()].clip(1)
-        noise = np.sqrt(content["background_rms"][()] ** 2 + photons)
-    with h5py.File(folder / f"psf_{band}.h5") as content:
-        psf = content["kernel_point_source"][()]
-    name = f"{folder.name}_{band}"
-    parts = {"data": image, "noise_map": noise, "psf": psf}
-    paths = [scratch / f"{name}_{key}.fits" for key in parts]
-    for path, pixels in zip(paths, parts.values(), strict=True):
-        write_fits(path, pixels, scale, BUNIT="e-/s", FILTER=band, **TELESCOPE)
-    return Files(name, *paths)
+def files_of(lens: Lens) -> Files:
+    """Return the files of a lens; a folder stands for them where `lenspinn apply` finds them."""
+    folder = lens.image.parent
+    if not (lens.prefix or lens.pixel_scale or lens.psf):
+        return Files(lens.name, folder, None, None)
+    noise, psf = (
+        path if path.exists() else None
+        for path in (folder / f"{lens.prefix}{key}.fits" for key in ("noise_map", "psf"))
+    )
+    return Files(lens.name, lens.image, noise, lens.psf or psf, lens.pixel_scale)
 
 
 def row(lens: Files, answer: Answer) -> dict[str, Any]:
@@ -122,7 +85,7 @@ def main() -> None:
         sys.exit(f"there is no folder {arguments.data}: nothing was measured")
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        for lens in real_lenses(arguments.data, Path(scratch)):
+        for lens in map(files_of, lenses(arguments.data)):
             if arguments.only and lens.name not in arguments.only:
                 continue
             out = (arguments.pictures or Path(scratch) / "answers") / lens.name
