@@ -31,7 +31,7 @@ from lenspinn.train import Run, load_run
 
 NUM, SEED, COVERAGE = 600, 400, 0.9
 MAGNITUDES = (22.0, 23.0, 24.0)
-REAL = "survey/hst_cosmos"
+REAL, GALAXIES = "survey/hst_cosmos", "real galaxies"
 OUT = Path(__file__).resolve().parents[1] / "results" / "survey_hst" / "source_structure.json"
 
 
@@ -67,10 +67,10 @@ def all_shown(like: Run, galaxies: Path) -> list[Shown]:
     ]
     for magnitude in MAGNITUDES:
         changes = real | {"source.magnitude": magnitude}
-        shown.append(draw("real galaxies", recipe_of(REAL, like, **changes), SEED))
+        shown.append(draw(GALAXIES, recipe_of(REAL, like, **changes), SEED))
     for part, seed in (("validation", SEED), ("test", SEED), ("train", SEED + 1)):
         changes = real | {"source.part": part}
-        shown.append(draw(f"real galaxies, {part}", recipe_of(REAL, like, **changes), seed))
+        shown.append(draw(f"{GALAXIES}, {part}", recipe_of(REAL, like, **changes), seed))
     return shown
 
 
@@ -116,13 +116,15 @@ def measure(run: Run, shown: list[Shown]) -> list[dict[str, Any]]:
     )
     records = []
     for each, found in zip(shown[:-1], outputs[:-1], strict=True):
-        records.append(record(run, own, "own images", each, found))
-        if "," in each.source:
-            records.append(record(run, other, shown[-1].source, each, found))
-        for row in records[-1 - ("," in each.source) :]:
+        judges = {"own images": own}
+        if each.source.startswith(f"{GALAXIES}, "):
+            judges[shown[-1].source] = other
+        for on, by in judges.items():
+            row = record(run, by, on, each, found)
             keys = ("accuracy", "set_coverage", "set_size", "refused", "theta_E_error_no_sub")
-            print(run.folder.name, each.source, each.magnitude, row["calibrated_on"], end="  ")
-            print(*(f"{row[key]:.3f}" for key in keys))
+            print(run.folder.name, each.source, each.magnitude, on, end="  ")
+            print(*(f"{row[key]:.3f}" for key in keys), flush=True)
+            records.append(row)
     return records
 
 

@@ -284,7 +284,7 @@ def test_the_published_images_are_answered_without_doubt(
 @pytest.fixture
 def shipped() -> Path:
     """The network that comes with the repository, which fits the lens."""
-    return Path(__file__).resolve().parents[2] / "models" / "lenspinn_fit_survey_hst_shallow"
+    return Path(__file__).resolve().parents[2] / "models" / "lenspinn_fit_survey_hst_clumpy"
 
 
 def test_a_telescope_image_is_made_ready_for_a_network_that_fits_the_lens(
