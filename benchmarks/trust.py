@@ -28,20 +28,25 @@ from lenspinn.data.transforms import resample
 from lenspinn.evaluate.metrics import trust_metrics
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import FALSE_ALARMS, Calibration, load_calibration
-from lenspinn.simulate import SimulateConfig, get_recipe, simulate
+from lenspinn.simulate import Recipe, SimulateConfig, get_recipe, simulate
 from lenspinn.train import Run, load_run
 
 NUM, SEED = 600, 300
 OUT = Path(__file__).resolve().parents[1] / "results" / "trust" / "shifts.json"
-CHANGES: dict[str, dict[str, Any]] = {
-    "none": {},
-    "noise x 3": {"instrument.exposure_time": 600.0},
-    "PSF x 2": {"instrument.psf_fwhm": 0.16},
-    "pixel scale x 2": {"instrument.pixel_scale": 0.16},
-    "pixel scale / 2": {"instrument.pixel_scale": 0.04, "num_pix": 128},
-    "magnitude 24": {"source.magnitude": 24.0},
-}
-"""Of survey/hst_shallow: exposures of 5,400 s, a PSF of 0.08 arcsec and pixels of 0.08 arcsec."""
+
+
+def changes_of(recipe: Recipe, faint: float) -> dict[str, dict[str, Any]]:
+    """Return the overrides of each change, relative to what a recipe has."""
+    instrument = recipe.instrument
+    scale = instrument.pixel_scale
+    return {
+        "none": {},
+        "noise x 3": {"instrument.exposure_time": instrument.exposure_time / 9},
+        "PSF x 2": {"instrument.psf_fwhm": 2 * instrument.psf_fwhm},
+        "pixel scale x 2": {"instrument.pixel_scale": 2 * scale},
+        "pixel scale / 2": {"instrument.pixel_scale": scale / 2, "num_pix": 2 * recipe.num_pix},
+        f"magnitude {faint:g}": {"source.magnitude": faint},
+    }
 
 
 def measure(what: str, images: np.ndarray, labels: np.ndarray, *, by: Calibration, run: Run) -> Any:
@@ -58,13 +63,16 @@ def measure(what: str, images: np.ndarray, labels: np.ndarray, *, by: Calibratio
     }
 
 
-def changed_images(run: Run, galaxies: Path | None, folder: Path) -> list[tuple[str, Any, Any]]:
+def changed_images(
+    run: Run, galaxies: Path | None, faint: float, folder: Path
+) -> list[tuple[str, Any, Any]]:
     """Name, images and labels of each change."""
     stream, found = run.config.stream, []
-    recipes = {what: (stream.recipe, changes) for what, changes in CHANGES.items()}
+    own = get_recipe(stream.recipe, **stream.overrides)
+    recipes = {what: (stream.recipe, changes) for what, changes in changes_of(own, faint).items()}
     if galaxies is not None:
         # Of another mass function than the run's recipe, unless told.
-        cdm = get_recipe(stream.recipe).to_dict()["populations"]["cdm"]
+        cdm = own.to_dict()["populations"]["cdm"]
         changes = {"source.galaxies": str(galaxies), "populations.cdm": cdm}
         recipes["real galaxies"] = ("survey/hst_cosmos", changes)
     for what, (recipe, changes) in recipes.items():
@@ -88,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("galaxies", type=Path, nargs="?", help="folder for survey/hst_cosmos")
+    parser.add_argument("--faint", type=float, default=24.0, help="magnitude of faint sources")
     parser.add_argument("--out", type=Path, default=OUT)
     config = parser.parse_args()
     run, calibration = load_run(config.run), load_calibration(config.run)
@@ -95,7 +104,9 @@ def main() -> None:
         sys.exit(f"{config.run} is not calibrated: lenspinn evaluate {config.run}")
     records = []
     with tempfile.TemporaryDirectory() as folder:
-        for what, images, labels in changed_images(run, config.galaxies, Path(folder)):
+        for what, images, labels in changed_images(
+            run, config.galaxies, config.faint, Path(folder)
+        ):
             records.append(measure(what, images, labels, by=calibration, run=run))
             values = (f"{records[-1][k]:8.3f}" for k in ("accuracy", "set_coverage", "refused"))
             print(f"{what:28}", *values)
