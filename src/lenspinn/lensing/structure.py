@@ -51,7 +51,7 @@ _AT_ONCE = 4
 _RIDGE = 1e-5
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
 STEPS = 1
-"""With the smooth parameters free; a second one lowers chi^2 by a tenth of what the first does."""
+"""With the smooth parameters free. A second one lowers chi^2 far less than the first does."""
 _FIRST_DAMPING = 0.01
 """The Sersic profile has been fitted: little is left to move."""
 _SOURCE = [SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]
