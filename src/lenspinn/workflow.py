@@ -59,7 +59,7 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
             progress,
         )
     recipe = get_recipe(stream.recipe, **stream.overrides | _part(config, "train"))
-    source = SceneStream(recipe, engine=stream.engine, device="cpu")
+    source = SceneStream(recipe, engine=stream.engine)
     return train_model(config, progress, stream=Stream(source, held_out))
 
 

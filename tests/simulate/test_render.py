@@ -141,6 +141,16 @@ def test_compiled_images_agree_with_eager_ones(name, label):
     assert of_peak(compiled, eager) <= COMPILED_OF_PEAK
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["survey/hst_shallow", "survey/hst_clumpy", "survey/hst_tnfw"])
+@pytest.mark.parametrize("label", range(3))
+def test_images_of_a_gpu_agree_with_those_of_a_cpu(name, label):
+    recipe = get_recipe(name)
+    scene, _ = draw_scenes(recipe, 5, np.arange(20) * 3 + label)
+    there = render(scene, recipe.camera, device="cuda").cpu().numpy()
+    assert of_peak(there, render(scene, recipe.camera).numpy()) <= COMPILED_OF_PEAK
+
+
 def test_unused_places_change_no_bit():
     points = np.random.default_rng(0).uniform(0.1, 1, (3, 4, 9)) * [[[1]], [[1]], [[0.1]]]
     wide = np.concatenate([points, np.zeros((3, 4, 30))], axis=2)

@@ -17,6 +17,7 @@ from lenspinn.config import dotted, to_dict
 from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import TRANSFORMS
+from lenspinn.device import best_device
 from lenspinn.errors import BenchmarkError
 from lenspinn.evaluate import classification_metrics, predict
 from lenspinn.evaluate.files import write_whole
@@ -56,7 +57,7 @@ def measure_cell(cell: Cell) -> Finished:
     """
     run = load_run(cell.config.out)
     store = ImageStore.open(cell.test.path)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     final = from_pretrained(run.folder / "model_last")
     epochs = {CHOSEN: (run.model, best_row(run.history)), FINAL: (final, run.history[-1])}
     records, curves, correct = [], {}, {}

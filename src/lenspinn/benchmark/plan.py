@@ -12,6 +12,7 @@ from lenspinn.benchmark.cell import Finished, RunState, run_state
 from lenspinn.benchmark.grid import Cell
 from lenspinn.config import to_dict
 from lenspinn.data.provenance import provenance
+from lenspinn.device import best_device
 from lenspinn.errors import LenspinnError
 from lenspinn.models import create_model
 from lenspinn.simulate import get_recipe
@@ -91,7 +92,7 @@ def _network(model: dict[str, Any]) -> dict[str, Any]:
 def _timed_speed(cell: Cell) -> float:
     """Train for a few steps on noise, and return images a second."""
     config, camera = cell.config, get_recipe(cell.recipe).camera
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -12,6 +12,7 @@ from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
 from lenspinn.data.provenance import provenance
+from lenspinn.device import best_device
 from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage
 from lenspinn.evaluate.figures import (
@@ -107,6 +108,7 @@ def evaluate_run(
     """
     check_coverage(coverage)
     trained = load_run(run)
+    trained.model.to(best_device())
     test = own_test_images(trained) if data is None else all_images(trained, data)
     best = None if limit is None else read_limit(limit, test.store.info)
     if out is None:

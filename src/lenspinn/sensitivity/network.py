@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lenspinn.data.info import DatasetInfo
+from lenspinn.device import best_device
 from lenspinn.errors import ConfigError
 from lenspinn.evaluate import predict
 from lenspinn.models.pretrained import WEIGHTS_FILE
@@ -117,10 +118,11 @@ def network_records(
         As `detection_threshold`.
     """
     recipe = sweep.at(magnitude)
+    model = run.model.to(best_device())
     images, labels, truth = simulate_images(recipe, num, seed)
     # The classes of the recipe are those of the network, in the same order.
     without = recipe.classes.index(NO_SUBSTRUCTURE)
-    scores = detection_score(predict(run.model, images), without)
+    scores = detection_score(predict(model, images), without)
     threshold = detection_threshold(scores[labels == without])
     records = []
     for name in sweep.detected:

@@ -165,8 +165,11 @@ def simulate_images(
         return pool.submit(simulator.images, range(num), threading.Event()).result()
 
 
-def resolved_engine(engine: Engine, recipe: Recipe) -> Engine:
-    """Return what ``torch`` stands for on this machine, compiling what the recipe needs.
+def resolved_engine(engine: Engine, recipe: Recipe, device: torch.device | str = "cpu") -> Engine:
+    """Return what ``torch`` stands for on a device of this machine, compiling what is needed.
+
+    On a GPU it is eager: few trainings last long enough to gain back the minutes that compiling
+    takes there.
 
     Raises
     ------
@@ -176,6 +179,8 @@ def resolved_engine(engine: Engine, recipe: Recipe) -> Engine:
     recipe.check_files()
     if engine not in ("torch", "compiled"):
         return engine
+    if torch.device(device).type != "cpu":
+        return "eager" if engine == "torch" else engine
     scenes = [draw_scenes(recipe, 0, [label])[0] for label in range(len(recipe.classes))]
     try:
         with _workers(1) as pool:  # compiled code serves threads with the same settings alone

@@ -56,6 +56,8 @@ Vectors = tuple[Tensor, Tensor]
 # Arcsec^2, added to squared distances so that a pixel exactly on a point mass is not deflected, as
 # in lenstronomy. Far below the float32 resolution of any other squared distance.
 _POINT_CORE = 1e-30
+_GPU_ELEMENTS = 2**25
+"""Of each map of deflections that a GPU works out together: 128 MiB in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,18 +280,22 @@ def _deflections_substructure(
 def _summed(
     deflection: Callable[..., Vectors], places: Any, row: Tensor, column: Tensor
 ) -> Vectors:
-    """Add up deflections one after the other in their order.
+    """Add up deflections, on a CPU one after the other in their order.
 
     Never holds (places, batch, y, x): a compiler fuses the sum into one loop, and without one the
-    loop is here.
+    loop is here. A GPU takes as many at once as keep it busy.
     """
     if torch.compiler.is_compiling():
         alpha_x, alpha_y = deflection(places, row, column)
         return alpha_x.sum(dim=0), alpha_y.sum(dim=0)
     total_x = total_y = torch.zeros((), dtype=row.dtype, device=row.device)
-    for n in range(len(places[0])):
-        alpha_x, alpha_y = deflection(type(places)(*(values[n] for values in places)), row, column)
-        total_x, total_y = total_x + alpha_x, total_y + alpha_y
+    num, batch = places[0].shape[:2]
+    pixels = batch * row.numel() * column.numel()
+    at_once = 1 if row.device.type == "cpu" else max(1, _GPU_ELEMENTS // pixels)
+    for n in range(0, num, at_once):
+        some = type(places)(*(values[n : n + at_once] for values in places))
+        alpha_x, alpha_y = deflection(some, row, column)
+        total_x, total_y = total_x + alpha_x.sum(dim=0), total_y + alpha_y.sum(dim=0)
     return total_x, total_y
 
 

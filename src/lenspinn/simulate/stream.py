@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from lenspinn.data.datamodule import Batch, truth_tensors
+from lenspinn.device import best_device
 from lenspinn.simulate.dataset import Engine, resolved_engine
 from lenspinn.simulate.draw import draw_batch
 from lenspinn.simulate.noise import observe
@@ -38,9 +39,8 @@ class SceneStream:
         device: torch.device | str | None = None,
     ) -> None:
         self.recipe = recipe
-        self.engine = resolved_engine(engine, recipe)
-        default = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(default if device is None else device)
+        self.device = best_device() if device is None else torch.device(device)
+        self.engine = resolved_engine(engine, recipe, self.device)
 
     def sample(
         self, batch_size: int, generator: torch.Generator, truth_keys: Sequence[str] = ()
