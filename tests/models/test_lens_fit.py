@@ -34,6 +34,9 @@ CHI2_TOLERANCE = 0.1
 # Between the two convolutions: how they treat the border, where the images are faint.
 BORDER_OF_SIGMA = 0.1
 
+# Between devices, which add up float32 numbers in other orders.
+DEVICES_ARCSEC, DEVICES_CHI2 = 1e-3, 1e-2
+
 
 @pytest.fixture
 def model():
@@ -394,3 +397,19 @@ def test_a_network_with_structure_learns(clumpy):
     (logits.square().sum() + loss).backward()
     for parameter in model.parameters():
         assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("structure", [False, True])
+def test_a_gpu_finds_what_a_cpu_finds(clumpy, monkeypatch, structure):
+    images, truth = clumpy
+    model = create_model("lenspinn_fit", supersampling=2, source_structure=structure).eval()
+    found = []
+    for device in ("cpu", "cuda"):
+        start = from_truth(truth).to(device)
+        monkeypatch.setattr(model, "predict_parameters", lambda _, start=start: start)
+        found.append(model.to(device).examine(images.to(device)))
+    here, there = found
+    torch.testing.assert_close(there.theta_E.cpu(), here.theta_E, atol=DEVICES_ARCSEC, rtol=0)
+    chi2 = [each.shift_scores["chi2"].cpu() for each in (there, here)]
+    torch.testing.assert_close(*chi2, atol=0, rtol=DEVICES_CHI2)

@@ -13,7 +13,7 @@ REASONS = {
     PIXELS: "noise, brightness or sharpness",
     "chi2": "what the fitted lens leaves unexplained",
     "source": "how much structure of the source would explain of what the fitted lens leaves",
-    "psf": "how much another PSF would explain of what the fitted lens leaves",
+    "psf": "how much broader or narrower its PSF seems than it is said to be",
 }
 """What the scores of `lenspinn.evaluate.shift` and of the physics models look at."""
 NOT_ANSWERED = "not answered"

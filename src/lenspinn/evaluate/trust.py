@@ -40,7 +40,7 @@ __all__ = [
 FOLDER = "calibration"
 """In the run folder."""
 ARRAYS_FILE, FACTS_FILE = "calibration.safetensors", "calibration.json"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 FALSE_ALARMS = 0.05
 """Share of images like the calibration images that is refused, at most."""

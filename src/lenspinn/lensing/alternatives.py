@@ -5,8 +5,6 @@ are fitted together with all smooth parameters, to first order, tells how well t
 residual; `lenspinn.lensing.scan` says the same of a point mass.
 """
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,16 +12,10 @@ from torch.nn import functional
 
 from lenspinn.lensing.fit import SmoothFit
 from lenspinn.lensing.scan import scan_point_masses
-from lenspinn.lensing.smooth import Optics, smooth_image
+from lenspinn.lensing.smooth import Optics
 from lenspinn.lensing.structure import lensed_shapelets, shapelets_on
 
-__all__ = [
-    "Alternatives",
-    "explain_otherwise",
-    "explained_chi2",
-    "psf_template",
-    "source_templates",
-]
+__all__ = ["explained_chi2", "psf_broadening", "source_templates", "structure_share"]
 
 Maps = Float[Tensor, "batch y x"]
 Templates = Float[Tensor, "batch templates y x"]
@@ -31,22 +23,17 @@ PerImage = Float[Tensor, " batch"]
 
 LEAST_EXCESS = 3.0
 """Standard deviations of chi^2."""
+TYPICAL_BROADENING = 1.0
+"""Square pixels. Of two PSFs of an image that is neither coarse nor very fine."""
 _RIDGE = 1e-6
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
 
 
-class Alternatives(NamedTuple):
-    """Shares of what chi^2 has in excess of its degrees of freedom."""
+def structure_share(fit: SmoothFit, optics: Optics) -> PerImage:
+    """Return how much of the excess of chi^2 over its degrees of freedom is the source's structure.
 
-    source: PerImage
-    """Explained by structure of the source, less what a point mass explains: towards 1 for a smooth
-    lens and a lumpy source, mostly negative where there are subhalos."""
-    psf: PerImage
-    """Explained by a broader or narrower PSF."""
-
-
-def explain_otherwise(fit: SmoothFit, optics: Optics) -> Alternatives:
-    """Try structure of the source, and another width of the PSF, on what a fit left.
+    Explained by shapelets on the source, less what a point mass explains: towards 1 for a smooth
+    lens and a lumpy source, mostly negative where there are subhalos.
 
     Parameters
     ----------
@@ -57,15 +44,49 @@ def explain_otherwise(fit: SmoothFit, optics: Optics) -> Alternatives:
 
     Notes
     -----
-    Of each alternative what noise alone explains on average, one a template, is taken off. The
-    excess is made larger by `LEAST_EXCESS`: where there is none, shares of it would be noise.
+    What noise alone explains on average, one a template, is taken off. The excess is made larger by
+    `LEAST_EXCESS`: where there is none, shares of it would be noise.
     """
     shapelets = source_templates(fit, optics)
     by_source = explained_chi2(fit, shapelets) - shapelets.shape[1]
-    by_psf = explained_chi2(fit, psf_template(fit, optics)) - 1
     by_mass = scan_point_masses(fit, optics.pixel_scale).significance.amax(dim=(1, 2)).square()
     excess = (fit.chi2 - fit.freedom).clamp(min=0) + LEAST_EXCESS * (2 * fit.freedom) ** 0.5
-    return Alternatives((by_source - by_mass) / excess, by_psf / excess)
+    return (by_source - by_mass) / excess
+
+
+def psf_broadening(residual: Maps, free: Templates, model: Maps, sigma: Maps) -> PerImage:
+    """Return how much broader the PSF of images seems than that of their models.
+
+    Parameters
+    ----------
+    residual : (batch, y, x)
+        Image minus model; this and the next in units of the noise.
+    free : (batch, templates, y, x)
+        Derivatives of the model by all that was fitted, which is free again.
+    model : (batch, y, x)
+        Fitted images.
+    sigma : (batch, y, x)
+        Noise of each pixel, in the unit of the model; ``inf`` leaves one out.
+
+    Returns
+    -------
+    (batch,)
+        Variance of the blur that is missing, square pixels; negative for a narrower PSF.
+
+    Notes
+    -----
+    A little more blur of variance v, of whatever shape if it is the same in all directions, adds
+    v / 2 times the Laplacian of the image. v is its best value, to first order, with a prior of 0
+    and `TYPICAL_BROADENING` that only matters where an image says next to nothing of its PSF.
+    """
+    padded = functional.pad(model[:, None], (1, 1, 1, 1), mode="replicate")
+    stencil = model.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
+    template = functional.conv2d(padded, stencil[None, None]) / (2 * sigma[:, None])
+    flat, own = functional.normalize(free.flatten(2), dim=2), template.flatten(2)
+    share = _solution(flat, flat @ own.mT).to(own.dtype)
+    apart = (own - share.mT @ flat)[:, 0]
+    power = apart.square().sum(dim=1) + TYPICAL_BROADENING**-2
+    return (apart * residual.flatten(1)).sum(dim=1) / power
 
 
 def explained_chi2(fit: SmoothFit, templates: Templates) -> PerImage:
@@ -89,7 +110,7 @@ def explained_chi2(fit: SmoothFit, templates: Templates) -> PerImage:
 
 
 def source_templates(fit: SmoothFit, optics: Optics) -> Templates:
-    """Lensed images of shapelets on the fitted source, (batch, 45, y, x).
+    """Lensed images of shapelets on the fitted source, (batch, 91, y, x).
 
     In units of the noise; their lengths mean nothing.
     """
@@ -97,22 +118,16 @@ def source_templates(fit: SmoothFit, optics: Optics) -> Templates:
     return lensed / fit.sigma[:, None]
 
 
-def psf_template(fit: SmoothFit, optics: Optics) -> Templates:
-    """Return the change of the fitted image as its PSF broadens, (batch, 1, y, x).
-
-    In units of the noise; its length means nothing. A little more blur, of whatever shape if it is
-    the same in all directions, adds the Laplacian of the image.
-    """
-    image = smooth_image(fit.parameters, optics)[:, None]
-    padded = functional.pad(image, (1, 1, 1, 1), mode="replicate")
-    stencil = image.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
-    return functional.conv2d(padded, stencil[None, None]) / fit.sigma[:, None]
-
-
 def _fall(templates: Templates, residual: Maps) -> PerImage:
     flat = functional.normalize(templates.flatten(2), dim=2)
-    normal = (flat @ flat.mT).double()
+    slopes = flat @ residual.flatten(1)[..., None]
+    return (slopes.double() * _solution(flat, slopes)).sum(dim=(1, 2)).to(residual.dtype)
+
+
+def _solution(
+    rows: Float[Tensor, "batch templates pixels"], slopes: Float[Tensor, "batch templates n"]
+) -> Float[Tensor, "batch templates n"]:
+    """Solve the normal equations of templates of unit length, in float64."""
+    normal = (rows @ rows.mT).double()
     normal = normal + _RIDGE * torch.eye(normal.shape[1]).to(normal)
-    slopes = (flat @ residual.flatten(1)[..., None]).double()
-    solution = torch.cholesky_solve(slopes, torch.linalg.cholesky_ex(normal).L)
-    return (slopes * solution).sum(dim=(1, 2)).to(residual.dtype)
+    return torch.cholesky_solve(slopes.double(), torch.linalg.cholesky_ex(normal).L)

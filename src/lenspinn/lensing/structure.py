@@ -39,8 +39,8 @@ Maps = Float[Tensor, "batch y x"]
 PerImage = Float[Tensor, " batch"]
 Templates = Float[Tensor, "batch templates y x"]
 
-ORDER = 8
-"""Highest order: what it describes is up to 17 / 2 times as fine as its scale is."""
+ORDER = 12
+"""Highest order: what it describes is up to 5 times as fine as its scale is."""
 NUM_SHAPELETS = (ORDER + 1) * (ORDER + 2) // 2
 SCALE = 0.5
 """Of the shapelets, half-light radii of the fitted source."""
@@ -50,8 +50,8 @@ _AT_ONCE = 4
 """Images whose templates are made together on a CPU: more leave its cache, and take far longer."""
 _RIDGE = 1e-5
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
-STEPS = 1
-"""With the smooth parameters free. A second one lowers chi^2 far less than the first does."""
+STEPS = 2
+"""With the smooth parameters free."""
 _FIRST_DAMPING = 0.01
 """The Sersic profile has been fitted: little is left to move."""
 _SOURCE = [SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]
@@ -78,10 +78,10 @@ class StructuredFit(NamedTuple):
     """Its residual is that of all; its derivatives and covariance those of the smooth parameters
     where structure is free, so that `standard_errors` allow for it."""
     templates: Templates
-    """Lensed shapelets, (batch, 45, y, x), of unit length in units of the noise."""
-    covariance: Float[Tensor, "batch 45 45"]
+    """Lensed shapelets, (batch, 91, y, x), of unit length in units of the noise."""
+    covariance: Float[Tensor, "batch 91 91"]
     """Of how much there is of each template."""
-    coefficients: Float[Tensor, "batch 45"]
+    coefficients: Float[Tensor, "batch 91"]
     """Of the shapelets, brightness per square arcsec."""
     shapelets: Shapelets
     by_source: Float[Tensor, "batch 2 y x"]
@@ -105,7 +105,7 @@ def shapelets_on(parameters: SmoothParameters) -> Shapelets:
 def lensed_shapelets(
     parameters: SmoothParameters, shapelets: Shapelets, optics: Optics
 ) -> Templates:
-    """Return the image of each shapelet behind a lens, (batch, 45, y, x), flux per pixel.
+    """Return the image of each shapelet behind a lens, (batch, 91, y, x), flux per pixel.
 
     Ordered by the order along x, then along y.
     """

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from lenspinn.compiled import compiled_or_eager
 from lenspinn.errors import ModelError
-from lenspinn.lensing.alternatives import explain_otherwise
+from lenspinn.lensing.alternatives import structure_share
 from lenspinn.lensing.fit import (
     STEPS,
     SmoothFit,
@@ -288,18 +288,22 @@ class LensFit(Classifier):
     def examine(self, image: Image) -> Examination:
         """Return all that one fit says of images.
 
-        Shift scores are ``chi2`` of the best fit, for a degree of freedom, and what explains the
-        excess of that with a Sersic source, ``source`` and ``psf``, as of
-        `lenspinn.lensing.alternatives`.
+        Shift scores are ``chi2`` of the best fit, for a degree of freedom; ``source``, how much of
+        its excess with a Sersic source is structure of that; ``psf``, by how much the PSF seems
+        broader or narrower than it is told. See `lenspinn.lensing.alternatives`.
         """
         solution = self._solve(image)
         features = self._features(image, solution)
-        otherwise = explain_otherwise(solution.sersic, self._optics(image, None))
+        optics = self._optics(image, None)
         return Examination(
             features=features,
             logits=self.head(features),
             quantities=self._quantities(features, solution.best),
-            shift_scores={"chi2": solution.chi2, **otherwise._asdict()},
+            shift_scores={
+                "chi2": solution.chi2,
+                "source": structure_share(solution.sersic, optics),
+                "psf": solution.psf_broadening(optics).abs(),
+            },
             theta_E=solution.best.parameters[:, 0],
             theta_E_error=solution.best.standard_errors[:, 0],
         )

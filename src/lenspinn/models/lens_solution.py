@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lenspinn.lensing.alternatives import psf_broadening
 from lenspinn.lensing.fit import SmoothFit, last_step
 from lenspinn.lensing.scan import PointMassScan, scan_point_masses
 from lenspinn.lensing.smooth import Optics, SmoothParameters, smooth_image
@@ -54,6 +55,13 @@ class LensSolution(NamedTuple):
         if self.structured is not None:
             scans.append(scan_beside_structure(self.structured, pixel_scale))
         return scans
+
+    def psf_broadening(self, optics: Optics) -> PerImage:
+        """Return by how much the PSF seems broader than that of the optics, square pixels."""
+        fit, free = self.best, self.best.derivatives
+        if self.structured is not None:
+            free = torch.cat([free, self.structured.templates], dim=1)
+        return psf_broadening(fit.residual, free, self.image(fit.parameters, optics), fit.sigma)
 
     def leftover(
         self, pixel_scale: float
