@@ -100,7 +100,6 @@ def _halved(name: str, value: Tensor) -> Tensor:
 
 def _card(name: str, run: Run, record: dict[str, Any]) -> str:
     info, trained = run.data_info, run.provenance
-    commit = (trained["git"] or {}).get("commit", "unknown")[:7]
     calibrated = record.get("calibrated", False)
     return f"""# {name}
 
@@ -110,8 +109,9 @@ def _card(name: str, run: Run, record: dict[str, Any]) -> str:
 ## What it was trained on
 
 {_number(run, record)} of `{info.recipe}`: {_images(info)}.
-Seed {run.config.seed}, commit {commit}, torch {trained["versions"]["torch"]}; `config.yaml`,
-`data.json` and `provenance.json` have the rest.
+Seed {run.config.seed}, commit {_commit(trained)}, torch {trained["versions"]["torch"]},
+{trained["hardware"]["gpu"] or trained["hardware"]["cpu"]}; `config.yaml`, `data.json` and
+`provenance.json` have the rest.
 
 ## What was measured
 
@@ -140,6 +140,11 @@ lenspinn evaluate {name} --data DATASET.zarr
   other substructure. It knows no class but {", ".join(info.classes)}.
 - Evidence about dark matter. It never saw a real lens whose answer is known, for there is none.
 """
+
+
+def _commit(trained: dict[str, Any]) -> str:
+    git = trained["git"] or {"commit": "unknown", "dirty": False}
+    return git["commit"][:7] + (" with uncommitted changes" if git["dirty"] else "")
 
 
 def _number(run: Run, record: dict[str, Any]) -> str:

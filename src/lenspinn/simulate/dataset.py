@@ -92,7 +92,7 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
     Path
         ``config.out``, a store that `lenspinn.data.store.ImageStore` opens. Image i is of class
         ``classes[i % len(classes)]``; its truth is described in
-        `lenspinn.simulate.scene.truth_fields`.
+        `lenspinn.simulate.draw.truth_fields`.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def simulate_images(
     labels : (num,) int64
         Image i is of class ``recipe.classes[i % len(recipe.classes)]``.
     truth : dict of (num, *shape) float64 arrays
-        See `lenspinn.simulate.scene.truth_fields`.
+        See `lenspinn.simulate.draw.truth_fields`.
     """
     if isinstance(recipe, str):
         recipe = get_recipe(recipe)

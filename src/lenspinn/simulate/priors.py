@@ -186,11 +186,6 @@ class SourcePrior:
         clumps, share = self.clumps.draw(rng, light)
         return replace(light, clumps=clumps), {"clump_share": share}
 
-    @property
-    def truth_fields(self) -> dict[str, tuple[int, ...]]:
-        """What `draw` adds to the truth beside the light itself."""
-        return {} if self.magnitude is None else {"source_magnitude": ()}
-
 
 @dataclass(frozen=True, kw_only=True)
 class LensLightPrior:
