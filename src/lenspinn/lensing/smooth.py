@@ -21,6 +21,7 @@ from lenspinn.lensing.psf import convolve_kernel, convolve_separable
 __all__ = [
     "SMOOTH_PARAMETERS",
     "Optics",
+    "blurred",
     "by_name",
     "exposed",
     "make_optics",
@@ -169,12 +170,19 @@ def exposed(samples: Tensor, optics: Optics) -> Float[Tensor, "batch maps y x"]:
     brightness = samples.reshape(*samples.shape[:2], *optics.theta_x.shape)
     if fine > 1:
         brightness = functional.avg_pool2d(brightness, fine)
+    return blurred(brightness, optics)
+
+
+def blurred(
+    brightness: Float[Tensor, "batch maps y x"], optics: Optics
+) -> Float[Tensor, "batch maps y x"]:
+    """Turn the mean surface brightness of pixels into their flux, blurred by the PSF."""
     maps = brightness.flatten(0, 1) * optics.pixel_scale**2
     if isinstance(optics.psf, Tensor):
-        blurred = convolve_kernel(maps, optics.psf)
+        seen = convolve_kernel(maps, optics.psf)
     else:
-        blurred = convolve_separable(maps, optics.psf)
-    return blurred.unflatten(0, brightness.shape[:2])
+        seen = convolve_separable(maps, optics.psf)
+    return seen.unflatten(0, brightness.shape[:2])
 
 
 def _per_sample(parameters: Tensor, optics: Optics) -> tuple[Tensor, ...]:

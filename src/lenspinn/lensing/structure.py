@@ -5,6 +5,7 @@ the source, and are seen in every image of it. Shapelets can be anything that is
 scale; the image is linear in them, so each step of the fit solves for them exactly.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,8 +20,8 @@ from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
+    blurred,
     by_name,
-    exposed,
     smooth_deflection,
 )
 
@@ -228,12 +229,29 @@ def _in_parts(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def _lensed(parameters: SmoothParameters, shapelets: Shapelets, optics: Optics) -> Templates:
-    alpha_x, alpha_y = smooth_deflection(parameters, optics.theta_x, optics.theta_y)
-    beta_x, beta_y = optics.theta_x - alpha_x, optics.theta_y - alpha_y
+    fine = optics.supersampling
+    # Sample by sample of a pixel: all of them at once are more than a cache holds.
+    samples = [
+        _products(
+            parameters,
+            shapelets,
+            *(theta[row::fine, column::fine] for theta in (optics.theta_x, optics.theta_y)),
+        )
+        for row, column in itertools.product(range(fine), repeat=2)
+    ]
+    return blurred(sum(samples[1:], samples[0]) / fine**2, optics)
+
+
+def _products(
+    parameters: SmoothParameters, shapelets: Shapelets, theta_x: Tensor, theta_y: Tensor
+) -> Templates:
+    """Return each shapelet at the end of the rays from some positions."""
+    alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
+    beta_x, beta_y = theta_x - alpha_x, theta_y - alpha_y
     along_x = _hermite_functions((beta_x - shapelets.center_x) / shapelets.scale)
     along_y = _hermite_functions((beta_y - shapelets.center_y) / shapelets.scale)
     products = [along_x[:, None, n] * along_y[:, : ORDER + 1 - n] for n in range(ORDER + 1)]
-    return exposed(torch.cat(products, dim=1), optics)
+    return torch.cat(products, dim=1)
 
 
 def _hermite_functions(x: Maps) -> Float[Tensor, "batch orders y x"]:
