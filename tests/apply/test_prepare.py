@@ -6,8 +6,9 @@ import torch
 
 from lenspinn.apply.companions import Companions
 from lenspinn.apply.inputs import ImageFile
-from lenspinn.apply.prepare import ASSUMED, Prepared, prepare
+from lenspinn.apply.prepare import ASSUMED, Prepared, _seen_from, prepare
 from lenspinn.errors import ImageError
+from lenspinn.lensing.smooth import make_optics, smooth_image
 from lenspinn.models import LensFit, create_model
 
 # chi^2 per pixel of a smooth lens that the network fits after resampling by a factor of 1.25.
@@ -53,6 +54,33 @@ def test_lens_light_is_taken_away_and_kept_for_the_picture(prepared: Prepared) -
     middle = prepared.seen[0, 0, 14:18, 14:18]
     assert np.abs(middle).max() < 0.5 * prepared.seen.max()
     assert prepared.light_mode == "model"
+
+
+def test_pixels_of_the_size_of_those_of_training_are_kept_as_they_are(scene) -> None:
+    side, scale = 40, scene.pixel_scale
+    model = create_model("lenspinn_fit", num_pix=side, pixel_scale=scale).eval()
+    assert isinstance(model, LensFit)
+    found = prepare(image_of(scene), scale, model, "none")
+    known = found.model.noise_sigma(torch.from_numpy(found.seen))[0].isfinite().numpy()
+    first_row, first_column = (
+        round((size - side) / 2 + middle / scale)
+        for size, middle in zip(scene.image.shape, found.middle[::-1], strict=True)
+    )
+    there = scene.image[first_row : first_row + side, first_column : first_column + side]
+    np.testing.assert_allclose(found.seen[0, 0][known], found.factor * there[known], rtol=1e-4)
+    assert known.mean() > 0.8
+
+
+def test_a_lens_seen_from_elsewhere_makes_the_same_image() -> None:
+    aside = 0.04
+    lens = torch.tensor([[1.0, 0.1, -0.05, 0.02, 0.03, 0.05, -0.04, 0.1, 0.05, 0, 0, -1.6, 0, 3]])
+    here = make_optics(40, 2 * aside, (1.0,), dtype=torch.float64)
+    there = here._replace(theta_x=here.theta_x - aside, theta_y=here.theta_y - aside)
+    images = (
+        smooth_image(lens.double(), here),
+        smooth_image(_seen_from(lens.double(), aside), there),
+    )
+    torch.testing.assert_close(*images)
 
 
 def test_the_noise_of_the_sky_becomes_that_of_training(prepared: Prepared) -> None:

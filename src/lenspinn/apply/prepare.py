@@ -22,7 +22,12 @@ from lenspinn.apply.psf import TRUNCATION, instrument_psf, normalised_psf, resam
 from lenspinn.data.transforms import resample, resample_noise
 from lenspinn.errors import ImageError
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.smooth import SmoothParameters, make_optics, smooth_image
+from lenspinn.lensing.smooth import (
+    SMOOTH_PARAMETERS,
+    SmoothParameters,
+    make_optics,
+    smooth_image,
+)
 from lenspinn.models import LensFit, Told
 
 __all__ = ["Prepared", "prepare"]
@@ -104,6 +109,10 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     Only ratios of image and noise matter to the network. So both are multiplied by what makes the
     noise of the sky that of the training images: an image may be in any unit and of any depth.
     Pixels that are left out show the fitted source to the network, and do not count in its fit.
+
+    The middle of a frame is a pixel, and that of a network with an even number of pixels is between
+    four. Its field is centred half a pixel of the image aside, or each of its pixels would be the
+    mean of four even where both have the same size.
     """
     psf, psf_from = _psf_of(image, pixel_scale, model)
     arcs = find_arcs(
@@ -119,11 +128,12 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     frame, lens_light = arcs.without_light(measured.smooth_parameters)
     frame = frame.covering(model.num_pix * model.pixel_scale / 2)
     left = frame.image - lensed_source(measured.smooth_parameters, frame)
+    aside = frame.pixel_scale / 2 if model.num_pix % 2 == 0 else 0.0
     pixels, noise, scatter = _on_pixels_of(model, frame, left / frame.weighed_sigma)
     out = noise.isinf()
     factor = model.background_sigma / float(noise[~out].quantile(SKY_QUANTILE))
     kernel = resampled_psf(psf, pixel_scale, model.pixel_scale)
-    start = measured.smooth_parameters
+    start = _seen_from(measured.smooth_parameters, aside)
     start[0, -1] += math.log(factor)
     seen = torch.where(out, _source(start, kernel, model), pixels * factor)
     known = Told(noise=(noise * factor)[None], psf=torch.from_numpy(kernel).float(), start=start)
@@ -131,7 +141,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         seen=seen[None, None].numpy(),
         model=model.told(known),
         measured=measured,
-        middle=frame.middle,
+        middle=(frame.middle[0] + aside, frame.middle[1] + aside),
         light=lens_light if light == "model" else None,
         light_mode=light,
         noise_from="estimated from the image" if image.known.noise is None else "the noise map",
@@ -171,17 +181,33 @@ def _on_pixels_of(
     too large in the image as it is.
     """
     grid = (frame.pixel_scale, model.pixel_scale, model.num_pix)
-    sigma = torch.from_numpy(frame.weighed_sigma).float()
+    first = 1 - model.num_pix % 2
+    image, sigma, left_there = (
+        torch.from_numpy(pixels[first:, first:]).float()
+        for pixels in (frame.image, frame.weighed_sigma, left)
+    )
     out = sigma.isinf()
-    pixels = resample(torch.where(out, 0, torch.from_numpy(frame.image).float()), *grid)
+    pixels = resample(torch.where(out, 0, image), *grid)
     white = resample_noise(torch.where(out, torch.inf, 1.0), *grid)
-    there = resample(torch.where(out, 0, torch.from_numpy(left).float()), *grid) / white
+    there = resample(torch.where(out, 0, left_there), *grid) / white
     if white.isinf().all():
         raise ImageError("noise map and mask leave out every pixel that the network would see")
     before = robust_sigma(left[np.isfinite(frame.sigma)])
     after = robust_sigma(there[white.isfinite()].numpy())
     excess = max(1.0, after / max(1.0, before))
     return pixels, resample_noise(sigma, *grid) * excess, after / excess
+
+
+def _seen_from(parameters: SmoothParameters, aside: float) -> SmoothParameters:
+    """Return the same lens from an origin further along both axes, arcsec."""
+    moved = parameters.clone()
+    p = dict(zip(SMOOTH_PARAMETERS, moved.unbind(dim=1), strict=True))  # views
+    p["center_x"] -= aside
+    p["center_y"] -= aside
+    # Shear vanishes at the origin: where that is another one, the source is elsewhere.
+    p["source_x"] += aside * (p["gamma1"] + p["gamma2"] - 1)
+    p["source_y"] += aside * (p["gamma2"] - p["gamma1"] - 1)
+    return moved
 
 
 def _source(parameters: SmoothParameters, psf: Kernel, model: LensFit) -> NetworkPixels:
