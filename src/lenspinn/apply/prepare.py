@@ -19,7 +19,7 @@ from lenspinn.apply.inputs import ImageFile
 from lenspinn.apply.lens_fit import LensMeasurement, fit_arcs
 from lenspinn.apply.noise_map import robust_sigma
 from lenspinn.apply.psf import TRUNCATION, instrument_psf, normalised_psf, resampled_psf
-from lenspinn.data.transforms import resample, resample_noise
+from lenspinn.data.transforms import background_sigma, resample, resample_noise
 from lenspinn.errors import ImageError
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import (
@@ -107,7 +107,8 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     Notes
     -----
     Only ratios of image and noise matter to the network. So both are multiplied by what makes the
-    noise of the sky that of the training images: an image may be in any unit and of any depth.
+    noise of the faintest pixels that of the training images: an image may be in any unit and of any
+    depth. Light that was taken away leaves its photon noise, and the image that much fainter.
     Pixels that are left out show the fitted source to the network, and do not count in its fit.
 
     The middle of a frame is a pixel, and that of a network with an even number of pixels is between
@@ -129,13 +130,17 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     frame = frame.covering(model.num_pix * model.pixel_scale / 2)
     left = frame.image - lensed_source(measured.smooth_parameters, frame)
     aside = frame.pixel_scale / 2 if model.num_pix % 2 == 0 else 0.0
-    pixels, noise, scatter = _on_pixels_of(model, frame, left / frame.weighed_sigma)
+    left = left / frame.weighed_sigma
+    pixels, noise = _on_pixels_of(model, frame, left)
     out = noise.isinf()
-    factor = model.background_sigma / float(noise[~out].quantile(SKY_QUANTILE))
     kernel = resampled_psf(psf, pixel_scale, model.pixel_scale)
     start = _seen_from(measured.smooth_parameters, aside)
+    shown = torch.where(out, _source(start, kernel, model), pixels)
+    # Measured as the pixels of the training images are; 0 where an image has no noise.
+    sky = float(background_sigma(shown[None, None])) or float(noise[~out].quantile(SKY_QUANTILE))
+    factor = model.background_sigma / sky
     start[0, -1] += math.log(factor)
-    seen = torch.where(out, _source(start, kernel, model), pixels * factor)
+    seen = shown * factor
     known = Told(noise=(noise * factor)[None], psf=torch.from_numpy(kernel).float(), start=start)
     return Prepared(
         seen=seen[None, None].numpy(),
@@ -149,7 +154,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         psf_assumed=psf_from == ASSUMED,
         sharpness=float(kernel.max()),
         training_sharpness=float(_training_psf(model, model.pixel_scale).max()),
-        scatter=scatter,
+        scatter=robust_sigma(left[np.isfinite(frame.sigma)]),
         left_out=float(out.float().mean()),
         factor=factor,
     )
@@ -173,12 +178,12 @@ def _training_psf(model: LensFit, pixel_scale: float) -> Kernel:
 
 def _on_pixels_of(
     model: LensFit, frame: Frame, left: Pixels
-) -> tuple[NetworkPixels, NetworkPixels, float]:
-    """Return image and noise on the pixels of a network, and what is left in units of that noise.
+) -> tuple[NetworkPixels, NetworkPixels]:
+    """Return image and noise on the pixels of a network, from what a fit left in units of noise.
 
     Noise of neighbouring pixels that is correlated, as in drizzled images, does not average out as
     white noise does: it is raised to the scatter of what the fit left there, as far as that was not
-    too large in the image as it is.
+    too large in the same part of the image as it is.
     """
     grid = (frame.pixel_scale, model.pixel_scale, model.num_pix)
     first = 1 - model.num_pix % 2
@@ -192,10 +197,13 @@ def _on_pixels_of(
     there = resample(torch.where(out, 0, left_there), *grid) / white
     if white.isinf().all():
         raise ImageError("noise map and mask leave out every pixel that the network would see")
-    before = robust_sigma(left[np.isfinite(frame.sigma)])
+    half = model.num_pix * model.pixel_scale / 2
+    reach = (torch.arange(len(image)) - (len(image) - 1) / 2).abs() * frame.pixel_scale < half
+    here = reach[:, None] & reach & ~out
+    before = robust_sigma(left_there[here].numpy())
     after = robust_sigma(there[white.isfinite()].numpy())
     excess = max(1.0, after / max(1.0, before))
-    return pixels, resample_noise(sigma, *grid) * excess, after / excess
+    return pixels, resample_noise(sigma, *grid) * excess
 
 
 def _seen_from(parameters: SmoothParameters, aside: float) -> SmoothParameters:
