@@ -47,8 +47,11 @@ class Shown:
 
 
 def recipe_of(name: str, like: Run, **changes: Any) -> Recipe:
-    """Return a recipe with the overrides of a run's own, and others."""
-    return get_recipe(name, **like.config.stream.overrides | changes)
+    """Return a recipe with the overrides of a run's own that it has a use for, and others."""
+    own = like.config.stream.overrides
+    if name != like.config.stream.recipe:
+        own = {key: value for key, value in own.items() if not key.startswith("source.clumps")}
+    return get_recipe(name, **own | changes)
 
 
 def draw(source: str, recipe: Recipe, seed: int) -> Shown:

@@ -78,6 +78,8 @@ def changed_images(
     for what, (recipe, changes) in recipes.items():
         path = folder / f"{what.replace(' ', '_').replace('/', 'by')}.zarr"
         overrides = stream.overrides | changes
+        if recipe != stream.recipe:
+            overrides = {k: v for k, v in overrides.items() if not k.startswith("source.clumps")}
         simulate(SimulateConfig(recipe=recipe, num=NUM, seed=SEED, out=path, overrides=overrides))
         store, model = ImageStore.open(path), run.model
         images, scale = store.images(slice(None)), store.info.pixel_scale
