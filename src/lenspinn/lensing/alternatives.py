@@ -25,6 +25,8 @@ LEAST_EXCESS = 3.0
 """Standard deviations of chi^2."""
 TYPICAL_BROADENING = 1.0
 """Square pixels. Of two PSFs of an image that is neither coarse nor very fine."""
+HUBER = 3.0
+"""Standard deviations up to which a residual counts in full for the PSF."""
 _RIDGE = 1e-6
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
 
@@ -77,8 +79,13 @@ def psf_broadening(residual: Maps, free: Templates, model: Maps, sigma: Maps) ->
     -----
     A little more blur of variance v, of whatever shape if it is the same in all directions, adds
     v / 2 times the Laplacian of the image. v is its best value, to first order, with a prior of 0
-    and `TYPICAL_BROADENING` that only matters where an image says next to nothing of its PSF.
+    and `TYPICAL_BROADENING` that only matters where an image says next to nothing of its PSF. A
+    PSF shows everywhere and a clump in few pixels: those that are more than `HUBER` standard
+    deviations off count for less (one step of the M-estimator of Huber 1964, Annals of Mathematical
+    Statistics 35, 73).
     """
+    weight = (HUBER / residual.abs().clamp(min=HUBER)).sqrt()
+    residual, free, sigma = residual * weight, free * weight[:, None], sigma / weight
     padded = functional.pad(model[:, None], (1, 1, 1, 1), mode="replicate")
     stencil = model.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
     template = functional.conv2d(padded, stencil[None, None]) / (2 * sigma[:, None])
