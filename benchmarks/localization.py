@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("datasets", type=Path, nargs="+")
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load_run(arguments.run).model
@@ -104,8 +105,8 @@ def main() -> None:
         **provenance(),
         "records": records,
     }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + "\n")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
