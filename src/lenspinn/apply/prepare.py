@@ -128,17 +128,15 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     measured = fit_arcs(arcs)
     frame, lens_light = arcs.without_light(measured.smooth_parameters)
     frame = frame.covering(model.num_pix * model.pixel_scale / 2)
-    left = frame.image - lensed_source(measured.smooth_parameters, frame)
+    source = lensed_source(measured.smooth_parameters, frame)
+    left = (frame.image - source) / frame.weighed_sigma
     aside = frame.pixel_scale / 2 if model.num_pix % 2 == 0 else 0.0
-    left = left / frame.weighed_sigma
     pixels, noise = _on_pixels_of(model, frame, left)
     out = noise.isinf()
     kernel = resampled_psf(psf, pixel_scale, model.pixel_scale)
     start = _seen_from(measured.smooth_parameters, aside)
     shown = torch.where(out, _source(start, kernel, model), pixels)
-    # Measured as the pixels of the training images are; 0 where an image has no noise.
-    sky = float(background_sigma(shown[None, None])) or float(noise[~out].quantile(SKY_QUANTILE))
-    factor = model.background_sigma / sky
+    factor = model.background_sigma / _noise_of_faintest(shown, noise)
     start[0, -1] += math.log(factor)
     seen = shown * factor
     known = Told(noise=(noise * factor)[None], psf=torch.from_numpy(kernel).float(), start=start)
@@ -204,6 +202,12 @@ def _on_pixels_of(
     after = robust_sigma(there[white.isfinite()].numpy())
     excess = max(1.0, after / max(1.0, before))
     return pixels, resample_noise(sigma, *grid) * excess
+
+
+def _noise_of_faintest(pixels: NetworkPixels, noise: NetworkPixels) -> float:
+    """Measure it as the scores of `pixel_statistics` do; without any, ask the noise map."""
+    measured = float(background_sigma(pixels[None, None]))
+    return measured or float(noise[noise.isfinite()].quantile(SKY_QUANTILE))
 
 
 def _seen_from(parameters: SmoothParameters, aside: float) -> SmoothParameters:

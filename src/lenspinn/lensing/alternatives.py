@@ -1,8 +1,9 @@
 """What besides dark matter may explain what a fit leaves: structure of the source, a wrong PSF.
 
-Each is a set of templates that the image may hold more or less of. How far chi^2 falls when they
-are fitted together with all smooth parameters, to first order, tells how well they explain the
-residual; `lenspinn.lensing.scan` says the same of a point mass.
+Both are templates that the image may hold more or less of, fitted together with all that was
+fitted before, to first order. How far chi^2 falls tells how well structure explains the residual,
+as `lenspinn.lensing.scan` says of a point mass; how much of its template there is, by how much
+the PSF is wrong.
 """
 
 import torch

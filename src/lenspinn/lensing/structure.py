@@ -41,7 +41,7 @@ PerImage = Float[Tensor, " batch"]
 Templates = Float[Tensor, "batch templates y x"]
 
 ORDER = 12
-"""Highest order: what it describes is up to 5 times as fine as its scale is."""
+"""Highest order; what they can be is as fine as their scale over the root of ORDER + 1/2."""
 NUM_SHAPELETS = (ORDER + 1) * (ORDER + 2) // 2
 SCALE = 0.5
 """Of the shapelets, half-light radii of the fitted source."""
