@@ -13,6 +13,7 @@ from lenspinn.lensing.fit import fit_smooth_lens
 from lenspinn.lensing.light import sersic
 from lenspinn.lensing.profiles import deflection_point_mass
 from lenspinn.lensing.psf import FWHM_PER_SIGMA, convolve_separable, gaussian_kernel
+from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     by_name,
@@ -76,7 +77,7 @@ def test_noise_explains_as_much_as_there_are_templates():
     fit = fitted(smooth_image(smooth, OPTICS), smooth)
     by_source = explained_chi2(fit, source_templates(fit, OPTICS))
     assert kstest(by_source, chi2(91).cdf).pvalue > IMPROBABLE
-    assert structure_share(fit, OPTICS).abs().max() < 0.2
+    assert share(fit).abs().max() < 0.2
 
 
 def test_explained_chi2_is_that_of_least_squares():
@@ -99,11 +100,15 @@ def test_explained_chi2_is_that_of_least_squares():
 
 def test_a_clump_of_the_source_is_told_from_a_mass_in_the_lens():
     smooth = lenses(NUM, 4)
-    lumpy = structure_share(fitted(with_more(smooth, clump=0.5), smooth), OPTICS)
-    massive = structure_share(fitted(with_more(smooth, mass=0.12), smooth), OPTICS)
+    lumpy = share(fitted(with_more(smooth, clump=0.5), smooth))
+    massive = share(fitted(with_more(smooth, mass=0.12), smooth))
     assert lumpy.median() > 0.4
     assert massive.median() < 0
     assert (lumpy[:, None] > massive).float().mean() > 0.95
+
+
+def share(fit):
+    return structure_share(fit, scan_point_masses(fit, PIXEL), OPTICS)
 
 
 def broadening(fit, optics=OPTICS):
@@ -134,7 +139,7 @@ def test_a_pixel_left_out_counts_for_nothing():
     sigma[:, :20] = torch.inf
     spoilt = torch.where(sigma.isinf(), 1e3, image)
     fits = [fit_smooth_lens(smooth, i, sigma, OPTICS, steps=8) for i in (image, spoilt)]
-    for of in (lambda fit: structure_share(fit, OPTICS), broadening):
+    for of in (share, broadening):
         one, other = map(of, fits)
         torch.testing.assert_close(one, other)
         assert one.isfinite().all()

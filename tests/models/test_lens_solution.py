@@ -3,8 +3,14 @@ import torch
 
 from lenspinn.lensing.fit import fit_smooth_lens
 from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import make_optics, smooth_image
-from lenspinn.lensing.structure import NUM_SHAPELETS, fit_structure, structure_image
+from lenspinn.lensing.structure import (
+    NUM_SHAPELETS,
+    fit_structure,
+    scan_beside_structure,
+    structure_image,
+)
 from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
 
 PIXEL = 0.08
@@ -22,7 +28,8 @@ def solutions():
     fit = fit_smooth_lens(smooth, image, torch.full_like(image, SIGMA), OPTICS, steps=6)
     start = smooth.clone().requires_grad_()
     found = fit_structure(fit, image, OPTICS)
-    return LensSolution(start, fit, None), LensSolution(start, fit, found)
+    scans = scan_point_masses(fit, PIXEL), scan_beside_structure(found, PIXEL)
+    return LensSolution(start, fit, None, scans[:1]), LensSolution(start, fit, found, scans)
 
 
 def test_the_best_fit_is_that_with_structure(solutions):
@@ -44,10 +51,11 @@ def test_its_image_has_the_structure(solutions):
 
 def test_what_is_left_is_shown_once_for_each_fit(solutions):
     for solution, fits in zip(solutions, (1, 2), strict=True):
-        maps, numbers = solution.leftover(PIXEL)
+        maps, numbers = solution.leftover()
         assert maps.shape == (2, MAPS * fits, 64, 64)
         assert numbers.shape == (2, NUMBERS * fits)
-        assert len(solution.scans(PIXEL)) == fits
+        peaks = solution.scans[-1].significance.amax(dim=(1, 2))
+        torch.testing.assert_close(numbers[:, -1], torch.asinh(peaks))
         residuals = (solution.sersic.residual, solution.best.residual)
         torch.testing.assert_close(maps[:, 0], torch.asinh(residuals[0]))
         torch.testing.assert_close(maps[:, -MAPS], torch.asinh(residuals[1]))
@@ -55,7 +63,7 @@ def test_what_is_left_is_shown_once_for_each_fit(solutions):
 
 def test_the_classification_reaches_the_start(solutions):
     for solution in solutions:
-        maps, _ = solution.leftover(PIXEL)
+        maps, _ = solution.leftover()
         (gradient,) = torch.autograd.grad(maps.square().sum(), solution.start)
         assert gradient.isfinite().all()
         assert gradient.abs().max() > 0

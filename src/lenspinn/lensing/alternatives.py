@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lenspinn.lensing.fit import SmoothFit
-from lenspinn.lensing.scan import scan_point_masses
+from lenspinn.lensing.scan import PointMassScan
 from lenspinn.lensing.smooth import Optics
 from lenspinn.lensing.structure import lensed_shapelets, shapelets_on
 
@@ -32,7 +32,7 @@ _RIDGE = 1e-6
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
 
 
-def structure_share(fit: SmoothFit, optics: Optics) -> PerImage:
+def structure_share(fit: SmoothFit, scan: PointMassScan, optics: Optics) -> PerImage:
     """Return how much of the excess of chi^2 over its degrees of freedom is the source's structure.
 
     Explained by shapelets on the source, less what a point mass explains: towards 1 for a smooth
@@ -42,6 +42,8 @@ def structure_share(fit: SmoothFit, optics: Optics) -> PerImage:
     ----------
     fit
         With its residual and derivatives, (batch, y, x) and (batch, 14, y, x).
+    scan
+        The search for point masses beside it.
     optics
         Those it was made with.
 
@@ -52,7 +54,7 @@ def structure_share(fit: SmoothFit, optics: Optics) -> PerImage:
     """
     shapelets = source_templates(fit, optics)
     by_source = explained_chi2(fit, shapelets) - shapelets.shape[1]
-    by_mass = scan_point_masses(fit, optics.pixel_scale).significance.amax(dim=(1, 2)).square()
+    by_mass = scan.significance.amax(dim=(1, 2)).square()
     excess = (fit.chi2 - fit.freedom).clamp(min=0) + LEAST_EXCESS * (2 * fit.freedom) ** 0.5
     return (by_source - by_mass) / excess
 

@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from lenspinn.compiled import compiled_or_eager
 from lenspinn.errors import ModelError
-from lenspinn.lensing.alternatives import structure_share
 from lenspinn.lensing.fit import (
     STEPS,
     SmoothFit,
@@ -27,6 +26,7 @@ from lenspinn.lensing.fit import (
     whitened_derivatives,
 )
 from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
@@ -34,7 +34,7 @@ from lenspinn.lensing.smooth import (
     make_optics,
     smooth_deflection,
 )
-from lenspinn.lensing.structure import fit_structure
+from lenspinn.lensing.structure import fit_structure, scan_beside_structure
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
 from lenspinn.models.lens_guess import (
@@ -301,7 +301,7 @@ class LensFit(Classifier):
             quantities=self._quantities(features, solution.best),
             shift_scores={
                 "chi2": solution.chi2,
-                "source": structure_share(solution.sersic, optics),
+                "source": solution.structure_share(optics),
                 "psf": solution.psf_broadening(optics).abs(),
             },
             theta_E=solution.best.parameters[:, 0],
@@ -330,19 +330,21 @@ class LensFit(Classifier):
             standard_errors=fit.standard_errors,
             model=solution.image(fit.parameters, self._optics(image, None)),
             chi2=solution.chi2,
-            point_mass_significance=solution.scans(self.pixel_scale)[-1].significance,
+            point_mass_significance=solution.scans[-1].significance,
         )
 
     def _solve(self, image: Image) -> LensSolution:
         start = self.predict_parameters(image)
         fit, structured = self.fit(image, start), None
+        scans = [scan_point_masses(fit, self.pixel_scale)]
         if self.source_structure:
             optics = self._optics(image, None)
             structured = fit_structure(fit, image[:, 0], optics, linearize=self.linearize)
-        return LensSolution(start, fit, structured)
+            scans.append(scan_beside_structure(structured, self.pixel_scale))
+        return LensSolution(start, fit, structured, tuple(scans))
 
     def _features(self, image: Image, solution: LensSolution) -> Features:
-        maps, numbers = solution.leftover(self.pixel_scale)
+        maps, numbers = solution.leftover()
         seen = self.classifier(torch.cat([self._scaled(image), maps], dim=1))
         return torch.cat([seen, numbers], dim=1)
 

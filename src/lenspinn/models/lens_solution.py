@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.lensing.alternatives import psf_broadening
+from lenspinn.lensing.alternatives import psf_broadening, structure_share
 from lenspinn.lensing.fit import SmoothFit, last_step
-from lenspinn.lensing.scan import PointMassScan, scan_point_masses
+from lenspinn.lensing.scan import PointMassScan
 from lenspinn.lensing.smooth import Optics, SmoothParameters, smooth_image
-from lenspinn.lensing.structure import StructuredFit, scan_beside_structure, structure_image
+from lenspinn.lensing.structure import StructuredFit, structure_image
 
 __all__ = ["MAPS", "NUMBERS", "LensSolution"]
 
@@ -30,6 +30,8 @@ class LensSolution(NamedTuple):
     """Where the first fit began."""
     sersic: SmoothFit
     structured: StructuredFit | None
+    scans: tuple[PointMassScan, ...]
+    """Searches for point masses beside each fit, the best last."""
 
     @property
     def best(self) -> SmoothFit:
@@ -49,12 +51,9 @@ class LensSolution(NamedTuple):
             return image
         return image + structure_image(self.structured, parameters, optics)
 
-    def scans(self, pixel_scale: float) -> list[PointMassScan]:
-        """Search for point masses beside each fit, the best last."""
-        scans = [scan_point_masses(self.sersic, pixel_scale)]
-        if self.structured is not None:
-            scans.append(scan_beside_structure(self.structured, pixel_scale))
-        return scans
+    def structure_share(self, optics: Optics) -> PerImage:
+        """Return what of the excess of chi^2 with a Sersic source is structure of that."""
+        return structure_share(self.sersic, self.scans[0], optics)
 
     def psf_broadening(self, optics: Optics) -> PerImage:
         """Return by how much the PSF seems broader than that of the optics, square pixels."""
@@ -64,7 +63,7 @@ class LensSolution(NamedTuple):
         return psf_broadening(fit.residual, free, self.image(fit.parameters, optics), fit.sigma)
 
     def leftover(
-        self, pixel_scale: float
+        self,
     ) -> tuple[Float[Tensor, "batch maps y x"], Float[Tensor, "batch numbers"]]:
         """Return what the fits leave, each quantity brought near to 1.
 
@@ -80,7 +79,7 @@ class LensSolution(NamedTuple):
         if self.structured is not None:
             left.append((self.best.residual, self.structured.freedom))
         maps, numbers = [], []
-        for (residual, freedom), scan in zip(left, self.scans(pixel_scale), strict=True):
+        for (residual, freedom), scan in zip(left, self.scans, strict=True):
             error = (scan.strength_error / TYPICAL_STRENGTH_ERROR).log()
             maps += [torch.asinh(residual), torch.asinh(scan.significance), torch.tanh(error / 2)]
             excess = residual.square().sum(dim=(1, 2)) - freedom
