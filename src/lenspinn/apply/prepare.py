@@ -131,7 +131,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     source = lensed_source(measured.smooth_parameters, frame)
     left = (frame.image - source) / frame.weighed_sigma
     aside = frame.pixel_scale / 2 if model.num_pix % 2 == 0 else 0.0
-    pixels, noise = _on_pixels_of(model, frame, left)
+    pixels, noise, scatter = _on_pixels_of(model, frame, left)
     out = noise.isinf()
     kernel = resampled_psf(psf, pixel_scale, model.pixel_scale)
     start = _seen_from(measured.smooth_parameters, aside)
@@ -152,7 +152,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         psf_assumed=psf_from == ASSUMED,
         sharpness=float(kernel.max()),
         training_sharpness=float(_training_psf(model, model.pixel_scale).max()),
-        scatter=robust_sigma(left[np.isfinite(frame.sigma)]),
+        scatter=min(scatter, max(1.0, robust_sigma(left[np.isfinite(frame.sigma)]))),
         left_out=float(out.float().mean()),
         factor=factor,
     )
@@ -176,8 +176,10 @@ def _training_psf(model: LensFit, pixel_scale: float) -> Kernel:
 
 def _on_pixels_of(
     model: LensFit, frame: Frame, left: Pixels
-) -> tuple[NetworkPixels, NetworkPixels]:
-    """Return image and noise on the pixels of a network, from what a fit left in units of noise.
+) -> tuple[NetworkPixels, NetworkPixels, float]:
+    """Return image and noise on the pixels of a network, and the scatter of what a fit left there.
+
+    What is left is in units of the noise; its scatter in those of noise that is not correlated.
 
     Noise of neighbouring pixels that is correlated, as in drizzled images, does not average out as
     white noise does: it is raised to the scatter of what the fit left there, as far as that was not
@@ -201,7 +203,7 @@ def _on_pixels_of(
     before = robust_sigma(left_there[here].numpy())
     after = robust_sigma(there[white.isfinite()].numpy())
     excess = max(1.0, after / max(1.0, before))
-    return pixels, resample_noise(sigma, *grid) * excess
+    return pixels, resample_noise(sigma, *grid) * excess, after
 
 
 def _noise_of_faintest(pixels: NetworkPixels, noise: NetworkPixels) -> float:
