@@ -2,7 +2,8 @@
 
 Scenes like a run's own, with the lens light of `survey/hst_lenslight` left in and without it,
 become telescope images with noise map and PSF. `lenspinn apply` makes both kinds ready, models the
-light of one, and answers. Beside that stands what the network says of the dark images as they are.
+light of one, and answers. Beside that stands what the network says of the dark images as they are,
+and of the others without exactly the light that was put in, told their noise.
 
     python benchmarks/lens_light.py models/lenspinn_fit_survey_hst_clumpy --work FOLDER
 
@@ -25,10 +26,12 @@ import torch
 from lenspinn.apply import Answer, apply_model
 from lenspinn.data.fits import write_fits
 from lenspinn.data.provenance import provenance
+from lenspinn.data.transforms import background_sigma
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
-from lenspinn.evaluate.predict import network_outputs
-from lenspinn.evaluate.trust import load_calibration
+from lenspinn.evaluate.predict import Outputs, network_outputs
+from lenspinn.evaluate.trust import join_judgements, load_calibration
 from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.models import LensFit, Told
 from lenspinn.simulate import Recipe, add_noise, draw_scenes, get_recipe, render
 from lenspinn.simulate.draw import noise_generator
 from lenspinn.simulate.noise import noise_sigma
@@ -118,14 +121,42 @@ def scores(answers: list[dict[str, Any]], labels: np.ndarray, classes: tuple[str
     }
 
 
-def as_they_are(run: Run, recipe: Recipe, num: int, labels: np.ndarray) -> Any:
-    """Score the network on the dark images without `lenspinn apply`."""
+def inner(run: Run, pixels: np.ndarray) -> np.ndarray:
+    """Return what the network sees of a telescope image."""
     edge = (NUM_PIX - run.model.num_pix) // 2
-    dark = np.stack([telescope_images(recipe, index)[DARK][0] for index in range(num)])
-    seen = dark[:, None, edge:-edge, edge:-edge]
+    return pixels[edge:-edge, edge:-edge]
+
+
+def as_they_are(run: Run, recipe: Recipe, index: int) -> Outputs:
+    """Show the network a dark lens without `lenspinn apply`."""
+    image, _ = telescope_images(recipe, index)[DARK]
+    return network_outputs(run.model, inner(run, image)[None, None])
+
+
+def without_exact_light(run: Run, recipe: Recipe, index: int) -> Outputs:
+    """Show the network a lens less exactly its light, and tell it noise and PSF."""
+    scene, _ = draw_scenes(recipe, SEED, [index])
+    dark = dataclasses.replace(scene, lens_light=None)
+    light = (render(scene, recipe.camera) - render(dark, recipe.camera)).numpy()[0]
+    image, noise = telescope_images(recipe, index)[LIT]
+    model = run.model
+    assert isinstance(model, LensFit)
+    seen, sigma = (
+        torch.from_numpy(inner(run, pixels)).float()[None] for pixels in (image - light, noise)
+    )
+    factor = model.background_sigma / float(background_sigma(seen[None]))
+    seen = seen[None] * factor
+    with torch.inference_mode():
+        start = model.predict_parameters(seen)
+    told = model.told(Told(noise=sigma * factor, psf=None, start=start))
+    return network_outputs(told, seen.numpy())
+
+
+def scores_of(outputs: list[Outputs], run: Run, labels: np.ndarray) -> Any:
+    """Score what the network said without `lenspinn apply`, an image each."""
     calibration = load_calibration(run.folder)
     assert calibration is not None
-    judgement = calibration.judge(network_outputs(run.model, seen))
+    judgement = join_judgements([calibration.judge(each) for each in outputs])
     p, classes = judgement.probabilities, run.model.classes
     return {
         **classification_metrics(p, labels, classes, seed=SEED),
@@ -154,9 +185,16 @@ def main() -> None:
         print(index, *(answers[-1][name]["verdict"] for name in (DARK, LIT)), sep="  ", flush=True)
     labels, classes = np.arange(config.num) % len(recipe.classes), run.model.classes
     records = {
-        f"{name}, through apply": scores([each[name] for each in answers], labels, classes)
-        for name in (DARK, LIT)
+        f"{name}, {how}": scores_of(
+            [show(run, recipe, index) for index in range(config.num)], run, labels
+        )
+        for name, how, show in (
+            (DARK, "as it is", as_they_are),
+            (LIT, "taken away exactly", without_exact_light),
+        )
     }
+    for name in (DARK, LIT):
+        records[f"{name}, through apply"] = scores([a[name] for a in answers], labels, classes)
     result = {
         "schema": 1,
         "command": shlex.join(["python", "benchmarks/lens_light.py", *sys.argv[1:]]),
@@ -164,7 +202,7 @@ def main() -> None:
         "seed": SEED,
         **provenance(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "records": {f"{DARK}, as it is": as_they_are(run, recipe, config.num, labels), **records},
+        "records": records,
     }
     config.out.parent.mkdir(parents=True, exist_ok=True)
     config.out.write_text(json.dumps(result, indent=2) + "\n")
