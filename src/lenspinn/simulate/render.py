@@ -237,7 +237,7 @@ def _exposed(
 def _to_pixels(brightness: Tensor, fine: int, kernel: tuple[float, ...]) -> Tensor:
     """Add up the sampling points of each pixel and convolve along both axes."""
     if fine > 1:
-        # Several times as fast as a sum over two axes.
+        # Faster than a sum over two axes.
         brightness = functional.avg_pool2d(brightness[:, None], fine, divisor_override=1)[:, 0]
     return convolve_separable(brightness, kernel)
 
