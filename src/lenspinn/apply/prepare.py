@@ -130,8 +130,9 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     frame = frame.covering(model.num_pix * model.pixel_scale / 2)
     source = lensed_source(measured.smooth_parameters, frame)
     left = (frame.image - source) / frame.weighed_sigma
-    aside = frame.pixel_scale / 2 if model.num_pix % 2 == 0 else 0.0
-    pixels, noise, scatter = _on_pixels_of(model, frame, left)
+    first = 1 - model.num_pix % 2
+    aside = first * frame.pixel_scale / 2
+    pixels, noise, scatter = _on_pixels_of(model, frame, left, first)
     out = noise.isinf()
     kernel = resampled_psf(psf, pixel_scale, model.pixel_scale)
     start = _seen_from(measured.smooth_parameters, aside)
@@ -139,6 +140,8 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     factor = model.background_sigma / _noise_of_faintest(shown, noise)
     start[0, -1] += math.log(factor)
     seen = shown * factor
+    # Correlated noise scatters more on these pixels, and was raised for that: it is not wrong.
+    scatter = min(scatter, max(1.0, robust_sigma(left[np.isfinite(frame.sigma)])))
     known = Told(noise=(noise * factor)[None], psf=torch.from_numpy(kernel).float(), start=start)
     return Prepared(
         seen=seen[None, None].numpy(),
@@ -152,7 +155,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         psf_assumed=psf_from == ASSUMED,
         sharpness=float(kernel.max()),
         training_sharpness=float(_training_psf(model, model.pixel_scale).max()),
-        scatter=min(scatter, max(1.0, robust_sigma(left[np.isfinite(frame.sigma)]))),
+        scatter=scatter,
         left_out=float(out.float().mean()),
         factor=factor,
     )
@@ -175,18 +178,18 @@ def _training_psf(model: LensFit, pixel_scale: float) -> Kernel:
 
 
 def _on_pixels_of(
-    model: LensFit, frame: Frame, left: Pixels
+    model: LensFit, frame: Frame, left: Pixels, first: int
 ) -> tuple[NetworkPixels, NetworkPixels, float]:
     """Return image and noise on the pixels of a network, and the scatter of what a fit left there.
 
-    What is left is in units of the noise; its scatter in those of noise that is not correlated.
+    Rows and columns count from the `first`, so that the middle of what is left is the network's.
+    What a fit left is in units of the noise; its scatter in those of noise that is not correlated.
 
     Noise of neighbouring pixels that is correlated, as in drizzled images, does not average out as
     white noise does: it is raised to the scatter of what the fit left there, as far as that was not
     too large in the same part of the image as it is.
     """
     grid = (frame.pixel_scale, model.pixel_scale, model.num_pix)
-    first = 1 - model.num_pix % 2
     image, sigma, left_there = (
         torch.from_numpy(pixels[first:, first:]).float()
         for pixels in (frame.image, frame.weighed_sigma, left)

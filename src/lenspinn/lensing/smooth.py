@@ -23,7 +23,6 @@ __all__ = [
     "Optics",
     "blurred",
     "by_name",
-    "exposed",
     "make_optics",
     "smooth_deflection",
     "smooth_derivatives",
@@ -96,7 +95,7 @@ def make_optics(
 def smooth_image(parameters: SmoothParameters, optics: Optics) -> Float[Tensor, "batch y x"]:
     """Return noise-free images, flux per pixel."""
     brightness = _brightness(*_per_sample(parameters, optics), optics=optics)
-    return exposed(brightness[:, None], optics)[:, 0]
+    return _exposed(brightness[:, None], optics)[:, 0]
 
 
 def smooth_deflection(parameters: SmoothParameters, theta_x: Map, theta_y: Map) -> tuple[Map, Map]:
@@ -154,10 +153,10 @@ def smooth_derivatives(
     of_samples = partial(_brightness, optics=optics)
     brightness, pull_back, *_ = torch.func.vjp(of_samples, *copies)
     derivatives = pull_back(torch.ones_like(brightness))
-    return exposed(torch.stack((brightness, *derivatives), dim=1), optics)
+    return _exposed(torch.stack((brightness, *derivatives), dim=1), optics)
 
 
-def exposed(samples: Tensor, optics: Optics) -> Float[Tensor, "batch maps y x"]:
+def _exposed(samples: Tensor, optics: Optics) -> Float[Tensor, "batch maps y x"]:
     """Turn surface brightness at the samples into flux per pixel, blurred by the PSF.
 
     Parameters

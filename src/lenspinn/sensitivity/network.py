@@ -57,6 +57,7 @@ def load_network(folder: Path, sweep: Sweep, seed: int) -> Run:
         not that of its training; if its training images were drawn from the same seed.
     """
     run = load_run(folder)
+    run.model.to(best_device())
     recipe = sweep.recipe
     here, there = dataset_info(recipe, 1, seed, "torch"), run.data_info
     for key, asked, trained in _differences(here, there):
@@ -118,11 +119,10 @@ def network_records(
         As `detection_threshold`.
     """
     recipe = sweep.at(magnitude)
-    model = run.model.to(best_device())
     images, labels, truth = simulate_images(recipe, num, seed)
     # The classes of the recipe are those of the network, in the same order.
     without = recipe.classes.index(NO_SUBSTRUCTURE)
-    scores = detection_score(predict(model, images), without)
+    scores = detection_score(predict(run.model, images), without)
     threshold = detection_threshold(scores[labels == without])
     records = []
     for name in sweep.detected:
