@@ -7,7 +7,7 @@ and of the others without exactly the light that was put in, told their noise.
 
     python benchmarks/lens_light.py models/lenspinn_fit_survey_hst_clumpy --work FOLDER
 
-An interrupted call is continued by the same one: FOLDER has a file for each image.
+An interrupted call is continued by the same one: FOLDER has a file for each scene, of one network.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import json
 import shlex
 import sys
 import tempfile
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lenspinn.apply import Answer, apply_model
 from lenspinn.data.fits import write_fits
 from lenspinn.data.provenance import provenance
 from lenspinn.data.transforms import background_sigma
+from lenspinn.evaluate.files import write_whole
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import Outputs, network_outputs
 from lenspinn.evaluate.trust import join_judgements, load_calibration
@@ -96,7 +98,23 @@ def answers_of(model: Path, recipe: Recipe, index: int) -> dict[str, Any]:
     return found
 
 
-def scores(answers: list[dict[str, Any]], labels: np.ndarray, classes: tuple[str, ...]) -> Any:
+def scores(
+    probabilities: np.ndarray,
+    possible: np.ndarray,
+    refused: np.ndarray,
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+) -> dict[str, Any]:
+    """Score answers, however they came about."""
+    return {
+        **classification_metrics(probabilities, labels, classes, seed=SEED),
+        **trust_metrics(probabilities, possible, refused, labels, classes),
+    }
+
+
+def scores_of_apply(
+    answers: list[dict[str, Any]], labels: np.ndarray, classes: tuple[str, ...]
+) -> dict[str, Any]:
     """Score what `lenspinn apply` said of one kind of lens."""
     probabilities = np.array([list(answer["probabilities"].values()) for answer in answers])
     told = [answer["uncertainty"] for answer in answers]
@@ -109,15 +127,11 @@ def scores(answers: list[dict[str, Any]], labels: np.ndarray, classes: tuple[str
     spoken = np.array([not kinds for kinds in serious]) & ~refused
     right = probabilities.argmax(axis=1) == labels
     covered = possible[np.arange(len(labels)), labels]
-    return {
-        **classification_metrics(probabilities, labels, classes, seed=SEED),
-        **trust_metrics(probabilities, possible, refused, labels, classes),
+    return scores(probabilities, possible, refused, labels, classes) | {
         "answered_and_only_lens_light_against_it": int(spoken.sum()),
         "accuracy_of_these": float(right[spoken].mean()) if spoken.any() else None,
         "coverage_of_these": float(covered[spoken].mean()) if spoken.any() else None,
-        "against_it": {
-            kind: sum(kind in kinds for kinds in serious) for kind in set().union(*serious)
-        },
+        "against_it": Counter(kind for kinds in serious for kind in sorted(kinds)),
     }
 
 
@@ -152,16 +166,12 @@ def without_exact_light(run: Run, recipe: Recipe, index: int) -> Outputs:
     return network_outputs(told, seen.numpy())
 
 
-def scores_of(outputs: list[Outputs], run: Run, labels: np.ndarray) -> Any:
+def scores_of_network(outputs: list[Outputs], run: Run, labels: np.ndarray) -> dict[str, Any]:
     """Score what the network said without `lenspinn apply`, an image each."""
     calibration = load_calibration(run.folder)
     assert calibration is not None
-    judgement = join_judgements([calibration.judge(each) for each in outputs])
-    p, classes = judgement.probabilities, run.model.classes
-    return {
-        **classification_metrics(p, labels, classes, seed=SEED),
-        **trust_metrics(p, judgement.possible, judgement.refused, labels, classes),
-    }
+    told = join_judgements([calibration.judge(each) for each in outputs])
+    return scores(told.probabilities, told.possible, told.refused, labels, run.model.classes)
 
 
 def main() -> None:
@@ -180,12 +190,13 @@ def main() -> None:
     for index in range(config.num):
         path = config.work / f"{index:04d}.json"
         if not path.exists():
-            path.write_text(json.dumps(answers_of(config.model, recipe, index)) + "\n")
+            answer = json.dumps(answers_of(config.model, recipe, index)) + "\n"
+            write_whole(path, answer.encode())
         answers.append(json.loads(path.read_text()))
         print(index, *(answers[-1][name]["verdict"] for name in (DARK, LIT)), sep="  ", flush=True)
     labels, classes = np.arange(config.num) % len(recipe.classes), run.model.classes
     records = {
-        f"{name}, {how}": scores_of(
+        f"{name}, {how}": scores_of_network(
             [show(run, recipe, index) for index in range(config.num)], run, labels
         )
         for name, how, show in (
@@ -194,7 +205,9 @@ def main() -> None:
         )
     }
     for name in (DARK, LIT):
-        records[f"{name}, through apply"] = scores([a[name] for a in answers], labels, classes)
+        records[f"{name}, through apply"] = scores_of_apply(
+            [a[name] for a in answers], labels, classes
+        )
     result = {
         "schema": 1,
         "command": shlex.join(["python", "benchmarks/lens_light.py", *sys.argv[1:]]),
