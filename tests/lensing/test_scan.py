@@ -118,7 +118,10 @@ def test_it_takes_an_odd_number_of_pixels(generator):
 def test_a_source_without_gradient_shows_nothing(generator):
     smooth = lenses(2, generator)
     fit = fitted(smooth_image(smooth, OPTICS), smooth)
-    found = scan_point_masses(fit._replace(derivatives=torch.zeros_like(fit.derivatives)), PIXEL)
+    flat = fit._replace(
+        derivatives=torch.zeros_like(fit.derivatives), by_source=torch.zeros_like(fit.by_source)
+    )
+    found = scan_point_masses(flat, PIXEL)
     assert (found.significance == 0).all()
     assert (found.strength_error > 1e6).all()
 

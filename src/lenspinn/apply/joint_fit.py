@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lenspinn.apply.frame import Frame
-from lenspinn.apply.lens_light import LensLight, orthonormal
+from lenspinn.apply.lens_light import LensLight
 from lenspinn.lensing.fit import SmoothFit, fit_smooth_lens, whitened_derivatives
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
@@ -23,6 +23,7 @@ from lenspinn.lensing.smooth import (
     make_optics,
     smooth_image,
 )
+from lenspinn.lensing.span import apart_from, orthonormal_span
 
 Pixels = Float[np.ndarray, "y x"]
 
@@ -136,11 +137,12 @@ def fit_source(
     whole = torch.from_numpy(sigma).float()[None]
     psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
     optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
-    span = None if light is None else orthonormal(light.basis, sigma).float()
+    terms = np.zeros((0, *sigma.shape)) if light is None else light.basis / sigma
+    span = orthonormal_span(torch.from_numpy(terms)[None]).float()
     prior = _prior(float(starts[:, 0].median()), frame.pixel_scale, shear)
 
     def linearize(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
-        maps = _apart(whitened_derivatives(parameters, image, sigma, optics).flatten(2), span)
+        maps = apart_from(span, whitened_derivatives(parameters, image, sigma, optics)).flatten(2)
         return torch.cat([maps, _prior_rows(parameters, prior)], dim=2)[..., None]
 
     count = len(starts)
@@ -152,7 +154,7 @@ def fit_source(
         steps=STEPS,
         linearize=linearize,
     )
-    without = float(_apart((image / whole).flatten(1)[:, None], span).square().sum())
+    without = float(apart_from(span, (image / whole)[None]).square().sum())
     source_image = smooth_image(fit.parameters[_order(fit)[:1]], optics)[0].double().numpy()
     lens_light = _best_light(frame.image - source_image, sigma, light)
     return _sorted_fits(fit, without, lens_light, source_image, int(np.isfinite(sigma).sum()))
@@ -178,11 +180,6 @@ def _sorted_fits(
 
 def _order(fit: SmoothFit) -> Tensor:
     return fit.chi2.nan_to_num(nan=math.inf).argsort()
-
-
-def _apart(maps: Float[Tensor, "batch rows pixels"], span: Tensor | None) -> Tensor:
-    """Take away what the lens light can explain."""
-    return maps if span is None else maps - (maps @ span) @ span.T
 
 
 def _best_light(image: Pixels, sigma: Pixels, light: LensLight | None) -> Pixels:

@@ -1,8 +1,7 @@
 """The light of a lens galaxy as a sum of elliptical Gaussians, blurred by the PSF.
 
-Sums of Gaussians of all sizes can take the shape of any galaxy whose light falls off outwards, but
-no ring: with no negative Gaussians they leave the arcs of a lens alone. They are linear in their
-amplitudes, so that a fit of the lens solves for them exactly in each of its steps.
+With no negative Gaussians (`lenspinn.lensing.gaussians`) the sum can be no ring: it leaves the arcs
+of a lens alone.
 """
 
 from typing import NamedTuple
@@ -11,17 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.optimize import least_squares, nnls
-from torch import Tensor
 
-from lenspinn.lensing.grid import pixel_grid
+from lenspinn.lensing.gaussians import light_templates
 from lenspinn.lensing.psf import convolve_kernel
 
 Pixels = Float[np.ndarray, "y x"]
 
-GAUSSIANS = 10
-"""Sizes in each of two groups; a group has one ellipticity."""
-SMALLEST = 0.5
-"""Standard deviation of the smallest Gaussian, pixels."""
 MODEL_ERROR = 0.02
 """Share of the lens light by which the best sum of ellipses is wrong, in each pixel."""
 ARC = 3.0
@@ -70,8 +64,7 @@ def fit_lens_light(
 
     References
     ----------
-    Cappellari (2002), MNRAS 333, 400: sums of Gaussians; He et al. (2024), arXiv:2403.16253: two
-    groups of them, for the lens light of strong lenses.
+    Cappellari (2002), MNRAS 333, 400.
     """
     shape = np.zeros(6) if shape is None else shape
     used = np.isfinite(sigma)
@@ -110,21 +103,11 @@ def only_sky(image: Pixels, sigma: Pixels) -> LensLight:
 def _gaussians(
     shape: np.ndarray, image: Pixels, pixel_scale: float, psf: np.ndarray | None
 ) -> Float[np.ndarray, "terms y x"]:
-    """Both groups, each Gaussian with a flux of 1, and the sky."""
-    side = image.shape[0]
-    x, y = (axis.numpy() for axis in pixel_grid(side, pixel_scale, dtype=torch.float64))
-    sizes = np.geomspace(SMALLEST * pixel_scale, side * pixel_scale / 3, GAUSSIANS)
-    maps = []
-    for e1, e2 in (shape[2:4], shape[4:6]):
-        dx, dy = x - shape[0], y - shape[1]
-        squared = ((1 - e1) * dx - e2 * dy) ** 2 + ((1 + e1) * dy - e2 * dx) ** 2
-        radius = squared / max(1 - e1**2 - e2**2, 1e-3)
-        maps += [np.exp(-0.5 * radius / size**2) / size**2 for size in sizes]
-    blurred = np.stack(maps)
+    """Blurred, each with a flux of 1."""
+    templates = light_templates(torch.from_numpy(shape)[None], len(image), pixel_scale)[0]
     if psf is not None:
-        blurred = convolve_kernel(torch.from_numpy(blurred), torch.from_numpy(psf)).numpy()
-    blurred /= blurred.sum(axis=(1, 2), keepdims=True)
-    return np.concatenate([blurred, np.full((1, *image.shape), 1.0 / image.size)])
+        templates[:-1] = convolve_kernel(templates[:-1], torch.from_numpy(psf))
+    return (templates / templates.sum(dim=(1, 2), keepdim=True)).numpy()
 
 
 def _solved(basis: np.ndarray, image: Pixels, sigma: Pixels) -> tuple[np.ndarray, np.ndarray]:
@@ -142,10 +125,3 @@ def _solved(basis: np.ndarray, image: Pixels, sigma: Pixels) -> tuple[np.ndarray
     amplitudes = solution[:-1].copy()
     amplitudes[-1] -= solution[-1]
     return amplitudes, (target - amplitudes @ columns).reshape(image.shape)
-
-
-def orthonormal(basis: Float[np.ndarray, "terms y x"], sigma: Pixels) -> Float[Tensor, "p terms"]:
-    """Return an orthonormal basis of what the terms span, in units of the noise."""
-    columns = (basis / sigma).reshape(len(basis), -1)
-    left, values, _ = np.linalg.svd(columns.T, full_matrices=False)
-    return torch.from_numpy(left[:, values > values[0] * 1e-6])

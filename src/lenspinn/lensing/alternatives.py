@@ -115,8 +115,9 @@ def explained_chi2(fit: SmoothFit, templates: Templates) -> PerImage:
     44, 50: where a smooth lens is the truth, chi^2-distributed with as many degrees of freedom as
     there are independent templates.
     """
-    together = torch.cat([fit.derivatives, templates], dim=1)
-    return _fall(together, fit.residual) - _fall(fit.derivatives, fit.residual)
+    before, _ = fit.free
+    together = torch.cat([before, templates], dim=1)
+    return _fall(together, fit.residual) - _fall(before, fit.residual)
 
 
 def source_templates(fit: SmoothFit, optics: Optics) -> Templates:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
@@ -13,6 +14,7 @@ from lenspinn.lensing.smooth import (
     SmoothParameters,
     smooth_derivatives,
 )
+from lenspinn.lensing.span import Span, apart_from, orthonormal_span
 
 __all__ = ["SmoothFit", "continue_fit", "fit_smooth_lens", "last_step", "whitened_derivatives"]
 
@@ -26,6 +28,8 @@ STEPS = 12
 """Enough from starts as rough as a network's; see docs/physics.md."""
 _AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
 """Place of the source's brightness among the rows of a `Gram`."""
+BY_SOURCE = [1 + SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]
+"""Places there of the derivatives by the position of the source."""
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 0.3, 1e-6, 1e4
 _LESS, _MORE = 0.3, 3.0
 """Factors of the damping after a step that was taken, and after one that was not."""
@@ -70,10 +74,15 @@ class SmoothFit(NamedTuple):
     chi2: Float[Tensor, " batch"]
     derivatives: Float[Tensor, "batch 14 y x"]
     """Of the model by each parameter, in units of the noise."""
+    by_source: Float[Tensor, "batch 2 y x"]
+    """Those by the x and y of the source, not apart from anything."""
     damping: Float[Tensor, " batch"]
     """Of the last step: small where the fit has converged."""
     sigma: Image
     """Of the noise, as it was weighted with."""
+    beside: Span
+    """What else the image may hold, in units of the noise; residual and the derivatives by all
+    parameters are apart from it."""
 
     @property
     def standard_errors(self) -> SmoothParameters:
@@ -82,9 +91,18 @@ class SmoothFit(NamedTuple):
 
     @property
     def freedom(self) -> Float[Tensor, " batch"]:
-        """Pixels that count, those left out have a residual of exactly 0, less the parameters."""
+        """Pixels that count, those left out have a residual of exactly 0, less all that is free."""
         counted = self.residual.count_nonzero(dim=(1, 2))
-        return counted.to(self.residual) - len(SMOOTH_PARAMETERS)
+        beside = self.beside.flatten(2).any(dim=2).sum(dim=1)
+        return (counted - beside - len(SMOOTH_PARAMETERS)).to(self.residual)
+
+    @property
+    def free(self) -> tuple[Float[Tensor, "batch free y x"], Float[Tensor, "batch free free"]]:
+        """Derivatives by all that is free, in units of the noise, and its covariance."""
+        beside = self.beside.shape[1]
+        covariance = functional.pad(self.covariance, (0, beside, 0, beside))
+        covariance.diagonal(dim1=1, dim2=2)[:, len(SMOOTH_PARAMETERS) :] = 1
+        return torch.cat([self.derivatives, self.beside], dim=1), covariance
 
 
 def whitened_derivatives(
@@ -103,6 +121,7 @@ def fit_smooth_lens(
     *,
     steps: int = STEPS,
     linearize: Linearize = whitened_derivatives,
+    beside: Float[Tensor, "batch templates y x"] | None = None,
 ) -> SmoothFit:
     """Fit smooth lenses to images by damped Gauss-Newton steps, without gradient.
 
@@ -117,14 +136,17 @@ def fit_smooth_lens(
         Each costs one image with derivatives, whether it is taken or not.
     linearize
         `whitened_derivatives`, or a compiled one.
+    beside : (batch, templates, y, x)
+        What else the image may hold any amount of, also less than nothing, in its unit: the light
+        of the lens.
 
     Notes
     -----
     The model is linear in the brightness of the source, which is therefore solved for after every
-    step. A step that does not lower chi^2 is not taken and the damping of that lens rises, else it
-    falls. Unlike the fits of `lenspinn limit`, which must be exact, this one is float32 and solves
-    the normal equations: a network needs a residual that is small against the noise, many times a
-    second.
+    step, and in what is beside it, which is taken away from residual and derivatives. A step that
+    does not lower chi^2 is not taken and the damping of that lens rises, else it falls. Unlike the
+    fits of `lenspinn limit`, which must be exact, this one is float32 and solves the normal
+    equations: a network needs a residual that is small against the noise, many times a second.
 
     References
     ----------
@@ -133,13 +155,16 @@ def fit_smooth_lens(
     """
     start, image, sigma = start.detach(), image.detach(), sigma.detach()
     with torch.no_grad():
+        templates = image[:, None][:, :0] if beside is None else beside / sigma[:, None]
+        span = orthonormal_span(templates)
         blunt = start.clone()
         blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
-        at, _ = _with_brightness(_bounded(blunt), image, sigma, optics, linearize)
+        apart = _apart(span, linearize)
+        at, _ = _with_brightness(_bounded(blunt), image, sigma, optics, apart)
         # Once more: chi^2 is a small difference of large numbers if the brightness was far off.
-        at, gram = _with_brightness(at, image, sigma, optics, linearize)
+        at, gram = _with_brightness(at, image, sigma, optics, apart)
         damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
-        return _descend(at, gram, damping, image, sigma, optics, steps, linearize)
+        return _descend(at, gram, damping, image, sigma, optics, steps, linearize, span)
 
 
 def continue_fit(
@@ -163,9 +188,11 @@ def continue_fit(
     image, sigma = image.detach(), sigma.detach()
     with torch.no_grad():
         maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
-        weight = (fit.sigma / sigma).nan_to_num(nan=0.0)  # left out before and after
-        gram = _gram(maps * weight[:, None])
-        return _descend(fit.parameters, gram, fit.damping, image, sigma, optics, steps, linearize)
+        weight = (fit.sigma / sigma).nan_to_num(nan=0.0)[:, None]  # left out before and after
+        span = orthonormal_span(fit.beside * weight)
+        gram = _gram(apart_from(span, maps * weight))
+        at, damping = fit.parameters, fit.damping
+        return _descend(at, gram, damping, image, sigma, optics, steps, linearize, span)
 
 
 def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters, Image]:
@@ -199,20 +226,40 @@ def _descend(
     optics: Optics,
     steps: int,
     linearize: Linearize,
+    span: Span,
 ) -> SmoothFit:
     """Take so many steps; `gram` and `damping` are those at the parameters `at`."""
+    apart = _apart(span, linearize)
     for _ in range(steps):
         step = _damped_solution(gram, damping).clamp(-_LONGEST_STEP, _LONGEST_STEP)
-        trial, there = _with_brightness(_bounded(at + step), image, sigma, optics, linearize)
+        trial, there = _with_brightness(_bounded(at + step), image, sigma, optics, apart)
         better = there[:, 0, 0] <= gram[:, 0, 0] * (1 + _ROUNDING)  # False for NaN
         at = torch.where(better[:, None], trial, at)
         gram = torch.where(better[:, None, None], there, gram)
         damping = torch.where(better, damping * _LESS, damping * _MORE)
         damping = damping.clamp(_LEAST_DAMPING, _MOST_DAMPING)
     maps = linearize(at, image, sigma, optics)
-    covariance = _scaled_inverse(gram[:, 1:, 1:].double()).to(at.dtype)
-    chi2 = maps[:, 0].square().sum(dim=(1, 2))
-    return SmoothFit(at, covariance, maps[:, 0], chi2, maps[:, 1:], damping, sigma)
+    left = apart_from(span, maps)
+    return SmoothFit(
+        parameters=at,
+        covariance=_scaled_inverse(gram[:, 1:, 1:].double()).to(at.dtype),
+        residual=left[:, 0],
+        chi2=left[:, 0].square().sum(dim=(1, 2)),
+        derivatives=left[:, 1:],
+        by_source=maps[:, BY_SOURCE],
+        damping=damping,
+        sigma=sigma,
+        beside=span,
+    )
+
+
+def _apart(span: Span, linearize: Linearize) -> Linearize:
+    """Return what gives residual and derivatives apart from a span."""
+
+    def apart(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
+        return apart_from(span, linearize(parameters, image, sigma, optics))
+
+    return apart
 
 
 def _with_brightness(

@@ -14,13 +14,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from lenspinn.lensing.fit import SmoothFit
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
 __all__ = ["PointMassScan", "scan_point_masses", "score_point_masses", "suitable_block"]
 
 Maps = Float[Tensor, "batch y x"]
 
-_SOURCE_X, _SOURCE_Y = (SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y"))
 _BLOCK = 2
 """Side, in pixels, of the blocks for which `scan_point_masses` computes how well the smooth
 parameters imitate a template, at an eighth of the cost of all pixels; 1 where an image has an odd
@@ -67,9 +65,8 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
     """
     return score_point_masses(
         fit.residual,
-        fit.derivatives[:, [_SOURCE_X, _SOURCE_Y]],
-        fit.derivatives,
-        fit.covariance,
+        fit.by_source,
+        *fit.free,
         pixel_scale=pixel_scale,
         block=suitable_block(fit.residual),
     )

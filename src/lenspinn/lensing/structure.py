@@ -14,16 +14,22 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from lenspinn.lensing.fit import Linearize, SmoothFit, continue_fit, whitened_derivatives
+from lenspinn.lensing.fit import (
+    BY_SOURCE,
+    Linearize,
+    SmoothFit,
+    continue_fit,
+    whitened_derivatives,
+)
 from lenspinn.lensing.scan import PointMassScan, score_point_masses, suitable_block
 from lenspinn.lensing.smooth import (
-    SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
     blurred,
     by_name,
     smooth_deflection,
 )
+from lenspinn.lensing.span import Span, apart_from
 
 __all__ = [
     "NUM_SHAPELETS",
@@ -55,7 +61,6 @@ STEPS = 2
 """With the smooth parameters free."""
 _FIRST_DAMPING = 0.01
 """The Sersic profile has been fitted: little is left to move."""
-_SOURCE = [SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]
 
 
 class Shapelets(NamedTuple):
@@ -77,7 +82,9 @@ class StructuredFit(NamedTuple):
 
     smooth: SmoothFit
     """Its residual is that of all; its derivatives and covariance those of the smooth parameters
-    where structure is free, so that `standard_errors` allow for it."""
+    where structure is free, so that `standard_errors` allow for it. `by_source` are those of the
+    lensed Sersic profile. Those of the shapelets are left out: their small structure is partly
+    noise, and masses that explain noise with noise would be found in every image."""
     templates: Templates
     """Lensed shapelets, (batch, 91, y, x), of unit length in units of the noise."""
     covariance: Float[Tensor, "batch 91 91"]
@@ -85,15 +92,20 @@ class StructuredFit(NamedTuple):
     coefficients: Float[Tensor, "batch 91"]
     """Of the shapelets, brightness per square arcsec."""
     shapelets: Shapelets
-    by_source: Float[Tensor, "batch 2 y x"]
-    """Derivatives of the lensed Sersic profile by the x and y of the source, in units of the noise.
-    Those of the shapelets are left out: their small structure is partly noise, and masses that
-    explain noise with noise would be found in every image."""
 
     @property
     def freedom(self) -> PerImage:
         """Pixels that count less all that was fitted."""
         return self.smooth.freedom - NUM_SHAPELETS
+
+    @property
+    def free(self) -> tuple[Templates, Float[Tensor, "batch free free"]]:
+        """Derivatives by all that is free, in units of the noise, and its covariance."""
+        derivatives, smooth = self.smooth.free
+        inside, beside = smooth.shape[1], self.covariance.shape[1]
+        covariance = functional.pad(smooth, (0, beside, 0, beside))
+        covariance = covariance + functional.pad(self.covariance, (inside, 0, inside, 0))
+        return torch.cat([derivatives, self.templates], dim=1), covariance
 
 
 def shapelets_on(parameters: SmoothParameters) -> Shapelets:
@@ -144,7 +156,7 @@ def fit_structure(
     stay where the Sersic fit ended, so that moving the source is not the same as changing them.
     """
     with torch.no_grad():
-        beside = _BesideStructure(shapelets_on(fit.parameters), linearize)
+        beside = _BesideStructure(shapelets_on(fit.parameters), fit.beside, linearize)
         known = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
         maps = beside.apart(known, fit.parameters, fit.sigma, optics)
         begun = fit._replace(
@@ -161,15 +173,11 @@ def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMass
 
     As `lenspinn.lensing.scan_point_masses`.
     """
-    smooth = found.smooth
-    inside, beside = smooth.covariance.shape[1], found.covariance.shape[1]
-    covariance = functional.pad(smooth.covariance, (0, beside, 0, beside))
-    covariance = covariance + functional.pad(found.covariance, (inside, 0, inside, 0))
-    derivatives = torch.cat([smooth.derivatives, found.templates], dim=1)
-    block = suitable_block(smooth.residual)
+    residual = found.smooth.residual
+    block = suitable_block(residual)
     scans = [
         score_point_masses(*part, pixel_scale=pixel_scale, block=block)
-        for part in _in_parts(smooth.residual, found.by_source, derivatives, covariance)
+        for part in _in_parts(residual, found.smooth.by_source, *found.free)
     ]
     return PointMassScan(*map(torch.cat, zip(*scans, strict=True)))
 
@@ -186,18 +194,21 @@ class _BesideStructure:
     It remembers the last, for the solver looks last at where it ended.
     """
 
-    def __init__(self, shapelets: Shapelets, linearize: Linearize) -> None:
+    def __init__(self, shapelets: Shapelets, span: Span, linearize: Linearize) -> None:
         self.shapelets = shapelets
+        self.span = span
         self.linearize = linearize
 
     def __call__(self, parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
         maps = self.linearize(parameters, image, sigma, optics)
+        self.by_source = maps[:, BY_SOURCE]
         return self.apart(maps, parameters, sigma, optics)
 
     def apart(self, maps: Tensor, parameters: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
         """Take away from maps what lies in the span of the templates."""
         lensed = lensed_shapelets(parameters, self.shapelets, optics) / sigma[:, None]
-        self.maps, self.lengths = maps, lensed.flatten(2).norm(dim=2).clamp(min=1e-30)
+        lensed, maps = (apart_from(self.span, each) for each in (lensed, maps))
+        self.lengths = lensed.flatten(2).norm(dim=2).clamp(min=1e-30)
         self.templates = lensed / self.lengths[..., None, None]
         rows = self.templates.flatten(2)
         normal = (rows @ rows.mT).double()
@@ -213,12 +224,11 @@ class _BesideStructure:
         coefficients = self.shares[..., 0] / self.lengths
         covariance = torch.cholesky_solve(torch.eye(NUM_SHAPELETS).to(self.factor), self.factor)
         return StructuredFit(
-            smooth=smooth,
+            smooth=smooth._replace(by_source=self.by_source),
             templates=self.templates,
             covariance=covariance.to(coefficients.dtype),
             coefficients=coefficients,
             shapelets=self.shapelets,
-            by_source=self.maps[:, [1 + at for at in _SOURCE]],
         )
 
 

@@ -23,7 +23,7 @@ from lenspinn.models.lenspinn import (
     lenspinn_large,
     lenspinn_small,
 )
-from lenspinn.models.pretrained import from_pretrained, save_pretrained
+from lenspinn.models.pretrained import from_pretrained, load_weights, save_pretrained
 from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
 from lenspinn.models.registry import create_model, list_models, list_options, register_model
 from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
@@ -54,6 +54,7 @@ __all__ = [
     "lenspinn_small",
     "list_models",
     "list_options",
+    "load_weights",
     "mobilenetv3",
     "register_model",
     "resnet18",

@@ -25,12 +25,14 @@ from lenspinn.lensing.fit import (
     fit_smooth_lens,
     whitened_derivatives,
 )
+from lenspinn.lensing.gaussians import LightShape, light_templates
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
+    blurred,
     make_optics,
     smooth_deflection,
 )
@@ -63,6 +65,10 @@ IMAGE_SCALE = 4.0
 """Brings ``asinh(image / background)`` near to 1."""
 TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
 """Of the two losses of the encoder beside the classification."""
+LIT_SHARE = 0.5
+"""Of the training images, of those that are fitted as if there was lens light."""
+LIGHT_OFF_CENTRE, LIGHT_ELLIPTICITY = 0.5, 0.1
+"""Standard deviations of the shape of that light: along x and y in pixels, and of e1 and e2."""
 QUANTITY_WEIGHT = 0.01
 """Of the loss of the quantities. It trains their head alone, whose steps under AdamW do not depend
 on it; the training loss that people look at does."""
@@ -80,6 +86,8 @@ class Told(NamedTuple):
     """In pixels of the image; None for that of the options."""
     start: SmoothParameters
     """Where the fit begins, in the place of the encoder's guess."""
+    light: LightShape | None = None
+    """Of lens light that was taken away, and of which there may be some left, or too little."""
 
 
 class LensFit(Classifier):
@@ -97,6 +105,9 @@ class LensFit(Classifier):
     source_structure
         Whether sources may be more than Sersic profiles: after the fit shapelets are fitted with
         the lens, and the classifier sees what that leaves too.
+    free_light
+        Whether half of the training images are fitted as if there was lens light of some shape: its
+        amplitudes are free too, as they are for lenses whose light was modelled.
     quantities : names of `lenspinn.models.quantities.QUANTITIES` to predict too.
 
     Raises
@@ -141,6 +152,7 @@ class LensFit(Classifier):
         supersampling: int,
         steps: int,
         source_structure: bool = False,
+        free_light: bool = False,
         quantities: Sequence[str] = (),
     ) -> None:
         super().__init__(
@@ -165,6 +177,7 @@ class LensFit(Classifier):
         self.supersampling = supersampling
         self.steps = steps
         self.source_structure = source_structure
+        self.free_light = free_light
         self.linearize = compiled_or_eager(whitened_derivatives)
         """What the fit calls at each step."""
         self.encoder = timm_cnn(NETWORK, num_classes=0)
@@ -221,6 +234,7 @@ class LensFit(Classifier):
         start: SmoothParameters,
         noise: Maps | None = None,
         psf: Float[Tensor, "v u"] | None = None,
+        light: Float[Tensor, "batch templates y x"] | None = None,
     ) -> SmoothFit:
         """Fit smooth lenses to images, without gradient.
 
@@ -233,13 +247,21 @@ class LensFit(Classifier):
             Standard deviation of each pixel, where it is known better; ``inf`` leaves one out.
         psf : (v, u)
             PSF in pixels of the image, in the place of the Gaussian.
+        light : (batch, templates, y, x)
+            What else the image may hold any amount of.
         """
         data, optics = image[:, 0], self._optics(image, psf)
         if noise is None and self.known is not None:
             noise = self.noise_sigma(image)
         if noise is not None:
             return fit_smooth_lens(
-                start, data, noise, optics, steps=self.steps, linearize=self.linearize
+                start,
+                data,
+                noise,
+                optics,
+                steps=self.steps,
+                linearize=self.linearize,
+                beside=light,
             )
         later = self.steps // 2
         fit = fit_smooth_lens(
@@ -249,6 +271,7 @@ class LensFit(Classifier):
             optics,
             steps=self.steps - later,
             linearize=self.linearize,
+            beside=light,
         )
         noise = self._sigma_of(data - fit.residual * fit.sigma)
         return continue_fit(fit, data, noise, optics, steps=later, linearize=self.linearize)
@@ -264,7 +287,8 @@ class LensFit(Classifier):
         self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor]:
         """Return the logits, and the losses that train the encoder; see the class."""
-        solution = self._solve(image)
+        light = self._some_light(image) if self.free_light else None
+        solution = self._solve(image, light)
         features = self._features(image, solution)
         losses = self.encoder_loss(solution.start, solution.sersic, truth)
         if self.quantities:
@@ -333,15 +357,30 @@ class LensFit(Classifier):
             point_mass_significance=solution.scans[-1].significance,
         )
 
-    def _solve(self, image: Image) -> LensSolution:
+    def _solve(self, image: Image, light: Tensor | None = None) -> LensSolution:
         start = self.predict_parameters(image)
-        fit, structured = self.fit(image, start), None
+        optics = self._optics(image, None)
+        if self.known is not None and self.known.light is not None:
+            light = blurred(self._light(self.known.light), optics)
+        fit, structured = self.fit(image, start, light=light), None
         scans = [scan_point_masses(fit, self.pixel_scale)]
         if self.source_structure:
-            optics = self._optics(image, None)
             structured = fit_structure(fit, image[:, 0], optics, linearize=self.linearize)
             scans.append(scan_beside_structure(structured, self.pixel_scale))
         return LensSolution(start, fit, structured, tuple(scans))
+
+    def _light(self, shape: LightShape) -> Float[Tensor, "batch templates y x"]:
+        return light_templates(shape, self.num_pix, self.pixel_scale)
+
+    def _some_light(self, image: Image) -> Float[Tensor, "batch templates y x"]:
+        """Draw shapes of lens light; no light at all for half of the images."""
+        scatter = image.new_tensor(
+            [LIGHT_OFF_CENTRE * self.pixel_scale] * 2 + [LIGHT_ELLIPTICITY] * 4
+        )
+        shape = torch.randn(len(image), len(scatter)).to(image) * scatter
+        lit = torch.rand(len(image)).to(image) < LIT_SHARE
+        templates = self._light(shape) * lit[:, None, None, None]
+        return blurred(templates, self._optics(image, None))
 
     def _features(self, image: Image, solution: LensSolution) -> Features:
         maps, numbers = solution.leftover()
@@ -384,6 +423,7 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
     supersampling: int = 1,
     steps: int = STEPS,
     source_structure: bool = False,
+    free_light: bool = False,
     quantities: Sequence[str] = (),
 ) -> LensFit:
     """Build a fit between two networks, 6.7 million parameters; options as for `LensFit`.
@@ -400,5 +440,6 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
         supersampling=supersampling,
         steps=steps,
         source_structure=source_structure,
+        free_light=free_light,
         quantities=quantities,
     )

@@ -57,9 +57,8 @@ class LensSolution(NamedTuple):
 
     def psf_broadening(self, optics: Optics) -> PerImage:
         """Return by how much the PSF seems broader than that of the optics, square pixels."""
-        fit, free = self.best, self.best.derivatives
-        if self.structured is not None:
-            free = torch.cat([free, self.structured.templates], dim=1)
+        fit = self.best
+        free, _ = fit.free if self.structured is None else self.structured.free
         return psf_broadening(fit.residual, free, self.image(fit.parameters, optics), fit.sigma)
 
     def leftover(

@@ -78,6 +78,22 @@ def from_pretrained(folder: str | Path) -> Classifier:
     return model.eval()
 
 
+def load_weights(model: Classifier, folder: str | Path) -> None:
+    """Give a model the weights of another with the same parts, whatever its other options are.
+
+    Parameters
+    ----------
+    model : is changed.
+    folder : as of `from_pretrained`.
+
+    Raises
+    ------
+    ModelError
+        There are no weights, they are damaged, or they do not fit the model.
+    """
+    _load_weights(model, _locate(folder) / WEIGHTS_FILE)
+
+
 def _locate(folder: str | Path) -> Path:
     path = Path(folder)
     if path.is_dir():

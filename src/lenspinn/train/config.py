@@ -68,6 +68,9 @@ class TrainConfig:
     stream: StreamConfig = field(default_factory=StreamConfig)
     """What to draw, with data: stream."""
 
+    weights: Path | None = None
+    """Folder of a saved model whose weights training begins with; by default random ones."""
+
     seed: int = 0
     """Seed of the split, the initial weights, the order of the images and dropout."""
 

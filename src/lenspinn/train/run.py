@@ -31,6 +31,7 @@ from lenspinn.models import (
     create_model,
     from_pretrained,
     list_options,
+    load_weights,
     save_pretrained,
 )
 from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
@@ -124,6 +125,8 @@ def train_model(
     with torch.random.fork_rng(devices=[]), _quiet_lightning():
         torch.manual_seed(config.seed)
         model = _fitting_model(config, info)
+        if config.weights is not None:
+            load_weights(model, config.weights)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
         data = _data_module(config, stored, stream, model.truth_keys)
@@ -303,8 +306,8 @@ def _write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.nd
 
 
 def _resolved(config: TrainConfig) -> dict[str, Any]:
-    data = config.data if config.streams else config.data.resolve()
-    return to_dict(config) | {"data": str(data)}
+    paths = {"weights": config.weights, "data": None if config.streams else config.data}
+    return to_dict(config) | {k: str(path.resolve()) for k, path in paths.items() if path}
 
 
 def _provenance() -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""Light of a galaxy as a sum of elliptical Gaussians of all sizes.
+
+They can take the shape of any galaxy whose light falls off outwards, and are linear in their
+amplitudes, so that a fit of the lens solves for them exactly in each of its steps.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing.grid import pixel_grid
+
+__all__ = ["NUM_LIGHT_TEMPLATES", "LightShape", "light_templates"]
+
+LightShape = Float[Tensor, "batch 6"]
+"""Centre (x, y, arcsec), and ellipticity (e1, e2) of each of two groups of Gaussians."""
+
+GAUSSIANS = 10
+"""Sizes in each group."""
+SMALLEST = 0.5
+"""Standard deviation of the smallest Gaussian, pixels."""
+LARGEST = 1 / 3
+"""Of the largest, sides of the image."""
+NUM_LIGHT_TEMPLATES = 2 * GAUSSIANS + 1
+_LEAST_AXES = 1e-3
+"""Of ``1 - e^2``, which is 0 for a line."""
+
+
+def light_templates(
+    shape: LightShape, num_pix: int, pixel_scale: float
+) -> Float[Tensor, "batch templates y x"]:
+    """Return the Gaussians of both groups, then a constant sky, before the PSF.
+
+    Parameters
+    ----------
+    shape : (batch, 6)
+    num_pix : pixels a side.
+    pixel_scale : arcsec.
+
+    Returns
+    -------
+    (batch, 21, y, x)
+        In rising order of size in each group. Their brightness means nothing.
+
+    References
+    ----------
+    Cappellari (2002), MNRAS 333, 400: sums of Gaussians; He et al. (2024), arXiv:2403.16253: two
+    groups of them, for the lens light of strong lenses.
+    """
+    x, y = pixel_grid(num_pix, pixel_scale, dtype=shape.dtype, device=shape.device)
+    center_x, center_y, *ellipticity = shape[..., None, None, None].unbind(dim=1)
+    dx, dy = x - center_x, y - center_y
+    ends = (SMALLEST * pixel_scale, LARGEST * num_pix * pixel_scale)
+    sizes = torch.logspace(*map(math.log10, ends), GAUSSIANS, dtype=torch.float64).to(shape)[
+        :, None, None
+    ]
+    groups = []
+    for e1, e2 in (ellipticity[:2], ellipticity[2:]):
+        squared = ((1 - e1) * dx - e2 * dy).square() + ((1 + e1) * dy - e2 * dx).square()
+        axes = (1 - e1**2 - e2**2).clamp(min=_LEAST_AXES)
+        groups.append(torch.exp(-0.5 * squared / (axes * sizes**2)) / sizes**2)
+    return torch.cat([*groups, torch.ones_like(groups[0][:, :1])], dim=1)
