@@ -1,8 +1,9 @@
 """Which changes of its images a calibrated network refuses, and what they would have cost it.
 
 Each change is simulated like the run's own recipe but for one thing: noise, PSF, pixel scale, how
-bright sources are, whether they are real galaxies. Images of another pixel scale come twice, as
-`lenspinn apply` resamples them and as if their header were wrong.
+bright sources are, whether they are real galaxies, the slope of the lens or its multipoles. Images
+of another pixel scale come twice, as `lenspinn apply` resamples them and as if their header were
+wrong.
 
     lenspinn train configs/train/lenspinn_small_stream_hst_shallow.yaml --out runs/trust
     lenspinn evaluate runs/trust
@@ -32,6 +33,8 @@ from lenspinn.simulate import Recipe, SimulateConfig, get_recipe, simulate
 from lenspinn.train import Run, load_run
 
 NUM, SEED = 600, 300
+SLOPE_SCATTER = 0.16
+"""Of the density slopes of lens galaxies about isothermal: Auger et al. (2010), arXiv:1007.2880."""
 OUT = Path(__file__).resolve().parents[1] / "results" / "trust" / "shifts.json"
 
 
@@ -46,6 +49,7 @@ def changes_of(recipe: Recipe, faint: float) -> dict[str, dict[str, Any]]:
         "pixel scale x 2": {"instrument.pixel_scale": 2 * scale},
         "pixel scale / 2": {"instrument.pixel_scale": scale / 2, "num_pix": 2 * recipe.num_pix},
         f"magnitude {faint:g}": {"source.magnitude": faint},
+        "lens slope": {"lens.gamma": {"normal": [2.0, SLOPE_SCATTER]}},
     }
 
 
@@ -70,17 +74,26 @@ def changed_images(
     stream, found = run.config.stream, []
     own = get_recipe(stream.recipe, **stream.overrides)
     recipes = {what: (stream.recipe, changes) for what, changes in changes_of(own, faint).items()}
+    # Of another mass function than the run's recipe, unless told.
+    cdm = {"populations.cdm": own.to_dict()["populations"]["cdm"]}
+    recipes["multipoles, Sersic sources"] = ("survey/hst_multipoles", cdm)
     if galaxies is not None:
-        # Of another mass function than the run's recipe, unless told.
-        cdm = own.to_dict()["populations"]["cdm"]
-        changes = {"source.galaxies": str(galaxies), "populations.cdm": cdm}
-        recipes["real galaxies"] = ("survey/hst_cosmos", changes)
+        recipes["real galaxies"] = ("survey/hst_cosmos", cdm | {"source.galaxies": str(galaxies)})
     for what, (recipe, changes) in recipes.items():
         path = folder / f"{what.replace(' ', '_').replace('/', 'by')}.zarr"
         overrides = stream.overrides | changes
         if recipe != stream.recipe:
             overrides = {k: v for k, v in overrides.items() if not k.startswith("source.clumps")}
-        simulate(SimulateConfig(recipe=recipe, num=NUM, seed=SEED, out=path, overrides=overrides))
+        simulate(
+            SimulateConfig(
+                recipe=recipe,
+                num=NUM,
+                seed=SEED,
+                out=path,
+                overrides=overrides,
+                engine="eager",  # power laws take minutes to compile
+            )
+        )
         store, model = ImageStore.open(path), run.model
         images, scale = store.images(slice(None)), store.info.pixel_scale
         if scale != model.pixel_scale:

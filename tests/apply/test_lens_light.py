@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lenspinn.apply.lens_light import MODEL_ERROR, fit_lens_light, only_sky, orthonormal
+from lenspinn.apply.lens_light import MODEL_ERROR, fit_lens_light, only_sky
 
 SIDE, SCALE, SIGMA = 31, 0.1, 0.01
 # Of light at a ring that broad Gaussians take for the galaxy's.
@@ -46,15 +46,6 @@ def test_a_pixel_left_out_does_not_matter() -> None:
         for image in (galaxy(), broken)
     ]
     assert models[0] == pytest.approx(models[1], abs=1e-9)
-
-
-def test_the_orthonormal_basis_spans_the_terms() -> None:
-    light = fitted(galaxy())
-    sigma = np.full((SIDE, SIDE), SIGMA)
-    span = orthonormal(light.basis, sigma).numpy()
-    model = (light.model / sigma).ravel()
-    assert span @ (span.T @ model) == pytest.approx(model, abs=1e-6 * model.max())
-    assert span.T @ span == pytest.approx(np.eye(span.shape[1]), abs=1e-9)
 
 
 def test_the_sky_alone_is_the_median_of_what_counts() -> None:

@@ -11,11 +11,17 @@ from lenspinn.data.transforms import background_sigma
 from lenspinn.errors import ImageError
 from lenspinn.lensing.smooth import make_optics, smooth_image
 from lenspinn.models import LensFit, create_model
+from lenspinn.models.free_light import free_light
 
 # chi^2 per pixel of a smooth lens that the network fits after resampling by a factor of 1.25.
 CHI2 = 1.3
 # Of the noise that a noise map states, and of resampled white noise.
 NOISE = 0.25
+# Sigmas: float32, of light as bright as the arcs.
+ROUNDING = 0.1
+# Of the brightest pixel, what a second fit of the lens light finds in pixels that count.
+LIGHT_LEFT = 0.01
+OPTICS = make_optics(32, 0.1, (1.0,))
 
 
 def image_of(scene, scale: float = 1.0, **known: np.ndarray | None) -> ImageFile:
@@ -55,6 +61,25 @@ def test_lens_light_is_taken_away_and_kept_for_the_picture(prepared: Prepared) -
     middle = prepared.seen[0, 0, 14:18, 14:18]
     assert np.abs(middle).max() < 0.5 * prepared.seen.max()
     assert prepared.light_mode == "model"
+
+
+def test_a_network_trained_for_it_fits_the_lens_light_anew(scene) -> None:
+    """Light that was taken away with a mistake of its own shape is the same to it."""
+    torch.manual_seed(0)
+    network = create_model("lenspinn_fit", num_pix=32, pixel_scale=0.1, free_light=True).eval()
+    assert isinstance(network, LensFit)
+    found = prepare(image_of(scene), scene.pixel_scale, network, "model")
+    assert found.model.known is not None
+    assert found.model.known.light is not None
+    seen = torch.from_numpy(found.seen)
+    mistake = 0.2 * seen.max() * free_light(found.model.known.light, OPTICS)[:, 3:4]
+    right, wrong = (found.model.reconstruct(each) for each in (seen, seen + mistake))
+    torch.testing.assert_close(right.residual, wrong.residual, atol=ROUNDING, rtol=0)
+    assert wrong.theta_E.item() == pytest.approx(scene.theta_E, rel=0.02)
+    # What it found of the light before is gone already.
+    left = seen[:, 0] - right.model - right.residual * found.model.known.noise
+    assert left[found.model.known.noise.isfinite()].abs().max() < LIGHT_LEFT * seen.max()
+    assert prepare(image_of(scene), scene.pixel_scale, network, "none").model.known.light is None
 
 
 def test_pixels_of_the_size_of_those_of_training_are_kept_with_their_noise(scene) -> None:

@@ -7,6 +7,7 @@ from lenspinn.lensing.fit import (
     last_step,
     whitened_derivatives,
 )
+from lenspinn.lensing.gaussians import light_templates
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
 
@@ -20,6 +21,10 @@ ROUGH = torch.tensor(
 NOISE_FREE_SIGMAS = 0.05
 # Of the width of 96 pulls: three of its standard errors, 1 / sqrt(2 * 96).
 WIDTH_TOLERANCE = 0.22
+# Standard errors, and sigmas of the noise, between fits in float32 that end at the same place.
+SAME_WITH_LIGHT = 0.05
+# Of a covariance in float32 times what it is the inverse of.
+INVERSE = 0.02
 # Of chi^2 per degree of freedom, sqrt(2 / 4082) for one image: four standard errors.
 CHI2_TOLERANCE = 0.09
 
@@ -166,3 +171,61 @@ def test_whitened_derivatives_are_in_units_of_the_noise(generator):
     image = smooth_image(true, OPTICS) + 0.3
     maps = whitened_derivatives(true, image, torch.full_like(image, 0.1), OPTICS)
     torch.testing.assert_close(maps[:, 0], torch.full_like(image, 3.0), rtol=1e-3, atol=1e-3)
+
+
+LIGHT = light_templates(torch.tensor([[0.02, -0.03, 0.1, 0.05, -0.1, 0.0]]), 64, 0.08)
+
+
+def with_light(image):
+    """An image with lens light of sizes from 1 to 20 pixels, as bright as its arcs and brighter."""
+    return image + 0.3 * (LIGHT[0, [2, 5, 14]].sum(dim=0) + 0.1)
+
+
+def test_light_beside_the_source_may_be_there_in_any_amount(generator):
+    true = lenses(8, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    start, beside = rough(true, generator), LIGHT.expand(8, -1, -1, -1)
+    fit, lit = (
+        fit_smooth_lens(start, seen, sigma, OPTICS, steps=20, beside=beside)
+        for seen in (image, with_light(image))
+    )
+    off = (lit.parameters - fit.parameters) / fit.standard_errors
+    assert off.abs().max() <= SAME_WITH_LIGHT
+    torch.testing.assert_close(lit.residual, fit.residual, atol=SAME_WITH_LIGHT, rtol=0)
+    assert (abs(lit.chi2 / lit.freedom - 1) <= CHI2_TOLERANCE).all()
+
+
+def test_what_may_be_light_makes_errors_larger_and_freedom_smaller(fitted):
+    true, image, sigma, fit = fitted
+    lit = fit_smooth_lens(
+        fit.parameters, image, sigma, OPTICS, beside=LIGHT.expand(len(image), -1, -1, -1)
+    )
+    assert (lit.standard_errors[:, 0] > fit.standard_errors[:, 0]).all()
+    assert (fit.freedom - lit.freedom == LIGHT.shape[1]).all()
+    pulls = (lit.parameters - true) / lit.standard_errors
+    assert pulls.std(dim=0).mean() == pytest.approx(1, abs=WIDTH_TOLERANCE)
+
+
+def test_all_that_is_free_has_its_covariance(generator):
+    true = lenses(2, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    fit = fit_smooth_lens(true, image, sigma, OPTICS, beside=LIGHT.expand(2, -1, -1, -1))
+    derivatives, covariance = fit.free
+    rows = derivatives.flatten(2).double()
+    product = covariance.double() @ (rows @ rows.mT)
+    torch.testing.assert_close(
+        product, torch.eye(product.shape[1]).double().expand_as(product), atol=INVERSE, rtol=0
+    )
+
+
+def test_a_fit_with_light_goes_on_with_other_noise(generator):
+    true = lenses(4, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    beside = LIGHT.expand(4, -1, -1, -1)
+    lit = with_light(image)
+    fit = fit_smooth_lens(rough(true, generator), lit, sigma, OPTICS, steps=15, beside=beside)
+    uneven = sigma * (1 + OPTICS.theta_x.abs())
+    further = continue_fit(fit, lit, uneven, OPTICS, steps=10)
+    fresh = fit_smooth_lens(fit.parameters, lit, uneven, OPTICS, steps=20, beside=beside)
+    off = (further.parameters - fresh.parameters) / fresh.standard_errors
+    assert off.abs().max() <= SAME_WITH_LIGHT

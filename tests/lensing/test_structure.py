@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lenspinn.lensing.fit import fit_smooth_lens, whitened_derivatives
+from lenspinn.lensing.gaussians import light_templates
 from lenspinn.lensing.profiles import deflection_point_mass
 from lenspinn.lensing.psf import convolve_separable, gaussian_kernel
 from lenspinn.lensing.smooth import (
@@ -34,6 +35,8 @@ CHI2_TOLERANCE = 0.02
 # Of the mean square of significances over 24 images, some 60 independent places each.
 WIDTH_TOLERANCE = 0.15
 FOUR_SIGMA = 4.0
+# Sigmas, between images with and without lens light that is free: rounding of what is bright.
+SAME_WITH_LIGHT = 0.1
 # Relative, of chi^2 in float32 and with its ridge against least squares in float64.
 RIDGE_TOLERANCE = 1e-3
 
@@ -163,3 +166,26 @@ def test_a_mass_is_found_beside_a_clump():
     there = significance[:, column - 2 : column + 3, column - 2 : column + 3].amax(dim=(1, 2))
     assert (there > FOUR_SIGMA).all()
     assert (there > 0.9 * significance.amax(dim=(1, 2))).double().mean() > 0.6
+
+
+def test_light_may_be_free_beside_structure(clumpy):
+    image, smooth, *_ = clumpy
+    shape = torch.tensor([[0.02, -0.03, 0.1, 0.05, -0.1, 0.0]])
+    templates = light_templates(shape, 64, PIXEL).expand(NUM, -1, -1, -1)
+    lit = image + 20 * SIGMA * (templates[:, [3, 15]].sum(dim=1) + 1)
+    found = []
+    for seen in (image, lit):
+        sigma = torch.full_like(seen, SIGMA)
+        fit = fit_smooth_lens(smooth, seen, sigma, OPTICS, steps=8, beside=templates)
+        found.append(fit_structure(fit, seen, OPTICS, steps=3))
+    dark, bright = found
+    residuals = (each.smooth.residual for each in found)
+    torch.testing.assert_close(*residuals, rtol=0, atol=SAME_WITH_LIGHT)
+    assert (bright.smooth.chi2 / bright.freedom).median().item() == pytest.approx(
+        1.0, abs=CHI2_TOLERANCE
+    )
+    scans = (scan_beside_structure(each, PIXEL).significance for each in found)
+    torch.testing.assert_close(*scans, rtol=0, atol=SAME_WITH_LIGHT)
+    assert scan_beside_structure(dark, PIXEL).significance.square().mean().item() == pytest.approx(
+        1.0, abs=WIDTH_TOLERANCE
+    )

@@ -9,6 +9,7 @@ from lenspinn.errors import ModelError
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 from lenspinn.models import Told, create_model
+from lenspinn.models.free_light import free_light
 from lenspinn.models.lens_guess import LENS_TRUTH, TYPICAL_LENSES
 from lenspinn.models.quantities import QUANTITIES, defined_truth, gaussian_loss, targets
 from lenspinn.simulate import add_noise, draw_batch, get_recipe, render, simulate_images
@@ -31,6 +32,8 @@ NOISE_TOLERANCE = 0.01
 MEDIAN_CHI2_TOLERANCE = 0.005
 # chi^2 of 4082 degrees of freedom scatters by 0.022; the noise is estimated to 2 % or so.
 CHI2_TOLERANCE = 0.1
+# Sigmas, of what is left with and without bright light that is free: float32.
+SAME_WITH_LIGHT = 0.1
 # Between the two convolutions: how they treat the border, where the images are faint.
 BORDER_OF_SIGMA = 0.1
 
@@ -358,6 +361,40 @@ def test_a_told_psf_takes_the_place_of_the_gaussian(model, lenses):
     wide = torch.full((9, 9), 1 / 81)
     plain, other = (model.told(Told(noise, psf, start)) for psf in (None, wide))
     assert other.examine(image).shift_scores["chi2"] > 2 * plain.examine(image).shift_scores["chi2"]
+
+
+def test_told_of_lens_light_any_amount_of_it_is_the_same(model, lenses):
+    images, labels, truth = lenses
+    row = int((labels == NO_SUB).nonzero()[0])
+    image, start = images[row : row + 1], from_truth(truth)[row : row + 1]
+    shape = torch.tensor([[0.02, -0.03, 0.1, 0.05, -0.1, 0.0]])
+    model.eval()
+    told = model.told(Told(model.noise_sigma(image), psf=None, start=start, light=shape))
+    light = free_light(shape, model._optics(image, None))
+    lit = image + 0.5 * light[:, [3, 15]].sum(dim=1, keepdim=True)
+    dark, bright = (told.reconstruct(seen) for seen in (image, lit))
+    torch.testing.assert_close(bright.residual, dark.residual, atol=SAME_WITH_LIGHT, rtol=0)
+    assert bright.chi2.item() == pytest.approx(1.0, abs=CHI2_TOLERANCE)
+    off = (bright.theta_E - truth["theta_E"][row]) / bright.theta_E_error
+    assert off.abs() < FOUR_SIGMA
+    # Without being told, the light is in the way.
+    assert model.told(told.known._replace(light=None)).reconstruct(lit).chi2 > 2
+
+
+def test_light_that_is_free_in_half_of_the_fits_changes_training_alone(lenses):
+    images, _, truth = lenses
+    known = {key: truth[key][:6] for key in ("theta_E", *LENS_TRUTH)}
+    seen = []
+    for free in (False, True):
+        torch.manual_seed(0)
+        one = create_model("lenspinn_fit", steps=4, free_light=free).eval()
+        torch.manual_seed(1)
+        logits, loss = one.training_outputs(images[:6], known)
+        assert loss.isfinite()
+        seen.append((one(images[:6]), logits))
+    assert torch.equal(seen[0][0], seen[1][0])
+    changed = (seen[0][1] != seen[1][1]).any(dim=1)
+    assert 0 < changed.sum() < 6  # some have light in their fit, some have none
 
 
 @pytest.fixture(scope="module")

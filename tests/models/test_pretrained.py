@@ -6,7 +6,13 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from lenspinn.errors import ModelError
-from lenspinn.models import create_model, from_pretrained, pretrained, save_pretrained
+from lenspinn.models import (
+    create_model,
+    from_pretrained,
+    load_weights,
+    pretrained,
+    save_pretrained,
+)
 
 
 @pytest.fixture
@@ -104,6 +110,20 @@ def test_weights_of_another_model_are_refused(folder):
     edit_config(folder, options={"num_pix": 80})
     with pytest.raises(ModelError, match=r"model\.safetensors' are not those of a lenspinn_small"):
         from_pretrained(folder)
+
+
+def test_weights_are_given_to_a_model_with_other_options(folder):
+    saved = from_pretrained(folder)
+    torch.manual_seed(5)
+    other = create_model(saved.config["name"], **saved.config["options"])
+    load_weights(other, folder)
+    for name, weight in saved.state_dict().items():
+        assert torch.equal(other.state_dict()[name], weight), name
+
+
+def test_weights_are_not_given_to_a_model_they_do_not_fit(folder):
+    with pytest.raises(ModelError, match="are not those of a resnet18"):
+        load_weights(create_model("resnet18"), folder)
 
 
 def test_a_truncated_weights_file_is_refused(folder):

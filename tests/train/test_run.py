@@ -12,7 +12,7 @@ import torch
 
 from lenspinn.data.store import ImageStore, StoreWriter
 from lenspinn.errors import ConfigError, ModelError, StoreError
-from lenspinn.models import Classifier, from_pretrained
+from lenspinn.models import Classifier, create_model, from_pretrained, save_pretrained
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import ModelConfig, TrainConfig, best_row, load_run, train_model
 from lenspinn.train.callbacks import ResumeCheckpoint
@@ -244,6 +244,25 @@ def test_a_run_older_than_a_setting_has_its_default(tiny_config):
     assert train_model(tiny_config, progress=False) == folder
     with pytest.raises(ConfigError, match="holds a run with augment False, not True"):
         train_model(dataclasses.replace(tiny_config, augment=True), progress=False)
+
+
+def test_training_begins_with_the_weights_of_a_saved_model(tiny_config, tmp_path):
+    first = train_model(tiny_config, progress=False)
+    still = dataclasses.replace(
+        tiny_config, weights=first / "model", seed=9, lr=1e-12, epochs=1, out=tmp_path / "further"
+    )
+    run = load_run(train_model(still, progress=False))
+    before, after = (from_pretrained(folder / "model") for folder in (first, run.folder))
+    torch.testing.assert_close(before.head.weight, after.head.weight, atol=1e-9, rtol=0)
+    assert run.config.weights == (first / "model").resolve()
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_written(tiny_config, tmp_path):
+    save_pretrained(create_model("resnet18"), tmp_path / "other")
+    config = dataclasses.replace(tiny_config, weights=tmp_path / "other")
+    with pytest.raises(ModelError, match="are not those of a tiny_classifier"):
+        train_model(config, progress=False)
+    assert not config.out.exists()
 
 
 def test_folder_with_something_else_is_refused_and_kept(tiny_config):

@@ -68,7 +68,7 @@ class Arcs:
         shape = self.light.shape if start is None else start.shape
         return _lens_light(frame, shape, source_image)
 
-    def without_light(self, parameters: SmoothParameters) -> tuple[Frame, Pixels]:
+    def without_light(self, parameters: SmoothParameters) -> tuple[Frame, LensLight | None]:
         """Take the lens light away in the whole frame.
 
         Parameters
@@ -80,13 +80,14 @@ class Arcs:
         -------
         frame
             Its noise knows of the light that was there.
-        light : (y, x)
+        light
+            What was taken away; None if there was none.
         """
         light = self.light_of(self.frame, lensed_source(parameters, self.frame))
         if light is None:
-            return self.frame, np.zeros_like(self.frame.image)
+            return self.frame, None
         lit = self.frame.lit(light.model) if self.lens_light == "model" else self.frame
-        return lit.minus(light.model), light.model
+        return lit.minus(light.model), light
 
 
 def lensed_source(parameters: SmoothParameters, frame: Frame) -> Pixels:

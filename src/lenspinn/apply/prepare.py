@@ -17,10 +17,12 @@ from lenspinn.apply.arcs import LensLightMode, find_arcs, lensed_source
 from lenspinn.apply.frame import Frame
 from lenspinn.apply.inputs import ImageFile
 from lenspinn.apply.lens_fit import LensMeasurement, fit_arcs
+from lenspinn.apply.lens_light import LensLight
 from lenspinn.apply.noise_map import robust_sigma
 from lenspinn.apply.psf import TRUNCATION, instrument_psf, normalised_psf, resampled_psf
 from lenspinn.data.transforms import background_sigma, resample, resample_noise
 from lenspinn.errors import ImageError
+from lenspinn.lensing.gaussians import LightShape
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
@@ -29,6 +31,7 @@ from lenspinn.lensing.smooth import (
     smooth_image,
 )
 from lenspinn.models import LensFit, Told
+from lenspinn.models.classifier import Image
 
 __all__ = ["Prepared", "prepare"]
 
@@ -111,6 +114,10 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     depth. Light that was taken away leaves its photon noise, and the image that much fainter.
     Pixels that are left out show the fitted source to the network, and do not count in its fit.
 
+    What a Sersic source and a smooth lens miss of the arcs went into the lens light that was taken
+    away. A network that was trained for it fits the amplitudes of that light anew with its own,
+    better source, and sees the image without what it then finds.
+
     The middle of a frame is a pixel, and that of a network with an even number of pixels is between
     four. Its field is centred half a pixel of the image aside, or each of its pixels would be the
     mean of four even where both have the same size.
@@ -126,7 +133,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         lens_light=light,
     )
     measured = fit_arcs(arcs)
-    frame, lens_light = arcs.without_light(measured.smooth_parameters)
+    frame, taken = arcs.without_light(measured.smooth_parameters)
     frame = frame.covering(model.num_pix * model.pixel_scale / 2)
     source = lensed_source(measured.smooth_parameters, frame)
     left = (frame.image - source) / frame.weighed_sigma
@@ -142,13 +149,20 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     seen = shown * factor
     # Correlated noise scatters more on these pixels, and was raised for that: it is not wrong.
     scatter = min(scatter, max(1.0, robust_sigma(left[np.isfinite(frame.sigma)])))
-    known = Told(noise=(noise * factor)[None], psf=torch.from_numpy(kernel).float(), start=start)
+    told = model.told(
+        Told(
+            noise=(noise * factor)[None],
+            psf=torch.from_numpy(kernel).float(),
+            start=start,
+            light=_free_light(taken, aside) if light == "model" and model.free_light else None,
+        )
+    )
     return Prepared(
-        seen=seen[None, None].numpy(),
-        model=model.told(known),
+        seen=_without_rest_of_light(seen[None, None], told).numpy(),
+        model=told,
         measured=measured,
         middle=(frame.middle[0] + aside, frame.middle[1] + aside),
-        light=lens_light if light == "model" else None,
+        light=taken.model if taken is not None and light == "model" else None,
         light_mode=light,
         noise_from="estimated from the image" if image.known.noise is None else "the noise map",
         psf_from=psf_from,
@@ -225,6 +239,26 @@ def _seen_from(parameters: SmoothParameters, aside: float) -> SmoothParameters:
     p["source_x"] += aside * (p["gamma1"] + p["gamma2"] - 1)
     p["source_y"] += aside * (p["gamma2"] - p["gamma1"] - 1)
     return moved
+
+
+def _free_light(light: LensLight | None, aside: float) -> LightShape | None:
+    """Return the shape of lens light, seen from further along both axes, arcsec."""
+    if light is None:
+        return None
+    shape = torch.from_numpy(light.shape).float()[None]
+    shape[:, :2] -= aside
+    return shape
+
+
+def _without_rest_of_light(seen: Image, model: LensFit) -> Image:
+    """Take away what the network's own fit finds of lens light that was modelled before."""
+    known = model.known
+    if known is None or known.light is None:
+        return seen
+    with torch.inference_mode():
+        found = model.reconstruct(seen)
+    rest = seen[:, 0] - found.model - found.residual * known.noise
+    return seen - torch.where(known.noise.isinf(), 0, rest)[:, None]
 
 
 def _source(parameters: SmoothParameters, psf: Kernel, model: LensFit) -> NetworkPixels:

@@ -105,6 +105,22 @@ class SmoothFit(NamedTuple):
         return torch.cat([self.derivatives, self.beside], dim=1), covariance
 
 
+class _Problem(NamedTuple):
+    """What a fit is made to, and how."""
+
+    image: Image
+    sigma: Image
+    optics: Optics
+    linearize: Linearize
+    span: Span
+
+    def maps(self, parameters: Tensor) -> Float[Tensor, "batch 15 y x"]:
+        return self.linearize(parameters, self.image, self.sigma, self.optics)
+
+    def gram(self, parameters: Tensor) -> Gram:
+        return _gram(apart_from(self.span, self.maps(parameters)))
+
+
 def whitened_derivatives(
     parameters: SmoothParameters, image: Image, sigma: Image, optics: Optics
 ) -> Float[Tensor, "batch 15 y x"]:
@@ -156,15 +172,14 @@ def fit_smooth_lens(
     start, image, sigma = start.detach(), image.detach(), sigma.detach()
     with torch.no_grad():
         templates = image[:, None][:, :0] if beside is None else beside / sigma[:, None]
-        span = orthonormal_span(templates)
+        problem = _Problem(image, sigma, optics, linearize, orthonormal_span(templates))
         blunt = start.clone()
         blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
-        apart = _apart(span, linearize)
-        at, _ = _with_brightness(_bounded(blunt), image, sigma, optics, apart)
+        at, _ = _with_brightness(_bounded(blunt), problem)
         # Once more: chi^2 is a small difference of large numbers if the brightness was far off.
-        at, gram = _with_brightness(at, image, sigma, optics, apart)
+        at, gram = _with_brightness(at, problem)
         damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
-        return _descend(at, gram, damping, image, sigma, optics, steps, linearize, span)
+        return _descend(at, gram, damping, problem, steps)
 
 
 def continue_fit(
@@ -190,9 +205,9 @@ def continue_fit(
         maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
         weight = (fit.sigma / sigma).nan_to_num(nan=0.0)[:, None]  # left out before and after
         span = orthonormal_span(fit.beside * weight)
+        problem = _Problem(image, sigma, optics, linearize, span)
         gram = _gram(apart_from(span, maps * weight))
-        at, damping = fit.parameters, fit.damping
-        return _descend(at, gram, damping, image, sigma, optics, steps, linearize, span)
+        return _descend(fit.parameters, gram, fit.damping, problem, steps)
 
 
 def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters, Image]:
@@ -217,29 +232,18 @@ def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters
     return fit.parameters + change, residual
 
 
-def _descend(
-    at: Tensor,
-    gram: Tensor,
-    damping: Tensor,
-    image: Tensor,
-    sigma: Tensor,
-    optics: Optics,
-    steps: int,
-    linearize: Linearize,
-    span: Span,
-) -> SmoothFit:
+def _descend(at: Tensor, gram: Tensor, damping: Tensor, problem: _Problem, steps: int) -> SmoothFit:
     """Take so many steps; `gram` and `damping` are those at the parameters `at`."""
-    apart = _apart(span, linearize)
     for _ in range(steps):
         step = _damped_solution(gram, damping).clamp(-_LONGEST_STEP, _LONGEST_STEP)
-        trial, there = _with_brightness(_bounded(at + step), image, sigma, optics, apart)
+        trial, there = _with_brightness(_bounded(at + step), problem)
         better = there[:, 0, 0] <= gram[:, 0, 0] * (1 + _ROUNDING)  # False for NaN
         at = torch.where(better[:, None], trial, at)
         gram = torch.where(better[:, None, None], there, gram)
         damping = torch.where(better, damping * _LESS, damping * _MORE)
         damping = damping.clamp(_LEAST_DAMPING, _MOST_DAMPING)
-    maps = linearize(at, image, sigma, optics)
-    left = apart_from(span, maps)
+    maps = problem.maps(at)
+    left = apart_from(problem.span, maps)
     return SmoothFit(
         parameters=at,
         covariance=_scaled_inverse(gram[:, 1:, 1:].double()).to(at.dtype),
@@ -248,25 +252,14 @@ def _descend(
         derivatives=left[:, 1:],
         by_source=maps[:, BY_SOURCE],
         damping=damping,
-        sigma=sigma,
-        beside=span,
+        sigma=problem.sigma,
+        beside=problem.span,
     )
 
 
-def _apart(span: Span, linearize: Linearize) -> Linearize:
-    """Return what gives residual and derivatives apart from a span."""
-
-    def apart(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
-        return apart_from(span, linearize(parameters, image, sigma, optics))
-
-    return apart
-
-
-def _with_brightness(
-    parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics, linearize: Linearize
-) -> tuple[Tensor, Tensor]:
+def _with_brightness(parameters: Tensor, problem: _Problem) -> tuple[Tensor, Tensor]:
     """Give the source the brightness that fits best; return parameters and their `Gram`."""
-    gram = _gram(linearize(parameters, image, sigma, optics))
+    gram = problem.gram(parameters)
     brightness = gram[:, _AMPLITUDE, _AMPLITUDE]  # the derivative by its logarithm is the model
     factor = (1 + gram[:, 0, _AMPLITUDE] / brightness).clamp(_LEAST_CHANGE, 1 / _LEAST_CHANGE)
     # Another brightness scales all derivatives, and changes the residual by so much of the model.

@@ -52,10 +52,10 @@ def light_templates(
     x, y = pixel_grid(num_pix, pixel_scale, dtype=shape.dtype, device=shape.device)
     center_x, center_y, *ellipticity = shape[..., None, None, None].unbind(dim=1)
     dx, dy = x - center_x, y - center_y
-    ends = (SMALLEST * pixel_scale, LARGEST * num_pix * pixel_scale)
-    sizes = torch.logspace(*map(math.log10, ends), GAUSSIANS, dtype=torch.float64).to(shape)[
-        :, None, None
-    ]
+    smallest = math.log(SMALLEST * pixel_scale)
+    largest = math.log(LARGEST * num_pix * pixel_scale)
+    sizes = torch.linspace(smallest, largest, GAUSSIANS, dtype=torch.float64).exp()
+    sizes = sizes.to(shape)[:, None, None]
     groups = []
     for e1, e2 in (ellipticity[:2], ellipticity[2:]):
         squared = ((1 - e1) * dx - e2 * dy).square() + ((1 + e1) * dy - e2 * dx).square()

@@ -9,6 +9,10 @@ __all__ = ["Span", "apart_from", "orthonormal_span"]
 Span = Float[Tensor, "batch templates y x"]
 """Images that are orthonormal, or 0."""
 
+Maps = Float[Tensor, "_ maps _ _"]
+
+Maps = Float[Tensor, "_ maps _ _"]
+
 _LEAST_SHARE = 1e-6
 """Of the largest singular value: smaller ones are the rounding of templates that are alike."""
 
@@ -33,10 +37,8 @@ def orthonormal_span(templates: Float[Tensor, "batch templates y x"]) -> Span:
     return (rows * needed[..., None]).to(templates.dtype).view_as(templates)
 
 
-def apart_from(
-    span: Span, maps: Float[Tensor, "batch maps y x"]
-) -> Float[Tensor, "batch maps y x"]:
-    """Take away from maps what lies in a span."""
+def apart_from(span: Span, maps: Maps) -> Maps:
+    """Take away from maps what lies in a span; an empty one may be of other images."""
     if not span.shape[1]:
         return maps
     rows, flat = span.flatten(2), maps.flatten(2)

@@ -25,20 +25,20 @@ from lenspinn.lensing.fit import (
     fit_smooth_lens,
     whitened_derivatives,
 )
-from lenspinn.lensing.gaussians import LightShape, light_templates
+from lenspinn.lensing.gaussians import LightShape
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
-    blurred,
     make_optics,
     smooth_deflection,
 )
 from lenspinn.lensing.structure import fit_structure, scan_beside_structure
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
+from lenspinn.models.free_light import free_light, some_free_light
 from lenspinn.models.lens_guess import (
     LENS_TRUTH,
     TYPICAL_LENSES,
@@ -65,10 +65,6 @@ IMAGE_SCALE = 4.0
 """Brings ``asinh(image / background)`` near to 1."""
 TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
 """Of the two losses of the encoder beside the classification."""
-LIT_SHARE = 0.5
-"""Of the training images, of those that are fitted as if there was lens light."""
-LIGHT_OFF_CENTRE, LIGHT_ELLIPTICITY = 0.5, 0.1
-"""Standard deviations of the shape of that light: along x and y in pixels, and of e1 and e2."""
 QUANTITY_WEIGHT = 0.01
 """Of the loss of the quantities. It trains their head alone, whose steps under AdamW do not depend
 on it; the training loss that people look at does."""
@@ -251,28 +247,19 @@ class LensFit(Classifier):
             What else the image may hold any amount of.
         """
         data, optics = image[:, 0], self._optics(image, psf)
-        if noise is None and self.known is not None:
-            noise = self.noise_sigma(image)
-        if noise is not None:
-            return fit_smooth_lens(
-                start,
-                data,
-                noise,
-                optics,
-                steps=self.steps,
-                linearize=self.linearize,
-                beside=light,
-            )
-        later = self.steps // 2
+        given = noise is not None or self.known is not None
+        later = 0 if given else self.steps // 2
         fit = fit_smooth_lens(
             start,
             data,
-            self.noise_sigma(image),
+            self.noise_sigma(image) if noise is None else noise,
             optics,
             steps=self.steps - later,
             linearize=self.linearize,
             beside=light,
         )
+        if given:
+            return fit
         noise = self._sigma_of(data - fit.residual * fit.sigma)
         return continue_fit(fit, data, noise, optics, steps=later, linearize=self.linearize)
 
@@ -287,7 +274,8 @@ class LensFit(Classifier):
         self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor]:
         """Return the logits, and the losses that train the encoder; see the class."""
-        light = self._some_light(image) if self.free_light else None
+        optics = self._optics(image, None)
+        light = some_free_light(len(image), optics) if self.free_light else None
         solution = self._solve(image, light)
         features = self._features(image, solution)
         losses = self.encoder_loss(solution.start, solution.sersic, truth)
@@ -361,26 +349,13 @@ class LensFit(Classifier):
         start = self.predict_parameters(image)
         optics = self._optics(image, None)
         if self.known is not None and self.known.light is not None:
-            light = blurred(self._light(self.known.light), optics)
+            light = free_light(self.known.light, optics)
         fit, structured = self.fit(image, start, light=light), None
         scans = [scan_point_masses(fit, self.pixel_scale)]
         if self.source_structure:
             structured = fit_structure(fit, image[:, 0], optics, linearize=self.linearize)
             scans.append(scan_beside_structure(structured, self.pixel_scale))
         return LensSolution(start, fit, structured, tuple(scans))
-
-    def _light(self, shape: LightShape) -> Float[Tensor, "batch templates y x"]:
-        return light_templates(shape, self.num_pix, self.pixel_scale)
-
-    def _some_light(self, image: Image) -> Float[Tensor, "batch templates y x"]:
-        """Draw shapes of lens light; no light at all for half of the images."""
-        scatter = image.new_tensor(
-            [LIGHT_OFF_CENTRE * self.pixel_scale] * 2 + [LIGHT_ELLIPTICITY] * 4
-        )
-        shape = torch.randn(len(image), len(scatter)).to(image) * scatter
-        lit = torch.rand(len(image)).to(image) < LIT_SHARE
-        templates = self._light(shape) * lit[:, None, None, None]
-        return blurred(templates, self._optics(image, None))
 
     def _features(self, image: Image, solution: LensSolution) -> Features:
         maps, numbers = solution.leftover()

@@ -1,0 +1,38 @@
+"""Lens light whose amplitudes are free in the fit of a network: what there may be left of it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lenspinn.lensing.gaussians import LightShape, light_templates
+from lenspinn.lensing.smooth import Optics, blurred
+
+__all__ = ["free_light", "some_free_light"]
+
+Templates = Float[Tensor, "batch templates y x"]
+
+LIT_SHARE = 0.5
+"""Of the training images, of those that are fitted as if there was lens light."""
+OFF_CENTRE, ELLIPTICITY = 0.5, 0.1
+"""Standard deviations of the shape of that light: along x and y in pixels, and of e1 and e2."""
+
+
+def free_light(shape: LightShape, optics: Optics) -> Templates:
+    """Return the blurred templates of lens light, (batch, 21, y, x).
+
+    See `lenspinn.lensing.gaussians`.
+    """
+    num_pix = optics.theta_x.shape[-1] // optics.supersampling
+    return blurred(light_templates(shape, num_pix, optics.pixel_scale), optics)
+
+
+def some_free_light(num_images: int, optics: Optics) -> Templates:
+    """Draw shapes of lens light near the centre, and return their templates.
+
+    They are 0 for half of the images, at random: those have no lens light.
+    """
+    off_centre = OFF_CENTRE * optics.pixel_scale
+    scatter = torch.tensor([off_centre] * 2 + [ELLIPTICITY] * 4)
+    shape = (torch.randn(num_images, len(scatter)) * scatter).to(optics.theta_x)
+    lit = (torch.rand(num_images) < LIT_SHARE).to(shape)
+    return free_light(shape, optics) * lit[:, None, None, None]
