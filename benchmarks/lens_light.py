@@ -121,14 +121,14 @@ def scores_of_apply(
     possible = np.array([[name in one["possible"] for name in classes] for one in told])
     refused = np.array([one["refused"] for one in told])
     serious = [
-        {m["kind"] for m in answer["mismatches"] if m["serious"]} - {"lens light"}
+        {m["kind"] for m in answer["mismatches"] if m["serious"]} - {"lens model"}
         for answer in answers
     ]
     spoken = np.array([not kinds for kinds in serious]) & ~refused
     right = probabilities.argmax(axis=1) == labels
     covered = possible[np.arange(len(labels)), labels]
     return scores(probabilities, possible, refused, labels, classes) | {
-        "answered_and_only_lens_light_against_it": int(spoken.sum()),
+        "answered_and_only_the_lens_model_against_it": int(spoken.sum()),
         "accuracy_of_these": float(right[spoken].mean()) if spoken.any() else None,
         "coverage_of_these": float(covered[spoken].mean()) if spoken.any() else None,
         "against_it": Counter(kind for kinds in serious for kind in sorted(kinds)),

@@ -61,6 +61,14 @@ def test_resampling_is_named_with_its_factor(pixel_scale: float, serious: bool) 
     assert f"factor {0.08 / pixel_scale:.2f}" in found.message
 
 
+@pytest.mark.parametrize(("pixel_scale", "serious"), [(0.03, True), (0.04, False), (0.11, True)])
+def test_pixels_may_be_finer_for_a_network_that_is_told_noise_and_psf(
+    pixel_scale: float, serious: bool
+) -> None:
+    found = only(find_mismatches(observed(pixel_scale=pixel_scale, told=True), TRAINED))
+    assert (found.kind, found.serious) == ("pixel scale", serious)
+
+
 def test_one_percent_of_pixel_scale_is_no_mismatch() -> None:
     assert find_mismatches(observed(pixel_scale=0.0808), TRAINED) == ()
 
@@ -125,9 +133,10 @@ def test_many_pixels_at_the_highest_value_are_saturation() -> None:
     assert "12 pixels share the highest value" in found.message
 
 
-def test_another_instrument_is_named() -> None:
-    found = only(find_mismatches(observed(instrument="HST ACS/WFC F814W"), TRAINED))
-    assert (found.kind, found.serious) == ("instrument", True)
+@pytest.mark.parametrize("told", [False, True])
+def test_another_instrument_is_named(told: bool) -> None:
+    found = only(find_mismatches(observed(instrument="HST ACS/WFC F814W", told=told), TRAINED))
+    assert (found.kind, found.serious) == ("instrument", not told)
 
 
 def test_an_unknown_instrument_is_no_mismatch() -> None:
@@ -202,7 +211,7 @@ def test_no_lens_galaxy_is_seen_in_simulated_images_without_one(
 
 
 def test_noise_that_the_model_is_told_may_be_any() -> None:
-    told = observed(noise_sigma=0.5, unit="e-/s", knows_noise=True)
+    told = observed(noise_sigma=0.5, unit="e-/s", told=True)
     assert find_mismatches(told, NOISY) == ()
 
 
@@ -211,3 +220,24 @@ def test_lens_light_that_was_taken_away_is_not_looked_for() -> None:
     assert has_lens_light(bright.measured)
     assert only(find_mismatches(bright, TRAINED)).kind == "lens light"
     assert find_mismatches(replace(bright, light_taken_away=True), TRAINED) == ()
+
+
+@pytest.mark.parametrize(
+    ("lens", "words"),
+    [
+        ({"gamma": None, "multipoles": None}, "another density slope or multipoles"),
+        ({"gamma": {"normal": [2.0, 0.16]}, "multipoles": None}, "has multipoles"),
+    ],
+)
+def test_a_telescope_image_has_a_lens_that_training_never_varied(lens: dict, words: str) -> None:
+    trained = replace(TRAINED, recipe_config={"lens": lens})
+    found = only(find_mismatches(observed(told=True), trained))
+    assert (found.kind, found.serious) == ("lens model", True)
+    assert words in found.message
+    assert find_mismatches(observed(), trained) == ()  # an image like those of training
+
+
+def test_a_training_with_lenses_as_real_ones_is_fine() -> None:
+    lens = {"gamma": {"normal": [2.0, 0.16]}, "multipoles": {"a3": {"normal": [0.0, 0.01]}}}
+    trained = replace(TRAINED, recipe_config={"lens": lens})
+    assert find_mismatches(observed(told=True), trained) == ()

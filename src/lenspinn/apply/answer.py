@@ -26,6 +26,7 @@ Kind = Literal[
     "saturation",
     "instrument",
     "recipe",
+    "lens model",
     "PSF",
     "residual",
     "pixels left out",

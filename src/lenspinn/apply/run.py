@@ -193,7 +193,7 @@ def _answer_image(
         unit=image.unit,
         num_at_peak=int((image.pixels == image.pixels.max()).sum()),
         measured=measure(torch.from_numpy(seen), model.pixel_scale),
-        knows_noise=prepared is not None,
+        told=prepared is not None,
         light_taken_away=prepared is not None and prepared.light_mode != "none",
     )
     outputs = network_outputs(model, seen)

@@ -11,8 +11,6 @@ Span = Float[Tensor, "batch templates y x"]
 
 Maps = Float[Tensor, "_ maps _ _"]
 
-Maps = Float[Tensor, "_ maps _ _"]
-
 _LEAST_SHARE = 1e-6
 """Of the largest singular value: smaller ones are the rounding of templates that are alike."""
 
