@@ -6,12 +6,18 @@ from lenspinn.lensing.grid import Map, PerLens
 from lenspinn.lensing.profiles.centre import CENTRE_RADIUS
 from lenspinn.lensing.profiles.ellipticity import ellipticity_to_axis_ratio
 
-_SERIES_TERMS = 30
-"""They leave a relative error of e^30 for an ellipticity e: 1e-12 at 0.4 and 3e-5 at 0.7."""
+SERIES_TERMS = 30
+"""They leave a relative error of 1e-12 for an ellipticity of 0.4, and of 3e-5 for 0.7."""
 
 
 def deflection_epl(
-    theta_x: Map, theta_y: Map, theta_E: PerLens, gamma: PerLens, e1: PerLens, e2: PerLens
+    theta_x: Map,
+    theta_y: Map,
+    theta_E: PerLens,
+    gamma: PerLens,
+    e1: PerLens,
+    e2: PerLens,
+    terms: int = SERIES_TERMS,
 ) -> tuple[Map, Map]:
     """Deflection of an elliptical power law, lenstronomy's ``EPL``.
 
@@ -28,6 +34,8 @@ def deflection_epl(
         Slope of the three-dimensional density, between 1 and 3.
     e1, e2 : (*batch, 1, 1)
         Ellipticity, ``(1 - q) / (1 + q)`` times ``cos 2 phi`` and ``sin 2 phi``.
+    terms
+        Of the series; they leave a relative error of e^terms for an ellipticity e.
 
     Returns
     -------
@@ -36,32 +44,27 @@ def deflection_epl(
 
     Notes
     -----
-    The hypergeometric function is summed in real arithmetic to a fixed number of terms; see
-    `_SERIES_TERMS` for what that leaves out.
+    With complex ``Z = x + i y``, ``E = e1 + i e2`` and ``W = Z - E Z*`` the deflection is ``(theta_E
+    sqrt(1 - |E|^2) / |W|)^t`` times ``W (1 + c_1 r (1 + c_2 r (...)))``, where ``r = -E* W / W*``
+    and ``c_n = (2 n - 2 + t) / (2 n + 2 - t)``: no angle, which a round lens has not.
 
     References
     ----------
     Tessore & Metcalf (2015), arXiv:1507.01819, eqs. 13 and 29, where ``t = gamma - 1`` and
     ``b = theta_E sqrt(q)``.
     """
-    q, phi = ellipticity_to_axis_ratio(e1, e2)
-    cos, sin, f, t = torch.cos(phi), torch.sin(phi), (1 - q) / (1 + q), gamma - 1
-    u, v = q * (cos * theta_x + sin * theta_y), cos * theta_y - sin * theta_x
+    t = gamma - 1
+    u = theta_x - (e1 * theta_x + e2 * theta_y)
+    v = theta_y - (e2 * theta_x - e1 * theta_y)
     squared = (u.square() + v.square()).clamp(min=CENTRE_RADIUS**2)
     cos_2, sin_2 = (u.square() - v.square()) / squared, 2 * u * v / squared
-    term_u, term_v = u, v
-    sum_u, sum_v = u, v
-    for n in range(1, _SERIES_TERMS):
-        factor = -f * (2 * n - (2 - t)) / (2 * n + (2 - t))
-        term_u, term_v = (
-            factor * (cos_2 * term_u - sin_2 * term_v),
-            factor * (sin_2 * term_u + cos_2 * term_v),
-        )
-        sum_u, sum_v = sum_u + term_u, sum_v + term_v
-    b_squared = theta_E.square() * q
-    per_distance = 2 / (1 + q) * (b_squared / squared) ** (t / 2)
-    alpha_u, alpha_v = per_distance * sum_u, per_distance * sum_v
-    return cos * alpha_u - sin * alpha_v, sin * alpha_u + cos * alpha_v
+    r_x, r_y = -(e1 * cos_2 + e2 * sin_2), -(e1 * sin_2 - e2 * cos_2)
+    sum_x, sum_y = torch.ones_like(r_x), torch.zeros_like(r_y)
+    for n in range(terms - 1, 0, -1):
+        c = (2 * n - 2 + t) / (2 * n + 2 - t)
+        sum_x, sum_y = 1 + c * (r_x * sum_x - r_y * sum_y), c * (r_x * sum_y + r_y * sum_x)
+    scale = (theta_E.square() * (1 - e1.square() - e2.square()) / squared) ** (t / 2)
+    return scale * (u * sum_x - v * sum_y), scale * (u * sum_y + v * sum_x)
 
 
 def potential_epl(
