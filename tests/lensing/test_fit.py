@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lenspinn.lensing.fit import (
+    PRIORS,
     continue_fit,
     fit_smooth_lens,
     last_step,
@@ -9,7 +10,12 @@ from lenspinn.lensing.fit import (
 )
 from lenspinn.lensing.gaussians import light_templates
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
+from lenspinn.lensing.smooth import (
+    SMOOTH_PARAMETERS,
+    make_optics,
+    parameter_names,
+    smooth_image,
+)
 
 OPTICS = make_optics(64, 0.08, gaussian_kernel(1.0, 5.0))
 BACKGROUND, EXPOSURE = 0.006, 5400.0
@@ -229,3 +235,42 @@ def test_a_fit_with_light_goes_on_with_other_noise(generator):
     fresh = fit_smooth_lens(fit.parameters, lit, uneven, OPTICS, steps=20, beside=beside)
     off = (further.parameters - fresh.parameters) / fresh.standard_errors
     assert off.abs().max() <= SAME_WITH_LIGHT
+
+
+def with_shape(parameters, gamma, strength):
+    """The same lenses with a density slope and multipoles of some strength."""
+    shape = torch.tensor([gamma] + [strength, -strength] * 2)
+    return torch.cat([parameters, shape.expand(len(parameters), -1)], dim=1)
+
+
+@pytest.fixture(scope="module")
+def shaped():
+    generator = torch.Generator().manual_seed(6)
+    true = with_shape(lenses(48, generator), 2.1, 0.008)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    start = rough(true[:, :14], generator)
+    plain = fit_smooth_lens(start, image, sigma, OPTICS)
+    return true, plain, fit_smooth_lens(with_shape(start, 2.0, 0.0), image, sigma, OPTICS)
+
+
+def test_a_fit_finds_slope_and_multipoles_that_an_ellipsoid_has_not(shaped):
+    true, plain, fit = shaped
+    assert (plain.chi2 / plain.freedom).median() > 1.2
+    per_freedom = fit.chi2 / fit.freedom
+    assert per_freedom.median().item() == pytest.approx(1, abs=CHI2_TOLERANCE / 2)
+    pulls = (fit.parameters - true) / fit.standard_errors
+    assert pulls[:, 14:].square().mean().sqrt().item() == pytest.approx(1, abs=WIDTH_TOLERANCE)
+    assert (fit.freedom == plain.freedom - 5).all()
+
+
+def test_an_arc_that_says_nothing_leaves_the_shape_as_lenses_have_it(shaped):
+    true, *_ = shaped
+    image = smooth_image(true[:4], OPTICS)
+    fit = fit_smooth_lens(
+        with_shape(true[:4, :14], 2.1, 0.01), image, torch.full_like(image, 1e4), OPTICS
+    )
+    for place, name in enumerate(parameter_names(19)):
+        if name in PRIORS:
+            mean, width = PRIORS[name]
+            assert fit.parameters[:, place] == pytest.approx(mean, abs=0.1 * width)
+            assert fit.standard_errors[:, place] == pytest.approx(width, rel=0.1)

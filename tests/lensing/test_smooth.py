@@ -6,8 +6,10 @@ import torch
 
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import (
+    SHAPE_PARAMETERS,
     SMOOTH_PARAMETERS,
     make_optics,
+    parameter_names,
     smooth_deflection,
     smooth_derivatives,
     smooth_image,
@@ -32,15 +34,24 @@ TYPICAL = {
     "log_n_sersic": math.log(1.4),
     "log_amplitude": 1.0,
 }
+SHAPE = {"gamma": 2.15, "a3": 0.02, "b3": -0.01, "a4": 0.01, "b4": 0.015}
 # float64; the truncation error of central differences with this step is as small.
 STEP, DIFFERENCE_OF_PEAK = 1e-5, 1e-7
 # Both round in float64, in another order.
 SAME_OF_PEAK = 1e-10
+# The series of the power law: twelve terms for an ellipticity of 0.11.
+SHAPED_OF_PEAK = 1e-9
 
 
 def typical(**changes: float) -> torch.Tensor:
     values = TYPICAL | changes
     return torch.tensor([[values[name] for name in SMOOTH_PARAMETERS]], dtype=torch.float64)
+
+
+def shaped(**changes: float) -> torch.Tensor:
+    """Parameters of a power law with multipoles."""
+    values = TYPICAL | SHAPE | changes
+    return torch.tensor([[values[name] for name in parameter_names(19)]], dtype=torch.float64)
 
 
 GAUSSIAN = gaussian_kernel(1.5, 5.0)
@@ -86,6 +97,40 @@ def test_an_image_is_that_of_the_simulator(psf, supersampling, tmp_path):
     torch.testing.assert_close(image, expected, rtol=0, atol=SAME_OF_PEAK * expected.max().item())
 
 
+def test_an_image_of_a_power_law_with_multipoles_is_that_of_the_simulator():
+    lens = {name: getattr(_lens(), name) for name in SMOOTH_PARAMETERS[:7]}
+    for m in (3, 4):
+        along, across = SHAPE[f"a{m}"], SHAPE[f"b{m}"]
+        lens |= {f"a{m}": np.array([math.hypot(along, across)])}
+        lens |= {f"phi{m}": np.array([math.atan2(across, along) / m])}
+    scene = Scene(lens=SmoothLens(**lens, gamma=np.array([SHAPE["gamma"]])), source=_source())
+    camera = Camera(
+        num_pix=NUM_PIX, pixel_scale=PIXEL_SCALE, psf_fwhm=1.5 * PIXEL_SCALE, supersampling=2
+    )
+    expected = render(scene, camera, dtype=torch.float64)
+    image = smooth_image(shaped(), optics(supersampling=2))
+    image = image * (expected.sum() / image.sum())
+    torch.testing.assert_close(image, expected, rtol=0, atol=SHAPED_OF_PEAK * expected.max().item())
+
+
+def test_the_shape_of_an_isothermal_ellipsoid_changes_nothing():
+    plain = shaped(gamma=2.0, a3=0.0, b3=0.0, a4=0.0, b4=0.0)
+    expected = smooth_image(typical(), optics())
+    torch.testing.assert_close(
+        smooth_image(plain, optics()), expected, rtol=0, atol=SHAPED_OF_PEAK * expected.max().item()
+    )
+
+
+@pytest.mark.parametrize("name", SHAPE_PARAMETERS)
+def test_derivatives_by_the_shape_are_those_of_finite_differences(name):
+    made = smooth_derivatives(shaped(), optics())
+    up, down = (smooth_image(shaped(**{name: SHAPE[name] + d}), optics()) for d in (STEP, -STEP))
+    found = made[:, 1 + parameter_names(19).index(name)]
+    expected = (up - down) / (2 * STEP)
+    atol = DIFFERENCE_OF_PEAK * expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=10 * atol)
+
+
 @pytest.mark.parametrize("name", SMOOTH_PARAMETERS)
 @pytest.mark.parametrize("here", [optics(), optics(lopsided(), 2)], ids=["gaussian", "kernel"])
 def test_derivatives_are_those_of_finite_differences(name, here):
@@ -117,13 +162,14 @@ def test_the_image_is_proportional_to_the_amplitude():
     torch.testing.assert_close(made[:, -1], made[:, 0])
 
 
-def test_a_round_lens_before_a_round_source_has_derivatives():
+@pytest.mark.parametrize("lens", [typical, shaped])
+def test_a_round_lens_before_a_round_source_has_derivatives(lens):
     on_a_pixel = PIXEL_SCALE / 2
     round_ = dict.fromkeys(("e1", "e2", "source_e1", "source_e2", "gamma1", "gamma2"), 0.0)
     centred = {"center_x": on_a_pixel, "center_y": on_a_pixel, "source_x": 0.0, "source_y": 0.0}
     assert (
         smooth_derivatives(
-            typical(**round_, **centred).float(), make_optics(NUM_PIX, PIXEL_SCALE, (1.0,))
+            lens(**round_, **centred).float(), make_optics(NUM_PIX, PIXEL_SCALE, (1.0,))
         )
         .isfinite()
         .all()

@@ -381,6 +381,24 @@ def test_told_of_lens_light_any_amount_of_it_is_the_same(model, lenses):
     assert model.told(told.known._replace(light=None)).reconstruct(lit).chi2 > 2
 
 
+def test_a_lens_of_another_slope_is_fitted_where_its_shape_is_free(monkeypatch):
+    recipe = get_recipe("survey/hst", **{"lens.gamma": 2.2})
+    images, labels, truth = simulate_images(recipe, 12, 3, engine="eager")
+    smooth = labels == NO_SUB
+    known = {name: torch.from_numpy(values[smooth]).float() for name, values in truth.items()}
+    found = {}
+    for shape in (False, True):
+        one = create_model("lenspinn_fit", lens_shape=shape).eval()
+        guess = (from_truth(known)[:, :-1] - one.middle) / one.width
+        monkeypatch.setattr(one.readout, "forward", lambda _, guess=guess: guess)
+        found[shape] = one.reconstruct(torch.from_numpy(images[smooth]))
+    assert (found[False].chi2 > found[True].chi2).all()
+    assert (found[True].chi2 - 1).abs().max() < CHI2_TOLERANCE
+    slopes = found[True].parameters[:, 14]
+    error = (slopes - 2.2) / found[True].standard_errors[:, 14]
+    assert error.abs().max() < FOUR_SIGMA
+
+
 def test_light_that_is_free_in_half_of_the_fits_changes_training_alone(lenses):
     images, _, truth = lenses
     known = {key: truth[key][:6] for key in ("theta_E", *LENS_TRUTH)}

@@ -19,7 +19,7 @@ from lenspinn.explain.view import Pixels, View
 from lenspinn.lensing.critical import caustics, critical_curves
 from lenspinn.lensing.grid import pixel_grid
 from lenspinn.lensing.light import sersic
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.lensing.smooth import by_name
 
 MAP_COLORS = "inferno"
 CAM_COLORS = "viridis"
@@ -125,7 +125,7 @@ def draw_lines(axes: Axes, lines: list[np.ndarray]) -> None:
 
 
 def draw_sersic_source(
-    axes: Axes, parameters: Float[torch.Tensor, "1 14"], num_pix: int, pixel_scale: float
+    axes: Axes, parameters: Float[torch.Tensor, "1 parameters"], num_pix: int, pixel_scale: float
 ) -> None:
     """Draw a fitted Sersic source around the caustic of its lens.
 
@@ -133,13 +133,13 @@ def draw_sersic_source(
     ----------
     axes
         The panel.
-    parameters : (1, 14)
+    parameters : (1, parameters)
         In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`.
     num_pix, pixel_scale
         Of the image, in which the critical curves lie.
     """
     lines = caustics(parameters, critical_curves(parameters, num_pix, pixel_scale))
-    p = dict(zip(SMOOTH_PARAMETERS, parameters[0].tolist(), strict=True))
+    p = {name: float(value) for name, value in by_name(parameters).items()}
     reach = [float(np.abs(line).max()) for line in lines]
     position = max(abs(p["source_x"]), abs(p["source_y"]))
     half = 1.2 * max([*reach, position, 0.3 * p["theta_E"]])

@@ -41,7 +41,7 @@ def structure_share(fit: SmoothFit, scan: PointMassScan, optics: Optics) -> PerI
     Parameters
     ----------
     fit
-        With its residual and derivatives, (batch, y, x) and (batch, 14, y, x).
+        With its residual and derivatives, (batch, y, x) and (batch, parameters, y, x).
     scan
         The search for point masses beside it.
     optics

@@ -12,7 +12,7 @@ from lenspinn.lensing.smooth import smooth_deflection
 __all__ = ["caustics", "critical_curves"]
 
 Curve = Float[np.ndarray, "_ 2"]
-OneLens = Float[Tensor, "1 14"]
+OneLens = Float[Tensor, "1 parameters"]
 Plane = Float[Tensor, "y x"]
 
 FINER = 4
@@ -24,7 +24,7 @@ def critical_curves(parameters: OneLens, num_pix: int, pixel_scale: float) -> li
 
     Parameters
     ----------
-    parameters : (1, 14)
+    parameters : (1, parameters)
         As in `lenspinn.lensing.SMOOTH_PARAMETERS`; the centre of the image is (0, 0).
     num_pix, pixel_scale
         Of the image, arcsec.

@@ -12,6 +12,7 @@ from lenspinn.lensing.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
+    parameter_names,
     smooth_derivatives,
 )
 from lenspinn.lensing.span import Span, apart_from, orthonormal_span
@@ -19,7 +20,7 @@ from lenspinn.lensing.span import Span, apart_from, orthonormal_span
 __all__ = ["SmoothFit", "continue_fit", "fit_smooth_lens", "last_step", "whitened_derivatives"]
 
 Image = Float[Tensor, "batch y x"]
-Gram = Float[Tensor, "batch 15 15"]
+Gram = Float[Tensor, "batch rows rows"]
 """Inner products of the residual (first) and the derivatives by all parameters, in units of the
 noise: chi^2, the gradient and the normal matrix in one."""
 Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
@@ -53,8 +54,22 @@ BOUNDS = {
     "log_R_sersic": (-4.0, 1.0),
     "log_n_sersic": (-0.69, 1.8),
     "log_amplitude": (-15.0, 15.0),
+    "gamma": (1.3, 2.7),
+    "a3": (-0.1, 0.1),
+    "b3": (-0.1, 0.1),
+    "a4": (-0.1, 0.1),
+    "b4": (-0.1, 0.1),
 }
 """Where the model is finite and can be told from no lens; far outside of what lenses are."""
+PRIORS = {
+    "gamma": (2.0, 0.16),
+    "a3": (0.0, 0.01),
+    "b3": (0.0, 0.01),
+    "a4": (0.0, 0.01),
+    "b4": (0.0, 0.01),
+}
+"""Means and standard deviations of the shape of lens galaxies, where it is free: of slopes as found
+by Auger et al. (2010), arXiv:1007.2880, and 1 % of multipoles. An arc may say nothing of them."""
 _LONGEST_STEP = 0.3
 """Of any parameter."""
 _LOG_N_SERSIC = SMOOTH_PARAMETERS.index("log_n_sersic")
@@ -67,12 +82,12 @@ class SmoothFit(NamedTuple):
     """Smooth models fitted to images."""
 
     parameters: SmoothParameters
-    covariance: Float[Tensor, "batch 14 14"]
+    covariance: Float[Tensor, "batch parameters parameters"]
     """Of the parameters, from the derivatives at the fit (Cramer-Rao, linear, white noise)."""
     residual: Image
     """Image minus model in units of the noise."""
     chi2: Float[Tensor, " batch"]
-    derivatives: Float[Tensor, "batch 14 y x"]
+    derivatives: Float[Tensor, "batch parameters y x"]
     """Of the model by each parameter, in units of the noise."""
     by_source: Float[Tensor, "batch 2 y x"]
     """Those by the x and y of the source, not apart from anything."""
@@ -94,14 +109,14 @@ class SmoothFit(NamedTuple):
         """Pixels that count, those left out have a residual of exactly 0, less all that is free."""
         counted = self.residual.count_nonzero(dim=(1, 2))
         beside = self.beside.flatten(2).any(dim=2).sum(dim=1)
-        return (counted - beside - len(SMOOTH_PARAMETERS)).to(self.residual)
+        return (counted - beside - self.parameters.shape[1]).to(self.residual)
 
     @property
     def free(self) -> tuple[Float[Tensor, "batch free y x"], Float[Tensor, "batch free free"]]:
         """Derivatives by all that is free, in units of the noise, and its covariance."""
         beside = self.beside.shape[1]
         covariance = functional.pad(self.covariance, (0, beside, 0, beside))
-        covariance.diagonal(dim1=1, dim2=2)[:, len(SMOOTH_PARAMETERS) :] = 1
+        covariance.diagonal(dim1=1, dim2=2)[:, self.parameters.shape[1] :] = 1
         return torch.cat([self.derivatives, self.beside], dim=1), covariance
 
 
@@ -114,16 +129,16 @@ class _Problem(NamedTuple):
     linearize: Linearize
     span: Span
 
-    def maps(self, parameters: Tensor) -> Float[Tensor, "batch 15 y x"]:
+    def maps(self, parameters: Tensor) -> Float[Tensor, "batch maps y x"]:
         return self.linearize(parameters, self.image, self.sigma, self.optics)
 
     def gram(self, parameters: Tensor) -> Gram:
-        return _gram(apart_from(self.span, self.maps(parameters)))
+        return _gram(apart_from(self.span, self.maps(parameters)), parameters)
 
 
 def whitened_derivatives(
     parameters: SmoothParameters, image: Image, sigma: Image, optics: Optics
-) -> Float[Tensor, "batch 15 y x"]:
+) -> Float[Tensor, "batch maps y x"]:
     """Return image minus model, then the model's derivatives, in units of the noise."""
     made = smooth_derivatives(parameters, optics)
     return torch.cat([image[:, None] - made[:, :1], made[:, 1:]], dim=1) / sigma[:, None]
@@ -206,7 +221,7 @@ def continue_fit(
         weight = (fit.sigma / sigma).nan_to_num(nan=0.0)[:, None]  # left out before and after
         span = orthonormal_span(fit.beside * weight)
         problem = _Problem(image, sigma, optics, linearize, span)
-        gram = _gram(apart_from(span, maps * weight))
+        gram = _gram(apart_from(span, maps * weight), fit.parameters)
         return _descend(fit.parameters, gram, fit.damping, problem, steps)
 
 
@@ -270,12 +285,20 @@ def _with_brightness(parameters: Tensor, problem: _Problem) -> tuple[Tensor, Ten
     return parameters, change @ gram @ change.mT
 
 
-def _gram(maps: Float[Tensor, "batch 15 y x"]) -> Gram:
-    return maps.flatten(2) @ maps.flatten(2).mT
+def _gram(maps: Float[Tensor, "batch rows y x"], parameters: SmoothParameters) -> Gram:
+    gram = maps.flatten(2) @ maps.flatten(2).mT
+    for place, name in enumerate(parameter_names(parameters.shape[1])):
+        if name in PRIORS:  # is one more pixel, whose value is the parameter
+            mean, width = PRIORS[name]
+            row = gram.new_zeros(gram.shape[:2])
+            row[:, 0], row[:, 1 + place] = (mean - parameters[:, place]) / width, 1 / width
+            gram = gram + row[:, :, None] * row[:, None, :]
+    return gram
 
 
 def _bounded(parameters: Tensor) -> Tensor:
-    bounds = torch.tensor([BOUNDS[name] for name in SMOOTH_PARAMETERS]).to(parameters)
+    names = parameter_names(parameters.shape[1])
+    bounds = torch.tensor([BOUNDS[name] for name in names]).to(parameters)
     return torch.minimum(torch.maximum(parameters, bounds[:, 0]), bounds[:, 1])
 
 

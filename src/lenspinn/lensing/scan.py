@@ -50,7 +50,7 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
     Parameters
     ----------
     fit
-        With its residual and derivatives, (batch, y, x) and (batch, 14, y, x).
+        With its residual and derivatives, (batch, y, x) and (batch, parameters, y, x).
     pixel_scale : arcsec.
 
     Returns

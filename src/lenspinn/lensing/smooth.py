@@ -1,7 +1,8 @@
 """The smooth model of a lensed galaxy: one function from fourteen numbers to an image.
 
 An isothermal ellipsoid with external shear bends the light of an elliptical Sersic source, which is
-sampled inside each pixel and convolved with the PSF, as `lenspinn simulate` does it.
+sampled inside each pixel and convolved with the PSF, as `lenspinn simulate` does it. With five more
+numbers the lens is a power law with multipoles.
 """
 
 from collections.abc import Mapping
@@ -15,15 +16,22 @@ from torch.nn import functional
 
 from lenspinn.lensing.grid import Map, pixel_grid
 from lenspinn.lensing.light import sersic
-from lenspinn.lensing.profiles import deflection_shear, deflection_sie
+from lenspinn.lensing.profiles import (
+    deflection_epl,
+    deflection_multipole_parts,
+    deflection_shear,
+    deflection_sie,
+)
 from lenspinn.lensing.psf import convolve_kernel, convolve_separable
 
 __all__ = [
+    "SHAPE_PARAMETERS",
     "SMOOTH_PARAMETERS",
     "Optics",
     "blurred",
     "by_name",
     "make_optics",
+    "parameter_names",
     "smooth_deflection",
     "smooth_derivatives",
     "smooth_image",
@@ -49,7 +57,15 @@ SMOOTH_PARAMETERS = (
 """Names, in order, of the last axis of a tensor of smooth parameters: arcsec, pure numbers, and
 natural logarithms of `sersic`'s ``R_sersic`` (arcsec), ``n_sersic`` and ``amplitude``."""
 
-SmoothParameters = Float[Tensor, "batch 14"]
+SHAPE_PARAMETERS = ("gamma", "a3", "b3", "a4", "b4")
+"""Names of what may follow them, all or none: slope of the density of the lens, 2 where they are
+left out; ``a_m cos(m phi_m)`` and ``a_m sin(m phi_m)`` of its multipoles, in units of theta_E."""
+
+_SERIES_TERMS = 12
+"""Of the power law: they leave 1e-6 of it for an ellipticity of 0.3."""
+
+SmoothParameters = Float[Tensor, "batch parameters"]
+"""`SMOOTH_PARAMETERS`, or these and `SHAPE_PARAMETERS`."""
 Psf = tuple[float, ...] | Float[Tensor, "v u"]
 """One axis of a separable PSF, or the PSF in pixels; see `lenspinn.lensing.psf`."""
 
@@ -103,10 +119,15 @@ def smooth_deflection(parameters: SmoothParameters, theta_x: Map, theta_y: Map) 
     return _deflection(by_name(parameters), theta_x, theta_y)
 
 
+def parameter_names(count: int) -> tuple[str, ...]:
+    """Return the names of so many smooth parameters: 14, or 19 with the shape of the lens."""
+    return (SMOOTH_PARAMETERS + SHAPE_PARAMETERS)[:count]
+
+
 def by_name(parameters: SmoothParameters) -> dict[str, Tensor]:
-    """Return each of `SMOOTH_PARAMETERS`, shaped to broadcast over images: (batch, 1, 1)."""
+    """Return each parameter, shaped to broadcast over images: (batch, 1, 1)."""
     columns = parameters[..., None, None].unbind(dim=1)
-    return dict(zip(SMOOTH_PARAMETERS, columns, strict=True))
+    return dict(zip(parameter_names(len(columns)), columns, strict=True))
 
 
 def source_brightness(p: Mapping[str, Tensor], beta_x: Tensor, beta_y: Tensor) -> Tensor:
@@ -134,7 +155,7 @@ def source_brightness(p: Mapping[str, Tensor], beta_x: Tensor, beta_y: Tensor) -
 
 def smooth_derivatives(
     parameters: SmoothParameters, optics: Optics
-) -> Float[Tensor, "batch 15 y x"]:
+) -> Float[Tensor, "batch maps y x"]:
     """Return `smooth_image`, and its derivative by each parameter.
 
     Returns
@@ -195,15 +216,22 @@ def _brightness(*parameters: Tensor, optics: Optics) -> Tensor:
 
     To the profiles each sample is a lens of its own, with one pixel.
     """
-    p = dict(zip(SMOOTH_PARAMETERS, parameters, strict=True))
+    p = dict(zip(parameter_names(len(parameters)), parameters, strict=True))
     theta_x, theta_y = optics.theta_x.reshape(-1, 1, 1), optics.theta_y.reshape(-1, 1, 1)
     alpha_x, alpha_y = _deflection(p, theta_x, theta_y)
     return source_brightness(p, theta_x - alpha_x, theta_y - alpha_y)
 
 
 def _deflection(p: dict[str, Tensor], theta_x: Tensor, theta_y: Tensor) -> tuple[Tensor, Tensor]:
-    alpha_x, alpha_y = deflection_sie(
-        theta_x - p["center_x"], theta_y - p["center_y"], p["theta_E"], p["e1"], p["e2"]
-    )
-    shear_x, shear_y = deflection_shear(theta_x, theta_y, p["gamma1"], p["gamma2"])
-    return alpha_x + shear_x, alpha_y + shear_y
+    x, y = theta_x - p["center_x"], theta_y - p["center_y"]
+    shear = deflection_shear(theta_x, theta_y, p["gamma1"], p["gamma2"])
+    if "gamma" not in p:
+        bends = [deflection_sie(x, y, p["theta_E"], p["e1"], p["e2"]), shear]
+    else:
+        lens = (p["theta_E"], p["gamma"], p["e1"], p["e2"])
+        bends = [deflection_epl(x, y, *lens, terms=_SERIES_TERMS), shear]
+        for m in (3, 4):
+            strengths = (p["theta_E"] * p[f"{letter}{m}"] for letter in "ab")
+            bends.append(deflection_multipole_parts(x, y, m, *strengths))
+    alpha_x, alpha_y = zip(*bends, strict=True)
+    return sum(alpha_x[1:], alpha_x[0]), sum(alpha_y[1:], alpha_y[0])

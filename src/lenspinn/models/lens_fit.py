@@ -44,6 +44,7 @@ from lenspinn.models.lens_guess import (
     TYPICAL_LENSES,
     guess_error,
     true_parameters,
+    with_typical_shape,
 )
 from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
 from lenspinn.models.quantities import (
@@ -101,6 +102,8 @@ class LensFit(Classifier):
     source_structure
         Whether sources may be more than Sersic profiles: after the fit shapelets are fitted with
         the lens, and the classifier sees what that leaves too.
+    lens_shape
+        Whether the slope of lenses and their multipoles are fitted too.
     free_light
         Whether half of the training images are fitted as if there was lens light of some shape: its
         amplitudes are free too, as they are for lenses whose light was modelled.
@@ -148,6 +151,7 @@ class LensFit(Classifier):
         supersampling: int,
         steps: int,
         source_structure: bool = False,
+        lens_shape: bool = False,
         free_light: bool = False,
         quantities: Sequence[str] = (),
     ) -> None:
@@ -173,6 +177,7 @@ class LensFit(Classifier):
         self.supersampling = supersampling
         self.steps = steps
         self.source_structure = source_structure
+        self.lens_shape = lens_shape
         self.free_light = free_light
         self.linearize = compiled_or_eager(whitened_derivatives)
         """What the fit calls at each step."""
@@ -220,9 +225,11 @@ class LensFit(Classifier):
     def predict_parameters(self, image: Image) -> SmoothParameters:
         """Smooth parameters that the encoder guesses; the brightness of the source is arbitrary."""
         if self.known is not None:
-            return self.known.start.to(image).expand(len(image), -1)
-        guess = self.readout(self.encoder.forward_features(self._scaled(image)))
-        return functional.pad(self.middle + self.width * guess, (0, 1))
+            start = self.known.start.to(image).expand(len(image), -1)
+        else:
+            guess = self.readout(self.encoder.forward_features(self._scaled(image)))
+            start = functional.pad(self.middle + self.width * guess, (0, 1))
+        return with_typical_shape(start) if self.lens_shape else start
 
     def fit(
         self,
@@ -237,7 +244,7 @@ class LensFit(Classifier):
         Parameters
         ----------
         image : (batch, 1, y, x), e-/s
-        start : (batch, 14)
+        start : (batch, parameters)
             In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`.
         noise : (batch, y, x), e-/s
             Standard deviation of each pixel, where it is known better; ``inf`` leaves one out.
@@ -398,6 +405,7 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
     supersampling: int = 1,
     steps: int = STEPS,
     source_structure: bool = False,
+    lens_shape: bool = False,
     free_light: bool = False,
     quantities: Sequence[str] = (),
 ) -> LensFit:
@@ -415,6 +423,7 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
         supersampling=supersampling,
         steps=steps,
         source_structure=source_structure,
+        lens_shape=lens_shape,
         free_light=free_light,
         quantities=quantities,
     )

@@ -35,6 +35,7 @@ from lenspinn.lensing.profiles.isothermal import (
 from lenspinn.lensing.profiles.multipole import (
     convergence_multipole,
     deflection_multipole,
+    deflection_multipole_parts,
     potential_multipole,
 )
 from lenspinn.lensing.profiles.point_mass import (
@@ -73,6 +74,7 @@ __all__ = [
     "convergence_tnfw",
     "deflection_epl",
     "deflection_multipole",
+    "deflection_multipole_parts",
     "deflection_point_mass",
     "deflection_rod",
     "deflection_shear",

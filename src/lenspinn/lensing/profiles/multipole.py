@@ -32,11 +32,30 @@ def deflection_multipole(
     ----------
     Xu et al. (2015), arXiv:1410.3282, eq. A.1, as in lenstronomy; the gradient of the potential.
     """
+    along, across = a_m * torch.cos(m * phi_m), a_m * torch.sin(m * phi_m)
+    return deflection_multipole_parts(theta_x, theta_y, m, along, across)
+
+
+def deflection_multipole_parts(
+    theta_x: Map, theta_y: Map, m: int, along: PerLens, across: PerLens
+) -> tuple[Map, Map]:
+    """Deflection of the multipole whose strength is given in two parts, linear in both.
+
+    Parameters
+    ----------
+    theta_x, theta_y, m
+        As of `deflection_multipole`.
+    along, across : (*batch, 1, 1), arcsec
+        ``a_m cos(m phi_m)`` and ``a_m sin(m phi_m)``.
+    """
     at_centre, x, y = off_centre(theta_x, theta_y)
-    phase, strength = m * (torch.atan2(y, x) - phi_m), a_m / (1 - m**2)
-    radius = torch.sqrt(x.square() + y.square())
-    cos, sin = x / radius, y / radius
-    radial, tangential = strength * torch.cos(phase), -m * strength * torch.sin(phase)
+    inverse = torch.rsqrt(x.square() + y.square())
+    cos, sin = x * inverse, y * inverse
+    cos_m, sin_m = cos, sin
+    for _ in range(m - 1):
+        cos_m, sin_m = cos_m * cos - sin_m * sin, sin_m * cos + cos_m * sin
+    radial = (along * cos_m + across * sin_m) / (1 - m**2)
+    tangential = (across * cos_m - along * sin_m) * (m / (1 - m**2))
     return zero_where(at_centre, cos * radial - sin * tangential, sin * radial + cos * tangential)
 
 

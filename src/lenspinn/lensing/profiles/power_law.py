@@ -44,8 +44,8 @@ def deflection_epl(
 
     Notes
     -----
-    With complex ``Z = x + i y``, ``E = e1 + i e2`` and ``W = Z - E Z*`` the deflection is ``(theta_E
-    sqrt(1 - |E|^2) / |W|)^t`` times ``W (1 + c_1 r (1 + c_2 r (...)))``, where ``r = -E* W / W*``
+    With complex ``Z = x + i y``, ``E = e1 + i e2`` and ``W = Z - E Z*`` the deflection is
+    ``(theta_E sqrt(1 - |E|^2) / |W|)^t W (1 + c_1 r (1 + c_2 r (...)))``, where ``r = -E* W / W*``
     and ``c_n = (2 n - 2 + t) / (2 n + 2 - t)``: no angle, which a round lens has not.
 
     References
