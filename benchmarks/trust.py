@@ -76,24 +76,20 @@ def changed_images(
     recipes = {what: (stream.recipe, changes) for what, changes in changes_of(own, faint).items()}
     # Of another mass function than the run's recipe, unless told.
     cdm = {"populations.cdm": own.to_dict()["populations"]["cdm"]}
-    recipes["multipoles, Sersic sources"] = ("survey/hst_multipoles", cdm)
+    clumps = "clumps" in own.to_dict()["source"]
+    recipes["multipoles"] = (
+        ("survey/hst_complex", cdm | {"lens.gamma": 2.0})
+        if clumps
+        else ("survey/hst_multipoles", cdm)
+    )
     if galaxies is not None:
         recipes["real galaxies"] = ("survey/hst_cosmos", cdm | {"source.galaxies": str(galaxies)})
     for what, (recipe, changes) in recipes.items():
         path = folder / f"{what.replace(' ', '_').replace('/', 'by')}.zarr"
         overrides = stream.overrides | changes
-        if recipe != stream.recipe:
+        if "clumps" not in get_recipe(recipe).to_dict()["source"]:
             overrides = {k: v for k, v in overrides.items() if not k.startswith("source.clumps")}
-        simulate(
-            SimulateConfig(
-                recipe=recipe,
-                num=NUM,
-                seed=SEED,
-                out=path,
-                overrides=overrides,
-                engine="eager",  # power laws take minutes to compile
-            )
-        )
+        simulate(SimulateConfig(recipe=recipe, num=NUM, seed=SEED, out=path, overrides=overrides))
         store, model = ImageStore.open(path), run.model
         images, scale = store.images(slice(None)), store.info.pixel_scale
         if scale != model.pixel_scale:

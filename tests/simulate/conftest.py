@@ -20,6 +20,7 @@ RECIPES = (
     "deeplense/model_3",
     "survey/hst",
     "survey/hst_clumpy",
+    "survey/hst_complex",
     "survey/hst_lenslight",
     "survey/hst_multipoles",
     "survey/hst_tnfw",

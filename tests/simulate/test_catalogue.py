@@ -14,7 +14,7 @@ def test_every_recipe_is_described_in_a_line():
     assert all(len(line.split()) > 3 for line in lines)
 
 
-def test_the_variants_differ_from_the_headline_in_one_thing():
+def test_the_variants_differ_from_the_headline_in_what_they_are_named_for():
     headline = get_recipe("survey/hst").to_dict()
     expected = {
         "survey/hst_shallow": {"populations"},
@@ -22,6 +22,7 @@ def test_the_variants_differ_from_the_headline_in_one_thing():
         "survey/hst_tnfw": {"populations"},
         "survey/hst_cosmos": {"source", "supersampling"},
         "survey/hst_clumpy": {"source", "supersampling"},
+        "survey/hst_complex": {"lens", "source", "supersampling"},
         "survey/hst_lenslight": {"lens_light"},
         "survey/euclid": {"instrument", "supersampling"},
         "survey/rubin": {"instrument", "supersampling"},

@@ -253,3 +253,8 @@ def test_without_a_compiler_images_are_rendered_eagerly_and_this_is_said(tmp_pat
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("torch.compile does not work here")
     assert len(run.stdout.splitlines()) == 1
+
+
+def test_a_power_law_is_not_compiled_unless_asked_for():
+    recipe = get_recipe("survey/hst", **{"lens.gamma": 2.1})
+    assert dataset_module.resolved_engine("torch", recipe) == "eager"

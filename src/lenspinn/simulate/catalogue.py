@@ -189,6 +189,21 @@ _SURVEY_SOURCE = SourcePrior(
     center_x=Uniform(-0.3, 0.3),
     center_y=Uniform(-0.3, 0.3),
 )
+_CLUMPY_SOURCE = replace(
+    _SURVEY_SOURCE,
+    clumps=ClumpPrior(
+        number=10,
+        share=Uniform(0.0, 0.4),
+        sigma=LogUniform(0.03, 0.12),
+        radius=Uniform(0.0, 1.5),
+    ),
+)
+_MULTIPOLES = MultipolePrior(
+    a3=Normal(0.0, 0.01),
+    a4=Normal(0.0, 0.01),
+    phi3=Uniform(0.0, 2 * math.pi / 3),
+    phi4=Uniform(0.0, math.pi / 2),
+)
 _SURVEY_HST = Recipe(
     name="survey/hst",
     summary="HST WFC3/F160W: correct distances, varied lens and source, all noise",
@@ -226,12 +241,7 @@ _SURVEY = (
         summary="survey/hst with lenses that are no ellipses: multipoles of order 3 and 4",
         lens=replace(
             _SURVEY_HST.lens,
-            multipoles=MultipolePrior(
-                a3=Normal(0.0, 0.01),
-                a4=Normal(0.0, 0.01),
-                phi3=Uniform(0.0, 2 * math.pi / 3),
-                phi4=Uniform(0.0, math.pi / 2),
-            ),
+            multipoles=_MULTIPOLES,
         ),
     ),
     replace(
@@ -257,15 +267,15 @@ _SURVEY = (
         _SURVEY_HST,
         name="survey/hst_clumpy",
         summary="survey/hst with star-forming clumps on its sources",
-        source=replace(
-            _SURVEY_SOURCE,
-            clumps=ClumpPrior(
-                number=10,
-                share=Uniform(0.0, 0.4),
-                sigma=LogUniform(0.03, 0.12),
-                radius=Uniform(0.0, 1.5),
-            ),
-        ),
+        source=_CLUMPY_SOURCE,
+        supersampling=2,
+    ),
+    replace(
+        _SURVEY_HST,
+        name="survey/hst_complex",
+        summary="survey/hst_clumpy with lenses of varied density slope, with multipoles",
+        lens=replace(_SURVEY_HST.lens, gamma=Normal(2.0, 0.16), multipoles=_MULTIPOLES),
+        source=_CLUMPY_SOURCE,
         supersampling=2,
     ),
     replace(

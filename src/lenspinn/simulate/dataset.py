@@ -169,7 +169,7 @@ def resolved_engine(engine: Engine, recipe: Recipe, device: torch.device | str =
     """Return what ``torch`` stands for on a device of this machine, compiling what is needed.
 
     On a GPU it is eager: few trainings last long enough to gain back the minutes that compiling
-    takes there.
+    takes there. So are lenses of other density slopes anywhere: their series takes as long.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def resolved_engine(engine: Engine, recipe: Recipe, device: torch.device | str =
     recipe.check_files()
     if engine not in ("torch", "compiled"):
         return engine
-    if torch.device(device).type != "cpu":
+    if torch.device(device).type != "cpu" or recipe.lens.gamma is not None:
         return "eager" if engine == "torch" else engine
     scenes = [draw_scenes(recipe, 0, [label])[0] for label in range(len(recipe.classes))]
     try:
