@@ -56,14 +56,16 @@ def deflection_epl(
     t = gamma - 1
     u = theta_x - (e1 * theta_x + e2 * theta_y)
     v = theta_y - (e2 * theta_x - e1 * theta_y)
-    squared = (u.square() + v.square()).clamp(min=CENTRE_RADIUS**2)
-    cos_2, sin_2 = (u.square() - v.square()) / squared, 2 * u * v / squared
+    inverse = 1 / (u.square() + v.square()).clamp(min=CENTRE_RADIUS**2)
+    cos_2, sin_2 = (u.square() - v.square()) * inverse, 2 * u * v * inverse
     r_x, r_y = -(e1 * cos_2 + e2 * sin_2), -(e1 * sin_2 - e2 * cos_2)
     sum_x, sum_y = torch.ones_like(r_x), torch.zeros_like(r_y)
     for n in range(terms - 1, 0, -1):
         c = (2 * n - 2 + t) / (2 * n + 2 - t)
         sum_x, sum_y = 1 + c * (r_x * sum_x - r_y * sum_y), c * (r_x * sum_y + r_y * sum_x)
-    scale = (theta_E.square() * (1 - e1.square() - e2.square()) / squared) ** (t / 2)
+    # Powers of two, not pow(.., t / 2): faster once it is compiled, no less accurate.
+    radii = theta_E.square() * (1 - e1.square() - e2.square()) * inverse
+    scale = torch.exp2(t / 2 * torch.log2(radii))
     return scale * (u * sum_x - v * sum_y), scale * (u * sum_y + v * sum_x)
 
 
