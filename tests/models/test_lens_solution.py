@@ -49,6 +49,18 @@ def test_its_image_has_the_structure(solutions):
     torch.testing.assert_close(with_it - without, expected, rtol=0, atol=1e-6)
 
 
+def test_the_source_is_where_it_was_found_and_not_lensed(solutions):
+    for solution in solutions:
+        source = solution.source(OPTICS)
+        found = solution.best.parameters
+        for place, theta in ((7, OPTICS.theta_x), (8, OPTICS.theta_y)):
+            centre = (source * theta).sum(dim=(1, 2)) / source.sum(dim=(1, 2))
+            torch.testing.assert_close(centre, found[:, place], rtol=0, atol=PIXEL / 2)
+        # A lens magnifies.
+        lensed = solution.image(found, OPTICS).sum(dim=(1, 2))
+        assert (source.sum(dim=(1, 2)) < lensed / 2).all()
+
+
 def test_what_is_left_is_shown_once_for_each_fit(solutions):
     for solution, fits in zip(solutions, (1, 2), strict=True):
         maps, numbers = solution.leftover()

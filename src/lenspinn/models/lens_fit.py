@@ -29,7 +29,6 @@ from lenspinn.lensing.gaussians import LightShape
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.scan import scan_point_masses
 from lenspinn.lensing.smooth import (
-    SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
     make_optics,
@@ -162,20 +161,14 @@ class LensFit(Classifier):
             transform="raw",
             cam_layer="classifier.layer2",
         )
-        for name, value in (
-            ("background_sigma", background_sigma),
-            ("exposure_time", exposure_time),
-            ("psf_fwhm", psf_fwhm),
-            ("supersampling", supersampling),
-            ("steps", steps),
-        ):
-            if not value > 0:
-                raise ModelError(f"{name} is {value}; it must be above 0")
         self.background_sigma = background_sigma
         self.exposure_time = exposure_time
         self.psf_fwhm = psf_fwhm
         self.supersampling = supersampling
         self.steps = steps
+        for name in ("background_sigma", "exposure_time", "psf_fwhm", "supersampling", "steps"):
+            if not getattr(self, name) > 0:
+                raise ModelError(f"{name} is {getattr(self, name)}; it must be above 0")
         self.source_structure = source_structure
         self.lens_shape = lens_shape
         self.free_light = free_light
@@ -333,9 +326,7 @@ class LensFit(Classifier):
         fit = solution.best
         plain = make_optics(self.num_pix, self.pixel_scale, (1.0,), device=image.device)
         alpha_x, alpha_y = smooth_deflection(fit.parameters, plain.theta_x, plain.theta_y)
-        unlensed = fit.parameters.clone()
-        unlensed[:, [SMOOTH_PARAMETERS.index(name) for name in ("theta_E", "gamma1", "gamma2")]] = 0
-        source = solution.image(unlensed, plain)
+        source = solution.source(plain)
         return FittedReconstruction(
             theta_E=fit.parameters[:, 0],
             alpha_x=alpha_x,

@@ -9,7 +9,7 @@ from torch import Tensor
 from lenspinn.lensing.alternatives import psf_broadening, structure_share
 from lenspinn.lensing.fit import SmoothFit, last_step
 from lenspinn.lensing.scan import PointMassScan
-from lenspinn.lensing.smooth import Optics, SmoothParameters, smooth_image
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, Optics, SmoothParameters, smooth_image
 from lenspinn.lensing.structure import StructuredFit, structure_image
 
 __all__ = ["MAPS", "NUMBERS", "LensSolution"]
@@ -50,6 +50,12 @@ class LensSolution(NamedTuple):
         if self.structured is None:
             return image
         return image + structure_image(self.structured, parameters, optics)
+
+    def source(self, optics: Optics) -> Maps:
+        """Return the source that was found, as it would be seen without any lens."""
+        unlensed = self.best.parameters.clone()
+        unlensed[:, [SMOOTH_PARAMETERS.index(name) for name in ("theta_E", "gamma1", "gamma2")]] = 0
+        return self.image(unlensed, optics)
 
     def structure_share(self, optics: Optics) -> PerImage:
         """Return what of the excess of chi^2 with a Sersic source is structure of that."""
