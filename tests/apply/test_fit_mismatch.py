@@ -55,18 +55,6 @@ def test_each_thing_outside_of_training_is_one_serious_sentence(
     assert words in found.message
 
 
-def test_modelled_lens_light_is_what_a_network_with_free_light_was_trained_for(
-    fine: Prepared,
-) -> None:
-    network = create_model("lenspinn_fit", num_pix=8, free_light=True)
-    modelled, masked = (
-        fit_mismatches(dataclasses.replace(fine, model=network, light_mode=mode), 1.0)
-        for mode in ("model", "mask")
-    )
-    assert modelled == ()
-    assert [mismatch.kind for mismatch in masked] == ["lens light"]
-
-
 def test_a_psf_that_is_a_little_wider_is_named_but_not_serious(fine: Prepared) -> None:
     (found,) = fit_mismatches(dataclasses.replace(fine, sharpness=0.6), 1.0)
     assert (found.kind, found.serious) == ("PSF", False)

@@ -38,8 +38,6 @@ def fit_mismatches(prepared: Prepared, chi2: float) -> tuple[Mismatch, ...]:
 def _lens_light(prepared: Prepared) -> Mismatch | None:
     if prepared.light_mode == "none":
         return None
-    if prepared.light_mode == "model" and prepared.model.free_light:
-        return None  # it was trained for what the model misses
     done = {
         "model": "it was modelled and subtracted, and what the model misses",
         "mask": "its inner part was masked, and what is left of it",
