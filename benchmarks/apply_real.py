@@ -9,18 +9,15 @@ these lenses: what is measured is whether the tool refuses, and why.
 
 import argparse
 import csv
-import json
-import shlex
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from result_file import write_result
 from theta_e_real import Lens, lenses
 
 from lenspinn.apply import Answer, apply_model
-from lenspinn.data.provenance import provenance
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "apply" / "real.json"
 
@@ -104,21 +101,17 @@ def main() -> None:
             print(f"{name}: {answer.verdict}", flush=True)
     if arguments.only:
         return
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", *sys.argv]),
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "lenses": rows,
-    }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(
+        OUT,
+        {
+            "lenses": rows,
+        },
+    )
     columns = [key for key, value in rows[0].items() if isinstance(value, str | float | bool)]
     with OUT.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    print(OUT)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,15 @@ pixel scale of the networks; Model I is noisy.
 """
 
 import argparse
-import json
-import shlex
-import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_file import write_result
 
 from lenspinn.apply import TableAnswer, apply_model
 from lenspinn.data import import_deeplense
-from lenspinn.data.provenance import provenance
 from lenspinn.errors import ModelError
 from lenspinn.train import load_run
 
@@ -97,17 +93,13 @@ def main() -> None:
         stores = [import_set(path, Path(name)) for path in sorted(arguments.folder.glob("*.npz"))]
         records = [measure(run, store, Path(name)) for run in arguments.runs for store in stores]
     print("\n".join(map(line, records)))
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", *sys.argv]),
-        "config": {"runs": [str(run) for run in arguments.runs]},
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "records": records,
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(arguments.out)
+    write_result(
+        arguments.out,
+        {
+            "config": {"runs": [str(run) for run in arguments.runs]},
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

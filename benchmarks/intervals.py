@@ -10,20 +10,16 @@ CPU seconds are those of this process on one thread; the first batch, which comp
 """
 
 import argparse
-import json
-import shlex
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from result_file import write_result
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lenspinn.data.provenance import provenance
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.models import LensFit
 from lenspinn.models.lens_guess import true_parameters
@@ -92,16 +88,13 @@ def main() -> None:
                 scores = measure(model, image, starts[start], noises[noise], truth["theta_E"])
                 records.append({"start": start, "noise": noise, **scores})
                 print(records[-1])
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", *sys.argv]),
-        "config": {"recipe": RECIPE, "class": CLASS, "seed": SEED, "n_images": len(image)},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **provenance(),
-        "records": records,
-    }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(
+        OUT,
+        {
+            "config": {"recipe": RECIPE, "class": CLASS, "seed": SEED, "n_images": len(image)},
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

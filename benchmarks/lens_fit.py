@@ -9,19 +9,15 @@ timed.
 """
 
 import argparse
-import json
-import shlex
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from result_file import write_result
 from torch import Tensor
 
-from lenspinn.data.provenance import provenance
 from lenspinn.device import best_device
 from lenspinn.models import LensFit
 from lenspinn.simulate import get_recipe, simulate_images
@@ -93,20 +89,18 @@ def main() -> None:
     for steps in config.steps:
         records.append(measure(model, steps, batches, labels))
         print(records[-1], flush=True)
-    result = {
-        "schema": 2,
-        "command": shlex.join(["python", "benchmarks/lens_fit.py", *sys.argv[1:]]),
-        "source_structure": model.source_structure,
-        "device": device.type,
-        "n_images": len(labels),
-        "batch": config.batch,
-        "seed": SEED,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **provenance(),
-        "records": records,
-    }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(
+        config.out,
+        {
+            "source_structure": model.source_structure,
+            "device": device.type,
+            "n_images": len(labels),
+            "batch": config.batch,
+            "seed": SEED,
+            "records": records,
+        },
+        schema=2,
+    )
 
 
 if __name__ == "__main__":

@@ -13,20 +13,17 @@ An interrupted call is continued by the same one: FOLDER has a file for each sce
 import argparse
 import dataclasses
 import json
-import shlex
-import sys
 import tempfile
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from result_file import write_result
 
 from lenspinn.apply import Answer, apply_model
 from lenspinn.data.fits import write_fits
-from lenspinn.data.provenance import provenance
 from lenspinn.data.transforms import background_sigma
 from lenspinn.evaluate.files import write_whole
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
@@ -210,18 +207,14 @@ def main() -> None:
         records[f"{name}, through apply"] = scores_of_apply(
             [a[name] for a in answers], labels, classes
         )
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/lens_light.py", *sys.argv[1:]]),
-        "num": config.num,
-        "seed": SEED,
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "records": records,
-    }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(config.out)
+    write_result(
+        config.out,
+        {
+            "num": config.num,
+            "seed": SEED,
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -9,20 +9,17 @@ trained.
 """
 
 import argparse
-import json
-import shlex
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from result_file import write_result
 
-from lenspinn.data.provenance import provenance
+from lenspinn.evaluate.metrics import N_BOOTSTRAP, mean_of, median_of, with_intervals
 from lenspinn.models import FittedReconstruction, LensFit, create_model
-from lenspinn.models.lens_guess import TYPICAL_LENSES
+from lenspinn.models.lens_guess import LENS_TRUTH, TYPICAL_LENSES, true_parameters
 from lenspinn.simulate import Recipe, add_noise, draw_batch, get_recipe, render
 
 NUM, SEED = 240, 700
@@ -47,12 +44,10 @@ def smooth_lenses(recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor, np.ndarra
     scene, truth = draw_batch(recipe, labels, np.random.default_rng(SEED))
     generator = torch.Generator().manual_seed(SEED)
     images = add_noise(render(scene, recipe.camera), recipe.instrument, generator)
-    columns = []
-    for name, (_, width, key) in TYPICAL_LENSES.items():
-        value = torch.from_numpy(truth[key]).float()
-        value = value.log() if name.startswith("log_") else value
-        columns.append(value + START_ERROR * width * torch.randn(NUM, generator=generator))
-    return images[:, None].float(), torch.stack(columns, dim=1), truth["theta_E"]
+    known = {key: torch.from_numpy(truth[key]).float() for key in LENS_TRUTH}
+    widths = [width for _, width, _ in TYPICAL_LENSES.values()]
+    off = [START_ERROR * width * torch.randn(NUM, generator=generator) for width in widths]
+    return images[:, None].float(), true_parameters(known) + torch.stack(off, 1), truth["theta_E"]
 
 
 def network(recipe: Recipe, lens_shape: bool) -> LensFit:
@@ -92,25 +87,19 @@ def measure(model: LensFit, images: torch.Tensor, start: torch.Tensor, true: np.
     peaks = torch.cat([each.point_mass_significance.amax(dim=(1, 2)) for each in found]).numpy()
     chi2 = torch.cat([each.chi2 for each in found]).numpy()
     off = np.abs(theta_E - true)
-    record: dict[str, Any] = {"n": len(true), "ms_per_image": 1e3 * seconds / len(true)}
-    for name, values, statistic in (
-        ("median_relative_error", off / true, np.median),
-        ("within_1_sigma", off <= error, np.mean),
-        ("within_2_sigma", off <= 2 * error, np.mean),
-        ("peak_above_5_sigma", peaks > PEAK, np.mean),
-        ("median_chi2", chi2, np.median),
-    ):
-        record[name] = float(statistic(values))
-        record[f"{name}_low"], record[f"{name}_high"] = interval(values, statistic)
-    return record
-
-
-def interval(values: np.ndarray, statistic: Any) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a statistic."""
-    rng = np.random.default_rng(SEED)
-    drawn = [statistic(rng.choice(values, len(values))) for _ in range(1000)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
+    everyone = np.ones(len(true), dtype=bool)
+    scores = {
+        "median_relative_error": median_of(off / true, everyone),
+        "within_1_sigma": mean_of(off <= error),
+        "within_2_sigma": mean_of(off <= 2 * error),
+        "peak_above_5_sigma": mean_of(peaks > PEAK),
+        "median_chi2": median_of(chi2, everyone),
+    }
+    return {
+        "n": len(true),
+        "ms_per_image": 1e3 * seconds / len(true),
+        **with_intervals(scores, len(true), N_BOOTSTRAP, SEED),
+    }
 
 
 def main() -> None:
@@ -129,17 +118,13 @@ def main() -> None:
                 found = measure(network(recipe, lens_shape), images, start, true)
                 records.append({"lens": lens, "source": source, "lens_shape": lens_shape} | found)
                 print({k: v for k, v in records[-1].items() if not k.endswith(("_low", "_high"))})
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/lens_shape.py", *sys.argv[1:]]),
-        "config": {"num": NUM, "seed": SEED, "start_error": START_ERROR, "psf_fwhm": PSF_FWHM},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **provenance(),
-        "records": records,
-    }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(config.out)
+    write_result(
+        config.out,
+        {
+            "config": {"num": NUM, "seed": SEED, "start_error": START_ERROR, "psf_fwhm": PSF_FWHM},
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

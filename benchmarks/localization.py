@@ -10,17 +10,13 @@ heavy.
 """
 
 import argparse
-import json
-import shlex
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from result_file import write_result
 
-from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.explain.localization import (
     MATCH_RADIUS,
@@ -97,16 +93,17 @@ def main() -> None:
     records = [record for store in stores for record in measure(model, store, arguments.images)]
     for record in records:
         print(record)
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", *sys.argv]),
-        "config": {"radius_arcsec": MATCH_RADIUS, "significance": SIGNIFICANT, "fwhm_arcsec": FWHM},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **provenance(),
-        "records": records,
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(
+        arguments.out,
+        {
+            "config": {
+                "radius_arcsec": MATCH_RADIUS,
+                "significance": SIGNIFICANT,
+                "fwhm_arcsec": FWHM,
+            },
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -9,19 +9,16 @@ say which of them is there, and by one that must search for the subhalos, as a n
 
 import argparse
 import json
-import shlex
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from result_file import write_result
 from tqdm import tqdm
 
 from lenspinn.config import to_dict
 from lenspinn.data.limit import CLASSIFIERS, ENDS, accuracies, draw_accuracies
-from lenspinn.data.provenance import provenance
 from lenspinn.data.style import COLORS, INK, clean_axes, draw_band
 from lenspinn.evaluate.metrics import classification_metrics
 from lenspinn.simulate import get_recipe, simulate_images
@@ -93,17 +90,15 @@ def main() -> None:
     ]
     for record in records:
         print({name: value for name, value in record.items() if name != "confusion"})
-    result = {
-        "schema": 2,
-        "command": shlex.join(["python", *sys.argv]),
-        "config": {"seed": SEED, "training": to_dict(run.config)},
-        "trained_with": run.provenance,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **provenance(),
-        "records": records,
-    }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / RESULT).write_text(json.dumps(result, indent=2) + "\n")
+    write_result(
+        arguments.out / RESULT,
+        {
+            "config": {"seed": SEED, "training": to_dict(run.config)},
+            "trained_with": run.provenance,
+            "records": records,
+        },
+        schema=2,
+    )
     picture(records, recipe).savefig(arguments.out / FIGURE, dpi=150)
 
 

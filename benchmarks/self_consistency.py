@@ -15,23 +15,19 @@ A second call with the same folder goes on where the first one ended.
 """
 
 import argparse
-import json
-import shlex
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
+from result_file import write_result
 from torch import Tensor
 from torch.nn.functional import pad
 
 from lenspinn.data.datamodule import Batch
-from lenspinn.data.provenance import provenance
 from lenspinn.data.style import COLORS, clean_axes
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.models import LensFit, create_model
@@ -191,23 +187,21 @@ def main() -> None:
     # Of the fit from the truth, against the truth: all else is 0.
     records.append(scores("truth", found, truth, best, labels)[2])
     numbers = np.bincount(labels).tolist()
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", *sys.argv]),
-        "config": {
-            "recipe": RECIPE,
-            "seed": arguments.seed,
-            "batch_size": BATCH_SIZE,
-            "steps": STEPS,
-            "lr": LR,
-            "held_out": dict(zip(get_recipe(RECIPE).classes, numbers, strict=True)),
+    write_result(
+        OUT / "survey_hst.json",
+        {
+            "config": {
+                "recipe": RECIPE,
+                "seed": arguments.seed,
+                "batch_size": BATCH_SIZE,
+                "steps": STEPS,
+                "lr": LR,
+                "held_out": dict(zip(get_recipe(RECIPE).classes, numbers, strict=True)),
+            },
+            "cpu_seconds_of_training": round(seconds, 1),
+            "records": records,
         },
-        "cpu_seconds_of_training": round(seconds, 1),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **provenance(),
-        "records": records,
-    }
-    (OUT / "survey_hst.json").write_text(json.dumps(result, indent=2) + "\n")
+    )
 
 
 if __name__ == "__main__":

@@ -12,17 +12,13 @@ after an installation, and once more from the cache that this leaves.
 """
 
 import argparse
-import json
 import os
 import resource
-import shlex
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,8 +27,8 @@ import numpy as np
 import torch
 from lenstronomy.SimulationAPI.sim_api import SimAPI
 from matplotlib.figure import Figure
+from result_file import write_result
 
-from lenspinn.data.provenance import provenance
 from lenspinn.simulate import Recipe, Scene, SimulateConfig, draw_scenes, get_recipe, simulate
 from lenspinn.simulate.lenstronomy import lenstronomy_model, render_lenstronomy
 from lenspinn.simulate.render import render
@@ -258,21 +254,17 @@ def measure(repeats: int, out: Path) -> None:
         print(f"{record['what']:38}{size:>52}{record['ours_per_s']:>10}{theirs:>10}{ratio:>8}")
         if record["reference"]:
             print(f"    {record['reference']}; largest difference {record['max_difference']:.1e}")
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/simulate.py", *sys.argv[1:]]),
-        "config": {"repeats": repeats, "threads": 1},
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cold_start_seconds": round(cold, 1),
-        "cached_start_seconds": round(cached, 1),
-        "peak_memory_gib": round(peak, 2),
-        "records": records,
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(
+        out,
+        {
+            "config": {"repeats": repeats, "threads": 1},
+            "cold_start_seconds": round(cold, 1),
+            "cached_start_seconds": round(cached, 1),
+            "peak_memory_gib": round(peak, 2),
+            "records": records,
+        },
+    )
     draw_figure(records, out.with_suffix(".png"))
-    print(out)
 
 
 if __name__ == "__main__":

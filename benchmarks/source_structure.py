@@ -10,18 +10,15 @@ those with real galaxies also by one made on other real galaxies.
 """
 
 import argparse
-import json
-import shlex
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_file import write_result
 
 from lenspinn.config import to_dict
-from lenspinn.data.provenance import provenance
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import Outputs, network_outputs
@@ -140,19 +137,15 @@ def main() -> None:
     config = parser.parse_args()
     runs = [load_run(folder) for folder in config.runs]
     shown = all_shown(runs[0], config.galaxies)
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/source_structure.py", *sys.argv[1:]]),
-        "configs": {run.folder.name: to_dict(run.config) for run in runs},
-        "num": NUM,
-        "seed": SEED,
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "records": [row for run in runs for row in measure(run, shown)],
-    }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(config.out)
+    write_result(
+        config.out,
+        {
+            "configs": {run.folder.name: to_dict(run.config) for run in runs},
+            "num": NUM,
+            "seed": SEED,
+            "records": [row for run in runs for row in measure(run, shown)],
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -6,19 +6,15 @@ The two take turns, so that whatever else the machine does slows both alike; tim
 """
 
 import argparse
-import json
-import shlex
 import statistics
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from result_file import write_result
 from torch.nn.functional import cross_entropy
 
-from lenspinn.data.provenance import provenance
 from lenspinn.models import create_model
 from lenspinn.simulate import SceneStream, get_recipe
 
@@ -94,17 +90,13 @@ def main() -> None:
         share = f"{100 / record['ratio']:.1f} %"
         drawn, trained = record["ours_per_s"], record["reference_per_s"]
         print(f"{record['what']:42}{drawn:>10}{trained:>11}{share:>17}")
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/stream.py", *sys.argv[1:]]),
-        "config": {"steps": config.steps, "threads": config.threads},
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "records": records,
-    }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(config.out)
+    write_result(
+        config.out,
+        {
+            "config": {"steps": config.steps, "threads": config.threads},
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

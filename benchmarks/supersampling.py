@@ -8,16 +8,12 @@ difference in units of the noise, sqrt(sum (difference / sigma)^2).
 
 import argparse
 import dataclasses
-import json
-import shlex
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from result_file import write_result
 
-from lenspinn.data.provenance import provenance
 from lenspinn.simulate import draw_scenes, get_recipe, noise_sigma, render
 
 RECIPES = ("survey/hst", "survey/euclid", "survey/rubin", "survey/jwst")
@@ -64,16 +60,13 @@ def main() -> None:
     records = [record for name in RECIPES for record in measure(name)]
     for record in records:
         print(*(f"{value:>14}" for value in record.values()))
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/supersampling.py", *sys.argv[1:]]),
-        "config": {"num": NUM, "exact": EXACT, "seed": 0},
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "records": records,
-    }
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(config.out)
+    write_result(
+        config.out,
+        {
+            "config": {"num": NUM, "exact": EXACT, "seed": 0},
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -11,19 +11,17 @@ images of the authors' simulator get white noise first.
 import argparse
 import csv
 import json
-import shlex
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from result_file import write_result
 
 from lenspinn.apply import LensMeasurement, fit_lens
 from lenspinn.apply.companions import read_with_companions
 from lenspinn.apply.lens_picture import measurement_figure
-from lenspinn.data.provenance import provenance
 from lenspinn.evaluate.files import save_figure
 from lenspinn.lensing.psf import gaussian_kernel
 
@@ -265,19 +263,15 @@ def main() -> None:
     if not arguments.data.is_dir():
         sys.exit(f"there is no folder {arguments.data}: nothing was measured")
     rows = [of_lens(lens, arguments.pictures) for lens in lenses(arguments.data)]
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", *sys.argv]),
-        "config": {"seed": SEED, "peak_snr": PEAK_SNR},
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "lenses": rows,
-        "deeplensesim": [of_deeplensesim(arguments.data, model) for model in GAUSSIAN_FWHM],
-    }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(
+        OUT,
+        {
+            "config": {"seed": SEED, "peak_snr": PEAK_SNR},
+            "lenses": rows,
+            "deeplensesim": [of_deeplensesim(arguments.data, model) for model in GAUSSIAN_FWHM],
+        },
+    )
     write_table(rows, OUT.with_suffix(".csv"))
-    print(OUT)
 
 
 if __name__ == "__main__":

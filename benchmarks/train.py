@@ -18,21 +18,17 @@ compiled as well.
 
 import argparse
 import copy
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from result_file import write_result
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lenspinn.data.provenance import provenance
 from lenspinn.data.transforms import min_max
 from lenspinn.lensing import SourceImage
 from lenspinn.models import InverseLens, LensPINN, create_model, list_models
@@ -199,18 +195,14 @@ def main() -> None:
                 print(line, flush=True)
     not_run = [] if torch.cuda.is_available() else ["cuda: no GPU was at hand"]
     print("not run:", *not_run or ["nothing"])
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/train.py", *sys.argv[1:]]),
-        "config": {"steps": config.steps, "threads": config.threads},
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "not_run": not_run,
-        "records": records,
-    }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(config.out)
+    write_result(
+        config.out,
+        {
+            "config": {"steps": config.steps, "threads": config.threads},
+            "not_run": not_run,
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -11,19 +11,16 @@ wrong.
 """
 
 import argparse
-import json
-import shlex
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from result_file import write_result
 
 from lenspinn.config import to_dict
-from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import resample
 from lenspinn.evaluate.metrics import trust_metrics
@@ -33,8 +30,6 @@ from lenspinn.simulate import Recipe, SimulateConfig, get_recipe, simulate
 from lenspinn.train import Run, load_run
 
 NUM, SEED = 600, 300
-SLOPE_SCATTER = 0.16
-"""Of the density slopes of lens galaxies about isothermal: Auger et al. (2010), arXiv:1007.2880."""
 OUT = Path(__file__).resolve().parents[1] / "results" / "trust" / "shifts.json"
 
 
@@ -49,8 +44,13 @@ def changes_of(recipe: Recipe, faint: float) -> dict[str, dict[str, Any]]:
         "pixel scale x 2": {"instrument.pixel_scale": 2 * scale},
         "pixel scale / 2": {"instrument.pixel_scale": scale / 2, "num_pix": 2 * recipe.num_pix},
         f"magnitude {faint:g}": {"source.magnitude": faint},
-        "lens slope": {"lens.gamma": {"normal": [2.0, SLOPE_SCATTER]}},
+        "lens slope": {"lens.gamma": get_recipe("survey/hst_complex").to_dict()["lens"]["gamma"]},
     }
+
+
+def has_clumps(recipe: Recipe) -> bool:
+    """Whether the sources of a recipe have clumps."""
+    return "clumps" in recipe.to_dict()["source"]
 
 
 def measure(what: str, images: np.ndarray, labels: np.ndarray, *, by: Calibration, run: Run) -> Any:
@@ -76,10 +76,9 @@ def changed_images(
     recipes = {what: (stream.recipe, changes) for what, changes in changes_of(own, faint).items()}
     # Of another mass function than the run's recipe, unless told.
     cdm = {"populations.cdm": own.to_dict()["populations"]["cdm"]}
-    clumps = "clumps" in own.to_dict()["source"]
     recipes["multipoles"] = (
         ("survey/hst_complex", cdm | {"lens.gamma": 2.0})
-        if clumps
+        if has_clumps(own)
         else ("survey/hst_multipoles", cdm)
     )
     if galaxies is not None:
@@ -87,7 +86,7 @@ def changed_images(
     for what, (recipe, changes) in recipes.items():
         path = folder / f"{what.replace(' ', '_').replace('/', 'by')}.zarr"
         overrides = stream.overrides | changes
-        if "clumps" not in get_recipe(recipe).to_dict()["source"]:
+        if not has_clumps(get_recipe(recipe)):
             overrides = {k: v for k, v in overrides.items() if not k.startswith("source.clumps")}
         simulate(SimulateConfig(recipe=recipe, num=NUM, seed=SEED, out=path, overrides=overrides))
         store, model = ImageStore.open(path), run.model
@@ -121,17 +120,13 @@ def main() -> None:
             records.append(measure(what, images, labels, by=calibration, run=run))
             values = (f"{records[-1][k]:8.3f}" for k in ("accuracy", "set_coverage", "refused"))
             print(f"{what:28}", *values)
-    result = {
-        "schema": 1,
-        "command": shlex.join(["python", "benchmarks/trust.py", *sys.argv[1:]]),
-        "config": to_dict(run.config) | {"num": NUM, "change_seed": SEED},
-        **provenance(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "records": records,
-    }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(config.out)
+    write_result(
+        config.out,
+        {
+            "config": to_dict(run.config) | {"num": NUM, "change_seed": SEED},
+            "records": records,
+        },
+    )
 
 
 if __name__ == "__main__":
