@@ -134,6 +134,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     )
     measured = fit_arcs(arcs)
     frame, taken = arcs.without_light(measured.smooth_parameters)
+    modelled = taken if light == "model" else None
     frame = frame.covering(model.num_pix * model.pixel_scale / 2)
     source = lensed_source(measured.smooth_parameters, frame)
     left = (frame.image - source) / frame.weighed_sigma
@@ -154,7 +155,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
             noise=(noise * factor)[None],
             psf=torch.from_numpy(kernel).float(),
             start=start,
-            light=_free_light(taken, aside) if light == "model" and model.free_light else None,
+            light=_shape_from(modelled, aside) if modelled and model.free_light else None,
         )
     )
     return Prepared(
@@ -162,7 +163,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         model=told,
         measured=measured,
         middle=(frame.middle[0] + aside, frame.middle[1] + aside),
-        light=taken.model if taken is not None and light == "model" else None,
+        light=modelled.model if modelled else None,
         light_mode=light,
         noise_from="estimated from the image" if image.known.noise is None else "the noise map",
         psf_from=psf_from,
@@ -241,10 +242,8 @@ def _seen_from(parameters: SmoothParameters, aside: float) -> SmoothParameters:
     return moved
 
 
-def _free_light(light: LensLight | None, aside: float) -> LightShape | None:
-    """Return the shape of lens light, seen from further along both axes, arcsec."""
-    if light is None:
-        return None
+def _shape_from(light: LensLight, aside: float) -> LightShape:
+    """Return the shape of lens light, seen from an origin further along both axes, arcsec."""
     shape = torch.from_numpy(light.shape).float()[None]
     shape[:, :2] -= aside
     return shape

@@ -114,9 +114,8 @@ class SmoothFit(NamedTuple):
     @property
     def free(self) -> tuple[Float[Tensor, "batch free y x"], Float[Tensor, "batch free free"]]:
         """Derivatives by all that is free, in units of the noise, and its covariance."""
-        beside = self.beside.shape[1]
-        covariance = functional.pad(self.covariance, (0, beside, 0, beside))
-        covariance.diagonal(dim1=1, dim2=2)[:, self.parameters.shape[1] :] = 1
+        of_span = torch.eye(self.beside.shape[1]).to(self.covariance)
+        covariance = block_diagonal(self.covariance, of_span.expand(len(self.beside), -1, -1))
         return torch.cat([self.derivatives, self.beside], dim=1), covariance
 
 
@@ -134,6 +133,14 @@ class _Problem(NamedTuple):
 
     def gram(self, parameters: Tensor) -> Gram:
         return _gram(apart_from(self.span, self.maps(parameters)), parameters)
+
+
+def block_diagonal(
+    first: Float[Tensor, "batch n n"], second: Float[Tensor, "batch m m"]
+) -> Float[Tensor, "batch free free"]:
+    """Return the covariance of two sets of numbers that know nothing of each other."""
+    n, m = first.shape[1], second.shape[1]
+    return functional.pad(first, (0, m, 0, m)) + functional.pad(second, (n, 0, n, 0))
 
 
 def whitened_derivatives(

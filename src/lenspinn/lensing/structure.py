@@ -12,12 +12,12 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from lenspinn.lensing.fit import (
     BY_SOURCE,
     Linearize,
     SmoothFit,
+    block_diagonal,
     continue_fit,
     whitened_derivatives,
 )
@@ -102,9 +102,7 @@ class StructuredFit(NamedTuple):
     def free(self) -> tuple[Templates, Float[Tensor, "batch free free"]]:
         """Derivatives by all that is free, in units of the noise, and its covariance."""
         derivatives, smooth = self.smooth.free
-        inside, beside = smooth.shape[1], self.covariance.shape[1]
-        covariance = functional.pad(smooth, (0, beside, 0, beside))
-        covariance = covariance + functional.pad(self.covariance, (inside, 0, inside, 0))
+        covariance = block_diagonal(smooth, self.covariance)
         return torch.cat([derivatives, self.templates], dim=1), covariance
 
 

@@ -274,8 +274,7 @@ class LensFit(Classifier):
         self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor]:
         """Return the logits, and the losses that train the encoder; see the class."""
-        optics = self._optics(image, None)
-        light = some_free_light(len(image), optics) if self.free_light else None
+        light = some_free_light(len(image), self._optics(image, None)) if self.free_light else None
         solution = self._solve(image, light)
         features = self._features(image, solution)
         losses = self.encoder_loss(solution.start, solution.sersic, truth)
