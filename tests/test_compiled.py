@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -20,8 +22,15 @@ def test_a_compiled_function_takes_any_shape():
         torch.testing.assert_close(compiled_function(polynomial)(x, x), polynomial(x, x))
 
 
+def test_a_batched_function_takes_any_batch_of_any_shape():
+    batched = compiled_function(polynomial, batched=True)
+    for shape in ((2, 3), (7, 3), (1, 3), (7, 5)):
+        x = torch.linspace(0, 1, math.prod(shape)).view(shape)
+        torch.testing.assert_close(batched(x, x), polynomial(x, x))
+
+
 def test_what_does_not_compile_runs_as_it_is_and_this_is_said_once(monkeypatch):
-    def broken(function):
+    def broken(function, batched):
         def call(*arguments):
             raise ConfigError("torch.compile does not work here: no compiler")
 

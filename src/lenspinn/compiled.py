@@ -1,4 +1,4 @@
-"""Functions of tensors compiled once for all shapes."""
+"""Functions of tensors compiled once for all shapes, or for all lengths of a batch."""
 
 import functools
 import logging
@@ -25,7 +25,9 @@ _one_at_a_time = threading.RLock()
 
 
 @functools.cache
-def compiled_function(function: Callable[..., Any], *, inline: bool = False) -> Callable[..., Any]:
+def compiled_function(
+    function: Callable[..., Any], *, inline: bool = False, batched: bool = False
+) -> Callable[..., Any]:
     """Return ``torch.compile`` of a function of tensors, for use without gradients.
 
     It is compiled at the first call, which takes seconds, and again only for another structure or
@@ -36,6 +38,10 @@ def compiled_function(function: Callable[..., Any], *, inline: bool = False) -> 
     inline
         Make one loop of everything and hold nothing in between. A sum over substructure is then
         kept in registers, 20 times faster; convolutions would be worked out anew for each tap.
+    batched
+        Leave open only the length of a batch, the first axis of each tensor that is an argument
+        itself. It is compiled again for other shapes, and for a batch of one; where each sample has
+        many maps the loops are up to 4 times faster.
 
     Raises
     ------
@@ -43,12 +49,16 @@ def compiled_function(function: Callable[..., Any], *, inline: bool = False) -> 
         By the returned function, if it cannot be compiled, as where there is no C++ compiler.
     """
     options: dict[str, Any] = _OPTIONS | (_INLINE if inline else {})
-    compiled = torch.compile(function, dynamic=True, fullgraph=True, options=options)
+    dynamic = None if batched else True
+    compiled = torch.compile(function, dynamic=dynamic, fullgraph=True, options=options)
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
         limit = torch._dynamo.config.patch(recompile_limit=_MAX_VARIANTS)
         with _one_at_a_time, _quiet(), torch.no_grad(), limit:
+            if batched:
+                for tensor in filter(torch.is_tensor, arguments):
+                    torch._dynamo.maybe_mark_dynamic(tensor, 0)
             try:
                 return compiled(*arguments)
             except RuntimeError as error:
@@ -60,11 +70,11 @@ def compiled_function(function: Callable[..., Any], *, inline: bool = False) -> 
 
 @functools.cache
 def compiled_or_eager(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `compiled_function` of a function, or itself where it turns out not to compile.
+    """Return `compiled_function` of a batch, or the function where it turns out not to compile.
 
     Warns in the second case, at the first call.
     """
-    state = {"function": compiled_function(function)}
+    state = {"function": compiled_function(function, batched=True)}
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
