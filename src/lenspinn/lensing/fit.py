@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lenspinn.lensing.smooth import (
+    SHAPE_PARAMETERS,
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
@@ -17,7 +18,14 @@ from lenspinn.lensing.smooth import (
 )
 from lenspinn.lensing.span import Span, apart_from, orthonormal_span
 
-__all__ = ["SmoothFit", "continue_fit", "fit_smooth_lens", "last_step", "whitened_derivatives"]
+__all__ = [
+    "SmoothFit",
+    "continue_fit",
+    "fit_smooth_lens",
+    "last_step",
+    "whitened_derivatives",
+    "with_typical_shape",
+]
 
 Image = Float[Tensor, "batch y x"]
 Gram = Float[Tensor, "batch rows rows"]
@@ -230,6 +238,12 @@ def continue_fit(
         problem = _Problem(image, sigma, optics, linearize, span)
         gram = _gram(apart_from(span, maps * weight), fit.parameters)
         return _descend(fit.parameters, gram, fit.damping, problem, steps)
+
+
+def with_typical_shape(parameters: Float[Tensor, "batch 14"]) -> Float[Tensor, "batch 19"]:
+    """Give lenses the slope and the multipoles where a fit of these begins: those most likely."""
+    shape = parameters.new_tensor([PRIORS[name][0] for name in SHAPE_PARAMETERS])
+    return torch.cat([parameters, shape.expand(len(parameters), -1)], dim=1)
 
 
 def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters, Image]:

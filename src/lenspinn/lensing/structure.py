@@ -20,6 +20,7 @@ from lenspinn.lensing.fit import (
     block_diagonal,
     continue_fit,
     whitened_derivatives,
+    with_typical_shape,
 )
 from lenspinn.lensing.scan import PointMassScan, score_point_masses, suitable_block
 from lenspinn.lensing.smooth import (
@@ -57,8 +58,8 @@ _AT_ONCE = 4
 """Images whose templates are made together on a CPU: more leave its cache, and take far longer."""
 _RIDGE = 1e-5
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
-STEPS = 2
-"""With the smooth parameters free."""
+STEPS, SHAPE_STEPS = 2, 4
+"""With the smooth parameters free; where the shape of the lens becomes free too."""
 _FIRST_DAMPING = 0.01
 """The Sersic profile has been fitted: little is left to move."""
 
@@ -129,7 +130,8 @@ def fit_structure(
     image: Maps,
     optics: Optics,
     *,
-    steps: int = STEPS,
+    steps: int | None = None,
+    lens_shape: bool = False,
     linearize: Linearize = whitened_derivatives,
 ) -> StructuredFit:
     """Give the source of a fit shapelets, and go on with both, without gradient.
@@ -142,7 +144,10 @@ def fit_structure(
         In the unit of ``fit.sigma``.
     optics
     steps
-        Damped Gauss-Newton steps in which the smooth parameters move too; 0 for none.
+        Damped Gauss-Newton steps in which the smooth parameters move too; 0 for none. By default
+        2, or 4 with the shape of the lens.
+    lens_shape
+        Whether slope and multipoles of the lens, which the fit has not, become free with them.
     linearize
         `whitened_derivatives`, or a compiled one. (Shapelets are slower compiled.)
 
@@ -152,12 +157,22 @@ def fit_structure(
     step, which solves for them: variable projection (Golub & Pereyra 1973) as Kaufman (1975, BIT
     15, 49) simplifies it, the derivatives being those of the Sersic profile alone. The shapelets
     stay where the Sersic fit ended, so that moving the source is not the same as changing them.
+    The shape of a lens that is fitted to a Sersic source imitates clumps of it: beside the
+    shapelets it is found better.
     """
+    if steps is None:
+        steps = SHAPE_STEPS if lens_shape else STEPS
     with torch.no_grad():
         beside = _BesideStructure(shapelets_on(fit.parameters), fit.beside, linearize)
-        known = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
-        maps = beside.apart(known, fit.parameters, fit.sigma, optics)
+        if lens_shape:
+            start = with_typical_shape(fit.parameters)
+            maps = beside(start, image, fit.sigma, optics)
+        else:
+            start = fit.parameters
+            known = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
+            maps = beside.apart(known, start, fit.sigma, optics)
         begun = fit._replace(
+            parameters=start,
             residual=maps[:, 0],
             derivatives=maps[:, 1:],
             damping=torch.full_like(fit.damping, _FIRST_DAMPING),

@@ -24,27 +24,17 @@ from lenspinn.lensing.fit import (
     continue_fit,
     fit_smooth_lens,
     whitened_derivatives,
+    with_typical_shape,
 )
 from lenspinn.lensing.gaussians import LightShape
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.scan import scan_point_masses
-from lenspinn.lensing.smooth import (
-    Optics,
-    SmoothParameters,
-    make_optics,
-    smooth_deflection,
-)
+from lenspinn.lensing.smooth import Optics, SmoothParameters, make_optics, smooth_deflection
 from lenspinn.lensing.structure import fit_structure, scan_beside_structure
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
 from lenspinn.models.free_light import free_light, some_free_light
-from lenspinn.models.lens_guess import (
-    LENS_TRUTH,
-    TYPICAL_LENSES,
-    guess_error,
-    true_parameters,
-    with_typical_shape,
-)
+from lenspinn.models.lens_guess import LENS_TRUTH, TYPICAL_LENSES, guess_error, true_parameters
 from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
 from lenspinn.models.quantities import (
     Prediction,
@@ -102,7 +92,8 @@ class LensFit(Classifier):
         Whether sources may be more than Sersic profiles: after the fit shapelets are fitted with
         the lens, and the classifier sees what that leaves too.
     lens_shape
-        Whether the slope of lenses and their multipoles are fitted too.
+        Whether the slope of lenses and their multipoles are fitted too, with the structure of
+        sources if they may have any.
     free_light
         Whether half of the training images are fitted as if there was lens light of some shape: its
         amplitudes are free too, as they are for lenses whose light was modelled.
@@ -218,11 +209,9 @@ class LensFit(Classifier):
     def predict_parameters(self, image: Image) -> SmoothParameters:
         """Smooth parameters that the encoder guesses; the brightness of the source is arbitrary."""
         if self.known is not None:
-            start = self.known.start.to(image).expand(len(image), -1)
-        else:
-            guess = self.readout(self.encoder.forward_features(self._scaled(image)))
-            start = functional.pad(self.middle + self.width * guess, (0, 1))
-        return with_typical_shape(start) if self.lens_shape else start
+            return self.known.start.to(image).expand(len(image), -1)
+        guess = self.readout(self.encoder.forward_features(self._scaled(image)))
+        return functional.pad(self.middle + self.width * guess, (0, 1))
 
     def fit(
         self,
@@ -347,10 +336,18 @@ class LensFit(Classifier):
         optics = self._optics(image, None)
         if self.known is not None and self.known.light is not None:
             light = free_light(self.known.light, optics)
+        if self.lens_shape and not self.source_structure:
+            start = with_typical_shape(start)
         fit, structured = self.fit(image, start, light=light), None
         scans = [scan_point_masses(fit, self.pixel_scale)]
         if self.source_structure:
-            structured = fit_structure(fit, image[:, 0], optics, linearize=self.linearize)
+            structured = fit_structure(
+                fit,
+                image[:, 0],
+                optics,
+                lens_shape=self.lens_shape,
+                linearize=self.linearize,
+            )
             scans.append(scan_beside_structure(structured, self.pixel_scale))
         return LensSolution(start, fit, structured, tuple(scans))
 

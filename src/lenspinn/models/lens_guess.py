@@ -7,16 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from lenspinn.lensing.fit import PRIORS
-from lenspinn.lensing.smooth import SHAPE_PARAMETERS, SmoothParameters
+from lenspinn.lensing.smooth import SmoothParameters
 
-__all__ = [
-    "LENS_TRUTH",
-    "TYPICAL_LENSES",
-    "guess_error",
-    "true_parameters",
-    "with_typical_shape",
-]
+__all__ = ["LENS_TRUTH", "TYPICAL_LENSES", "guess_error", "true_parameters"]
 
 TYPICAL_LENSES = {
     "theta_E": (1.0, 0.03, "theta_E"),
@@ -48,12 +41,6 @@ def true_parameters(truth: Mapping[str, Float[Tensor, " batch"]]) -> Float[Tenso
     known = torch.stack([truth[key] for key in LENS_TRUTH], dim=1)
     is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
     return torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
-
-
-def with_typical_shape(start: Float[Tensor, "batch 14"]) -> Float[Tensor, "batch 19"]:
-    """Give lenses the slope and the multipoles where a fit of these begins: those most likely."""
-    shape = start.new_tensor([PRIORS[name][0] for name in SHAPE_PARAMETERS])
-    return torch.cat([start, shape.expand(len(start), -1)], dim=1)
 
 
 def guess_error(
