@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lenspinn.lensing.fit import fit_smooth_lens, whitened_derivatives
+from lenspinn.lensing.fit import fit_smooth_lens, whitened_derivatives, with_typical_shape
 from lenspinn.lensing.gaussians import light_templates
 from lenspinn.lensing.profiles import deflection_point_mass
 from lenspinn.lensing.psf import convolve_separable, gaussian_kernel
@@ -96,6 +96,20 @@ def test_a_clumpy_source_leaves_noise_and_the_right_lens(clumpy):
     error, before = (of.parameters[:, 0] - smooth[:, 0] for of in (found.smooth, fit))
     assert error.abs().median() < before.abs().median() / 2
     assert (error / found.smooth.standard_errors[:, 0]).abs().median() < 1.5
+
+
+def test_the_slope_of_the_lens_is_found_beside_clumps_of_the_source():
+    steep = with_typical_shape(lenses(NUM, 3))
+    steep[:, 14] = 2.2
+    image = noisy(with_clump(steep))
+    fit = fitted(image, steep[:, :14])
+    without, found = (fit_structure(fit, image, OPTICS, lens_shape=free) for free in (False, True))
+    assert (found.freedom == without.freedom - 5).all()
+    per_freedom = (found.smooth.chi2 / found.freedom).median().item()
+    assert per_freedom == pytest.approx(1.0, abs=CHI2_TOLERANCE)
+    assert (without.smooth.chi2 / without.freedom).median() > 1 + 2 * CHI2_TOLERANCE
+    off = (found.smooth.parameters - steep)[:, [0, 14]]
+    assert (off / found.smooth.standard_errors[:, [0, 14]]).abs().median() < 1.5
 
 
 def test_what_was_found_makes_the_image(clumpy):
