@@ -40,7 +40,7 @@ NUM, SEED = 150, 600
 NUM_PIX = 96
 """Of a telescope image, which shows more of the sky than the network sees."""
 OF_ANY_LENS = {"lens model", "lens light"}
-"""What speaks against the answer for any telescope image; these scenes are isothermal."""
+"""What speaks against the answer for any telescope image, of lenses like the network's too."""
 DARK, LIT = "dark lens", "lens light"
 OUT = Path(__file__).resolve().parents[1] / "results" / "apply" / "lens_light.json"
 

@@ -10,6 +10,7 @@ those with real galaxies also by one made on other real galaxies.
 """
 
 import argparse
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,15 @@ class Shown:
 
 
 def recipe_of(name: str, like: Run, **changes: Any) -> Recipe:
-    """Return a recipe with the overrides of a run's own that it has a use for, and others."""
-    own = like.config.stream.overrides
-    if name != like.config.stream.recipe:
-        own = {key: value for key, value in own.items() if not key.startswith("source.clumps")}
-    return get_recipe(name, **own | changes)
+    """Return a recipe with what it has a use for of a run's own, lenses too, and others."""
+    stream = like.config.stream
+    if name == stream.recipe:
+        return get_recipe(name, **stream.overrides | changes)
+    overrides = {
+        key: value for key, value in stream.overrides.items() if not key.startswith("source.clumps")
+    }
+    lens = get_recipe(stream.recipe, **stream.overrides).lens
+    return dataclasses.replace(get_recipe(name, **overrides | changes), lens=lens)
 
 
 def draw(source: str, recipe: Recipe, seed: int) -> Shown:

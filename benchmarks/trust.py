@@ -3,7 +3,7 @@
 Each change is simulated like the run's own recipe but for one thing: noise, PSF, pixel scale, how
 bright sources are, whether they are real galaxies, the slope of the lens or its multipoles. Images
 of another pixel scale come twice, as `lenspinn apply` resamples them and as if their header were
-wrong.
+wrong. Lenses that vary already come as plain ellipsoids, and with slopes that vary more.
 
     lenspinn train configs/train/lenspinn_small_stream_hst_shallow.yaml --out runs/trust
     lenspinn evaluate runs/trust
@@ -11,8 +11,9 @@ wrong.
 """
 
 import argparse
+import dataclasses
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +22,68 @@ import torch
 from result_file import write_result
 
 from lenspinn.config import to_dict
-from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import resample
 from lenspinn.evaluate.metrics import trust_metrics
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import FALSE_ALARMS, Calibration, load_calibration
-from lenspinn.simulate import Recipe, SimulateConfig, get_recipe, simulate
+from lenspinn.simulate import Normal, Recipe, get_recipe, simulate_images
+from lenspinn.simulate.priors import LensPrior
 from lenspinn.train import Run, load_run
 
 NUM, SEED = 600, 300
+WIDE_SLOPES = Normal(2.0, 0.32)
+"""Of lenses, where those of the run scatter by half as much."""
 OUT = Path(__file__).resolve().parents[1] / "results" / "trust" / "shifts.json"
 
 
-def changes_of(recipe: Recipe, faint: float) -> dict[str, dict[str, Any]]:
-    """Return the overrides of each change, relative to what a recipe has."""
-    instrument = recipe.instrument
-    scale = instrument.pixel_scale
-    return {
-        "none": {},
-        "noise x 3": {"instrument.exposure_time": instrument.exposure_time / 9},
-        "PSF x 2": {"instrument.psf_fwhm": 2 * instrument.psf_fwhm},
-        "pixel scale x 2": {"instrument.pixel_scale": 2 * scale},
-        "pixel scale / 2": {"instrument.pixel_scale": scale / 2, "num_pix": 2 * recipe.num_pix},
-        f"magnitude {faint:g}": {"source.magnitude": faint},
-        "lens slope": {"lens.gamma": get_recipe("survey/hst_complex").to_dict()["lens"]["gamma"]},
+def changed_recipes(run: Run, galaxies: Path | None, faint: float) -> dict[str, Recipe]:
+    """Return the recipe of each change, the run's own first."""
+    stream = run.config.stream
+
+    def like(**changes: Any) -> Recipe:
+        return get_recipe(stream.recipe, **stream.overrides | changes)
+
+    own = like()
+    instrument, scale = own.instrument, own.instrument.pixel_scale
+    recipes = {
+        "none": own,
+        "noise x 3": like(**{"instrument.exposure_time": instrument.exposure_time / 9}),
+        "PSF x 2": like(**{"instrument.psf_fwhm": 2 * instrument.psf_fwhm}),
+        "pixel scale x 2": like(**{"instrument.pixel_scale": 2 * scale}),
+        "pixel scale / 2": like(
+            **{"instrument.pixel_scale": scale / 2, "num_pix": 2 * own.num_pix}
+        ),
+        f"magnitude {faint:g}": like(**{"source.magnitude": faint}),
     }
+    for what, lens in changed_lenses(own.lens).items():
+        recipes[what] = dataclasses.replace(own, lens=lens)
+    if galaxies is not None:
+        of_any_source = {
+            key: value
+            for key, value in stream.overrides.items()
+            if not key.startswith("source.clumps")
+        }
+        # Its mass function is another than the run's recipe has, unless told.
+        cdm = {"populations.cdm": own.to_dict()["populations"]["cdm"]}
+        real = get_recipe(
+            "survey/hst_cosmos", **of_any_source | cdm | {"source.galaxies": str(galaxies)}
+        )
+        recipes["real galaxies"] = dataclasses.replace(real, lens=own.lens)
+    return recipes
 
 
-def has_clumps(recipe: Recipe) -> bool:
-    """Whether the sources of a recipe have clumps."""
-    return "clumps" in recipe.to_dict()["source"]
+def changed_lenses(own: LensPrior) -> dict[str, LensPrior]:
+    """Return other lenses than those of a recipe: of another slope, with multipoles or without."""
+    other = get_recipe("survey/hst_complex").lens
+    if own.gamma is None or own.multipoles is None:
+        return {
+            "lens slope": dataclasses.replace(own, gamma=other.gamma),
+            "multipoles": dataclasses.replace(own, multipoles=other.multipoles),
+        }
+    return {
+        "isothermal ellipsoids": dataclasses.replace(own, gamma=None, multipoles=None),
+        "lens slope, twice the scatter": dataclasses.replace(own, gamma=WIDE_SLOPES),
+    }
 
 
 def measure(what: str, images: np.ndarray, labels: np.ndarray, *, by: Calibration, run: Run) -> Any:
@@ -68,37 +101,21 @@ def measure(what: str, images: np.ndarray, labels: np.ndarray, *, by: Calibratio
 
 
 def changed_images(
-    run: Run, galaxies: Path | None, faint: float, folder: Path
-) -> list[tuple[str, Any, Any]]:
-    """Name, images and labels of each change."""
-    stream, found = run.config.stream, []
-    own = get_recipe(stream.recipe, **stream.overrides)
-    recipes = {what: (stream.recipe, changes) for what, changes in changes_of(own, faint).items()}
-    # Of another mass function than the run's recipe, unless told.
-    cdm = {"populations.cdm": own.to_dict()["populations"]["cdm"]}
-    recipes["multipoles"] = (
-        ("survey/hst_complex", cdm | {"lens.gamma": 2.0})
-        if has_clumps(own)
-        else ("survey/hst_multipoles", cdm)
-    )
-    if galaxies is not None:
-        recipes["real galaxies"] = ("survey/hst_cosmos", cdm | {"source.galaxies": str(galaxies)})
-    for what, (recipe, changes) in recipes.items():
-        path = folder / f"{what.replace(' ', '_').replace('/', 'by')}.zarr"
-        overrides = stream.overrides | changes
-        if not has_clumps(get_recipe(recipe)):
-            overrides = {k: v for k, v in overrides.items() if not k.startswith("source.clumps")}
-        simulate(SimulateConfig(recipe=recipe, num=NUM, seed=SEED, out=path, overrides=overrides))
-        store, model = ImageStore.open(path), run.model
-        images, scale = store.images(slice(None)), store.info.pixel_scale
-        if scale != model.pixel_scale:
-            there = resample(torch.from_numpy(images), scale, model.pixel_scale, model.num_pix)
-            found.append((f"{what}, resampled", there.numpy(), store.labels))
-            first = (images.shape[-1] - model.num_pix) // 2
-            images = images[..., first:, first:][..., : model.num_pix, : model.num_pix]
-            what += ", not known"
-        found.append((what, images, store.labels))
-    return found
+    run: Run, galaxies: Path | None, faint: float
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Give name, images and labels of each change."""
+    model = run.model
+    for what, recipe in changed_recipes(run, galaxies, faint).items():
+        images, labels, _ = simulate_images(recipe, NUM, SEED)
+        scale = recipe.instrument.pixel_scale
+        if scale == model.pixel_scale:
+            yield what, images, labels
+            continue
+        there = resample(torch.from_numpy(images), scale, model.pixel_scale, model.num_pix)
+        yield f"{what}, resampled", there.numpy(), labels
+        first = (images.shape[-1] - model.num_pix) // 2
+        images = images[..., first:, first:][..., : model.num_pix, : model.num_pix]
+        yield f"{what}, not known", images, labels
 
 
 def main() -> None:
@@ -113,13 +130,10 @@ def main() -> None:
     if calibration is None:
         sys.exit(f"{config.run} is not calibrated: lenspinn evaluate {config.run}")
     records = []
-    with tempfile.TemporaryDirectory() as folder:
-        for what, images, labels in changed_images(
-            run, config.galaxies, config.faint, Path(folder)
-        ):
-            records.append(measure(what, images, labels, by=calibration, run=run))
-            values = (f"{records[-1][k]:8.3f}" for k in ("accuracy", "set_coverage", "refused"))
-            print(f"{what:28}", *values)
+    for what, images, labels in changed_images(run, config.galaxies, config.faint):
+        records.append(measure(what, images, labels, by=calibration, run=run))
+        values = (f"{records[-1][k]:8.3f}" for k in ("accuracy", "set_coverage", "refused"))
+        print(f"{what:28}", *values, flush=True)
     write_result(
         config.out,
         {
