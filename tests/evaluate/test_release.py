@@ -97,3 +97,21 @@ def test_a_card_names_a_range_of_magnitudes(measured, tmp_path):
     (place / "data.json").write_text(json.dumps(facts))
     card = release_run(place, tmp_path / "released").read_text()
     assert "unlensed sources of 22 to 24.5 mag" in card
+    assert "other slopes, multipoles, " in card
+
+
+def test_a_card_says_what_lenses_varied_and_where_training_began(measured, tmp_path):
+    place = shutil.copytree(measured, tmp_path / "run")
+    facts = json.loads((place / "data.json").read_text())
+    facts["recipe_config"]["lens"] |= {"gamma": {"normal": [2.0, 0.1]}, "multipoles": {"a3": 0.01}}
+    (place / "data.json").write_text(json.dumps(facts))
+    config = (place / "config.yaml").read_text()
+    assert "weights: null" in config
+    changed = config.replace("weights: null", "weights: runs/first/model")
+    (place / "config.yaml").write_text(changed)
+    evaluation = json.loads((place / "evaluation" / "evaluation.json").read_text())
+    evaluation["config"]["weights"] = "runs/first/model"
+    (place / "evaluation" / "evaluation.json").write_text(json.dumps(evaluation))
+    card = release_run(place, tmp_path / "released").read_text()
+    assert "slopes beyond its own, stronger multipoles, " in card
+    assert "It began with the weights of another run, `first`." in card

@@ -108,7 +108,7 @@ def _card(name: str, run: Run, record: dict[str, Any]) -> str:
 
 ## What it was trained on
 
-{_number(run, record)} of `{info.recipe}`: {_images(info)}.
+{_number(run, record)} of `{info.recipe}`: {_images(info)}{_beginning(run)}.
 Seed {run.config.seed}, commit {_commit(trained)}, torch {trained["versions"]["torch"]},
 {trained["hardware"]["gpu"] or trained["hardware"]["cpu"]}; `config.yaml`, `data.json` and
 `provenance.json` have the rest.
@@ -136,8 +136,8 @@ lenspinn evaluate {name} --data DATASET.zarr
   {info.pixel_scale:g} arcsec a pixel and {info.noise_sigma:.3g} {info.unit} of background noise.
   `lenspinn apply` names such differences and, where it is calibrated, refuses; it cannot see all.
 - Images with {"other" if info.lens_light else "the"} light of the lens galaxy in them.
-- Sources or lenses that its recipe does not draw: irregular galaxies, other slopes, multipoles,
-  other substructure. It knows no class but {", ".join(info.classes)}.
+- Sources or lenses that its recipe does not draw: {_unknown(info)}. It knows no class but
+  {", ".join(info.classes)}.
 - Evidence about dark matter. It never saw a real lens whose answer is known, for there is none.
 """
 
@@ -160,6 +160,21 @@ def _images(info: DatasetInfo) -> str:
     size = f"{info.num_pix} x {info.num_pix} pixels of {info.pixel_scale:g} arcsec"
     depth = "" if magnitude is None else f", unlensed sources of {_magnitude(magnitude)}"
     return f"{info.instrument}, {size}, {light} lens light{depth}"
+
+
+def _beginning(run: Run) -> str:
+    weights = run.config.weights
+    if weights is None:
+        return ""
+    return f".\nIt began with the weights of another run, `{weights.parent.name}`"
+
+
+def _unknown(info: DatasetInfo) -> str:
+    lens = info.recipe_config.get("lens", {})
+    varied = lens if isinstance(lens, dict) else {}
+    slopes = "slopes beyond its own" if varied.get("gamma") else "other slopes"
+    multipoles = "stronger multipoles" if varied.get("multipoles") else "multipoles"
+    return f"irregular galaxies, {slopes}, {multipoles}, other substructure"
 
 
 def _magnitude(value: Any) -> str:
