@@ -162,6 +162,7 @@ def fit_structure(
     """
     if steps is None:
         steps = SHAPE_STEPS if lens_shape else STEPS
+    image = image.detach()
     with torch.no_grad():
         beside = _BesideStructure(shapelets_on(fit.parameters), fit.beside, linearize)
         if lens_shape:
