@@ -41,7 +41,7 @@ def compiled_function(
     batched
         Leave open only the length of a batch, the first axis of each tensor that is an argument
         itself. It is compiled again for other shapes, and for a batch of one; where each sample has
-        many maps the loops are up to 4 times faster.
+        many maps the loops are several times faster.
 
     Raises
     ------
