@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lenspinn.lensing.critical import caustics, critical_curves
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.lensing.smooth import SHAPE_PARAMETERS, SMOOTH_PARAMETERS
 
 THETA_E = 0.9
 # Of a curve through points a quarter of a pixel apart.
@@ -49,3 +49,20 @@ def test_there_is_a_caustic_for_each_critical_curve() -> None:
     parameters = lens(e1=0.2)
     curves = critical_curves(parameters, 32, 0.1)
     assert [len(curve) for curve in curves] == [len(c) for c in caustics(parameters, curves)]
+
+
+def sloped(gamma: float) -> torch.Tensor:
+    shape = [gamma if name == "gamma" else 0.0 for name in SHAPE_PARAMETERS]
+    return torch.cat([lens(center_x=0.03, center_y=-0.02), torch.tensor([shape])], dim=1)
+
+
+def test_a_lens_steeper_than_isothermal_has_no_cut() -> None:
+    curves = critical_curves(sloped(2.3), 64, 0.08)
+    assert len(curves) == 1
+    radius = np.hypot(curves[0][:, 0] - 0.03, curves[0][:, 1] + 0.02)
+    np.testing.assert_allclose(radius, THETA_E, rtol=CURVE)
+
+
+@pytest.mark.parametrize("gamma", [1.7, 2.0])
+def test_other_lenses_have_one(gamma: float) -> None:
+    assert len(critical_curves(sloped(gamma), 64, 0.08)) == 2

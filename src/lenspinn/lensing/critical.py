@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lenspinn.lensing.grid import pixel_grid
-from lenspinn.lensing.smooth import smooth_deflection
+from lenspinn.lensing.smooth import by_name, smooth_deflection
 
 __all__ = ["caustics", "critical_curves"]
 
@@ -17,6 +17,10 @@ Plane = Float[Tensor, "y x"]
 
 FINER = 4
 """Points along a side of a pixel at which the magnification is computed."""
+CENTRE_LOOP = 2.0
+"""Distances between these points, how far the loop around a singular centre reaches at most."""
+ISOTHERMAL = 2.0
+"""Slope of the density."""
 
 
 def critical_curves(parameters: OneLens, num_pix: int, pixel_scale: float) -> list[Curve]:
@@ -32,7 +36,8 @@ def critical_curves(parameters: OneLens, num_pix: int, pixel_scale: float) -> li
     Notes
     -----
     The singular centre of the lens adds a tiny loop, whose image in the source plane is the cut:
-    within it a source is imaged at least twice.
+    within it a source is imaged at least twice. A lens steeper than an isothermal one has no cut,
+    for its deflection at the centre has no limit: the loop is left out.
     """
     side, scale = FINER * num_pix, pixel_scale / FINER
     x, y = pixel_grid(side, scale, dtype=torch.float64)
@@ -40,7 +45,12 @@ def critical_curves(parameters: OneLens, num_pix: int, pixel_scale: float) -> li
     xx, xy = np.gradient(beta_x, scale)[::-1], np.gradient(beta_y, scale)[::-1]
     determinant = xx[0] * xy[1] - xx[1] * xy[0]
     lines = contour_generator(x.numpy(), y.numpy(), determinant).lines(0.0)
-    return [np.asarray(line) for line in lines]
+    curves = [np.asarray(line) for line in lines]
+    p = by_name(parameters)
+    if "gamma" not in p or p["gamma"] <= ISOTHERMAL:
+        return curves
+    centre = np.array([float(p["center_x"]), float(p["center_y"])])
+    return [c for c in curves if np.abs(c - centre).max() > CENTRE_LOOP * scale]
 
 
 def caustics(parameters: OneLens, curves: list[Curve]) -> list[Curve]:
