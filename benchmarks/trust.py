@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from result_file import write_result
+from source_structure import REAL, recipe_of
 
 from lenspinn.config import to_dict
 from lenspinn.data.transforms import resample
@@ -58,17 +59,10 @@ def changed_recipes(run: Run, galaxies: Path | None, faint: float) -> dict[str, 
     for what, lens in changed_lenses(own.lens).items():
         recipes[what] = dataclasses.replace(own, lens=lens)
     if galaxies is not None:
-        of_any_source = {
-            key: value
-            for key, value in stream.overrides.items()
-            if not key.startswith("source.clumps")
-        }
         # Its mass function is another than the run's recipe has, unless told.
         cdm = {"populations.cdm": own.to_dict()["populations"]["cdm"]}
-        real = get_recipe(
-            "survey/hst_cosmos", **of_any_source | cdm | {"source.galaxies": str(galaxies)}
-        )
-        recipes["real galaxies"] = dataclasses.replace(real, lens=own.lens)
+        real = recipe_of(REAL, run, **cdm | {"source.galaxies": str(galaxies)})
+        recipes["real galaxies"] = real
     return recipes
 
 
