@@ -10,9 +10,8 @@ those with real galaxies also by one made on other real galaxies.
 """
 
 import argparse
-import dataclasses
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def recipe_of(name: str, like: Run, **changes: Any) -> Recipe:
         key: value for key, value in stream.overrides.items() if not key.startswith("source.clumps")
     }
     lens = get_recipe(stream.recipe, **stream.overrides).lens
-    return dataclasses.replace(get_recipe(name, **overrides | changes), lens=lens)
+    return replace(get_recipe(name, **overrides | changes), lens=lens)
 
 
 def draw(source: str, recipe: Recipe, seed: int) -> Shown:

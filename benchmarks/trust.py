@@ -61,8 +61,8 @@ def changed_recipes(run: Run, galaxies: Path | None, faint: float) -> dict[str, 
     if galaxies is not None:
         # Its mass function is another than the run's recipe has, unless told.
         cdm = {"populations.cdm": own.to_dict()["populations"]["cdm"]}
-        real = recipe_of(REAL, run, **cdm | {"source.galaxies": str(galaxies)})
-        recipes["real galaxies"] = real
+        changes = cdm | {"source.galaxies": str(galaxies)}
+        recipes["real galaxies"] = recipe_of(REAL, run, **changes)
     return recipes
 
 

@@ -243,8 +243,8 @@ def _recipe(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
 
 
 def _lens_model(trained: DatasetInfo) -> Mismatch | None:
-    lens = trained.recipe_config.get("lens")
-    if not isinstance(lens, dict):  # not simulated here
+    lens = trained.lens_prior
+    if not lens:  # not simulated here
         return None
     missing = [words for key, words in REAL_LENSES_HAVE.items() if lens.get(key) is None]
     if not missing:

@@ -43,6 +43,12 @@ class DatasetInfo:
         object.__setattr__(self, "recipe_config", config)
 
     @property
+    def lens_prior(self) -> dict[str, Any]:
+        """What the recipe says of its lenses; nothing for images not simulated here."""
+        lens = self.recipe_config.get("lens")
+        return lens if isinstance(lens, dict) else {}
+
+    @property
     def camera(self) -> dict[str, Any]:
         """What a model that fits images is told of them, where the recipe says it.
 

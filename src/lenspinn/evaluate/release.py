@@ -170,10 +170,9 @@ def _beginning(run: Run) -> str:
 
 
 def _unknown(info: DatasetInfo) -> str:
-    lens = info.recipe_config.get("lens", {})
-    varied = lens if isinstance(lens, dict) else {}
-    slopes = "slopes beyond its own" if varied.get("gamma") else "other slopes"
-    multipoles = "stronger multipoles" if varied.get("multipoles") else "multipoles"
+    lens = info.lens_prior
+    slopes = "other slopes" if lens.get("gamma") is None else "slopes beyond its own"
+    multipoles = "multipoles" if lens.get("multipoles") is None else "stronger multipoles"
     return f"irregular galaxies, {slopes}, {multipoles}, other substructure"
 
 
