@@ -31,7 +31,7 @@ from lenspinn.data.datamodule import Batch
 from lenspinn.data.style import COLORS, clean_axes
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.models import LensFit, create_model
-from lenspinn.models.lens_guess import true_parameters
+from lenspinn.models.lens_guess import encoder_loss, true_parameters
 from lenspinn.simulate import SceneStream, get_recipe
 
 RECIPE = "survey/hst"
@@ -117,7 +117,7 @@ def train(
         image, _ = stream.sample(BATCH_SIZE, generator)
         start = model.train().predict_parameters(image)
         optimizer.zero_grad()
-        model.encoder_loss(start, model.fit(image, start), unknown).backward()
+        encoder_loss(start, model.fit(image, start), unknown).backward()
         optimizer.step()
         schedule.step()
         step, seconds = step + 1, seconds + time.process_time() - clock

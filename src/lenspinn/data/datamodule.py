@@ -79,6 +79,10 @@ class StoreDataModule(LightningDataModule):
     truth_keys: Sequence[str] = ()
     """Names of the truth that comes with each training image, in a dictionary after the labels."""
 
+    inputs: Callable[[np.ndarray], Any] | None = None
+    """Where given, returns by image number what a network is given in the place of the training and
+    validation images."""
+
     def __init__(
         self,
         path: Path | str,
@@ -138,7 +142,8 @@ class StoreDataModule(LightningDataModule):
     def val_dataloader(self) -> "Batches":
         """Return the validation batches, always in the order of the store."""
         rows = self.split_indices["validation"]
-        return Batches(partial(_read, self.store), rows, self.batch_size, self.num_workers)
+        load = partial(_read, self.store, inputs=self.inputs)
+        return Batches(load, rows, self.batch_size, self.num_workers)
 
     def test_dataloader(self) -> "Batches":
         """Return the test batches, always in the order of their store."""
@@ -147,7 +152,7 @@ class StoreDataModule(LightningDataModule):
 
     def _train_batch(self, rows: np.ndarray, step: int) -> Batch:
         if self.source is None:
-            return _read(self.store, rows, self.truth_keys)
+            return _read(self.store, rows, self.truth_keys, self.inputs)
         seed = int(_stream(self.seed, _SOURCE, step, self._rank).generate_state(1, np.uint64)[0])
         # manual_seed takes 64 bits, but a signed number.
         generator = torch.Generator().manual_seed(seed >> 1)
@@ -318,8 +323,13 @@ def _galaxy_folder(store: ImageStore) -> str | None:
     return folder
 
 
-def _read(store: ImageStore, rows: np.ndarray, truth_keys: Sequence[str] = ()) -> Batch:
-    images = torch.from_numpy(store.images(rows))
+def _read(
+    store: ImageStore,
+    rows: np.ndarray,
+    truth_keys: Sequence[str] = (),
+    inputs: Callable[[np.ndarray], Any] | None = None,
+) -> Batch:
+    images = torch.from_numpy(store.images(rows)) if inputs is None else inputs(rows)
     labels = torch.from_numpy(store.labels[rows])
     if not truth_keys:
         return images, labels

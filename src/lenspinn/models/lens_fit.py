@@ -34,8 +34,13 @@ from lenspinn.lensing.structure import fit_structure, scan_beside_structure
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
 from lenspinn.models.free_light import free_light, some_free_light
-from lenspinn.models.lens_guess import LENS_TRUTH, TYPICAL_LENSES, guess_error, true_parameters
-from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
+from lenspinn.models.lens_guess import (
+    LENS_TRUTH,
+    TYPICAL_LENSES,
+    encoder_loss,
+    guessing_networks,
+)
+from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution, Seen
 from lenspinn.models.quantities import (
     Prediction,
     QuantityHead,
@@ -48,13 +53,8 @@ from lenspinn.models.registry import register_model
 
 NETWORK = "resnet10t"
 """timm's name of the network whose first three stages encode, and which classifies."""
-ENCODER_SIDE = 4
-"""Pixels a side of the encoder's last map, that of an image of 64 pixels."""
-ENCODER_HIDDEN = 128
 IMAGE_SCALE = 4.0
 """Brings ``asinh(image / background)`` near to 1."""
-TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
-"""Of the two losses of the encoder beside the classification."""
 QUANTITY_WEIGHT = 0.01
 """Of the loss of the quantities. It trains their head alone, whose steps under AdamW do not depend
 on it; the training loss that people look at does."""
@@ -165,17 +165,7 @@ class LensFit(Classifier):
         self.free_light = free_light
         self.linearize = compiled_or_eager(whitened_derivatives)
         """What the fit calls at each step."""
-        self.encoder = timm_cnn(NETWORK, num_classes=0)
-        # The last stage is left out: its map of 2 x 2 pixels has forgotten where things are.
-        self.encoder.layer4 = nn.Identity()
-        num_maps = self.encoder.layer3[-1].conv2.out_channels
-        self.readout = nn.Sequential(
-            nn.AdaptiveAvgPool2d(ENCODER_SIDE),
-            nn.Flatten(),
-            nn.Linear(num_maps * ENCODER_SIDE**2, ENCODER_HIDDEN),
-            nn.GELU(),
-            nn.Linear(ENCODER_HIDDEN, len(TYPICAL_LENSES)),
-        )
+        self.encoder, self.readout = guessing_networks(NETWORK)
         typical = [row[:2] for row in TYPICAL_LENSES.values()]
         middle, width = torch.tensor(typical).T
         self.register_buffer("middle", middle, persistent=False)
@@ -190,7 +180,7 @@ class LensFit(Classifier):
 
     def forward_features(self, image: Image) -> Features:
         """Features of image, residual and scan, and the significance of what the fit leaves."""
-        return self._features(image, self._solve(image))
+        return self.features_of(self._seen(image, self._solve(image)))
 
     def forward_head(self, features: Features) -> Logits:
         """Logits from the features of `forward_features`."""
@@ -263,27 +253,28 @@ class LensFit(Classifier):
         self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor]:
         """Return the logits, and the losses that train the encoder; see the class."""
-        light = some_free_light(len(image), self._optics(image, None)) if self.free_light else None
-        solution = self._solve(image, light)
-        features = self._features(image, solution)
-        losses = self.encoder_loss(solution.start, solution.sersic, truth)
-        if self.quantities:
-            predicted = self._quantities(features.detach(), solution.best)
-            losses = losses + QUANTITY_WEIGHT * gaussian_loss(
-                predicted, targets(self.quantities, truth)
-            )
-        return self.head(features), losses
+        solution = self._solve_in_training(image)
+        logits, losses = self.outputs_of(self._seen(image, solution), truth)
+        return logits, losses + encoder_loss(solution.start, solution.sersic, truth)
 
-    def encoder_loss(
-        self, start: SmoothParameters, fit: SmoothFit, truth: Mapping[str, PerImage]
-    ) -> Tensor:
-        """Return what the encoder lowers, from its guesses and the fits that began there."""
-        trust = 1 / (fit.chi2 / fit.freedom).clamp(min=1.0)
-        own = guess_error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
-        return (
-            TRUTH_WEIGHT * guess_error(start, true_parameters(truth)).mean()
-            + SELF_WEIGHT * own.mean()
+    def fit_once(self, image: Image) -> Seen:
+        """Fit images as training does, without gradient; `outputs_of` then takes them any time."""
+        with torch.no_grad():
+            return self._seen(image, self._solve_in_training(image))
+
+    def features_of(self, seen: Seen) -> Features:
+        """Return `forward_features` of images that were fitted."""
+        return torch.cat([self.classifier(seen.maps), seen.numbers], dim=1)
+
+    def outputs_of(self, seen: Seen, truth: Mapping[str, PerImage]) -> tuple[Logits, Tensor]:
+        """Return `training_outputs` of images that were fitted: without a loss of the encoder."""
+        features = self.features_of(seen)
+        if not self.quantities:
+            return self.head(features), features.new_zeros(())
+        loss = gaussian_loss(
+            self._quantities(features.detach(), seen), targets(self.quantities, truth)
         )
+        return self.head(features), QUANTITY_WEIGHT * loss
 
     def examine(self, image: Image) -> Examination:
         """Return all that one fit says of images.
@@ -293,19 +284,20 @@ class LensFit(Classifier):
         broader or narrower than it is told. See `lenspinn.lensing.alternatives`.
         """
         solution = self._solve(image)
-        features = self._features(image, solution)
+        seen = self._seen(image, solution)
+        features = self.features_of(seen)
         optics = self._optics(image, None)
         return Examination(
             features=features,
             logits=self.head(features),
-            quantities=self._quantities(features, solution.best),
+            quantities=self._quantities(features, seen),
             shift_scores={
                 "chi2": solution.chi2,
                 "source": solution.structure_share(optics),
                 "psf": solution.psf_broadening(optics).abs(),
             },
-            theta_E=solution.best.parameters[:, 0],
-            theta_E_error=solution.best.standard_errors[:, 0],
+            theta_E=seen.theta_E,
+            theta_E_error=seen.theta_E_error,
         )
 
     def reconstruct(self, image: Image) -> FittedReconstruction:
@@ -351,15 +343,17 @@ class LensFit(Classifier):
             scans.append(scan_beside_structure(structured, self.pixel_scale))
         return LensSolution(start, fit, structured, tuple(scans))
 
-    def _features(self, image: Image, solution: LensSolution) -> Features:
-        maps, numbers = solution.leftover()
-        seen = self.classifier(torch.cat([self._scaled(image), maps], dim=1))
-        return torch.cat([seen, numbers], dim=1)
+    def _solve_in_training(self, image: Image) -> LensSolution:
+        light = some_free_light(len(image), self._optics(image, None)) if self.free_light else None
+        return self._solve(image, light)
 
-    def _quantities(self, features: Features, fit: SmoothFit) -> Prediction:
+    def _seen(self, image: Image, solution: LensSolution) -> Seen:
+        return solution.seen(self._scaled(image))
+
+    def _quantities(self, features: Features, seen: Seen) -> Prediction:
         if not self.quantities:
             return Prediction.of_nothing(features)
-        return self.quantity_head(features, fit.parameters[:, 0], fit.standard_errors[:, 0])
+        return self.quantity_head(features, seen.theta_E, seen.theta_E_error)
 
     def _scaled(self, image: Image) -> Image:
         return torch.asinh(self.preprocess(image) / self.background_sigma) / IMAGE_SCALE

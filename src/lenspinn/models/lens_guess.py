@@ -1,15 +1,25 @@
 """What the encoder of `LensFit` predicts of a lens, and how far it is from the truth."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from lenspinn.lensing.fit import SmoothFit
 from lenspinn.lensing.smooth import SmoothParameters
+from lenspinn.models.baselines import timm_cnn
 
-__all__ = ["LENS_TRUTH", "TYPICAL_LENSES", "guess_error", "true_parameters"]
+__all__ = [
+    "LENS_TRUTH",
+    "TYPICAL_LENSES",
+    "encoder_loss",
+    "guess_error",
+    "guessing_networks",
+    "true_parameters",
+]
 
 TYPICAL_LENSES = {
     "theta_E": (1.0, 0.03, "theta_E"),
@@ -30,10 +40,31 @@ TYPICAL_LENSES = {
 (the unit of its output and of its loss), and the name of the truth. The brightness of the source is
 left to the fit."""
 LENS_TRUTH = tuple(key for *_, key in TYPICAL_LENSES.values())
+ENCODER_SIDE = 4
+"""Pixels a side of the encoder's last map, that of an image of 64 pixels."""
+ENCODER_HIDDEN = 128
+TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
+"""Of the two losses of the encoder."""
 HUBER = 2.0
 """Errors of the encoder above so many units count linearly."""
 
 _WIDTHS = torch.tensor([width for _, width, _ in TYPICAL_LENSES.values()])
+
+
+def guessing_networks(name: str) -> tuple[Any, nn.Module]:
+    """Return the first three stages of a network of timm, and what reads guesses from their map."""
+    encoder: Any = timm_cnn(name, num_classes=0)
+    # The last stage is left out: its map of 2 x 2 pixels has forgotten where things are.
+    encoder.layer4 = nn.Identity()
+    num_maps = encoder.layer3[-1].conv2.out_channels
+    readout = nn.Sequential(
+        nn.AdaptiveAvgPool2d(ENCODER_SIDE),
+        nn.Flatten(),
+        nn.Linear(num_maps * ENCODER_SIDE**2, ENCODER_HIDDEN),
+        nn.GELU(),
+        nn.Linear(ENCODER_HIDDEN, len(TYPICAL_LENSES)),
+    )
+    return encoder, readout
 
 
 def true_parameters(truth: Mapping[str, Float[Tensor, " batch"]]) -> Float[Tensor, "batch 13"]:
@@ -51,3 +82,14 @@ def guess_error(
     target = torch.where(target.isnan(), guess.detach(), target)
     widths = _WIDTHS.to(guess)
     return functional.huber_loss(guess / widths, target / widths, delta=HUBER, reduction="none")
+
+
+def encoder_loss(
+    start: SmoothParameters, fit: SmoothFit, truth: Mapping[str, Float[Tensor, " batch"]]
+) -> Tensor:
+    """Return what the encoder lowers, from its guesses and the fits that began there."""
+    trust = 1 / (fit.chi2 / fit.freedom).clamp(min=1.0)
+    own = guess_error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
+    return (
+        TRUTH_WEIGHT * guess_error(start, true_parameters(truth)).mean() + SELF_WEIGHT * own.mean()
+    )

@@ -12,7 +12,7 @@ from lenspinn.lensing.scan import PointMassScan
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, Optics, SmoothParameters, smooth_image
 from lenspinn.lensing.structure import StructuredFit, structure_image
 
-__all__ = ["MAPS", "NUMBERS", "LensSolution"]
+__all__ = ["MAPS", "NUMBERS", "LensSolution", "Seen"]
 
 PerImage = Float[Tensor, " batch"]
 Maps = Float[Tensor, "batch y x"]
@@ -20,7 +20,24 @@ Maps = Float[Tensor, "batch y x"]
 TYPICAL_STRENGTH_ERROR = 1e-3
 """Squared Einstein radius, arcsec^2, that is one standard deviation in a middling pixel."""
 MAPS, NUMBERS = 3, 2
-"""Of each fit, as `LensSolution.leftover` returns them."""
+"""Of each fit, as `Seen` has them."""
+
+
+class Seen(NamedTuple):
+    """What the networks behind the fits are given of a batch of images.
+
+    Turned with its maps it is that of turned images; quantities are brought near to 1.
+    """
+
+    maps: Float[Tensor, "batch maps y x"]
+    """The image; then, for each fit, residual, significance of a point mass in each pixel, and how
+    small a mass could be seen there. The first residual has a gradient towards the start."""
+    numbers: Float[Tensor, "batch numbers"]
+    """For each fit, significance of chi^2, and the highest of a point mass."""
+    theta_E: PerImage
+    """Einstein radius of the best fit, arcsec."""
+    theta_E_error: PerImage
+    """Its standard error, arcsec."""
 
 
 class LensSolution(NamedTuple):
@@ -67,27 +84,21 @@ class LensSolution(NamedTuple):
         free, _ = fit.free if self.structured is None else self.structured.free
         return psf_broadening(fit.residual, free, self.image(fit.parameters, optics), fit.sigma)
 
-    def leftover(
-        self,
-    ) -> tuple[Float[Tensor, "batch maps y x"], Float[Tensor, "batch numbers"]]:
-        """Return what the fits leave, each quantity brought near to 1.
-
-        Returns
-        -------
-        maps : (batch, 3 a fit, y, x)
-            Residual, significance of a point mass in each pixel, and how small a mass could be
-            seen there. The first residual has a gradient towards the start.
-        numbers : (batch, 2 a fit)
-            Significance of chi^2, and the highest of a point mass.
-        """
+    def seen(self, image: Float[Tensor, "batch 1 y x"]) -> Seen:
+        """Return what a network is given of these fits and of the image, which is near to 1."""
         left = [(last_step(self.sersic, self.start)[1], self.sersic.freedom)]
         if self.structured is not None:
             left.append((self.best.residual, self.structured.freedom))
-        maps, numbers = [], []
+        maps, numbers = [*image.unbind(dim=1)], []
         for (residual, freedom), scan in zip(left, self.scans, strict=True):
             error = (scan.strength_error / TYPICAL_STRENGTH_ERROR).log()
             maps += [torch.asinh(residual), torch.asinh(scan.significance), torch.tanh(error / 2)]
             excess = residual.square().sum(dim=(1, 2)) - freedom
             most = scan.significance.amax(dim=(1, 2))
             numbers += [torch.asinh(excess / (2 * freedom) ** 0.5), torch.asinh(most)]
-        return torch.stack(maps, dim=1), torch.stack(numbers, dim=1)
+        return Seen(
+            maps=torch.stack(maps, dim=1),
+            numbers=torch.stack(numbers, dim=1),
+            theta_E=self.best.parameters[:, 0],
+            theta_E_error=self.best.standard_errors[:, 0],
+        )

@@ -102,11 +102,16 @@ class TrainConfig:
     augment: bool = False
     """Whether each training image is flipped and turned by quarter turns, at random."""
 
+    fit_once: bool = False
+    """For networks that fit the lens, with weights and stored data: whether each image is fitted
+    once, before training, and not again in each step. Their encoder then keeps its weights."""
+
     channels_last: bool = True
     """Memory layout of the network; faster for convolutions, on CPUs too."""
 
     num_workers: int = 0
-    """Threads that prepare batches ahead; 0 prepares each when it is asked for."""
+    """Threads that prepare batches ahead; 0 prepares each when it is asked for. With fit_once also
+    the processes that share the fits; 0 makes them here, on a GPU if there is one."""
 
     checkpoint_every_steps: int = 100
     """Steps that an interruption can cost at most."""
@@ -120,16 +125,24 @@ class TrainConfig:
                 raise ConfigError(f"{key} is {getattr(self, key)}: it must not be negative")
         if not self.lr > 0:
             raise ConfigError(f"lr is {self.lr}: a positive learning rate is needed")
-        if self.streams and not self.stream.recipe:
-            raise ConfigError("stream.recipe is missing: data: stream needs the name of a recipe")
-        if not self.streams and self.stream != StreamConfig():
-            raise ConfigError(f"stream goes with data: stream, but data is {self.data}")
+        self._check_data()
         if min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
             raise ConfigError(
                 f"split is {self.split}: three positive shares that sum to 1 are needed"
             )
         if self.schedule not in ("constant", "one_cycle"):
             raise ConfigError(f"schedule is '{self.schedule}': 'constant' or 'one_cycle' is needed")
+
+    def _check_data(self) -> None:
+        if self.streams and not self.stream.recipe:
+            raise ConfigError("stream.recipe is missing: data: stream needs the name of a recipe")
+        if not self.streams and self.stream != StreamConfig():
+            raise ConfigError(f"stream goes with data: stream, but data is {self.data}")
+        if self.fit_once and (self.streams or self.weights is None):
+            raise ConfigError(
+                "fit_once goes with stored data, and with weights: those of a network whose "
+                "encoder knows where fits must begin"
+            )
 
     @property
     def streams(self) -> bool:

@@ -1,5 +1,6 @@
 """One step of training: loss, scores, optimiser, and where its random numbers come from."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning
@@ -50,6 +51,19 @@ class ClassifierModule(lightning.LightningModule):
         self.val_micro_f1 = MulticlassF1Score(num_classes, average="micro")
         self.val_macro_f1 = MulticlassF1Score(num_classes, average="macro")
 
+    def turned(self, image: Tensor, orientation: Tensor) -> Tensor:
+        """Bring each image into an orientation."""
+        return flip_and_turn(image, orientation)
+
+    def outputs(self, image: Tensor, truth: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | float]:
+        """Return logits, and what training lowers beside their cross-entropy."""
+        return self.model.training_outputs(image, truth)
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Return logits alone, for validation."""
+        logits: Tensor = self.model(image)
+        return logits
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step, and refuse to go on if a resume had lost or repeated a batch."""
         expected = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
@@ -71,11 +85,11 @@ class ClassifierModule(lightning.LightningModule):
         """
         image, label, *truth = batch
         if self.config.augment:
-            image = flip_and_turn(image, torch.randint(NUM_ORIENTATIONS, (len(image),)))
+            image = self.turned(image, torch.randint(NUM_ORIENTATIONS, (len(label),)))
         known = defined_truth(
             self.model.quantities, truth[0] if truth else {}, label, self.model.classes
         )
-        logits, more_loss = self.model.training_outputs(image, known)
+        logits, more_loss = self.outputs(image, known)
         scores = logits.softmax(1) if self.config.double_softmax else logits
         loss = cross_entropy(scores, label) + more_loss
         if not torch.isfinite(loss):
@@ -89,7 +103,7 @@ class ClassifierModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation scores."""
         image, label = batch[:2]
-        logits = self.model(image)
+        logits = self.logits(image)
         self.val_loss.update(cross_entropy(logits, label), weight=len(label))
         self.val_micro_f1.update(logits, label)
         self.val_macro_f1.update(logits, label)

@@ -28,6 +28,7 @@ from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, ModelError
 from lenspinn.models import (
     Classifier,
+    LensFit,
     create_model,
     from_pretrained,
     list_options,
@@ -36,6 +37,7 @@ from lenspinn.models import (
 )
 from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
 from lenspinn.train.config import TrainConfig
+from lenspinn.train.fitted import FittedImages, FittedModule, fit_images
 from lenspinn.train.module import ClassifierModule
 
 # What Lightning says of things that are meant here, and of its own use of torch.
@@ -47,6 +49,8 @@ _EXPECTED_WARNINGS = (
 
 CAMERA_TOLERANCE = 0.01
 """Relative; noise and PSF that are given by hand may be rounded."""
+FITS = "fits"
+"""In the folder of a run whose images are fitted once, until it is finished."""
 HELD_OUT = "held_out.zarr"
 """In the folder of a streamed run: its validation and test images."""
 
@@ -134,11 +138,14 @@ def train_model(
         if stream is not None and stored != config.out / HELD_OUT:
             os.replace(stored, config.out / HELD_OUT)
             data = _data_module(config, config.out / HELD_OUT, stream, model.truth_keys)
+        if config.fit_once:
+            data.inputs = _fitted_images(model, data, config, progress).read
         best_weights = _fit(model, data, config, progress)
     draft = save_pretrained(model, config.out / "model_last.part")
     model.load_state_dict(best_weights)
     save_pretrained(model, config.out / "model")
     os.replace(draft, config.out / "model_last")  # last: a folder that has it is finished
+    shutil.rmtree(config.out / FITS, ignore_errors=True)
     return config.out
 
 
@@ -162,6 +169,22 @@ def _data_module(
                 f"{stored}"
             )
     return data
+
+
+def _fitted_images(
+    model: Classifier, data: StoreDataModule, config: TrainConfig, progress: bool
+) -> FittedImages:
+    assert isinstance(model, LensFit)
+    rows = np.concatenate([data.split_indices[part] for part in ("train", "validation")])
+    return fit_images(
+        model,
+        data.store,
+        rows,
+        config.out / FITS,
+        seed=config.seed,
+        num_workers=config.num_workers,
+        progress=progress,
+    )
 
 
 def load_run(folder: Path | str) -> Run:
@@ -217,7 +240,9 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
             f"{config.model.name} takes images in {model.takes_unit}, but those in {config.data} "
             f"are in {info.unit}"
         )
-    if config.augment and model.truth_keys:
+    if config.fit_once and not isinstance(model, LensFit):
+        raise ConfigError(f"fit_once: {config.model.name} fits no lens; leave it out")
+    if config.augment and model.truth_keys and not config.fit_once:
         raise ConfigError(
             f"augment turns images but not the truth that {config.model.name} learns from: "
             "leave it out"
@@ -231,7 +256,8 @@ def _fit(
     """Train ``model`` to the end, and return the weights of the epoch chosen on validation."""
     steps = len(data.train_dataloader())
     total_steps = steps * config.epochs
-    module = ClassifierModule(model, config, total_steps)
+    kind = FittedModule if config.fit_once else ClassifierModule
+    module = kind(model, config, total_steps)
     checkpoint = config.out / "checkpoints" / "last.ckpt"
     history = History(config.out)
     resume = ResumeCheckpoint(checkpoint, config.checkpoint_every_steps)

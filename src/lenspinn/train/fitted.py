@@ -1,0 +1,184 @@
+"""Images fitted once: what a network that fits lenses is given of them, kept on disk.
+
+A training step of such a network spends nearly all of its time in fits that hardly depend on what
+it learns. An image that is fitted once can be seen many times, in eight orientations.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from tqdm import tqdm
+
+from lenspinn.data.store import ImageStore
+from lenspinn.device import best_device
+from lenspinn.models import LensFit, from_pretrained, save_pretrained
+from lenspinn.models.lens_solution import Seen
+from lenspinn.train.augment import flip_and_turn
+from lenspinn.train.module import ClassifierModule
+
+__all__ = ["FittedImages", "FittedModule", "fit_images"]
+
+FILE_IMAGES = 512
+"""Images a file: what an interruption costs at most, in each process."""
+BATCH_IMAGES = 64
+MAPS_DTYPE = "f2"
+"""Of the maps, which are near to 1: half a gigabyte for 10,000 images of 64 pixels a side."""
+
+
+class FittedImages:
+    """What `LensFit.fit_once` made of some images of a store.
+
+    Parameters
+    ----------
+    rows : (n,) sorted image numbers
+    files
+        Structured arrays of up to `FILE_IMAGES` images, in that order; see `fit_images`.
+    """
+
+    def __init__(self, rows: Int[np.ndarray, " n"], files: list[np.ndarray]) -> None:
+        self.rows = rows
+        self.files = files
+
+    def read(self, rows: Int[np.ndarray, " some"]) -> Seen:
+        """Return what a network is given of some of the images, by their numbers in the store."""
+        places = np.searchsorted(self.rows, rows)
+        found = np.stack([self.files[i // FILE_IMAGES][i % FILE_IMAGES] for i in places.tolist()])
+        return Seen(*(torch.from_numpy(found[name].astype(np.float32)) for name in Seen._fields))
+
+
+class FittedModule(ClassifierModule):
+    """`ClassifierModule` for batches of `FittedImages`: the encoder keeps its weights."""
+
+    model: LensFit
+
+    def turned(self, image: Seen, orientation: Tensor) -> Seen:  # type: ignore[override]
+        """Bring each image, with what was fitted to it, into an orientation."""
+        return image._replace(maps=flip_and_turn(image.maps, orientation))
+
+    def outputs(  # type: ignore[override]
+        self, image: Seen, truth: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor | float]:
+        """Return logits, and the loss of the quantities."""
+        return self.model.outputs_of(image, truth)
+
+    def logits(self, image: Seen) -> Tensor:  # type: ignore[override]
+        """Return logits alone."""
+        return self.model.forward_head(self.model.features_of(image))
+
+
+class _Task(NamedTuple):
+    """Images for one file."""
+
+    model: Path
+    data: Path
+    rows: np.ndarray
+    seed: tuple[int, int]
+    file: Path
+
+
+def fit_images(
+    model: LensFit,
+    store: ImageStore,
+    rows: Int[np.ndarray, " n"],
+    folder: Path,
+    *,
+    seed: int,
+    num_workers: int = 0,
+    progress: bool = True,
+) -> FittedImages:
+    """Fit images as training does, or go on with fits that were interrupted.
+
+    Parameters
+    ----------
+    model
+        Whose encoder guesses where the fits begin.
+    store
+    rows : (n,) image numbers in the store
+    folder
+        For the files; made if missing.
+    seed
+        Of the shapes of free lens light, if the model draws any.
+    num_workers
+        Processes that share the work, with one thread each; 0 for this one, which uses a GPU if
+        there is one.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    FittedImages
+        Read from the files, as images are asked for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = np.sort(rows)
+    weights = save_pretrained(model, folder / "model")
+    tasks = [
+        _Task(weights, store.path, part, (seed, number), folder / f"{number:06d}.npy")
+        for number, part in enumerate(np.split(rows, range(FILE_IMAGES, len(rows), FILE_IMAGES)))
+    ]
+    missing = [task for task in tasks if not task.file.exists()]
+    bar = tqdm(total=len(rows), unit="fit", desc="fits", disable=not progress)
+    bar.update(len(rows) - sum(len(task.rows) for task in missing))
+    for number in _fitted(missing, num_workers):
+        bar.update(number)
+    bar.close()
+    return FittedImages(rows, [np.load(task.file, mmap_mode="r") for task in tasks])
+
+
+def _fitted(tasks: list[_Task], num_workers: int) -> Iterator[int]:
+    """Do each task, and yield its number of images."""
+    if num_workers == 0 or not tasks:
+        yield from map(_fit_file, tasks)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    pool = ProcessPoolExecutor(
+        num_workers, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)
+    )
+    try:
+        for done in as_completed([pool.submit(_fit_file, task) for task in tasks]):
+            yield done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _fit_file(task: _Task) -> int:
+    """Fit the images of one file, and write it whole."""
+    model = _loaded(task.model)
+    device = best_device()
+    images = torch.from_numpy(ImageStore.open(task.data).images(task.rows))
+    with torch.random.fork_rng(devices=[]):
+        sequence = np.random.SeedSequence(task.seed)
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+        parts = [model.fit_once(part.to(device)) for part in images.split(BATCH_IMAGES)]
+    seen = {
+        name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy()
+        for name in Seen._fields
+    }
+    dtype = [
+        (name, MAPS_DTYPE if name == "maps" else "f4", each.shape[1:])
+        for name, each in seen.items()
+    ]
+    content = np.empty(len(images), dtype=dtype)
+    for name, each in seen.items():
+        content[name] = each
+    part = task.file.with_suffix(".part")
+    with part.open("wb") as file:
+        np.save(file, content)
+    os.replace(part, task.file)
+    return len(images)
+
+
+@cache
+def _loaded(weights: Path) -> LensFit:
+    model = from_pretrained(weights)
+    assert isinstance(model, LensFit)
+    return model.to(best_device()).eval()
