@@ -17,9 +17,9 @@ from lenspinn.data.split import split_rows
 from lenspinn.data.store import DatasetInfo, ImageStore
 from lenspinn.errors import ConfigError
 
-Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, dict[str, Tensor]]
-"""Images (B, 1, y, x) float32 in the store's unit, labels (B,) int64; where asked for, truth by
-name, (B,) float32, NaN where there is none."""
+Batch = tuple[Any, Tensor] | tuple[Any, Tensor, dict[str, Tensor]]
+"""Images (B, 1, y, x) float32 in the store's unit, or what `StoreDataModule.inputs` has in their
+place; labels (B,) int64; where asked for, truth by name, (B,) float32, NaN where there is none."""
 
 # What a random stream is for: keeps streams of one seed apart. 0 is that of `split_rows`.
 _ORDER, _SOURCE = 1, 2

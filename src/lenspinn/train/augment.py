@@ -9,13 +9,14 @@ NUM_ORIENTATIONS = 8
 
 
 def flip_and_turn(
-    image: Float[Tensor, "batch 1 side side"], orientation: Int[Tensor, " batch"]
-) -> Float[Tensor, "batch 1 side side"]:
+    image: Float[Tensor, "batch maps side side"], orientation: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch maps side side"]:
     """Bring each square image into one of its eight orientations.
 
     Parameters
     ----------
-    image : (batch, 1, side, side)
+    image : (batch, maps, side, side)
+        The maps of an image are turned alike.
     orientation : (batch,), 0..7
         Bit 0 flips x, bit 1 flips y, bit 2 then exchanges x and y; 0 leaves the image as it is.
     """
