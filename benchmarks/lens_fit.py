@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from result_file import write_result
+from run_recipe import recipe_like
 from torch import Tensor
 
 from lenspinn.device import best_device
 from lenspinn.models import LensFit
-from lenspinn.simulate import get_recipe, simulate_images
+from lenspinn.simulate import simulate_images
 from lenspinn.train import Run, load_run
 
 STEPS = (1, 2, 4, 6, 8, 12, 20)
@@ -62,9 +63,8 @@ def measure(model: LensFit, steps: int, batches: list[Tensor], labels: np.ndarra
 
 
 def fresh_images(run: Run, num: int) -> tuple[Tensor, np.ndarray]:
-    """Draw images of the recipe of a streamed run, and their labels."""
-    recipe = get_recipe(run.config.stream.recipe, **run.config.stream.overrides)
-    images, labels, _ = simulate_images(recipe, num, SEED)
+    """Draw images of the recipe of a run, and their labels."""
+    images, labels, _ = simulate_images(recipe_like(run), num, SEED)
     return torch.from_numpy(images), labels
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from result_file import write_result
+from run_recipe import recipe_like
 
 from lenspinn.apply import Answer, apply_model
 from lenspinn.data.fits import write_fits
@@ -47,8 +48,7 @@ OUT = Path(__file__).resolve().parents[1] / "results" / "apply" / "lens_light.js
 
 def recipe_with_light(run: Run) -> Recipe:
     """Return the recipe of a run with a wider field, and lens light that nobody took away."""
-    stream = run.config.stream
-    recipe = get_recipe(stream.recipe, **stream.overrides | {"num_pix": NUM_PIX})
+    recipe = recipe_like(run, num_pix=NUM_PIX)
     light = get_recipe("survey/hst_lenslight").lens_light
     assert light is not None
     return dataclasses.replace(

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from result_file import write_result
+from run_recipe import drawn_from, recipe_like
 
 from lenspinn.config import to_dict
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
@@ -45,14 +46,11 @@ class Shown:
 
 def recipe_of(name: str, like: Run, **changes: Any) -> Recipe:
     """Return a recipe with what it has a use for of a run's own, lenses too, and others."""
-    stream = like.config.stream
-    if name == stream.recipe:
-        return get_recipe(name, **stream.overrides | changes)
-    overrides = {
-        key: value for key, value in stream.overrides.items() if not key.startswith("source.clumps")
-    }
-    lens = get_recipe(stream.recipe, **stream.overrides).lens
-    return replace(get_recipe(name, **overrides | changes), lens=lens)
+    own, overrides = drawn_from(like)
+    if name == own:
+        return recipe_like(like, **changes)
+    kept = {k: value for k, value in overrides.items() if not k.startswith("source.clumps")}
+    return replace(get_recipe(name, **kept | changes), lens=recipe_like(like).lens)
 
 
 def draw(source: str, recipe: Recipe, seed: int) -> Shown:
@@ -66,7 +64,7 @@ def all_shown(like: Run, galaxies: Path) -> list[Shown]:
     """Return all kinds of images, those that only calibrate last."""
     real = {"source.galaxies": str(galaxies)}
     shown = [
-        draw("clumpy", recipe_of(like.config.stream.recipe, like), SEED),
+        draw("clumpy", recipe_like(like), SEED),
         draw("Sersic", recipe_of("survey/hst", like, supersampling=2), SEED),
     ]
     for magnitude in MAGNITUDES:

@@ -14,12 +14,14 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from result_file import write_result
+from run_recipe import recipe_like
 from source_structure import REAL, recipe_of
 
 from lenspinn.config import to_dict
@@ -39,11 +41,7 @@ OUT = Path(__file__).resolve().parents[1] / "results" / "trust" / "shifts.json"
 
 def changed_recipes(run: Run, galaxies: Path | None, faint: float) -> dict[str, Recipe]:
     """Return the recipe of each change, the run's own first."""
-    stream = run.config.stream
-
-    def like(**changes: Any) -> Recipe:
-        return get_recipe(stream.recipe, **stream.overrides | changes)
-
+    like = partial(recipe_like, run)
     own = like()
     instrument, scale = own.instrument, own.instrument.pixel_scale
     recipes = {
