@@ -55,6 +55,16 @@ def test_each_thing_outside_of_training_is_one_serious_sentence(
     assert words in found.message
 
 
+def test_lens_light_that_is_free_in_the_fit_is_said_to_be(fine: Prepared) -> None:
+    network = create_model("lenspinn_fit", num_pix=8, free_light=True)
+    lit = dataclasses.replace(fine, model=network, light_mode="model")
+    (found,) = fit_mismatches(lit, 1.0)
+    assert found.serious
+    assert "amplitudes free in the fit" in found.message
+    (found,) = fit_mismatches(dataclasses.replace(lit, light_mode="mask"), 1.0)
+    assert "never had any" in found.message
+
+
 def test_a_psf_that_is_a_little_wider_is_named_but_not_serious(fine: Prepared) -> None:
     (found,) = fit_mismatches(dataclasses.replace(fine, sharpness=0.6), 1.0)
     assert (found.kind, found.serious) == ("PSF", False)

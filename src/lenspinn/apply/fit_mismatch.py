@@ -42,8 +42,11 @@ def _lens_light(prepared: Prepared) -> Mismatch | None:
         "model": "it was modelled and subtracted, and what the model misses",
         "mask": "its inner part was masked, and what is left of it",
     }[prepared.light_mode]
-    message = f"{done} looks like substructure; the training images never had any"
-    return Mismatch("lens light", message, serious=True)
+    if prepared.light_mode == "model" and prepared.model.free_light:
+        known = "the network has its amplitudes free in the fit, which was not shown to be enough"
+    else:
+        known = "the training images never had any"
+    return Mismatch("lens light", f"{done} looks like substructure; {known}", serious=True)
 
 
 def _psf(prepared: Prepared) -> Mismatch | None:
