@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from lenspinn.data.instrument import INSTRUMENTS
+from lenspinn.data.orientations import flip_and_turn
 from lenspinn.errors import ModelError
+from lenspinn.explain.gradcam import grad_cam
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 from lenspinn.models import Told, create_model
@@ -37,6 +39,8 @@ SAME_WITH_LIGHT = 0.1
 # Between the two convolutions: how they treat the border, where the images are faint.
 BORDER_OF_SIGMA = 0.1
 
+# Of maps between 0 and 1, which are interpolated from gradients in float32.
+SAME_CAM = 1e-4
 # Between devices, which add up float32 numbers in other orders.
 DEVICES_ARCSEC, DEVICES_CHI2 = 1e-3, 1e-2
 
@@ -423,6 +427,28 @@ def clumpy():
     smooth = torch.from_numpy(labels) == NO_SUB
     columns = {name: torch.from_numpy(values).float()[smooth] for name, values in truth.items()}
     return torch.from_numpy(images)[smooth], columns
+
+
+def test_in_all_orientations_a_turned_image_is_the_same_but_for_training(lenses):
+    torch.manual_seed(0)
+    network = create_model("lenspinn_fit", steps=2, all_orientations=True).eval()
+    seen = network.fit_once(lenses[0][:8])
+    turned = seen._replace(maps=flip_and_turn(seen.maps, torch.arange(8)))
+    torch.testing.assert_close(network.features_of(turned), network.features_of(seen))
+    with torch.no_grad():
+        network.train()
+        once = network.features_of(seen)
+        network.all_orientations = False
+        assert torch.equal(network.features_of(seen), once)
+
+
+def test_grad_cam_of_all_orientations_is_that_of_the_image_as_it_is(lenses):
+    torch.manual_seed(0)
+    network = create_model("lenspinn_fit", steps=2)
+    image, target = lenses[0][:4], torch.tensor([0, 1, 2, 0])
+    once = grad_cam(network, image, target)
+    network.all_orientations = True
+    torch.testing.assert_close(grad_cam(network, image, target), once, atol=SAME_CAM, rtol=0)
 
 
 def test_structure_of_the_source_is_not_left_over(clumpy, monkeypatch):

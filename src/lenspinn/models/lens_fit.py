@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lenspinn.compiled import compiled_or_eager
+from lenspinn.data.orientations import mean_over_orientations
 from lenspinn.errors import ModelError
 from lenspinn.lensing.fit import (
     STEPS,
@@ -95,8 +96,10 @@ class LensFit(Classifier):
         Whether the slope of lenses and their multipoles are fitted too, with the structure of
         sources if they may have any.
     free_light
-        Whether half of the training images are fitted as if there was lens light of some shape: its
-        amplitudes are free too, as they are for lenses whose light was modelled.
+        Whether half of the training images are fitted beside lens light of any amount, though they
+        have none, as images whose light was modelled are.
+    all_orientations
+        Whether features are the means over eight orientations of an image; not in training.
     quantities : names of `lenspinn.models.quantities.QUANTITIES` to predict too.
 
     Raises
@@ -143,6 +146,7 @@ class LensFit(Classifier):
         source_structure: bool = False,
         lens_shape: bool = False,
         free_light: bool = False,
+        all_orientations: bool = False,
         quantities: Sequence[str] = (),
     ) -> None:
         super().__init__(
@@ -163,6 +167,7 @@ class LensFit(Classifier):
         self.source_structure = source_structure
         self.lens_shape = lens_shape
         self.free_light = free_light
+        self.all_orientations = all_orientations
         self.linearize = compiled_or_eager(whitened_derivatives)
         """What the fit calls at each step."""
         self.encoder, self.readout = guessing_networks(NETWORK)
@@ -258,13 +263,17 @@ class LensFit(Classifier):
         return logits, losses + encoder_loss(solution.start, solution.sersic, truth)
 
     def fit_once(self, image: Image) -> Seen:
-        """Fit images as training does, without gradient; `outputs_of` then takes them any time."""
+        """Fit images as training does, without gradient; `outputs_of` takes them any time."""
         with torch.no_grad():
             return self._seen(image, self._solve_in_training(image))
 
     def features_of(self, seen: Seen) -> Features:
         """Return `forward_features` of images that were fitted."""
-        return torch.cat([self.classifier(seen.maps), seen.numbers], dim=1)
+        if self.all_orientations and not self.training:
+            looked = mean_over_orientations(self.classifier, seen.maps)
+        else:
+            looked = self.classifier(seen.maps)
+        return torch.cat([looked, seen.numbers], dim=1)
 
     def outputs_of(self, seen: Seen, truth: Mapping[str, PerImage]) -> tuple[Logits, Tensor]:
         """Return `training_outputs` of images that were fitted: without a loss of the encoder."""
@@ -284,9 +293,8 @@ class LensFit(Classifier):
         broader or narrower than it is told. See `lenspinn.lensing.alternatives`.
         """
         solution = self._solve(image)
-        seen = self._seen(image, solution)
+        seen, optics = self._seen(image, solution), self._optics(image, None)
         features = self.features_of(seen)
-        optics = self._optics(image, None)
         return Examination(
             features=features,
             logits=self.head(features),
@@ -344,8 +352,8 @@ class LensFit(Classifier):
         return LensSolution(start, fit, structured, tuple(scans))
 
     def _solve_in_training(self, image: Image) -> LensSolution:
-        light = some_free_light(len(image), self._optics(image, None)) if self.free_light else None
-        return self._solve(image, light)
+        optics = self._optics(image, None)
+        return self._solve(image, some_free_light(len(image), optics) if self.free_light else None)
 
     def _seen(self, image: Image, solution: LensSolution) -> Seen:
         return solution.seen(self._scaled(image))
@@ -388,6 +396,7 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
     source_structure: bool = False,
     lens_shape: bool = False,
     free_light: bool = False,
+    all_orientations: bool = False,
     quantities: Sequence[str] = (),
 ) -> LensFit:
     """Build a fit between two networks, 6.7 million parameters; options as for `LensFit`.
@@ -406,5 +415,6 @@ def lenspinn_fit(  # noqa: PLR0913 - as `LensFit`
         source_structure=source_structure,
         lens_shape=lens_shape,
         free_light=free_light,
+        all_orientations=all_orientations,
         quantities=quantities,
     )

@@ -18,11 +18,11 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
+from lenspinn.data.orientations import flip_and_turn
 from lenspinn.data.store import ImageStore
 from lenspinn.device import best_device
 from lenspinn.models import LensFit, from_pretrained, save_pretrained
 from lenspinn.models.lens_solution import Seen
-from lenspinn.train.augment import flip_and_turn
 from lenspinn.train.module import ClassifierModule
 
 __all__ = ["FittedImages", "FittedModule", "fit_images"]

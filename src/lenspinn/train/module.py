@@ -12,10 +12,10 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassF1Score
 
 from lenspinn.data.datamodule import Batch
+from lenspinn.data.orientations import NUM_ORIENTATIONS, flip_and_turn
 from lenspinn.errors import ModelError
 from lenspinn.models import Classifier
 from lenspinn.models.quantities import defined_truth
-from lenspinn.train.augment import NUM_ORIENTATIONS, flip_and_turn
 from lenspinn.train.config import TrainConfig
 
 ONE_CYCLE_WARMUP = 0.1

@@ -1,4 +1,6 @@
-"""Training images in other orientations: the sky has no up, and square pixels have eight."""
+"""Images in other orientations: the sky has no up, and square pixels have eight."""
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -24,3 +26,15 @@ def flip_and_turn(
     image = torch.where((bits & 1).bool(), image.flip(-1), image)
     image = torch.where((bits & 2).bool(), image.flip(-2), image)
     return torch.where((bits & 4).bool(), image.transpose(-1, -2), image)
+
+
+def mean_over_orientations(
+    network: Callable[[Tensor], Tensor], image: Float[Tensor, "batch maps side side"]
+) -> Float[Tensor, "batch features"]:
+    """Return the means of what a network makes of images in their eight orientations."""
+    # As it is comes last: of several looks that is the one that Grad-CAM draws.
+    found = [
+        network(flip_and_turn(image, torch.full((len(image),), orientation)))
+        for orientation in reversed(range(NUM_ORIENTATIONS))
+    ]
+    return torch.stack(found).mean(dim=0)
