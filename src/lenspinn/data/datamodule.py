@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -129,8 +130,9 @@ class StoreDataModule(LightningDataModule):
 
     def train_dataloader(self) -> "TrainBatches":
         """Return the training batches, an epoch at each iteration; resumable."""
+        truth = {key: self.store.read_truth(key) for key in self.truth_keys}
         return TrainBatches(
-            self._train_batch,
+            partial(self._train_batch, truth),
             self.train_rows,
             batch_size=self.batch_size,
             seed=self.seed,
@@ -150,9 +152,11 @@ class StoreDataModule(LightningDataModule):
         rows = self.split_indices["test"]
         return Batches(partial(_read, self.test_store), rows, self.batch_size, self.num_workers)
 
-    def _train_batch(self, rows: np.ndarray, step: int) -> Batch:
+    def _train_batch(
+        self, truth: Mapping[str, np.ndarray | None], rows: np.ndarray, step: int
+    ) -> Batch:
         if self.source is None:
-            return _read(self.store, rows, self.truth_keys, self.inputs)
+            return _read(self.store, rows, truth, self.inputs)
         seed = int(_stream(self.seed, _SOURCE, step, self._rank).generate_state(1, np.uint64)[0])
         # manual_seed takes 64 bits, but a signed number.
         generator = torch.Generator().manual_seed(seed >> 1)
@@ -326,15 +330,12 @@ def _galaxy_folder(store: ImageStore) -> str | None:
 def _read(
     store: ImageStore,
     rows: np.ndarray,
-    truth_keys: Sequence[str] = (),
+    truth: Mapping[str, np.ndarray | None] = MappingProxyType({}),
     inputs: Callable[[np.ndarray], Any] | None = None,
 ) -> Batch:
     images = torch.from_numpy(store.images(rows)) if inputs is None else inputs(rows)
     labels = torch.from_numpy(store.labels[rows])
-    if not truth_keys:
-        return images, labels
-    columns = {key: store.read_truth(key) for key in truth_keys}
-    return images, labels, truth_tensors(columns, rows)
+    return (images, labels, truth_tensors(truth, rows)) if truth else (images, labels)
 
 
 def truth_tensors(columns: Mapping[str, np.ndarray | None], rows: np.ndarray) -> dict[str, Tensor]:
