@@ -63,19 +63,23 @@ def test_the_source_is_where_it_was_found_and_not_lensed(solutions):
 
 def test_what_is_left_is_shown_once_for_each_fit(solutions):
     for solution, fits in zip(solutions, (1, 2), strict=True):
-        maps, numbers = solution.leftover()
-        assert maps.shape == (2, MAPS * fits, 64, 64)
+        image = torch.rand(2, 1, 64, 64)
+        maps, numbers, radius, error = solution.seen(image)
+        assert maps.shape == (2, 1 + MAPS * fits, 64, 64)
+        assert torch.equal(maps[:, :1], image)
+        assert torch.equal(radius, solution.best.parameters[:, 0])
+        assert torch.equal(error, solution.best.standard_errors[:, 0])
         assert numbers.shape == (2, NUMBERS * fits)
         peaks = solution.scans[-1].significance.amax(dim=(1, 2))
         torch.testing.assert_close(numbers[:, -1], torch.asinh(peaks))
         residuals = (solution.sersic.residual, solution.best.residual)
-        torch.testing.assert_close(maps[:, 0], torch.asinh(residuals[0]))
+        torch.testing.assert_close(maps[:, 1], torch.asinh(residuals[0]))
         torch.testing.assert_close(maps[:, -MAPS], torch.asinh(residuals[1]))
 
 
 def test_the_classification_reaches_the_start(solutions):
     for solution in solutions:
-        maps, _ = solution.leftover()
+        maps = solution.seen(torch.rand(2, 1, 64, 64)).maps
         (gradient,) = torch.autograd.grad(maps.square().sum(), solution.start)
         assert gradient.isfinite().all()
         assert gradient.abs().max() > 0
