@@ -108,7 +108,7 @@ def test_ranks_draw_other_images(held_out):
     data = StoreDataModule(
         held_out, batch_size=6, split=(0.0, 0.5, 0.5), source=stream(), images_per_epoch=12
     )
-    here = data._train_batch(np.arange(6), 0)[0]
+    here = data._train_batch({}, np.arange(6), 0)[0]
 
     class Other(StoreDataModule):
         _rank = 1
@@ -116,7 +116,7 @@ def test_ranks_draw_other_images(held_out):
     other = Other(
         held_out, batch_size=6, split=(0.0, 0.5, 0.5), source=stream(), images_per_epoch=12
     )
-    assert not torch.isclose(here, other._train_batch(np.arange(6), 0)[0]).all()
+    assert not torch.isclose(here, other._train_batch({}, np.arange(6), 0)[0]).all()
 
 
 @pytest.mark.gpu

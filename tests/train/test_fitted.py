@@ -19,9 +19,6 @@ NUM = 24
 OPTIONS = {"steps": 2, "free_light": True, "quantities": ["theta_E"]}
 # Of float16, in which maps of up to 10 or so are kept.
 HALF = 0.01
-# Between batches of other sizes and numbers of threads, which add up float32 in other orders; the
-# fits have not converged in two steps, and carry it on.
-OTHER_ORDER = 0.02
 ROWS = np.array([20, 3, 11, 7, 15, 0])
 
 
@@ -40,7 +37,7 @@ def model():
 
 @pytest.fixture
 def short_files(monkeypatch):
-    monkeypatch.setattr(fitted, "FILE_IMAGES", 4)
+    monkeypatch.setattr(fitted, "FILE_IMAGES", 3)
 
 
 @pytest.fixture
@@ -68,8 +65,12 @@ def assert_alike(found, expected, tolerance):
 def test_images_are_read_back_as_they_were_fitted(store, tmp_path, short_files):
     model = create_model("lenspinn_fit", steps=2).eval()
     found = fit_images(model, store, ROWS, tmp_path, seed=0, progress=False)
-    expected = model.fit_once(torch.from_numpy(store.images(ROWS)))
-    assert_alike(found.read(ROWS), expected, max(HALF, OTHER_ORDER))
+    in_order = np.sort(ROWS)
+    for part in np.split(in_order, [3]):
+        expected = model.fit_once(torch.from_numpy(store.images(part)))
+        assert_alike(found.read(part), expected, HALF)
+    places = np.argsort(np.argsort(ROWS))
+    assert torch.equal(found.read(ROWS).maps, found.read(in_order).maps[places])
 
 
 def test_lens_light_is_free_in_half_of_the_fits(store, model, tmp_path):
@@ -102,7 +103,10 @@ def test_processes_share_the_fits(store, model, tmp_path, short_files):
     shared = fit_images(
         model, store, ROWS, tmp_path / "shared", seed=0, num_workers=2, progress=False
     )
-    assert_alike(shared.read(ROWS), alone.read(ROWS), OTHER_ORDER)
+    here, there = shared.read(ROWS), alone.read(ROWS)
+    assert torch.equal(here.maps[:, 0], there.maps[:, 0])
+    # Two steps from a random guess: rounding may send a single fit elsewhere.
+    assert (here.maps - there.maps).abs().median() < HALF
 
 
 def test_an_image_is_turned_with_all_that_was_fitted_to_it(model, config, store):
