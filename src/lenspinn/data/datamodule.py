@@ -130,7 +130,8 @@ class StoreDataModule(LightningDataModule):
 
     def train_dataloader(self) -> "TrainBatches":
         """Return the training batches, an epoch at each iteration; resumable."""
-        truth = {key: self.store.read_truth(key) for key in self.truth_keys}
+        from_store = self.truth_keys if self.source is None else ()
+        truth = {key: self.store.read_truth(key) for key in from_store}
         return TrainBatches(
             partial(self._train_batch, truth),
             self.train_rows,

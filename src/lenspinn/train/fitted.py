@@ -170,7 +170,8 @@ def _fit_file(task: _Task) -> int:
     content = np.empty(len(images), dtype=dtype)
     for name, each in seen.items():
         content[name] = each
-    part = task.file.with_suffix(".part")
+    # Of this process: one whose parent was killed may still be writing the same file.
+    part = task.file.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.save(file, content)
     os.replace(part, task.file)
