@@ -26,10 +26,10 @@ from run_recipe import recipe_like
 from lenspinn.apply import Answer, apply_model
 from lenspinn.data.fits import write_fits
 from lenspinn.data.transforms import background_sigma
-from lenspinn.evaluate.files import write_whole
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import Outputs, network_outputs
 from lenspinn.evaluate.trust import join_judgements, load_calibration
+from lenspinn.files import write_whole
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.models import LensFit, Told
 from lenspinn.simulate import Recipe, add_noise, draw_scenes, get_recipe, render

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lenspinn.data.provenance import provenance
-from lenspinn.evaluate.files import write_whole
+from lenspinn.files import write_whole
 
 
 def write_result(path: Path, measured: Mapping[str, Any], *, schema: int = 1) -> None:

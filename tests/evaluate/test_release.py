@@ -10,6 +10,7 @@ from lenspinn.errors import ConfigError, ModelError
 from lenspinn.evaluate import evaluate_run, predict
 from lenspinn.evaluate.release import release_run
 from lenspinn.train import load_run
+from lenspinn.train.manifest import write_manifest
 
 # Rounding of weights to 11 bits moves probabilities by about as much; three times what is seen.
 HALF_PRECISION = 0.01
@@ -76,6 +77,7 @@ def test_weights_too_large_for_half_precision_are_refused(measured, tmp_path):
     name = next(name for name, value in weights.items() if value.ndim == 4)
     weights[name] *= 1e6
     safetensors.torch.save_file(weights, file)
+    write_manifest(place)
     with pytest.raises(ModelError, match="too large for float16"):
         release_run(place, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -95,6 +97,7 @@ def test_a_card_names_a_range_of_magnitudes(measured, tmp_path):
     facts = json.loads((place / "data.json").read_text())
     facts["recipe_config"]["source"]["magnitude"] = {"uniform": [22.0, 24.5]}
     (place / "data.json").write_text(json.dumps(facts))
+    write_manifest(place)
     card = release_run(place, tmp_path / "released").read_text()
     assert "unlensed sources of 22 to 24.5 mag" in card
     assert "other slopes, multipoles, " in card
@@ -112,6 +115,7 @@ def test_a_card_says_what_lenses_varied_and_where_training_began(measured, tmp_p
     evaluation = json.loads((place / "evaluation" / "evaluation.json").read_text())
     evaluation["config"]["weights"] = "runs/first/model"
     (place / "evaluation" / "evaluation.json").write_text(json.dumps(evaluation))
+    write_manifest(place)
     card = release_run(place, tmp_path / "released").read_text()
     assert "slopes beyond its own, stronger multipoles, " in card
     assert "It began with the weights of another run, `first`." in card

@@ -8,7 +8,8 @@ from lenspinn.apply.companions import read_with_companions
 from lenspinn.apply.inputs import unique_names
 from lenspinn.apply.lens_fit import LensMeasurement, fit_lens
 from lenspinn.apply.lens_picture import measurement_figure
-from lenspinn.evaluate.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure
+from lenspinn.files import write_whole
 
 __all__ = ["fit_image"]
 

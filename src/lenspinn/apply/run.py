@@ -24,10 +24,11 @@ from lenspinn.data.transforms import resample
 from lenspinn.errors import DataError, ImageError, ModelError
 from lenspinn.evaluate import classification_metrics
 from lenspinn.evaluate.calibration import scaled_probabilities
-from lenspinn.evaluate.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure
 from lenspinn.evaluate.predict import BATCH_SIZE, network_outputs
 from lenspinn.evaluate.trust import Calibration, Judgement, join_judgements, load_calibration
 from lenspinn.explain.view import Pixels, View, reconstruct, view_images
+from lenspinn.files import write_whole
 from lenspinn.models import Classifier, LensFit
 from lenspinn.train import Run, load_run
 

@@ -20,10 +20,10 @@ from lenspinn.data.transforms import TRANSFORMS
 from lenspinn.device import best_device
 from lenspinn.errors import BenchmarkError
 from lenspinn.evaluate import classification_metrics, predict
-from lenspinn.evaluate.files import write_whole
 from lenspinn.evaluate.metrics import Labels, Probabilities, roc_curve
 from lenspinn.evaluate.record import learning_record
 from lenspinn.explain.view import view_images
+from lenspinn.files import write_whole
 from lenspinn.models import Classifier, from_pretrained
 from lenspinn.train import ModelConfig, Run, TrainConfig, best_row, load_run
 from lenspinn.train.callbacks import read_rows

@@ -16,7 +16,8 @@ from lenspinn.benchmark.table import (
     markdown_table,
     table_lines,
 )
-from lenspinn.evaluate.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure
+from lenspinn.files import write_whole
 
 README = "README.md"
 

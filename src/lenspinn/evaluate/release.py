@@ -13,10 +13,11 @@ from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS
 from lenspinn.errors import ConfigError, ModelError
-from lenspinn.evaluate.files import write_whole
 from lenspinn.evaluate.trust import FOLDER as CALIBRATION
+from lenspinn.files import write_whole
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lenspinn.train import Run, load_run
+from lenspinn.train.manifest import write_manifest
 
 __all__ = ["release_run"]
 
@@ -79,6 +80,7 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
     halved = {name: _halved(name, value) for name, value in weights.items()}
     write_whole(draft / "model" / WEIGHTS_FILE, safetensors.torch.save(halved))
     write_whole(draft / CARD, _card(out.name, trained, quoted["records"][0]).encode())
+    write_manifest(draft)
     draft.rename(out)
     return out / CARD
 

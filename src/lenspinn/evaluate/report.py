@@ -45,6 +45,7 @@ from lenspinn.evaluate.trust import (
     Judgement,
 )
 from lenspinn.train import Run, best_row, load_run
+from lenspinn.train.manifest import write_manifest
 
 SCHEMA_VERSION = 1
 DEFAULT_COVERAGE = 0.9
@@ -113,6 +114,9 @@ def evaluate_run(
     best = None if limit is None else read_limit(limit, test.store.info)
     if out is None:
         out = trained.folder / ("evaluation" if data is None else f"evaluation_{data.stem}")
+    replaced = test.own or calibrate_on is not None or out == trained.folder / "evaluation"
+    if replaced:  # not listed until all is written
+        write_manifest(trained.folder, measured=False)
     calibration = calibration_for(trained, test, calibrate_on, coverage)
     outputs = network_outputs(trained.model, test.store, test.indices, progress=progress)
     probabilities = scaled_probabilities(outputs.logits)
@@ -149,6 +153,8 @@ def evaluate_run(
     _save(learning_figure(trained.history, best_row(trained.history)), out / "learning.png")
     report = out / "report.md"
     report.write_text(_markdown(command, trained, test, record))
+    if replaced:
+        write_manifest(trained.folder)
     return report
 
 

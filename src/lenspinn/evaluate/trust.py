@@ -22,9 +22,9 @@ from lenspinn.errors import DataError
 from lenspinn.evaluate.calibration import fit_temperature, scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage, prediction_sets, set_thresholds
 from lenspinn.evaluate.distance import Cloud, FeatureSpace
-from lenspinn.evaluate.files import write_whole
 from lenspinn.evaluate.predict import Outputs
 from lenspinn.evaluate.shift import ShiftReference, fit_reference
+from lenspinn.files import write_whole
 
 __all__ = [
     "FALSE_ALARMS",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import DataError
-from lenspinn.evaluate.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure
 from lenspinn.explain.panels import (
     BARS_WIDTH,
     draw_cam,
@@ -22,6 +22,7 @@ from lenspinn.explain.panels import (
     draw_source,
 )
 from lenspinn.explain.view import View, view_images
+from lenspinn.files import write_whole
 from lenspinn.train import Run, load_run
 
 PANEL = 2.0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lenspinn.errors import ConfigError
-from lenspinn.evaluate.files import write_whole
+from lenspinn.files import write_whole
 from lenspinn.sensitivity.curves import curve_points, ideal_rate, mean_rate
 from lenspinn.sensitivity.sweep import Sweep, mass_of, quantity_of
 from lenspinn.simulate.limit.lenses import draw_lenses, visibility

@@ -13,7 +13,8 @@ from tqdm import tqdm
 from lenspinn.config import command_line, to_dict
 from lenspinn.data.provenance import provenance
 from lenspinn.errors import ConfigError
-from lenspinn.evaluate.files import save_figure, write_whole
+from lenspinn.evaluate.files import save_figure
+from lenspinn.files import write_whole
 from lenspinn.sensitivity.figure import sensitivity_figure
 from lenspinn.sensitivity.ideal import (
     IDEAL,

@@ -38,6 +38,7 @@ from lenspinn.models import (
 from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
 from lenspinn.train.config import TrainConfig
 from lenspinn.train.fitted import FittedImages, FittedModule, fit_images
+from lenspinn.train.manifest import check_manifest, write_manifest
 from lenspinn.train.module import ClassifierModule
 
 # What Lightning says of things that are meant here, and of its own use of torch.
@@ -70,6 +71,8 @@ class Run:
     history: list[Row]
     """Rows of ``metrics.csv``."""
     provenance: dict[str, Any]
+    verified: bool = False
+    """Whether a manifest vouches for every file that an answer rests on."""
 
     @property
     def data(self) -> Path:
@@ -144,6 +147,7 @@ def train_model(
     draft = save_pretrained(model, config.out / "model_last.part")
     model.load_state_dict(best_weights)
     save_pretrained(model, config.out / "model")
+    write_manifest(config.out, measured=False)
     os.replace(draft, config.out / "model_last")  # last: a folder that has it is finished
     shutil.rmtree(config.out / FITS, ignore_errors=True)
     return config.out
@@ -195,13 +199,14 @@ def load_run(folder: Path | str) -> Run:
     ConfigError
         If the folder holds no run, or an unfinished one.
     ModelError
-        If its model cannot be read.
+        If its model cannot be read, or a file of it is missing or is not what the run wrote.
     """
     folder = Path(folder)
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder} is not a run folder: it has no config.yaml")
     if not _is_finished(folder):
         raise ConfigError(f"the run in {folder} is unfinished: the command that began it goes on")
+    verified = check_manifest(folder)
     config = parse_config(TrainConfig, [str(folder / "config.yaml")])
     with np.load(folder / "split.npz") as split:
         indices = dict(split)
@@ -213,6 +218,7 @@ def load_run(folder: Path | str) -> Run:
         split=indices,
         history=read_rows(folder / "metrics.csv"),
         provenance=_read_json(folder / "provenance.json"),
+        verified=verified,
     )
 
 
