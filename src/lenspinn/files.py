@@ -1,13 +1,36 @@
-"""Files on disk, each whole or not there: a kill leaves no half file."""
+"""Files and folders on disk, each whole or not there: a kill leaves nothing half made.
 
+What is not whole yet has a name of its own that nobody else gives: it begins with a dot and holds
+16 random hexadecimal digits. A folder of that kind also holds `MARKER`, which says what it is a
+draft of and is locked as long as its writer lives. Nothing is ever deleted without these two.
+"""
+
+import fcntl
+import json
 import os
+import secrets
+import shutil
+import stat
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-__all__ = ["write_whole"]
+from lenspinn.errors import ConfigError, DataError, LenspinnError
+
+__all__ = ["FolderLock", "draft_folder", "read_json", "read_text", "write_whole"]
+
+MARKER = ".lenspinn_draft"
+"""File inside a draft folder: the name that the folder will have."""
+MAX_TEXT_BYTES = 1 << 24
+"""Of a file that is read as text in one go; the largest of our own have some 100 kB."""
 
 
 def write_whole(path: Path, content: bytes) -> Path:
     """Write a file beside its place, then move it there.
+
+    Two that write the same file at once both succeed, and one of both contents stays.
 
     Parameters
     ----------
@@ -21,7 +44,151 @@ def write_whole(path: Path, content: bytes) -> Path:
     Path
         The file.
     """
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     return path
+
+
+@contextmanager
+def draft_folder(out: Path) -> Iterator[Path]:
+    """Make a folder beside its place, and move it there as a whole at the end of the block.
+
+    If the block raises, the draft is removed and ``out`` is as it was. Drafts of the same folder
+    whose process was killed are removed first.
+
+    Parameters
+    ----------
+    out
+        Does not exist, or is an empty folder; folders above it are made.
+
+    Yields
+    ------
+    Path
+        The draft, an existing folder.
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` is the folder that the process works in.
+    FileExistsError, OSError
+        If something stands at ``out`` at the end, as when another process was faster.
+    """
+    out = Path(os.path.realpath(out))  # where a link leads: a link itself cannot be replaced
+    if Path.cwd().is_relative_to(out):
+        raise ConfigError(f"{out} is the folder you work in: give the name of a new folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale_drafts(out)
+    draft = out.with_name(f".{secrets.token_hex(8)}{MARKER}")
+    draft.mkdir()
+    marker = draft / MARKER
+    try:
+        with marker.open("x") as file:
+            if _lock(file.fileno()):  # before it says anything, or it would look like a stale one
+                file.write(out.name)
+                file.flush()
+            yield draft
+            marker.unlink()
+            os.rename(draft, out)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+class FolderLock:
+    """A folder that this process alone writes to, until `release` or until nothing refers to it.
+
+    The system gives it back when the process ends, however it ends; nothing is left on disk. On
+    file systems without locks every process gets it.
+
+    Parameters
+    ----------
+    folder
+        Exists.
+
+    Raises
+    ------
+    DataError
+        If somebody else holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        self.release = weakref.finalize(self, os.close, descriptor)
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            self.release()
+            raise DataError(
+                f"{folder} is being written by another process: wait until that has ended, then "
+                "give the same command again"
+            ) from None
+
+
+def read_text(path: Path, error: type[LenspinnError] = DataError) -> str:
+    """Read a small text file that anybody may have made.
+
+    Raises
+    ------
+    LenspinnError
+        Of the class ``error``: it is missing, not a regular file, too large or not UTF-8.
+    """
+    try:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise error(f"{path} is not a regular file: give one")
+        if state.st_size > MAX_TEXT_BYTES:
+            raise error(
+                f"{path} has {state.st_size} bytes, and at most {MAX_TEXT_BYTES} are read: it is "
+                "not what its name says; copy its folder again"
+            )
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise error(f"{path} is missing: copy the whole folder again") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not text in UTF-8"
+        raise error(f"{path} cannot be read ({reason}): copy its folder again") from problem
+
+
+def read_json(path: Path, error: type[LenspinnError] = DataError) -> dict[str, Any]:
+    """Read a small JSON file that anybody may have made, and that holds an object.
+
+    Raises
+    ------
+    LenspinnError
+        Of the class ``error``: as of `read_text`, or it is not JSON, or no object.
+    """
+    text = read_text(path, error)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path} is not valid JSON: copy its folder again") from problem
+    if not isinstance(content, dict):
+        raise error(f"{path} must hold a JSON object, not {type(content).__name__}")
+    return content
+
+
+def _remove_stale_drafts(out: Path) -> None:
+    for draft in out.parent.glob(f".*{MARKER}"):
+        marker = draft / MARKER
+        if draft.is_symlink() or marker.is_symlink() or not marker.is_file():
+            continue
+        # Whatever cannot be opened, locked or read is left alone: it is not surely ours.
+        with suppress(OSError, UnicodeDecodeError), marker.open("r+") as file:
+            if file.read(len(out.name) + 1) == out.name and _lock(file.fileno()):
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file or folder, or raise BlockingIOError; False where there are no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True

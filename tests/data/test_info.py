@@ -51,3 +51,52 @@ def test_of_the_camera_only_what_is_one_number_is_told():
 
 def test_images_that_were_not_simulated_have_no_camera():
     assert small_info(4).camera == {}
+
+
+@pytest.mark.parametrize("scale", [1e308, 1e-8, float("nan"), float("inf")])
+def test_a_pixel_scale_of_no_image_is_refused(scale):
+    with pytest.raises(StoreError, match="pixel_scale"):
+        small_info(4, pixel_scale=scale)
+
+
+@pytest.mark.parametrize("classes", [(), ("a", "a"), ("a", ""), tuple(map(str, range(200)))])
+def test_classes_that_do_not_tell_images_apart_are_refused(classes):
+    with pytest.raises(StoreError, match="classes of different names"):
+        small_info(4, classes=classes)
+
+
+@pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c", "d")])
+def test_classes_are_a_choice(classes):
+    assert small_info(4, classes=classes).classes == classes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_pix": "8"},
+        {"num_pix": True},
+        {"num_images": 1e18},
+        {"num_images": 10**18},
+        {"num_pix": 10**9},
+        {"pixel_scale": None},
+        {"noise_sigma": float("nan")},
+        {"noise_sigma": -1.0},
+        {"lens_light": 0},
+        {"recipe": ["x"]},
+        {"recipe_config": []},
+        {"seed": 1.5},
+        {"classes": "cdm"},
+        {"classes": [["cdm"], ["axion"]]},
+        {"pixel_scale": 10**400},
+        {"colour": "red"},
+    ],
+)
+def test_what_anybody_wrote_in_place_of_an_info_gives_one_sentence(change):
+    with pytest.raises(StoreError):
+        DatasetInfo.from_json(small_info(4).to_json() | change)
+
+
+def test_a_damaged_recipe_tells_of_no_camera():
+    assert small_info(4, recipe_config={"instrument": {}}).camera == {}
+    odd = {"supersampling": "2", "instrument": {"psf_fwhm": [0.1], "exposure_time": None}}
+    assert small_info(4, recipe_config=odd, noise_sigma=1.0).camera == {"background_sigma": 1.0}

@@ -1,8 +1,11 @@
 import json
 import subprocess
 
+import pytest
+
 from lenspinn.data import provenance as module
-from lenspinn.data.provenance import provenance
+from lenspinn.data.provenance import check_provenance, provenance
+from lenspinn.errors import DataError
 
 
 def test_provenance_names_every_version_and_the_hardware():
@@ -15,6 +18,19 @@ def test_provenance_names_every_version_and_the_hardware():
 
 def test_provenance_survives_json_unchanged():
     assert json.loads(json.dumps(provenance())) == provenance()
+
+
+def test_a_record_read_back_is_recognised():
+    assert check_provenance(provenance()) == provenance()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [None, [], {}, {"versions": {}, "hardware": {}}, {"versions": [], "git": None, "hardware": {}}],
+)
+def test_what_is_no_provenance_is_refused(record):
+    with pytest.raises(DataError, match="provenance is damaged"):
+        check_provenance(record)
 
 
 def test_a_package_that_is_not_installed_has_no_version():

@@ -12,7 +12,7 @@ import pytest
 
 from lenspinn.data import store as store_module
 from lenspinn.data.store import SHARD_IMAGES, ImageStore, StoreWriter
-from lenspinn.errors import StoreError
+from lenspinn.errors import DataError, StoreError
 
 from .conftest import SOMEWHERE, TRUTH_FIELDS, shard_content, small_info, write_pending
 
@@ -122,20 +122,45 @@ def test_finished_shards_are_not_pending_again(tmp_path):
     writer = StoreWriter.open(path, info, TRUTH_FIELDS)
     done = writer.pending_shards()[1]
     writer.write_shard(done, *shard_content(done, info))
+    writer.close()
     again = StoreWriter.open(path, info, TRUTH_FIELDS).pending_shards()
     assert [rows.start for rows in again] == [0, 2 * SHARD_IMAGES]
 
 
-def test_a_store_half_created_is_created_anew(tmp_path, make_store):
-    whole = make_store(4)
-    draft = tmp_path / "a.zarr.creating"
-    draft.mkdir()
-    (draft / "zarr.json").write_text("{")
-    writer = StoreWriter.open(tmp_path / "a.zarr", small_info(4), TRUTH_FIELDS)
+@pytest.mark.parametrize("name", ["a.zarr.creating", "a.zarr.part"])
+def test_a_folder_beside_a_new_store_is_not_touched(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.tex").write_text("years of work")
+    StoreWriter.open(tmp_path / "a.zarr", small_info(4), TRUTH_FIELDS)
+    assert (tmp_path / name / "thesis.tex").read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "a.zarr"])
+
+
+def test_a_second_writer_is_told_to_wait(tmp_path):
+    path, info = tmp_path / "a.zarr", small_info(4)
+    writer = StoreWriter.open(path, info, TRUTH_FIELDS)
+    with pytest.raises(DataError, match="is being written by another process: wait"):
+        StoreWriter.open(path, info, TRUTH_FIELDS)
     write_pending(writer)
     writer.finish()
-    assert tree(tmp_path / "a.zarr") == tree(whole)
-    assert not draft.exists()
+    assert StoreWriter.open(path, info, TRUTH_FIELDS).pending_shards() == []
+
+
+def test_a_store_that_another_process_made_meanwhile_is_gone_on_with(tmp_path, monkeypatch):
+    path, info = tmp_path / "a.zarr", small_info(4)
+    create_arrays = store_module._create_arrays
+
+    def be_overtaken(group, *arguments):
+        create_arrays(group, *arguments)
+        monkeypatch.setattr(store_module, "_create_arrays", create_arrays)
+        StoreWriter.open(path, info, TRUTH_FIELDS).close()
+
+    monkeypatch.setattr(store_module, "_create_arrays", be_overtaken)
+    writer = StoreWriter.open(path, info, TRUTH_FIELDS)
+    write_pending(writer)
+    writer.finish()
+    assert len(ImageStore.open(path)) == 4
+    assert list(tmp_path.iterdir()) == [path]
 
 
 WRITE_FOR_EVER = """
@@ -228,6 +253,14 @@ def wrong_field(images, labels, truth):
     return range(4), images, labels, truth | {"mass": labels}
 
 
+def negative_mass(images, labels, truth):
+    return range(4), images, labels, truth | {"axion_mass": np.array([1.0, np.nan, -1.0, 1.0])}
+
+
+def infinite_truth(images, labels, truth):
+    return range(4), images, labels, truth | {"theta_E": np.full(4, np.inf)}
+
+
 def not_finite(images, labels, truth):
     return range(4), images / np.float32(np.nan), labels, truth
 
@@ -240,10 +273,13 @@ def not_finite(images, labels, truth):
         (wrong_label, "not all in 0..2"),
         (wrong_field, "mass"),
         (not_finite, "not finite"),
+        (infinite_truth, "theta_E holds what cannot be true"),
+        (negative_mass, "axion_mass holds what cannot be true"),
     ],
 )
 def test_content_that_does_not_fit_is_refused(tmp_path, spoil, message):
-    writer = StoreWriter.open(tmp_path / "a.zarr", small_info(4), TRUTH_FIELDS)
+    fields = TRUTH_FIELDS | ({"axion_mass": ()} if spoil is negative_mass else {})
+    writer = StoreWriter.open(tmp_path / "a.zarr", small_info(4), fields)
     content = shard_content(range(4), writer.info)
     with pytest.raises(StoreError, match=message):
         writer.write_shard(*spoil(*content))
@@ -264,6 +300,7 @@ def test_a_full_disk_keeps_finished_shards_and_says_how_to_resume(tmp_path, monk
     monkeypatch.setitem(writer._arrays, "images", images)
     with pytest.raises(StoreError, match=r"a\.zarr keeps its finished shards"):
         write_pending(writer, at_most=1)
+    writer.close()
     assert len(StoreWriter.open(path, info, TRUTH_FIELDS).pending_shards()) == 2
 
 
@@ -337,3 +374,26 @@ def test_a_field_of_one_value_is_not_taken_for_a_missing_file(tmp_path, value):
     store = ImageStore.open(tmp_path / "a.zarr")
     np.testing.assert_array_equal(store.images(slice(None)), zeros)
     np.testing.assert_array_equal(store.truth["mass"], np.full(20, value))
+
+
+def write_over(path: Path, value: np.ndarray) -> None:
+    """Replace the first bytes of a file of a store."""
+    with path.open("r+b") as file:
+        file.write(value.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("file", "value", "read", "message"),
+    [
+        ("labels/c/0", np.int8(3), lambda store: store.labels, r"labels are not all in 0\.\.2"),
+        ("labels/c/0", np.int8(-1), lambda store: store.labels, r"labels are not all in 0\.\.2"),
+        ("truth/theta_E/c/0", np.inf, lambda store: store.truth, "theta_E holds what cannot"),
+        ("images/c/0/0/0/0", np.float32(np.nan), lambda s: s.images([0]), "not finite"),
+    ],
+)
+def test_a_store_with_impossible_values_is_refused(make_store, file, value, read, message):
+    path = make_store(4)
+    write_over(path / file, np.asarray(value))
+    store = ImageStore.open(path)
+    with pytest.raises(StoreError, match=message):
+        read(store)

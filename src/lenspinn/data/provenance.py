@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from lenspinn.errors import DataError
+
 PACKAGES = (
     "lenspinn",
     "torch",
@@ -47,6 +49,36 @@ def provenance() -> dict[str, Any]:
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
+
+
+def check_provenance(record: Any) -> dict[str, Any]:
+    """Return a record that was read, if it is one that `provenance` could have written.
+
+    Raises
+    ------
+    DataError
+        If a part is missing or of another kind.
+    """
+    if isinstance(record, dict):
+        versions, git, hardware = (record.get(key) for key in ("versions", "git", "hardware"))
+        right = (
+            isinstance(versions, dict)
+            and all(isinstance(number, str | None) for number in versions.values())
+            and isinstance(hardware, dict)
+            and all(isinstance(hardware.get(key), str | None) for key in ("cpu", "gpu"))
+            and "git" in record
+        )
+        if right and (git is None or _is_commit(git)):
+            return record
+    raise DataError("its provenance is damaged: copy the folder again")
+
+
+def _is_commit(git: Any) -> bool:
+    return (
+        isinstance(git, dict)
+        and isinstance(git.get("commit"), str)
+        and isinstance(git.get("dirty"), bool)
+    )
 
 
 def _version(package: str) -> str | None:

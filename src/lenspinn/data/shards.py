@@ -7,6 +7,7 @@ codec" and "chunk key encoding" in the Zarr v3 specification.
 import errno
 import math
 import os
+import stat
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -33,22 +34,30 @@ class ShardFiles:
     _offsets: dict[int, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def num_files(self) -> int:
+        """Number of files."""
+        return math.ceil(self.shape[0] / self.shard_rows)
+
+    @property
     def ranges(self) -> list[range]:
         """Rows of each file."""
-        num_rows = self.shape[0]
-        starts = range(0, num_rows, self.shard_rows)
-        return [range(start, min(start + self.shard_rows, num_rows)) for start in starts]
+        return [self._range(shard) for shard in range(self.num_files)]
+
+    def _range(self, shard: int) -> range:
+        start = shard * self.shard_rows
+        return range(start, min(start + self.shard_rows, self.shape[0]))
 
     def file(self, shard: int) -> Path:
         """Path of a file."""
         return self.folder.joinpath("c", str(shard), *("0" for _ in self.shape[1:]))
 
     def is_whole(self, shard: int) -> bool:
-        """Whether the file is there in full size."""
+        """Whether the file is there in full size, and a regular one."""
         try:
-            return self.file(shard).stat().st_size == self._num_bytes(shard)
+            state = self.file(shard).stat()
         except OSError:
             return False
+        return stat.S_ISREG(state.st_mode) and state.st_size == self._num_bytes(shard)
 
     def remove(self, shard: int) -> None:
         """Delete the file if it is there."""
@@ -105,7 +114,7 @@ class ShardFiles:
         if self.chunk_rows is None:
             return self.shard_rows * self._row_bytes
         # Chunks wholly beyond the end of the array are not written.
-        chunks = math.ceil(len(self.ranges[shard]) / self.chunk_rows)
+        chunks = math.ceil(len(self._range(shard)) / self.chunk_rows)
         index_bytes = self._index_entries * _INDEX_ENTRY_BYTES + _INDEX_CHECKSUM_BYTES
         return chunks * self.chunk_rows * self._row_bytes + index_bytes
 

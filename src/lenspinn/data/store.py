@@ -16,47 +16,38 @@ interrupted run, run again, ends with the bytes of an uninterrupted one.
 
 import errno
 import math
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import zarr
 
 from lenspinn.data.info import DatasetInfo
+from lenspinn.data.layout import (
+    CHUNK_IMAGES,
+    NOT_WRITTEN,
+    SCHEMA_VERSION,
+    Attributes,
+    StoredArray,
+    TruthFields,
+    check_is_store,
+    open_arrays,
+    open_group,
+    read_attributes,
+)
 from lenspinn.data.provenance import provenance
-from lenspinn.data.shards import ShardFiles
 from lenspinn.errors import StoreError
+from lenspinn.files import FolderLock, draft_folder
 
 __all__ = ["SCHEMA_VERSION", "SHARD_IMAGES", "DatasetInfo", "ImageStore", "StoreWriter"]
 
-SCHEMA_VERSION = 1
 SHARD_IMAGES = 768
 """Images in one file: the unit of writing and of resuming. 12 MiB at 64 x 64 pixels."""
 
-CHUNK_IMAGES = 16
-"""Images in one chunk of a file: the least that is read at once."""
-
-_NOT_WRITTEN = -1
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@dataclass(frozen=True)
-class _Array:
-    """A stored array: its values by way of zarr, and the files they are in."""
-
-    values: Any
-    files: ShardFiles
-
-    def read(self, rows: slice) -> np.ndarray:
-        try:
-            return np.asarray(self.values[rows])
-        except (ValueError, OSError, RuntimeError) as error:
-            raise StoreError(f"A file in {self.files.folder} is corrupt: {error}") from error
+_OTHER_WAS_FASTER = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 class StoreWriter:
@@ -65,17 +56,18 @@ class StoreWriter:
     Use `StoreWriter.open`, then `write_shard` for each of `pending_shards`, then `finish`.
     """
 
-    def __init__(self, path: Path, group: zarr.Group, info: DatasetInfo) -> None:
+    def __init__(self, path: Path, attributes: Attributes, lock: FolderLock) -> None:
         self.path = path
-        self.info = info
-        self._group = group
-        self._arrays = _arrays(group, path)
+        self.info = attributes.info
+        self._lock = lock
+        self._group = open_group(path, mode="r+")
+        self._arrays = open_arrays(self._group, path, attributes)
 
     @classmethod
-    def open(
-        cls, path: Path | str, info: DatasetInfo, truth_fields: Mapping[str, tuple[int, ...]]
-    ) -> "StoreWriter":
+    def open(cls, path: Path | str, info: DatasetInfo, truth_fields: TruthFields) -> "StoreWriter":
         """Create a store, or go on with an unfinished one of the same content.
+
+        No other writer can open it until this one is closed, or its process ends.
 
         Parameters
         ----------
@@ -90,17 +82,24 @@ class StoreWriter:
         StoreError
             If something else is at ``path``: another dataset, one begun by other software
             versions (its images could differ), or anything that is not a store.
+        DataError
+            If another process is writing it.
         """
         path = Path(path)
         with _disk_full_is_a_store_error(path):
             if not path.exists() or (path.is_dir() and not any(path.iterdir())):
                 _create(path, info, truth_fields)
-            group = _open_group(path, mode="r+")
-            attributes = _attributes(group, path)
+            check_is_store(path)
+            lock = FolderLock(path)
+            attributes = read_attributes(path)
             _check_same(path, attributes, info, truth_fields)
-            if not attributes["complete"]:
+            if not attributes.complete:
                 _remove_partial_files(path)
-        return cls(path, group, info)
+            return cls(path, attributes, lock)
+
+    def close(self) -> None:
+        """Let others write; `finish` does it too."""
+        self._lock.release()
 
     def pending_shards(self) -> list[range]:
         """Image numbers of each shard that is not finished yet."""
@@ -111,7 +110,7 @@ class StoreWriter:
             rows
             for shard, rows in enumerate(labels.files.ranges)
             if _damaged_file(self._arrays, shard) is not None
-            or (labels.read(slice(rows.start, rows.stop)) == _NOT_WRITTEN).any()
+            or (labels.read(slice(rows.start, rows.stop)) == NOT_WRITTEN).any()
         ]
 
     def write_shard(
@@ -157,6 +156,7 @@ class StoreWriter:
         if not self._group.attrs["complete"]:
             with _disk_full_is_a_store_error(self.path):
                 self._group.attrs["complete"] = True
+        self.close()
 
     def _check_content(self, rows: range, content: Mapping[str, np.ndarray]) -> None:
         if rows not in self._arrays["labels"].files.ranges:
@@ -170,6 +170,9 @@ class StoreWriter:
                 raise StoreError(f"{name} of {rows} has shape {values.shape}, not {expected}")
         if not np.isfinite(content["images"]).all():
             raise StoreError(f"Images of {rows} hold values that are not finite")
+        for name, values in content.items():
+            if name.startswith("truth/"):
+                _check_truth(name, values)
         labels, num_classes = content["labels"], len(self.info.classes)
         if not ((labels >= 0) & (labels < num_classes)).all():
             raise StoreError(f"Labels of {rows} are not all in 0..{num_classes - 1}")
@@ -178,12 +181,11 @@ class StoreWriter:
 class ImageStore:
     """A complete dataset, read-only. Use `ImageStore.open`."""
 
-    def __init__(self, path: Path, group: zarr.Group) -> None:
-        attributes = _attributes(group, path)
+    def __init__(self, path: Path, attributes: Attributes) -> None:
         self.path = path
-        self.info = DatasetInfo.from_json(attributes["info"])
-        self.provenance: dict[str, Any] = attributes["provenance"]
-        self._arrays = _arrays(group, path)
+        self.info = attributes.info
+        self.provenance = attributes.provenance
+        self._arrays = open_arrays(open_group(path, mode="r"), path, attributes)
 
     @classmethod
     def open(cls, path: Path | str) -> "ImageStore":
@@ -197,11 +199,11 @@ class ImageStore:
         path = Path(path)
         if not path.exists():
             raise StoreError(f"There is no dataset at {path}")
-        group = _open_group(path, mode="r")
-        if not _attributes(group, path)["complete"]:
+        attributes = read_attributes(path)
+        if not attributes.complete:
             raise StoreError(f"{path} is incomplete: run the command that made it again to resume")
-        store = cls(path, group)
-        for shard in range(len(store._arrays["labels"].files.ranges)):
+        store = cls(path, attributes)
+        for shard in range(store._arrays["labels"].files.num_files):
             damaged = _damaged_file(store._arrays, shard)
             if damaged is not None:
                 raise StoreError(f"{path} is truncated: {damaged} is missing or has a wrong size")
@@ -212,22 +214,48 @@ class ImageStore:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Labels, (N,) int64: indices into ``info.classes``."""
-        return self._arrays["labels"].read(slice(None)).astype(np.int64)
+        """Labels, (N,) int64: indices into ``info.classes``.
+
+        Raises
+        ------
+        StoreError
+            If a file is corrupt, or holds a label that is none of a class.
+        """
+        labels, num_classes = self._arrays["labels"].read(slice(None)), len(self.info.classes)
+        if not ((labels >= 0) & (labels < num_classes)).all():
+            raise StoreError(
+                f"{self.path} is damaged: its labels are not all in 0..{num_classes - 1}; make the "
+                "dataset again, or copy it again"
+            )
+        return labels.astype(np.int64)
 
     @cached_property
     def truth(self) -> dict[str, np.ndarray]:
-        """Truth by field, (N, *shape) float64; read at first use."""
-        return {
-            name.removeprefix("truth/"): array.read(slice(None))
-            for name, array in self._arrays.items()
-            if name.startswith("truth/")
-        }
+        """Truth by field, (N, *shape) float64; read at first use.
+
+        Raises
+        ------
+        StoreError
+            As of `read_truth`.
+        """
+        names = [name for name in self._arrays if name.startswith("truth/")]
+        return {name.removeprefix("truth/"): self._read_truth(name) for name in names}
 
     def read_truth(self, field: str) -> np.ndarray | None:
-        """Read one field of the truth, (N, *shape) float64, and no other; None if there is none."""
-        array = self._arrays.get(f"truth/{field}")
-        return None if array is None else array.read(slice(None))
+        """Read one field of the truth, (N, *shape) float64, and no other; None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If a file is corrupt, or holds what cannot be true: infinity, or a negative mass.
+        """
+        name = f"truth/{field}"
+        return self._read_truth(name) if name in self._arrays else None
+
+    def _read_truth(self, name: str) -> np.ndarray:
+        values = self._arrays[name].read(slice(None))
+        _check_truth(f"{self.path}: {name}", values)
+        return values
 
     def images(self, rows: np.ndarray | list[int] | slice) -> np.ndarray:
         """Read images.
@@ -243,36 +271,48 @@ class ImageStore:
         Raises
         ------
         StoreError
-            If a file is corrupt.
+            If a file is corrupt, or a pixel is not finite.
         IndexError
             If a row does not exist.
         """
         if isinstance(rows, slice):
             rows = np.arange(len(self))[rows]
-        return self._arrays["images"].files.read(np.asarray(rows, dtype=np.int64))
+        images = self._arrays["images"].files.read(np.asarray(rows, dtype=np.int64))
+        if not np.isfinite(images).all():
+            raise StoreError(
+                f"{self.path} is damaged: images of it hold pixels that are not finite; make the "
+                "dataset again, or copy it again"
+            )
+        return images
 
 
-def _create(path: Path, info: DatasetInfo, truth_fields: Mapping[str, tuple[int, ...]]) -> None:
+def _create(path: Path, info: DatasetInfo, truth_fields: TruthFields) -> None:
     # Made beside its place and moved there whole: a store exists with all its metadata or not.
-    draft = path.with_name(path.name + ".creating")
-    shutil.rmtree(draft, ignore_errors=True)
-    group = zarr.create_group(draft, zarr_format=3)
-    _create_arrays(group, info, truth_fields)
-    group.attrs.update(
-        {
-            "schema": SCHEMA_VERSION,
-            "info": info.to_json(),
-            "truth_fields": _fields_to_json(truth_fields),
-            "provenance": provenance(),
-            "complete": False,
-        }
-    )
-    draft.rename(path)
+    try:
+        with draft_folder(path) as draft:
+            group = zarr.create_group(draft, zarr_format=3)
+            _create_arrays(group, info, truth_fields)
+            group.attrs.update(
+                {
+                    "schema": SCHEMA_VERSION,
+                    "info": info.to_json(),
+                    "truth_fields": _fields_to_json(truth_fields),
+                    "provenance": provenance(),
+                    "complete": False,
+                }
+            )
+    except OSError as error:
+        if error.errno not in _OTHER_WAS_FASTER:
+            raise
 
 
-def _create_arrays(
-    group: zarr.Group, info: DatasetInfo, truth_fields: Mapping[str, tuple[int, ...]]
-) -> None:
+def _check_truth(name: str, values: np.ndarray) -> None:
+    """Refuse what cannot be true of an image; NaN stands for what does not exist or is unknown."""
+    if np.isinf(values).any() or ("mass" in name.rpartition("/")[2] and (values < 0).any()):
+        raise StoreError(f"{name} holds what cannot be true: infinity, or a negative mass")
+
+
+def _create_arrays(group: zarr.Group, info: DatasetInfo, truth_fields: TruthFields) -> None:
     rows = min(SHARD_IMAGES, math.ceil(info.num_images / CHUNK_IMAGES) * CHUNK_IMAGES)
     pixels = (1, info.num_pix, info.num_pix)
     group.create_array(
@@ -289,7 +329,7 @@ def _create_arrays(
         shape=(info.num_images,),
         chunks=(rows,),
         dtype="int8",
-        fill_value=_NOT_WRITTEN,
+        fill_value=NOT_WRITTEN,
         compressors=None,
     )
     for name, shape in truth_fields.items():
@@ -303,41 +343,16 @@ def _create_arrays(
         )
 
 
-def _fields_to_json(truth_fields: Mapping[str, tuple[int, ...]]) -> dict[str, list[int]]:
+def _fields_to_json(truth_fields: TruthFields) -> dict[str, list[int]]:
     return {name: list(shape) for name, shape in truth_fields.items()}
 
 
-def _open_group(path: Path, *, mode: Literal["r", "r+"]) -> zarr.Group:
-    if not (path / "zarr.json").is_file():
-        raise StoreError(f"{path} is not a lenspinn dataset: it has no zarr.json")
-    try:
-        return zarr.open_group(path, mode=mode, zarr_format=3)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise StoreError(f"{path} is not a lenspinn dataset: {error}") from error
-
-
-def _attributes(group: zarr.Group, path: Path) -> dict[str, Any]:
-    attributes = dict(group.attrs)
-    schema = attributes.get("schema")
-    if not isinstance(schema, int) or "info" not in attributes:
-        raise StoreError(f"{path} is a Zarr group but not a lenspinn dataset")
-    if schema > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} has schema {schema}, written by a newer lenspinn; "
-            f"this one reads schemas up to {SCHEMA_VERSION}"
-        )
-    return attributes
-
-
 def _check_same(
-    path: Path,
-    found: Mapping[str, Any],
-    info: DatasetInfo,
-    truth_fields: Mapping[str, tuple[int, ...]],
+    path: Path, found: Attributes, info: DatasetInfo, truth_fields: TruthFields
 ) -> None:
-    asked = info.to_json()
-    differing = [key for key in asked if found["info"].get(key) != asked[key]]
-    if found["truth_fields"] != _fields_to_json(truth_fields):
+    there, asked = found.info.to_json(), info.to_json()
+    differing = [key for key in asked if there[key] != asked[key]]
+    if found.truth_fields != {name: tuple(shape) for name, shape in truth_fields.items()}:
         differing.append("truth_fields")
     if differing:
         raise StoreError(
@@ -346,38 +361,15 @@ def _check_same(
         )
     # Hardware may change on the way; software may not, for it could change the images.
     now = provenance()
-    software = [key for key in ("versions", "git") if found["provenance"][key] != now[key]]
-    if software and not found["complete"]:
+    software = [key for key in ("versions", "git") if found.provenance[key] != now[key]]
+    if software and not found.complete:
         raise StoreError(
             f"{path} was begun with other software ({', '.join(software)} differ): go on with "
-            f"{[found['provenance'][key] for key in software]}, or delete it"
+            f"{[found.provenance[key] for key in software]}, or delete it"
         )
 
 
-def _arrays(group: zarr.Group, path: Path) -> dict[str, _Array]:
-    fields = _attributes(group, path)["truth_fields"]
-    names = ["images", *(f"truth/{name}" for name in fields), "labels"]
-    try:
-        return {name: _array(group[name], path / name) for name in names}
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise StoreError(f"{path} is damaged: the array {error} cannot be opened") from error
-
-
-def _array(values: Any, folder: Path) -> _Array:
-    # All NaN is a value like others: a missing file is damage, never "all equal to the default".
-    values = values.with_config({"write_empty_chunks": True})
-    sharded = values.shards is not None
-    files = ShardFiles(
-        folder,
-        values.shape,
-        shard_rows=(values.shards if sharded else values.chunks)[0],
-        chunk_rows=values.chunks[0] if sharded else None,
-        dtype=values.dtype,
-    )
-    return _Array(values, files)
-
-
-def _damaged_file(arrays: Mapping[str, _Array], shard: int) -> Path | None:
+def _damaged_file(arrays: Mapping[str, StoredArray], shard: int) -> Path | None:
     """First file of a shard that is not there in full size, None if all are."""
     for array in arrays.values():
         if not array.files.is_whole(shard):

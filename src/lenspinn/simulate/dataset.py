@@ -126,6 +126,7 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
         except BaseException:  # also Ctrl-C: no worker may go on, or fail, after this
             stopped.set()
             pool.shutdown(cancel_futures=True)
+            writer.close()
             raise
     writer.finish()
     return config.out

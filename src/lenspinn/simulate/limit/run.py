@@ -16,6 +16,7 @@ from lenspinn.config import command_line, to_dict
 from lenspinn.data.limit import ENDS, SCHEMA_VERSION
 from lenspinn.data.provenance import provenance
 from lenspinn.errors import ConfigError
+from lenspinn.files import write_whole
 from lenspinn.simulate.catalogue import get_recipe
 from lenspinn.simulate.limit.classifier import mean_interval
 from lenspinn.simulate.limit.figure import limit_figure
@@ -218,6 +219,4 @@ def _write(path: Path, config: LimitConfig, recipe: Recipe, records: list[Record
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "records": records,
     }
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_text(json.dumps(result, indent=2) + "\n")
-    unfinished.replace(path)
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
