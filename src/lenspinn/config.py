@@ -1,46 +1,45 @@
 """YAML files and dotted overrides in, frozen dataclasses out.
 
 ``parse_config(TrainConfig, ["configs/train/small.yaml", "--lr", "3e-4"])`` is what the command
-line calls; a key that no field knows is an error that names the nearest right one.
+line calls; a key that no field knows is an error that names the nearest right one. Values are plain
+(`lenspinn.plain_yaml`) until they become those of a field: nothing in a configuration is run.
 """
 
 import dataclasses
-import difflib
 import inspect
-import itertools
 import json
 import shlex
+import sys
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import docstring_parser
 import yaml
-from docstring_parser import DocstringStyle
-from jsonargparse import (  # type: ignore[attr-defined]  # re-exported through its star imports
-    ActionConfigFile,
-    ArgumentError,
-    ArgumentParser,
-    set_parsing_settings,
-)
 
 from lenspinn.errors import ConfigError
+from lenspinn.field_types import as_declared, constructed, nearest_key, read_word
+from lenspinn.overlay import overlaid
+from lenspinn.plain_yaml import DEEPEST, check_text, read_yaml, shown
 
 __all__ = ["command_line", "dotted", "parse_call", "parse_config", "to_dict"]
 
 Config = TypeVar("Config")
 
-# The docstring below each field of a configuration is its help text.
-set_parsing_settings(
-    docstring_parse_attribute_docstrings=True, docstring_parse_style=DocstringStyle.NUMPYDOC
-)
+MOST_OPTIONS = 1000
+_HELP = ("-h", "--help")
+_PRINT = "print_config"
+_PRINTED = ("", "skip_default", "skip_unset")
+"""Flags of --print_config."""
 
 
 def parse_config(
     config_class: type[Config], arguments: Sequence[str] = (), **parser_text: Any
 ) -> Config:
-    """Resolve a configuration from a YAML file and overrides.
+    """Resolve a configuration from YAML files and overrides.
+
+    What files and options say is laid over each other in their order: the later wins key by key,
+    and what only one of them has stays. All of it is plain values; nothing in it is run.
 
     Parameters
     ----------
@@ -54,22 +53,35 @@ def parse_config(
     Raises
     ------
     ConfigError
-        If the file is missing or is not a mapping, a key is unknown (the nearest right key is
-        named), or a value has the wrong type or is out of range.
+        If the file is missing or is not a mapping of plain values (`lenspinn.plain_yaml`), a key is
+        unknown (the nearest right key is named), or a value has the wrong type or is out of range.
     """
     arguments = list(arguments)
+    if any(word in _HELP for word in arguments):
+        from lenspinn.config_help import show_config_help
+
+        show_config_help(config_class, **parser_text)
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--config", *arguments]
-    known = _known_keys(config_class) | {"config"}
-    for position, argument in enumerate(arguments):
-        if argument == "--config" and position + 1 < len(arguments):
-            _check_keys(_yaml_keys(Path(arguments[position + 1])), known, arguments[position + 1])
-    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, **parser_text)
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with the same keys")
-    parser.add_class_arguments(config_class, None)
-    values = _parse(parser, arguments, known)
-    values.pop("config")
-    return config_class(**values)
+    places, options = _split(arguments)
+    if places:
+        raise ConfigError(
+            f"{shown(places[0])} is no option: the YAML file comes first, then --key value pairs"
+        )
+    known = _known_keys(config_class)
+    settings: dict[str, Any] = {}
+    for key, text in options:
+        if key != _PRINT:
+            settings = overlaid(settings, _layer(key, text, known))
+    flags = [text for key, text in options if key == _PRINT]
+    if flags:
+        _print_settings(config_class, settings, flags[-1])
+    try:
+        return constructed(config_class, settings)
+    except ConfigError as error:
+        if [key for key, _ in options] != ["config"]:
+            raise
+        raise ConfigError(f"{options[0][1]}: {error}") from error
 
 
 def parse_call(
@@ -85,68 +97,125 @@ def parse_call(
     ConfigError
         As in `parse_config`.
     """
+    if any(word in _HELP for word in arguments):
+        from lenspinn.config_help import show_call_help
+
+        show_call_help(function, **parser_text)
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function)
-    words = [name for name, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
-    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, **parser_text)
-    described = docstring_parser.parse(function.__doc__ or "", DocstringStyle.NUMPYDOC).params
-    meaning = {parameter.arg_name: parameter.description for parameter in described}
-    for name in words:
-        kind, count = hints[name], dict[str, Any]()
-        if typing.get_origin(kind) is list:
-            (kind,), count = typing.get_args(kind), {"nargs": "+"}
-        elif parameters[name].default is not inspect.Parameter.empty:
-            count = {"nargs": "?", "default": parameters[name].default}
-        parser.add_argument(name, type=kind, help=meaning.get(name), **count)
-    parser.add_function_arguments(function, skip=set(words))
-    switches = {name for name, hint in hints.items() if hint is bool}
-    return _parse(parser, _with_values(arguments, switches), parameters)
+    switches = {name for name in parameters if hints[name] is bool}
+    places, options = _split(arguments, switches)
+    values: dict[str, Any] = {}
+    for key, text in options:
+        _check_keys([key], parameters, "option --")
+        values[key] = as_declared(read_word(text, hints[key], key), hints[key], key)
+    for name in [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]:
+        if not places:
+            break
+        several = typing.get_origin(hints[name]) is list
+        kind = typing.get_args(hints[name])[0] if several else hints[name]
+        words, places = (places, []) if several else (places[:1], places[1:])
+        read = [as_declared(read_word(word, kind, name), kind, name) for word in words]
+        values[name] = read if several else read[0]
+    if places:
+        raise ConfigError(f"{shown(places[0])} is one argument too many: --help lists them")
+    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in values]
+    if missing:
+        raise ConfigError(f"required, and not given: {', '.join(missing)}")
+    return {name: values.get(name, parameter.default) for name, parameter in parameters.items()}
 
 
-def _parse(
-    parser: ArgumentParser, arguments: Sequence[str], known: Iterable[str]
-) -> dict[str, Any]:
-    """Parse ``arguments``, turning whatever the parser refuses into one ConfigError sentence."""
-    arguments = [_with_underscores(argument) for argument in arguments]
-    given = [a.removeprefix("--").split("=")[0] for a in arguments if a.startswith("--")]
-    _check_keys([key for key in given if key not in {"help", "print_config"}], known, "--")
-    try:
-        namespace = parser.parse_args(arguments)
-        return dict(vars(parser.instantiate(namespace)))
-    except ArgumentError as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+def _split(
+    arguments: Sequence[str], switches: Iterable[str] = ()
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Part words into those without a name, and options with the text that follows them."""
+    places: list[str] = []
+    options: list[tuple[str, str]] = []
+    words = iter([*map(_checked, arguments), None])
+    following = next(words)
+    while following is not None:
+        word, following = following, next(words)
+        if not word.startswith("--"):
+            if word.startswith("-") and not word[1:2].isdigit():
+                raise ConfigError(f"unknown option {shown(word)}: options begin with --")
+            places.append(word)
+            continue
+        key, equals, text = word[2:].partition("=")
+        key = key.replace("-", "_")  # options are spelt like the fields they fill
+        if not equals and key != _PRINT:
+            if following is not None and not following.startswith("--"):
+                text, following = following, next(words)
+            elif key in switches:
+                text = "true"
+            else:
+                raise ConfigError(f"--{key} needs a value: give --{key} VALUE")
+        if key.count(".") > DEEPEST:
+            raise ConfigError(f"--{key[:60]}... is nested too deep: {DEEPEST} levels are allowed")
+        options.append((key, text))
+    if len(options) > MOST_OPTIONS:
+        raise ConfigError(f"there are more than {MOST_OPTIONS} options: put them into a YAML file")
+    return places, options
 
 
-def _with_values(arguments: Sequence[str], switches: set[str]) -> list[str]:
-    """Read --dry_run as --dry_run true."""
-    words = []
-    for argument, following in itertools.pairwise([*arguments, "--"]):
-        words.append(argument)
-        is_switch = _with_underscores(argument).removeprefix("--") in switches
-        if argument.startswith("--") and is_switch and following.startswith("--"):
-            words.append("true")
-    return words
+def _checked(word: str) -> str:
+    check_text(word, "the command line")
+    return word
 
 
-def _with_underscores(argument: str) -> str:
-    """Read --num-workers as --num_workers: options are spelt like the fields they fill."""
-    if not argument.startswith("--"):
-        return argument
-    key, equals, value = argument[2:].partition("=")
-    return f"--{key.replace('-', '_')}{equals}{value}"
+def _layer(key: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a file or of one option, whose keys are known."""
+    if key == "config":
+        settings = read_yaml(Path(text))
+        _check_keys(_flatten(settings, known), known, f"key of {text}: ")
+        return settings
+    _check_keys([key], known, "option --")
+    hint = known.get(key, dict)  # inside of a dictionary: whatever YAML it is
+    value = read_word(text, hint, key)
+    if dataclasses.is_dataclass(hint):  # one with fields of its own
+        value = read_yaml(Path(text)) if isinstance(value, str) else value
+        _check_keys(_flatten({key: value}, known), known, "option --")
+    return {key: value}
+
+
+def _print_settings(config_class: type, settings: dict[str, Any], flags: str) -> typing.NoReturn:
+    """Print what would be run, as YAML, and end."""
+    chosen = flags.split(",")
+    for flag in chosen:
+        if flag not in _PRINTED:
+            raise ConfigError(f"--{_PRINT} knows {' and '.join(_PRINTED[1:])}, not {shown(flag)}")
+    if "skip_default" not in chosen:
+        settings = overlaid(_defaults(config_class, unset="skip_unset" not in chosen), settings)
+    sys.stdout.write(yaml.safe_dump(settings, sort_keys=False))
+    raise SystemExit(0)
+
+
+def _defaults(config_class: type, *, unset: bool) -> dict[str, Any]:
+    """Return the settings that hold where none is given; null for those that must be."""
+    settings: dict[str, Any] = {}
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        if dataclasses.is_dataclass(hints[field.name]):
+            settings[field.name] = _defaults(typing.cast(type, hints[field.name]), unset=unset)
+        elif field.default_factory is not dataclasses.MISSING:
+            settings[field.name] = _plain(field.default_factory())
+        elif field.default is not dataclasses.MISSING:
+            settings[field.name] = _plain(field.default)
+        elif unset:
+            settings[field.name] = None
+    return settings
 
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Turn a configuration into what JSON and YAML can hold: paths as text, tuples as lists."""
+    return typing.cast(dict[str, Any], _plain(dataclasses.asdict(config)))
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
 
-    return typing.cast(dict[str, Any], plain(dataclasses.asdict(config)))
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def command_line(name: str, config: Any) -> str:
@@ -170,48 +239,34 @@ def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _known_keys(config_class: type, prefix: str = "") -> set[str]:
-    """Dotted keys of a dataclass; a key that ends in ``.`` takes any continuation."""
-    keys = set()
+def _known_keys(config_class: type, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of a dataclass with their types; one ending in ``.`` takes any continuation."""
+    keys: dict[str, Any] = {}
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         kind, key = hints[field.name], prefix + field.name
-        keys.add(key)
+        keys[key] = kind
         if dataclasses.is_dataclass(kind):
             keys |= _known_keys(typing.cast(type, kind), key + ".")
         elif typing.get_origin(kind) is dict or kind is dict:
-            keys.add(key + ".")
+            keys[key + "."] = kind
     return keys
 
 
-def _yaml_keys(path: Path) -> list[str]:
-    if not path.is_file():
-        raise ConfigError(f"there is no configuration file {path}")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold 'key: value' lines, got {type(content).__name__}")
-    return list(_flatten(content))
-
-
-def _flatten(content: dict[str, Any], prefix: str = "") -> Iterable[str]:
+def _flatten(content: dict[str, Any], known: Iterable[str], prefix: str = "") -> Iterator[str]:
+    """Give the dotted keys of settings, down to where any key is allowed."""
     for key, value in content.items():
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value and f"{prefix}{key}." not in known:
+            yield from _flatten(value, known, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"
 
 
-def _check_keys(keys: Iterable[str], known: Iterable[str], origin: str) -> None:
-    known = set(known)
+def _check_keys(keys: Iterable[str], known: Iterable[str], where: str) -> None:
     stems = tuple(name for name in known if name.endswith("."))
-    choices = sorted(known - set(stems))
+    choices = sorted(set(known) - set(stems))
     for key in keys:
-        if key in known or key.startswith(stems):
+        if key in choices:
             continue
-        nearest = difflib.get_close_matches(key, choices, n=1, cutoff=0.4)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known keys: {', '.join(choices)}"
-        where = "option --" if origin == "--" else f"key of {origin}: "
-        raise ConfigError(f"unknown {where}{key}; {hint}")
+        if "" in key.split(".") or not key.startswith(stems):
+            raise ConfigError(f"unknown {where}{key[:80]}; {nearest_key(key[:80], choices)}")

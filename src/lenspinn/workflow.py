@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from lenspinn.simulate import SimulateConfig, get_recipe, simulate
+from lenspinn.plain_yaml import Plain
+from lenspinn.simulate import SimulateConfig, simulate
+from lenspinn.simulate.catalogue import configured_recipe
 from lenspinn.simulate.galaxies import GalaxyPrior
 from lenspinn.simulate.stream import SceneStream
 from lenspinn.train import Stream, TrainConfig, train_model
@@ -58,12 +60,12 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
             ),
             progress,
         )
-    recipe = get_recipe(stream.recipe, **stream.overrides | _part(config, "train"))
+    recipe = configured_recipe(stream.recipe, stream.overrides | _part(config, "train"))
     source = SceneStream(recipe, engine=stream.engine)
     return train_model(config, progress, stream=Stream(source, held_out))
 
 
-def _part(config: TrainConfig, part: str) -> dict[str, str]:
+def _part(config: TrainConfig, part: str) -> dict[str, Plain]:
     """Return the override that takes one part of the galaxies, if sources are galaxies."""
-    source = get_recipe(config.stream.recipe, **config.stream.overrides).source
+    source = configured_recipe(config.stream.recipe, config.stream.overrides).source
     return {"source.part": part} if isinstance(source, GalaxyPrior) else {}

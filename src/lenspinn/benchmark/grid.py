@@ -9,6 +9,7 @@ from typing import Any
 
 from lenspinn.config import dotted, parse_config
 from lenspinn.errors import ConfigError
+from lenspinn.plain_yaml import Plain
 from lenspinn.train import TrainConfig
 
 ROWS, PROTOCOLS = "rows.yaml", "protocols.yaml"
@@ -25,10 +26,10 @@ class RowConfig:
     title: str
     """Its name in tables and figures."""
 
-    train: dict[str, Any]
+    train: dict[str, Plain]
     """Settings of `lenspinn train`, nested or dotted: model.name at least."""
 
-    under: dict[str, dict[str, Any]] = field(default_factory=dict)
+    under: dict[str, dict[str, Plain]] = field(default_factory=dict)
     """Further settings under single protocols, by the name of the protocol."""
 
     paper: dict[str, float] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class ProtocolConfig:
     title: str
     """One line for readers."""
 
-    train: dict[str, Any]
+    train: dict[str, Plain]
     """Settings of `lenspinn train`, nested or dotted; `data: stream` draws fresh images."""
 
     dataset: str = ""

@@ -22,6 +22,20 @@ def _require(condition: bool, instrument: "Instrument", key: str, allowed: str) 
         raise ConfigError(f"{key} of {instrument.name} must be {allowed}, got {value}")
 
 
+_RANGES = (
+    ("pixel_scale", 1e-4, 1e3),
+    ("exposure_time", 0, 1e12),
+    ("num_exposures", 0, 1_000_000),
+    ("psf_truncation", 0, 50),
+    ("psf_fwhm", -1, 1e6),
+    ("zero_point", -100, 100),
+    ("sky_brightness", -100, 100),
+    ("read_noise", -1, 1e12),
+    ("background_rms", -1, 1e12),
+)
+"""That no telescope leaves, beside what is said below; numbers beyond them overflow."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Instrument:
     """One band of one camera, and how long it exposes."""
@@ -54,6 +68,10 @@ class Instrument:
     def __post_init__(self) -> None:
         for key in ("pixel_scale", "exposure_time", "num_exposures", "psf_truncation"):
             _require(getattr(self, key) > 0, self, key, "above 0")
+        for key, low, high in _RANGES:
+            value = getattr(self, key)
+            allowed = f"between {low:g} and {high:g}"
+            _require(value is None or low <= value <= high, self, key, allowed)
         for key in ("psf_fwhm", "read_noise", "background_rms"):
             value = getattr(self, key)
             _require(value is None or value >= 0, self, key, "at least 0")

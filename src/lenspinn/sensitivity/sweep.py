@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lenspinn.errors import ConfigError
+from lenspinn.plain_yaml import Plain
 from lenspinn.sensitivity.curves import FEWEST_WITHOUT
-from lenspinn.simulate import Recipe, get_recipe
+from lenspinn.simulate import Recipe
+from lenspinn.simulate.catalogue import changed_recipe, configured_recipe
 from lenspinn.simulate.draw import Truth
 from lenspinn.simulate.limit.smooth import check_smooth
 from lenspinn.simulate.overrides import with_overrides
@@ -18,6 +20,15 @@ __all__ = ["NO_SUBSTRUCTURE", "SensitivityConfig", "Sweep", "mass_of", "quantity
 
 NO_SUBSTRUCTURE = "no_sub"
 """The class against which substructure is detected."""
+
+
+ONE_SUBHALO: dict[str, Plain] = {
+    "populations.cdm.mean_number": 1.0,
+    "populations.cdm.mass": {"log_uniform": [1e7, 1e10]},
+    "faults.fixed_subhalo_count": True,
+    "populations.axion.mass": {"log_uniform": [1e8, 1e11]},
+}
+"""Changes to a recipe by which each lens has substructure of one mass, and that of every size."""
 
 
 class Sweep(NamedTuple):
@@ -59,17 +70,11 @@ class SensitivityConfig:
     """Lenses of the ideal observer, the same at every magnitude; more may be asked for later."""
     seed: int = 1
     """Another seed gives other lenses; not that of the images the network was trained on."""
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Plain] = field(default_factory=dict)
     """Changes to the recipe by dotted key, such as instrument.exposure_time: 2700."""
-    mass_overrides: dict[str, Any] = field(
-        default_factory=lambda: {
-            "populations.cdm.mean_number": 1.0,
-            "populations.cdm.mass": {"log_uniform": [1e7, 1e10]},
-            "faults.fixed_subhalo_count": True,
-            "populations.axion.mass": {"log_uniform": [1e8, 1e11]},
-        }
-    )
-    """Further changes for the curves against mass: one subhalo, and masses of every size."""
+    mass_overrides: dict[str, Plain] = field(default_factory=lambda: dict(ONE_SUBHALO))
+    """Further changes for the curves against mass, laid over these: one subhalo, and masses of
+    every size."""
 
     def __post_init__(self) -> None:
         for sweep in self.sweeps:
@@ -83,12 +88,25 @@ class SensitivityConfig:
     @property
     def sweeps(self) -> tuple[Sweep, Sweep]:
         """The recipe as it is against magnitude, and with the `mass_overrides` against mass."""
-        own = get_recipe(self.recipe, **self.overrides)
-        wide = with_overrides(own, self.mass_overrides)
+        own = configured_recipe(self.recipe, self.overrides)
+        wide = changed_recipe(own, self._mass_changes(own))
         return (
             Sweep("magnitude", own, sorted(set(map(float, self.magnitudes)))),
             Sweep("mass", wide, sorted(set(map(float, self.mass_magnitudes)))),
         )
+
+    def _mass_changes(self, recipe: Recipe) -> dict[str, Plain]:
+        """Return the `mass_overrides`, less those by default for classes that are not there."""
+
+        def is_absent(key: str, value: Plain) -> bool:
+            name = key.removeprefix("populations.").split(".")[0]
+            return (
+                ONE_SUBHALO.get(key) == value
+                and key.startswith("populations.")
+                and (name not in recipe.classes)
+            )
+
+        return {k: v for k, v in self.mass_overrides.items() if not is_absent(k, v)}
 
 
 def quantity_of(recipe: Recipe, name: str) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 
 from lenspinn.data.instrument import INSTRUMENTS
 from lenspinn.errors import ConfigError
+from lenspinn.overlay import nested
+from lenspinn.plain_yaml import shown
 from lenspinn.simulate.distributions import Fixed, LogUniform, Normal, PowerLaw, Uniform
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
-from lenspinn.simulate.overrides import nearest, with_overrides
-from lenspinn.simulate.populations import POPULATIONS, PointSubhalos
+from lenspinn.simulate.overrides import nearest, to_plain, with_overrides
+from lenspinn.simulate.populations import POPULATIONS, PointSubhalos, Population
 from lenspinn.simulate.priors import (
     ClumpPrior,
     LensLightPrior,
@@ -23,9 +25,15 @@ from lenspinn.simulate.priors import (
     MultipolePrior,
     SourcePrior,
 )
-from lenspinn.simulate.recipes import Recipe
+from lenspinn.simulate.recipes import LEAST_CLASSES, Recipe
 
-__all__ = ["describe_recipes", "get_recipe", "list_recipes"]
+__all__ = [
+    "changed_recipe",
+    "configured_recipe",
+    "describe_recipes",
+    "get_recipe",
+    "list_recipes",
+]
 
 
 def get_recipe(name: str, **overrides: Any) -> Recipe:
@@ -38,7 +46,10 @@ def get_recipe(name: str, **overrides: Any) -> Recipe:
     **overrides
         By key, nested or dotted: ``{"source.magnitude": 23.0}`` is
         ``{"source": {"magnitude": 23.0}}``. An instrument may be given by name, and so may the
-        population of a class, also of a new class: ``{"populations.wdm": "warm_subhalos"}``.
+        population of a class, also of a new class: ``{"populations.wdm": "warm_subhalos"}``; null
+        removes a class: ``{"populations.axion": None}``. A mapping of two classes or more under
+        ``populations`` that names the population of each is all the classes there are, as
+        `Recipe.to_dict` writes them; any other changes, adds and removes classes one by one.
 
     Raises
     ------
@@ -47,17 +58,47 @@ def get_recipe(name: str, **overrides: Any) -> Recipe:
         the clumps of a recipe that has some are set to null.
     """
     if name not in RECIPES:
-        raise ConfigError(f"there is no recipe {name!r}; {nearest(name, list_recipes())}")
-    recipe = RECIPES[name]
-    if isinstance(overrides.get("instrument"), str):
-        overrides["instrument"] = _named("instrument", overrides["instrument"], INSTRUMENTS)
-    overrides, chosen = _without_populations(overrides)
-    if chosen:
-        recipe = replace(recipe, populations={**recipe.populations, **chosen})
-    changed = with_overrides(recipe, overrides)
+        raise ConfigError(f"there is no recipe {shown(name)}; {nearest(name[:80], list_recipes())}")
+    return changed_recipe(RECIPES[name], overrides)
+
+
+def configured_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe as a configuration asks for it: it cannot be given another name.
+
+    Raises
+    ------
+    ConfigError
+        As `get_recipe`, and for the overrides ``name`` and ``summary``.
+    """
+    for key in ("name", "summary"):
+        if key in overrides:
+            raise ConfigError(
+                f"overrides.{key} cannot be changed, it says which recipe this is: leave it out"
+            )
+    return get_recipe(name, **overrides)
+
+
+def changed_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with overrides as `get_recipe` takes them.
+
+    Raises
+    ------
+    ConfigError
+        See `get_recipe`.
+    """
+    written = {key: _spelt_out(key, value) for key, value in overrides.items()}
+    changes = nested(written)
+    of_classes = changes.pop("populations", {})
+    if not isinstance(of_classes, Mapping):
+        raise ConfigError(f"populations must be a mapping by class, got {shown(of_classes)}")
+    known = {} if _are_all_classes(written.get("populations")) else recipe.populations
+    populations, changes["populations"] = _populations(known, of_classes)
+    if populations != recipe.populations:
+        recipe = replace(recipe, populations=populations)
+    changed = with_overrides(recipe, changes)
     if recipe.has_clumps and not changed.has_clumps:  # `Recipe.to_dict` could not say so
         raise ConfigError(
-            f"source.clumps of {name} cannot be null: take a recipe without, or a "
+            f"source.clumps of {recipe.name} cannot be null: take a recipe without, or a "
             "source.clumps.share of 0"
         )
     return changed
@@ -74,35 +115,52 @@ def describe_recipes() -> list[str]:
     return [f"{name:<{width}}  {RECIPES[name].summary}" for name in list_recipes()]
 
 
-def _without_populations(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split overrides into the others and the populations that are given by name.
-
-    Those are text under ``populations.<class>``, or a mapping whose ``population`` is text and
-    whose other keys change it, as `Recipe.to_dict` writes.
-    """
-    chosen: dict[str, Any] = {}
-
-    def without_names(level: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-        rest = {}
-        for key, value in level.items():
-            name = value.get("population") if isinstance(value, Mapping) else value
-            if not key.startswith(prefix) or not isinstance(name, str) or "." in key[len(prefix) :]:
-                rest[key] = value
-                continue
-            chosen[key.removeprefix(prefix)] = _named("population", name, POPULATIONS)
-            if isinstance(value, Mapping):
-                rest[key] = {k: v for k, v in value.items() if k != "population"}
-        return rest
-
-    others = without_names(overrides, "populations.")
-    if isinstance(others.get("populations"), Mapping):
-        others["populations"] = without_names(others["populations"], "")
-    return others, chosen
+def _spelt_out(key: str, value: Any) -> Any:
+    """Replace the name of an instrument or a population by what can be changed key by key."""
+    if key == "instrument" and isinstance(value, str):
+        return to_plain(_named("instrument", value, INSTRUMENTS))
+    if key == "populations" and isinstance(value, Mapping):
+        return {name: _spelt_out(f"populations.{name}", given) for name, given in value.items()}
+    if key.startswith("populations.") and key.count(".") == 1 and isinstance(value, str):
+        return {"population": value}
+    return value
 
 
-def _named(kind: str, name: str, known: Mapping[str, Any]) -> Any:
-    if name not in known:
-        raise ConfigError(f"there is no {kind} {name!r}; {nearest(name, known)}")
+def _are_all_classes(populations: Any) -> bool:
+    """Whether populations that were given as a whole name that of every class of a recipe."""
+    if not isinstance(populations, Mapping):
+        return False
+    of_classes = nested(populations)
+    named = [isinstance(of, Mapping) and "population" in of for of in of_classes.values()]
+    return len(named) >= LEAST_CLASSES and all(named)
+
+
+def _populations(
+    known: Mapping[str, Population], given: Mapping[str, Any]
+) -> tuple[dict[str, Population], dict[str, Any]]:
+    """Add, replace and remove classes, and return them and the changes that are left."""
+    populations, changes = dict(known), {}
+    for name, change in given.items():
+        if isinstance(change, Mapping) and "population" in change:
+            populations[name] = _named("population", change["population"], POPULATIONS)
+        elif name not in populations:
+            raise ConfigError(f"there is no populations.{name[:80]}; {nearest(name[:80], known)}")
+        if change is None:
+            del populations[name]
+        elif isinstance(change, Mapping):
+            changes[name] = {key: value for key, value in change.items() if key != "population"}
+        else:
+            raise ConfigError(
+                f"populations.{name} must be the name of a population, changes to it, or null, got "
+                f"{shown(change)}"
+            )
+    return populations, changes
+
+
+def _named(kind: str, name: Any, known: Mapping[str, Any]) -> Any:
+    if not isinstance(name, str) or name not in known:
+        near = nearest(str(name)[:80], known)
+        raise ConfigError(f"there is no {kind} {shown(name)}; {near}")
     return known[name]
 
 

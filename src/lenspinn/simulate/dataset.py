@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from lenspinn.data.store import DatasetInfo, StoreWriter
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.catalogue import get_recipe
+from lenspinn.plain_yaml import Plain
+from lenspinn.simulate.catalogue import configured_recipe, get_recipe
 from lenspinn.simulate.draw import Truth, draw_scenes, noise_generator, truth_fields
 from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
 from lenspinn.simulate.noise import observe
@@ -65,7 +66,7 @@ class SimulateConfig:
     """Images rendered at once, rounded up to whole blocks of 64; changes memory, not images."""
     num_workers: int = 0
     """Threads; 0 is one for each core. Changes speed, not images."""
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Plain] = field(default_factory=dict)
     """Changes to the recipe by dotted key, such as source.magnitude: 23."""
 
     def __post_init__(self) -> None:
@@ -75,7 +76,7 @@ class SimulateConfig:
         if self.engine not in get_args(Engine):
             known = ", ".join(get_args(Engine))
             raise ConfigError(f"engine must be one of {known}, got {self.engine!r}")
-        get_recipe(self.recipe, **self.overrides)
+        configured_recipe(self.recipe, self.overrides)
 
 
 def simulate(config: SimulateConfig, progress: bool = True) -> Path:
@@ -100,7 +101,7 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
         If another dataset is at ``config.out``, or the disk is full. What was written stays, and
         the same call goes on from there, also after an interruption.
     """
-    recipe = get_recipe(config.recipe, **config.overrides)
+    recipe = configured_recipe(config.recipe, config.overrides)
     engine = resolved_engine(config.engine, recipe)
     simulator = _Simulator(recipe, config.seed, engine, config.batch_size)
     info = dataset_info(recipe, config.num, config.seed, engine)

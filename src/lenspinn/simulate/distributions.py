@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lenspinn.errors import ConfigError
+from lenspinn.plain_yaml import shown
 
 __all__ = [
     "Distribution",
@@ -24,7 +25,11 @@ __all__ = [
     "as_distribution",
     "as_plain",
     "require_positive",
+    "require_within",
 ]
+
+_LARGEST_LOG = 700.0
+"""Natural logarithm of about the largest number that a float64 holds."""
 
 Size = int | tuple[int, ...] | None
 
@@ -61,7 +66,7 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        _require(-math.inf < self.low <= self.high < math.inf, self, "low <= high")
+        _require(self.low <= self.high and math.isfinite(self.high - self.low), self, "low <= high")
 
     @property
     def minimum(self) -> float:
@@ -140,6 +145,8 @@ class PowerLaw:
     def __post_init__(self) -> None:
         _require(0 < self.low <= self.high < math.inf, self, "0 < low <= high")
         _require(math.isfinite(self.slope) and self.slope != -1, self, "a slope other than -1")
+        steepest = abs(self.slope + 1) * max(abs(math.log(self.low)), abs(math.log(self.high)))
+        _require(steepest < _LARGEST_LOG, self, "a slope and bounds whose power is a number")
 
     @property
     def minimum(self) -> float:
@@ -192,16 +199,22 @@ def as_distribution(value: Any, key: str) -> Distribution:
     if not isinstance(parameters, list | tuple):
         parameters = [parameters]
     if name not in _KINDS:
-        raise ConfigError(f"{key}: no distribution {name!r}; known are {', '.join(_KINDS)}")
+        raise ConfigError(f"{key}: no distribution {shown(name)}; known are {', '.join(_KINDS)}")
     names = [field.name for field in dataclasses.fields(_KINDS[name])]
     try:
-        distribution: Distribution = _KINDS[name](*(float(number) for number in parameters))
+        distribution: Distribution = _KINDS[name](*map(_float, parameters))
     except ConfigError as error:
         raise ConfigError(f"{key}: {error}") from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         form = f"{{{name}: [{', '.join(names)}]}}"
-        raise ConfigError(f"{key}: {value!r} is neither a number nor {form}") from None
+        raise ConfigError(f"{key}: {shown(value)} is neither a number nor {form}") from None
     return distribution
+
+
+def _float(number: Any) -> float:
+    if isinstance(number, bool):
+        raise TypeError("a truth value is no number")
+    return float(number)
 
 
 def as_plain(distribution: Distribution) -> float | dict[str, list[float]]:
@@ -224,6 +237,29 @@ def require_positive(prior: Any, *keys: str) -> None:
         distribution = getattr(prior, key)
         if distribution is not None and not distribution.minimum > 0:
             raise ConfigError(f"{key} must always be above 0, which {distribution} is not")
+
+
+def require_within(prior: Any, low: float, high: float, *keys: str) -> None:
+    """Refuse distributions among the fields of ``prior`` that reach out of a range.
+
+    Of a `Normal`, which has no bounds, the mean and the mean plus or minus sigma are looked at.
+
+    Raises
+    ------
+    ConfigError
+        Naming the field. A field that is None is passed over.
+    """
+    for key in keys:
+        distribution = getattr(prior, key)
+        if distribution is None:
+            continue
+        least, most = distribution.minimum, distribution.maximum
+        if isinstance(distribution, Normal):
+            least, most = (distribution.mean + sign * distribution.sigma for sign in (-1, 1))
+        if not low <= least <= most <= high:
+            raise ConfigError(
+                f"{key} must lie between {low:g} and {high:g}, which {distribution} does not"
+            )
 
 
 def _require(condition: bool, distribution: Distribution, allowed: str) -> None:

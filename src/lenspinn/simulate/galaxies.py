@@ -12,7 +12,12 @@ import numpy as np
 from lenspinn.data.instrument import Instrument, flux_from_magnitude
 from lenspinn.errors import ConfigError, ImageError
 from lenspinn.simulate.cutouts import FINER, Cutout, isolated_galaxy, read_cutouts, resampled
-from lenspinn.simulate.distributions import Distribution, require_positive
+from lenspinn.simulate.distributions import (
+    Distribution,
+    require_positive,
+    require_within,
+)
+from lenspinn.simulate.priors import MAGNITUDES
 from lenspinn.simulate.scene import GalaxyLight
 from lenspinn.simulate.stamps import find_catalogue, read_stamps
 
@@ -103,6 +108,9 @@ class GalaxyPrior:
     def __post_init__(self) -> None:
         _check_part(self.part)
         require_positive(self, "size")
+        require_within(self, 1e-2, 1e2, "size")
+        require_within(self, *MAGNITUDES, "magnitude")
+        require_within(self, -1e3, 1e3, "center_x", "center_y")
 
     def draw(
         self, rng: np.random.Generator, instrument: Instrument, num: int

@@ -2,14 +2,15 @@
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-import yaml
-
 from lenspinn.errors import ConfigError
+from lenspinn.overlay import nested
+from lenspinn.plain_yaml import LARGEST_INTEGER, parse_yaml, shown
 from lenspinn.simulate.distributions import Distribution, as_distribution, as_plain
 
 __all__ = ["nearest", "to_plain", "with_overrides"]
@@ -34,7 +35,7 @@ def with_overrides(node: Node, overrides: Mapping[str, Any]) -> Node:
         If a key is unknown (the nearest right one is named), or its value is of the wrong type or
         refused by the dataclass.
     """
-    changed: Node = _changed(node, _nested(overrides), "")
+    changed: Node = _changed(node, nested(overrides), "")
     return changed
 
 
@@ -56,29 +57,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 
-def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn dotted keys into nested mappings."""
-    tree: dict[str, Any] = {}
-    for key, value in overrides.items():
-        first, _, rest = key.partition(".")
-        value = {rest: value} if rest else value
-        value = _nested(value) if isinstance(value, Mapping) else value
-        tree[first] = _merged(tree.get(first), value)
-    return tree
-
-
-def _merged(old: Any, new: Any) -> Any:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return new
-    return old | {key: _merged(old.get(key), value) for key, value in new.items()}
-
-
 def _changed(node: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     known = list(node) if isinstance(node, Mapping) else _keys(node)
     for key in tree:
         if key not in known:
-            raise ConfigError(f"there is no {prefix}{key}; {nearest(key, known)}")
+            raise ConfigError(
+                f"there is no {prefix}{str(key)[:80]}; {nearest(str(key)[:80], known)}"
+            )
     if isinstance(node, Mapping):
+        for key, value in tree.items():
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{prefix}{key} must be a mapping of changes, got {shown(value)}")
         return {**node, **{k: _changed(node[k], v, f"{prefix}{k}.") for k, v in tree.items()}}
     hints = typing.get_type_hints(type(node))
     new = {
@@ -103,13 +92,15 @@ def _new_value(old: Any, value: Any, kinds: tuple[Any, ...], key: str) -> Any:
     if isinstance(value, Mapping) and old is None:
         raise ConfigError(f"{key} is none in this recipe: start from a recipe that has it")
     if isinstance(value, str) and str not in kinds:
-        value = _number(value) if float in kinds else yaml.safe_load(value)
+        value = _number(value) if float in kinds else parse_yaml(value, key)
     if isinstance(value, int) and not isinstance(value, bool) and float in kinds:
-        return float(value)
+        value = float(value) if abs(value) < LARGEST_INTEGER else math.inf
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key} is {value}: give a finite number")
     if type(value) in kinds:
         return value
     names = " or ".join("none" if kind is type(None) else kind.__name__ for kind in kinds)
-    raise ConfigError(f"{key} must be {names}, got {value!r}")
+    raise ConfigError(f"{key} must be {names}, got {shown(value)}")
 
 
 def _number(text: str) -> float | str:

@@ -8,7 +8,12 @@ import numpy as np
 from lenspinn.data.instrument import Instrument, flux_from_magnitude
 from lenspinn.errors import ConfigError
 from lenspinn.lensing import sersic_total_flux
-from lenspinn.simulate.distributions import Distribution, Normal, require_positive
+from lenspinn.simulate.distributions import (
+    Distribution,
+    Normal,
+    require_positive,
+    require_within,
+)
 from lenspinn.simulate.plane import LensPlane
 from lenspinn.simulate.scene import Clumps, SersicLight, SmoothLens
 
@@ -16,6 +21,17 @@ __all__ = ["ClumpPrior", "LensLightPrior", "LensPrior", "SourcePrior"]
 
 SLOPES = (1.05, 2.95)
 """Of a power law: its mass diverges at 1 and its deflection at the centre at 3."""
+
+LARGEST_ELLIPTICITY = 0.95
+"""Of what is drawn: normal distributions have no bounds, and at 1 an ellipse becomes a line."""
+MOST_CLUMPS = 1000
+"""On a source."""
+SERSIC_INDICES = (0.3, 12.0)
+"""Between which the half-light radius is one; see `lenspinn.lensing.sersic`."""
+MAGNITUDES = (-10.0, 60.0)
+"""AB; from brighter than any star to less than a photon in the age of the universe."""
+ARCSEC = (1e-4, 1e3)
+"""Of sizes and Einstein radii."""
 
 Truth = dict[str, np.ndarray]
 
@@ -43,6 +59,11 @@ class LensPrior:
     def __post_init__(self) -> None:
         _require_one_of(self, "theta_E", "mass")
         require_positive(self, "theta_E", "mass")
+        require_within(self, *ARCSEC, "theta_E")
+        require_within(self, 1.0, 1e18, "mass")
+        require_within(self, -1e3, 1e3, "center_x", "center_y")
+        require_within(self, -10.0, 10.0, "gamma1", "gamma2")
+        _require_ellipse(self)
         if self.gamma is not None:
             typical = self.gamma.mean if isinstance(self.gamma, Normal) else self.gamma.minimum
             if not SLOPES[0] <= typical <= SLOPES[1]:
@@ -57,6 +78,7 @@ class LensPrior:
             theta_E = plane.theta_E_unit * self.mass.draw(rng, num) ** 0.5
         names = ("e1", "e2", "center_x", "center_y", "gamma1", "gamma2")
         others = {name: getattr(self, name).draw(rng, num) for name in names}
+        others |= _ellipticity(others["e1"], others["e2"])
         return SmoothLens(theta_E=theta_E, **others)
 
     def draw_shape(self, rng: np.random.Generator, num: int) -> Truth:
@@ -81,6 +103,10 @@ class MultipolePrior:
     """Direction, radians, as the next."""
     phi4: Distribution
 
+    def __post_init__(self) -> None:
+        require_within(self, -1.0, 1.0, "a3", "a4")
+        require_within(self, -100.0, 100.0, "phi3", "phi4")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClumpPrior:
@@ -101,11 +127,13 @@ class ClumpPrior:
     is uniform."""
 
     def __post_init__(self) -> None:
-        if self.number < 1:
-            raise ConfigError(f"number must be at least 1, got {self.number}")
+        if not 1 <= self.number <= MOST_CLUMPS:
+            raise ConfigError(f"number must lie between 1 and {MOST_CLUMPS}, got {self.number}")
         if not 0 <= self.share.minimum <= self.share.maximum <= 1:
             raise ConfigError(f"share must always lie between 0 and 1, which {self.share} does not")
         require_positive(self, "sigma")
+        require_within(self, *ARCSEC, "sigma")
+        require_within(self, -ARCSEC[1], ARCSEC[1], "radius")
         if self.radius.minimum < 0:
             raise ConfigError(f"radius must never be below 0, which {self.radius} can be")
 
@@ -158,6 +186,12 @@ class SourcePrior:
     def __post_init__(self) -> None:
         _require_one_of(self, "magnitude", "amplitude")
         require_positive(self, "amplitude", "R_sersic", "n_sersic")
+        require_within(self, *MAGNITUDES, "magnitude")
+        require_within(self, 0.0, 1e20, "amplitude")
+        require_within(self, *ARCSEC, "R_sersic")
+        require_within(self, *SERSIC_INDICES, "n_sersic")
+        require_within(self, -1e3, 1e3, "center_x", "center_y")
+        _require_ellipse(self)
 
     def draw(
         self, rng: np.random.Generator, instrument: Instrument, num: int
@@ -175,6 +209,7 @@ class SourcePrior:
             extra = {"source_magnitude": value}
         names = ("e1", "e2", "center_x", "center_y")
         shape = {name: getattr(self, name).draw(rng, num) for name in names}
+        shape |= _ellipticity(shape["e1"], shape["e2"])
         return SersicLight(flux=flux, R_sersic=R_sersic, n_sersic=n_sersic, **shape), extra
 
     def draw_clumps(
@@ -205,33 +240,68 @@ class LensLightPrior:
 
     def __post_init__(self) -> None:
         require_positive(self, "R_sersic", "n_sersic")
+        require_within(self, *MAGNITUDES, "magnitude")
+        require_within(self, *ARCSEC, "R_sersic")
+        require_within(self, *SERSIC_INDICES, "n_sersic")
+        require_within(self, -0.5, 0.5, "subtraction_error")
+        _require_ellipse(self)
 
     def draw(
         self, rng: np.random.Generator, lens: SmoothLens, zero_point: float
     ) -> tuple[SersicLight, SersicLight | None]:
         """Draw the light, and the model of it that was subtracted."""
         num = len(lens.theta_E)
+        magnitude, R_sersic, n_sersic, e1, e2 = (
+            getattr(self, name).draw(rng, num)
+            for name in ("magnitude", "R_sersic", "n_sersic", "e1", "e2")
+        )
         light = SersicLight(
-            flux=flux_from_magnitude(self.magnitude.draw(rng, num), zero_point),
-            R_sersic=self.R_sersic.draw(rng, num),
-            n_sersic=self.n_sersic.draw(rng, num),
-            e1=lens.e1 + self.e1.draw(rng, num),
-            e2=lens.e2 + self.e2.draw(rng, num),
+            flux=flux_from_magnitude(magnitude, zero_point),
+            R_sersic=R_sersic,
+            n_sersic=n_sersic,
+            **_ellipticity(lens.e1 + e1, lens.e2 + e2),
             center_x=lens.center_x,
             center_y=lens.center_y,
         )
         if self.subtraction_error is None:
             return light, None
-        errors = [1 + self.subtraction_error.draw(rng, num) for _ in range(3)]
+        # A normal distribution could give a model of no flux or size, or of an index without one.
+        errors = [1 + self.subtraction_error.draw(rng, num).clip(min=-0.9) for _ in range(3)]
         return light, SersicLight(
             flux=light.flux * errors[0],
             R_sersic=light.R_sersic * errors[1],
-            n_sersic=light.n_sersic * errors[2],
+            n_sersic=(light.n_sersic * errors[2]).clip(*SERSIC_INDICES),
             e1=light.e1,
             e2=light.e2,
             center_x=light.center_x,
             center_y=light.center_y,
         )
+
+
+def _require_ellipse(prior: Any) -> None:
+    """Refuse ellipticities that would always, or in their bounds, reach 1.
+
+    Raises
+    ------
+    ConfigError
+        Naming e1 and e2.
+    """
+    require_within(prior, -0.99, 0.99, "e1", "e2")
+    bounded = [e for e in (prior.e1, prior.e2) if not isinstance(e, Normal)]
+    largest = sum(max(abs(e.minimum), abs(e.maximum)) ** 2 for e in bounded) ** 0.5
+    if largest >= 1:
+        raise ConfigError(
+            f"e1 and e2 must stay below an ellipticity (e1^2 + e2^2)^0.5 of 1, but reach {largest:g}"
+        )
+
+
+def _ellipticity(e1: np.ndarray, e2: np.ndarray) -> Truth:
+    """Return drawn ellipticities, those that are too large shortened along their direction."""
+    size = np.hypot(e1, e2)
+    if not (size > LARGEST_ELLIPTICITY).any():
+        return {"e1": e1, "e2": e2}
+    shorter = np.minimum(1.0, LARGEST_ELLIPTICITY / np.maximum(size, LARGEST_ELLIPTICITY))
+    return {"e1": e1 * shorter, "e2": e2 * shorter}
 
 
 def _require_one_of(prior: Any, first: str, second: str) -> None:

@@ -1,5 +1,6 @@
 """Recipes: everything that decides what a simulated dataset is, but for its seed and size."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,6 +11,7 @@ import numpy as np
 from lenspinn.data.instrument import Instrument
 from lenspinn.errors import ConfigError
 from lenspinn.lensing.light import SERSIC_CORE
+from lenspinn.plain_yaml import shown
 from lenspinn.simulate.distributions import Distribution, require_positive
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
@@ -22,7 +24,16 @@ from lenspinn.simulate.psf import load_psf
 from lenspinn.simulate.render import Camera
 from lenspinn.simulate.scene import GalaxyLight, SersicLight, SmoothLens
 
-__all__ = ["Geometry", "Recipe"]
+__all__ = ["LEAST_CLASSES", "Geometry", "Recipe"]
+
+LEAST_CLASSES, MOST_CLASSES = 2, 100
+"""Of a recipe; the store has a byte for a label."""
+MOST_PIXELS, MOST_SAMPLES = 4096, 64
+"""Along the side of an image, and of a pixel."""
+MOST_PLACES = 100_000
+"""For each kind of substructure in an image."""
+
+_CLASS_NAME = re.compile(r"[A-Za-z0-9_+-]{1,40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,15 @@ class Geometry:
     H0: float = 70.0
     """km/s/Mpc."""
     Om0: float = 0.3
+
+    def __post_init__(self) -> None:
+        for key, low, high in (
+            ("z_lens", 1e-3, 20.0),
+            ("z_source", 1e-3, 20.0),
+            ("H0", 10.0, 200.0),
+            ("Om0", 0.0, 1.0),
+        ):
+            _require_between(self, key, low, high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +80,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require_positive(self, "exposure_time")
-        for key in ("num_pix", "supersampling"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key} must be at least 1, got {getattr(self, key)}")
+        for key, most in (("num_pix", MOST_PIXELS), ("supersampling", MOST_SAMPLES)):
+            _require_between(self, key, 1, most)
+        _require_between(self.instrument, "psf_truncation", 0, MOST_PIXELS)
+        self._check_classes()
         side = self.num_pix * self.instrument.pixel_scale
         if self.instrument.psf_fwhm > side:
             raise ConfigError(
@@ -77,6 +98,26 @@ class Recipe:
                         "no zero_point: give source.amplitude"
                     )
         _ = self.lens_plane  # refuses a source in front of the lens
+
+    def _check_classes(self) -> None:
+        if not LEAST_CLASSES <= len(self.populations) <= MOST_CLASSES:
+            names = ", ".join(self.classes)
+            raise ConfigError(
+                f"a recipe needs {LEAST_CLASSES} to {MOST_CLASSES} classes, and populations has "
+                f"{names or 'none'}: name others"
+            )
+        for name in self.populations:
+            if not _CLASS_NAME.fullmatch(name):
+                raise ConfigError(
+                    f"populations has the class {shown(name)}: use up to 40 letters, digits, '_', "
+                    "'+' and '-'"
+                )
+        for kind, places in self.capacity.items():
+            if places > MOST_PLACES:
+                raise ConfigError(
+                    f"populations need places for {places} {kind} in each image, at most "
+                    f"{MOST_PLACES} can be had: lower mean_number, num_points or number"
+                )
 
     def check_files(self) -> None:
         """Refuse a PSF or a noise correlation that cannot be used, before anything is made.
@@ -186,6 +227,13 @@ class Recipe:
                 known for known, item in POPULATIONS.items() if type(item) is type(population)
             )
         return content
+
+
+def _require_between(node: Any, key: str, low: float, high: float) -> None:
+    value = getattr(node, key)
+    if not low <= value <= high:
+        edge = f"at least {low:g}" if value < low else f"at most {high:g}"
+        raise ConfigError(f"{key} must be {edge}, got {value}")
 
 
 @lru_cache

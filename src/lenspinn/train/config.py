@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lenspinn.errors import ConfigError
+from lenspinn.plain_yaml import Plain
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class ModelConfig:
     name: str
     """Name of a registered model; `lenspinn models` lists them."""
 
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Plain] = field(default_factory=dict)
     """Options of the model; num_pix, pixel_scale and classes are those of the dataset."""
 
 
@@ -25,7 +26,7 @@ class StreamConfig:
     recipe: str = ""
     """Name of a recipe; `lenspinn recipes` lists them."""
 
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Plain] = field(default_factory=dict)
     """Changes to the recipe by dotted key, such as source.magnitude: 23."""
 
     images_per_epoch: int = 36000

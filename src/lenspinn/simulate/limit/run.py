@@ -17,7 +17,8 @@ from lenspinn.data.limit import ENDS, SCHEMA_VERSION
 from lenspinn.data.provenance import provenance
 from lenspinn.errors import ConfigError
 from lenspinn.files import write_whole
-from lenspinn.simulate.catalogue import get_recipe
+from lenspinn.plain_yaml import Plain
+from lenspinn.simulate.catalogue import configured_recipe
 from lenspinn.simulate.limit.classifier import mean_interval
 from lenspinn.simulate.limit.figure import limit_figure
 from lenspinn.simulate.limit.lenses import Visibility, draw_lenses, together, visibility
@@ -50,7 +51,7 @@ class LimitConfig:
     """Another seed gives other lenses."""
     known: list[str] = field(default_factory=list)
     """Parameters of the smooth model that are not fitted, such as lens.center_x."""
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Plain] = field(default_factory=dict)
     """Changes to the recipe by dotted key, such as instrument: euclid_vis."""
 
     def __post_init__(self) -> None:
@@ -62,7 +63,7 @@ class LimitConfig:
         for key, least in (("num", 2), ("seed", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
-        recipe = get_recipe(self.recipe, **self.overrides)
+        recipe = configured_recipe(self.recipe, self.overrides)
         check_smooth(recipe)
         recipe.check_files()
 
@@ -101,7 +102,7 @@ def detection_limit(config: LimitConfig, progress: bool = True) -> Path:
     ConfigError
         If the recipe cannot be used, or ``config.out`` holds the limit of something else.
     """
-    recipe = get_recipe(config.recipe, **config.overrides)
+    recipe = configured_recipe(config.recipe, config.overrides)
     path = config.out / RESULT
     records = _finished(path, config, recipe)
     known = {record["magnitude"] for record in records}

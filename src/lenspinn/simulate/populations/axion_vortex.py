@@ -7,8 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.distributions import Distribution, Fixed, require_positive
+from lenspinn.simulate.distributions import Distribution, Fixed, require_positive, require_within
 from lenspinn.simulate.populations.base import MainLens, PointMasses, Rods, Substructure
+
+LONGEST = 1e3
+"""Arcsec, of a line of axions of 1e-22 eV."""
 
 _AT_CENTRE = Fixed(0.0)
 
@@ -49,9 +52,16 @@ class AxionVortex:
 
     def __post_init__(self) -> None:
         require_positive(self, "axion_mass", "mass")
+        require_within(self, 1e-30, 1.0, "axion_mass")
+        require_within(self, 1e-10, 1e18, "mass")
+        require_within(self, -1e3, 1e3, "offset")
         for key in ("num_points", "length_at_1e_22_eV", "number"):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"{key} must be above 0, got {getattr(self, key)}")
+        if self.length_at_1e_22_eV > LONGEST:
+            raise ConfigError(
+                f"length_at_1e_22_eV must be at most {LONGEST:g}, got {self.length_at_1e_22_eV}"
+            )
 
     @property
     def capacity(self) -> dict[str, int]:

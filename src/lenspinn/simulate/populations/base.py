@@ -8,6 +8,9 @@ import numpy as np
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.plane import LensPlane
 
+MOST_SUBHALOS = 50_000
+"""Of an image, on average: each is a deflection at every pixel."""
+
 
 class PointMasses(NamedTuple):
     """Point masses in the lens plane, each value (B, n); unused places are 0."""

@@ -51,6 +51,15 @@ class PyHaloSubhalos:
     def __post_init__(self) -> None:
         if self.preset not in ("CDM", "WDM"):
             raise ConfigError(f"preset must be CDM or WDM, got {self.preset!r}")
+        masses = (self.log10_mass_low, self.log10_mass_high, self.log10_half_mode_mass)
+        if not (0 <= min(masses) <= max(masses) <= 18 and masses[0] < masses[1]):
+            raise ConfigError(
+                "log10_mass_low, log10_mass_high and log10_half_mode_mass must lie between 0 and "
+                f"18, the first below the second, got {masses}"
+            )
+        for key, most in (("diameter", 100.0), ("max_halos", 100_000)):
+            if getattr(self, key) > most:
+                raise ConfigError(f"{key} must be at most {most:g}, got {getattr(self, key)}")
         for key in ("diameter", "max_halos"):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"{key} must be above 0, got {getattr(self, key)}")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lenspinn.simulate.distributions import Distribution, require_positive
+from lenspinn.simulate.distributions import Distribution, require_positive, require_within
 from lenspinn.simulate.populations.base import MainLens, Substructure
 from lenspinn.simulate.populations.tnfw_subhalos import (
     CONCENTRATION_SCATTER,
@@ -47,6 +47,7 @@ class WarmSubhalos(TNFWSubhalos):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "half_mode_mass")
+        require_within(self, 1.0, 1e18, "half_mode_mass")
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
         """Draw as `TNFWSubhalos`, then the half-mode mass and who survives."""

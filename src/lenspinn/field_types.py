@@ -1,0 +1,176 @@
+"""Plain values read as what a field of a configuration is declared to be."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lenspinn.errors import ConfigError
+from lenspinn.overlay import overlaid
+from lenspinn.plain_yaml import parse_yaml, shown
+
+__all__ = ["as_declared", "constructed", "nearest_key", "read_word"]
+
+Class = TypeVar("Class")
+
+_NAMES: dict[Any, str] = {
+    bool: "true or false (bool)",
+    int: "a whole number (int)",
+    float: "a number (float)",
+    str: "text",
+    Path: "a path",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "null",
+}
+
+
+def read_word(text: str, hint: Any, key: str) -> Any:
+    """Read a word of the command line as the plain value of a field.
+
+    Parameters
+    ----------
+    text
+    hint
+        Declared type; where it is a text or a path, the word is taken as it stands.
+    key
+        Of the field, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If `lenspinn.plain_yaml.parse_yaml` refuses it for another reason than its syntax.
+    """
+    choices = _choices(hint)
+    if str in choices or Path in choices or typing.get_origin(hint) is typing.Literal:
+        return None if text == "null" and type(None) in choices else text
+    try:
+        return parse_yaml(text, f"--{key}")
+    except ConfigError as error:
+        if "is not valid YAML" in str(error) and not text.lstrip().startswith(("!", "&", "*")):
+            return text
+        raise
+
+
+def as_declared(value: Any, hint: Any, key: str) -> Any:
+    """Read a plain value as the type of its field.
+
+    Parameters
+    ----------
+    value
+        Null, a truth value, number, text, list or mapping.
+    hint
+        Declared type: bool, int, float, str, Path, None, a Literal, a list, tuple or dictionary of
+        those, a dataclass, or a union.
+    key
+        Of the field, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If it is none: the sentence names the key and what it must be.
+    """
+    for choice in _choices(hint):
+        taken, result = _tried(value, choice, key)
+        if taken:
+            return result
+    allowed = " or ".join(_described(choice) for choice in _choices(hint))
+    raise ConfigError(f"{key} must be {allowed}, got {shown(value)}")
+
+
+def constructed(kind: type[Class], settings: Mapping[str, Any], prefix: str = "") -> Class:
+    """Make a dataclass of plain settings.
+
+    Parameters
+    ----------
+    kind
+        A dataclass; its fields are what `as_declared` reads, and dataclasses.
+    settings
+        By key, nested or dotted. A mapping is laid over the one that a field has by default.
+    prefix
+        Of the keys, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or missing, a value is not of its type, or the dataclass refuses it.
+    """
+    given: dict[str, Any] = {}
+    for key, value in settings.items():
+        first, _, rest = key.partition(".")
+        given = overlaid(given, {first: {rest: value} if rest else value})
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in given:
+        if name not in fields:
+            raise ConfigError(f"unknown key {prefix}{name}; {nearest_key(name, fields)}")
+    hints = typing.get_type_hints(kind)
+    for name, field in fields.items():
+        default = None if _is_required(field) or name not in given else _default(field)
+        if isinstance(default, Mapping) and isinstance(given[name], Mapping):
+            given[name] = overlaid(default, given[name])
+        if name not in given and _is_required(field) and dataclasses.is_dataclass(hints[name]):
+            given[name] = {}  # which says what is missing in it
+    missing = [prefix + name for name, f in fields.items() if _is_required(f) and name not in given]
+    if missing:
+        raise ConfigError(f"required, and not given: {', '.join(missing)}")
+    return kind(**{k: as_declared(value, hints[k], prefix + k) for k, value in given.items()})
+
+
+def nearest_key(key: str, known: Iterable[str]) -> str:
+    """Return the second half of an error sentence: which key was perhaps meant."""
+    known = sorted(known)
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    return f"did you mean '{nearest[0]}'?" if nearest else f"known keys: {', '.join(known)}"
+
+
+def _default(field: dataclasses.Field) -> Any:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    nothing = dataclasses.MISSING
+    return field.default is nothing and field.default_factory is nothing
+
+
+def _tried(value: Any, kind: Any, key: str) -> tuple[bool, Any]:
+    """Return whether a value is of a kind, and as which."""
+    origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is typing.Literal:
+        return value in parts, value
+    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+        return True, constructed(typing.cast(type, kind), value, f"{key}.")
+    if origin is float and isinstance(value, int) and not isinstance(value, bool):
+        return True, float(value)
+    if origin is Path and isinstance(value, str):
+        if not value:
+            raise ConfigError(f"{key} is empty: give a path")
+        return True, Path(value)
+    if origin is tuple and isinstance(value, list) and len(value) == len(parts):
+        items = enumerate(zip(value, parts, strict=True))
+        return True, tuple(as_declared(item, part, f"{key}[{n}]") for n, (item, part) in items)
+    if type(value) is not origin:
+        return False, None
+    if origin is list and parts:
+        return True, [as_declared(item, parts[0], f"{key}[{n}]") for n, item in enumerate(value)]
+    if origin is dict and parts:
+        return True, {k: as_declared(item, parts[1], f"{key}.{k}") for k, item in value.items()}
+    return True, value
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _described(kind: Any) -> str:
+    origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if origin is tuple:
+        return f"a list of {len(parts)}"
+    return "a mapping of settings" if dataclasses.is_dataclass(kind) else _NAMES[origin]

@@ -1,0 +1,62 @@
+"""Nested settings from several places, one laid over the other: the later wins key by key."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["FORMS_OF_VALUES", "nested", "overlaid"]
+
+FORMS_OF_VALUES = ("fixed", "uniform", "log_uniform", "normal", "power_law")
+"""A mapping of one of these alone, as ``{uniform: [0.6, 1.5]}``, is a value: it replaces another as
+a whole. They are the names of `lenspinn.simulate.distributions`."""
+
+
+def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay settings over others: what only one of them has stays, else that of ``above`` counts.
+
+    Keys may be nested, dotted or both, ``{"a.b": 1}`` is ``{"a": {"b": 1}}``, and stay as they were
+    written first.
+
+    Returns
+    -------
+    dict
+        Neither argument is changed.
+    """
+    result = dict(below)
+    for key, value in above.items():
+        _put(result, key, value)
+    return result
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into nested ones, at every level."""
+    tree: dict[str, Any] = {}
+    for key, value in settings.items():
+        first, _, rest = key.partition(".")
+        value = {rest: value} if rest else value
+        value = value if _is_value(value) else nested(value)
+        before = tree.get(first)
+        tree[first] = value if _is_value(before) or _is_value(value) else overlaid(before, value)
+    return tree
+
+
+def _put(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Lay one setting over others, in place but for what is nested."""
+    parts = key.split(".")
+    for length in range(1, len(parts)):  # an outer mapping that is there takes it in
+        outer = ".".join(parts[:length])
+        if not _is_value(settings.get(outer)):
+            settings[outer] = overlaid(settings[outer], {".".join(parts[length:]): value})
+            return
+    inner = [known for known in settings if known.startswith(f"{key}.")]
+    taken_in = {known.removeprefix(f"{key}."): settings.pop(known) for known in inner}
+    if taken_in and not _is_value(value):
+        value = overlaid(taken_in, value)
+    before = settings.pop(key, None)  # so that it comes last
+    settings[key] = value if _is_value(before) or _is_value(value) else overlaid(before, value)
+
+
+def _is_value(value: Any) -> bool:
+    """Whether something is replaced as a whole: all but mappings of settings."""
+    if not isinstance(value, Mapping):
+        return True
+    return len(value) == 1 and next(iter(value)) in FORMS_OF_VALUES
