@@ -16,7 +16,7 @@ from lenspinn.apply.companions import (
 )
 from lenspinn.data.fits import TelescopeImage
 from lenspinn.data.hdf5 import HDF5_SUFFIXES
-from lenspinn.data.legacy import read_npy
+from lenspinn.data.npy import read_npy
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import check_image
 from lenspinn.errors import DataError

@@ -7,7 +7,8 @@ Lightning and matplotlib, which take seconds to load.
 from lenspinn.data.fits import TelescopeImage, read_fits, write_fits
 from lenspinn.data.hdf5 import read_hdf5, read_hdf5_psf
 from lenspinn.data.info import DatasetInfo
-from lenspinn.data.legacy import import_deeplense, read_npy
+from lenspinn.data.legacy import import_deeplense
+from lenspinn.data.npy import read_npy
 from lenspinn.data.store import ImageStore, StoreWriter
 from lenspinn.data.transforms import (
     TRANSFORMS,

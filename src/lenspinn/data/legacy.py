@@ -1,63 +1,27 @@
-"""DeepLense's folders of .npy files, read without executing what is pickled in them."""
+"""Datasets of .npy files, DeepLense's and those like them, turned into stores."""
 
-import pickle
-import re
-from collections import Counter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from lenspinn.data.image_folders import Listing, Place, list_images
 from lenspinn.data.info import DatasetInfo
+from lenspinn.data.npy import open_stack, read_image_and_number, single_image
 from lenspinn.data.store import StoreWriter
 from lenspinn.data.transforms import background_sigma
 from lenspinn.errors import DataError
 
-CLASSES = ("axion", "cdm", "no_sub")
-FOLDER_NAMES = {
-    "axion": "axion",
-    "vort": "axion",
-    "cdm": "cdm",
-    "sub": "cdm",
-    "sphere": "cdm",
-    "no_sub": "no_sub",
-    "no": "no_sub",
-}
-"""Folder names in use, in any case, and the class each stands for."""
-
 AXION_MASS = "axion_mass_eV"
 """Truth field of the mass that comes with an axion image; NaN elsewhere."""
 
+PART = "part"
+"""Truth field of the part an image came from, an index into ``recipe_config["parts"]``."""
+
 _NUM_PROBED = 64  # images of which the background noise is measured
-_PLAIN_TYPE = re.compile(r"[biuf][1248]|O8|b1")
-
-
-def read_npy(path: Path | str) -> np.ndarray:
-    """Read one image from a .npy file of DeepLense.
-
-    The file holds a plain array, or a pickled object array ``[image, mass]`` as in the axion
-    class. Pickles are read by an interpreter of its own that can build numeric arrays and
-    nothing else: no code of the file is run.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    (y, x) float64
-        The image; axes of length 1 in front are dropped.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, is no .npy file, is truncated, holds anything but an image, or
-        contains a pickle that asks for more than numpy arrays.
-    """
-    image, _ = _read_image_and_mass(Path(path))
-    return image
+_PIXEL_SCALES = (1e-4, 100.0)  # arcsec; finer than any interferometer's, coarser than any survey's
 
 
 def import_deeplense(
@@ -65,24 +29,32 @@ def import_deeplense(
     out: Path | str,
     *,
     pixel_scale: float,
+    classes: str | None = None,
     instrument: str = "unknown",
     unit: str = "unknown",
     progress: bool = True,
 ) -> Path:
-    """Turn a DeepLense folder of classes into a store.
+    """Turn a folder of .npy images into a store; all of them are checked before it is written.
 
-    Images are ordered by class, then file name. File names are kept in the store's
-    ``info.recipe_config["files"]``, the mass of axion images in its truth. Interrupted, the same
-    call resumes.
+    Images are ordered by class, part (train, validation, test) and file name; those of packed
+    arrays as they stand there. File names are kept in the store's ``info.recipe_config``, the mass
+    of axion images and the part in its truth. Interrupted, the same call resumes.
 
     Parameters
     ----------
     folder : Path
-        Holds one folder of .npy files for each of the three classes, named as in `FOLDER_NAMES`.
+        Holds one folder of .npy files for each class, or ``images.npy`` and ``labels.npy``, or
+        folders ``train``, ``val`` and ``test`` of these. Names of DeepLense's classes
+        (`lenspinn.data.image_folders.FOLDER_NAMES`) stand for axion, cdm and no_sub; others are
+        classes of their own.
     out : Path
         Store to write.
     pixel_scale : float, arcsec
         DeepLense's files do not say: 0.05 for Model I, 0.101 for II, 0.08 for III.
+    classes : str
+        Names with commas between them, for example axion,cdm,no_sub: what the labels 0, 1, ... of
+        packed arrays stand for, or which of the folders to take. By default all folders are taken,
+        and labels are names themselves.
     instrument, unit : str
         What the images were taken with and measured in, for the record.
     progress : bool
@@ -96,195 +68,158 @@ def import_deeplense(
     Raises
     ------
     DataError
-        If a class has no folder or two, or a file is not an image like the others.
+        If the folder has none of these layouts, a class or part is ambiguous or empty, a file is
+        not an image like the others or has another label than its folder, or the pixel scale is
+        absurd. Nothing is written then.
     StoreError
         If there is something else at `out`.
     """
     folder, out = Path(folder), Path(out)
-    files = _class_files(folder)
-    ordered = [(label, file) for label, name in enumerate(CLASSES) for file in files[name]]
-    first = _read_image_and_mass(ordered[0][1])[0]
-    probed = [file for _, file in ordered[:: max(1, len(ordered) // _NUM_PROBED)]]
+    lowest, highest = _PIXEL_SCALES
+    if not lowest <= pixel_scale <= highest:
+        raise DataError(
+            f"pixel_scale is {pixel_scale}; give the size of a pixel in arcsec, between {lowest} "
+            f"and {highest:g}"
+        )
+    listing = list_images(folder, classes)
+    reader = _Reader(listing)
+    numbers, noise_sigma = reader.check(progress=progress)
+    truth = _truth(listing, numbers)
     info = DatasetInfo(
-        num_images=len(ordered),
-        num_pix=first.shape[-1],
+        num_images=len(listing.places),
+        num_pix=reader.num_pix,
         pixel_scale=pixel_scale,
-        classes=CLASSES,
+        classes=listing.classes,
         recipe="imported",
         instrument=instrument,
         unit=unit,
-        noise_sigma=_median_noise(probed, first.shape),
+        noise_sigma=noise_sigma,
         lens_light=False,
-        recipe_config={
-            "folder": folder.resolve().name,
-            "files": {name: [file.name for file in files[name]] for name in CLASSES},
-        },
+        recipe_config=_record(folder, listing),
         seed=None,
     )
-    writer = StoreWriter.open(out, info, {AXION_MASS: ()})
+    writer = StoreWriter.open(out, info, dict.fromkeys(truth, ()))
+    labels = np.array([place.label for place in listing.places])
     for rows in tqdm(writer.pending_shards(), unit="shard", disable=not progress):
-        chosen = ordered[rows.start : rows.stop]
-        images, masses = _read_like([file for _, file in chosen], first.shape)
-        labels = np.array([label for label, _ in chosen])
-        writer.write_shard(rows, images, labels, {AXION_MASS: masses})
+        chosen = slice(rows.start, rows.stop)
+        fields = {name: values[chosen] for name, values in truth.items()}
+        writer.write_shard(rows, reader.images(listing.places[chosen]), labels[chosen], fields)
     writer.finish()
     return out
 
 
-def _class_files(folder: Path) -> dict[str, list[Path]]:
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}")
-    folders = {path: FOLDER_NAMES.get(path.name.lower()) for path in sorted(folder.iterdir())}
-    times = Counter(name for path, name in folders.items() if name and path.is_dir())
-    for name in CLASSES:
-        if times[name] != 1:
-            known = [alias for alias, meant in FOLDER_NAMES.items() if meant == name]
+class _Reader:
+    """Reads images wherever they are, and refuses what is not like the first."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self._stacks: dict[Path, np.ndarray] = {}
+        first = listing.places[0]
+        shape = self._raw(first)[0].shape
+        if shape[0] != shape[1]:
             raise DataError(
-                f"{folder} has {times[name]} folders for class {name}: exactly one of "
-                f"{known} is needed"
+                f"{_name(first)} has shape {shape}; images must be square, (y, x): cut them, or "
+                "save flat images as (n, y, x)"
             )
-    files = {name: sorted(path.glob("*.npy")) for path, name in folders.items() if name}
-    for name, found in files.items():
-        if not found:
-            raise DataError(f"{folder} has no .npy file of class {name}")
-    return files
+        self.num_pix = shape[0]
 
+    def check(self, *, progress: bool) -> tuple[np.ndarray, float]:
+        """Read every image once; return the number that came with each, and the median noise."""
+        places = self.listing.places
+        numbers = np.full(len(places), np.nan)
+        step = max(1, len(places) // _NUM_PROBED)
+        probed = []
+        shown = tqdm(places, "check", leave=False, unit="image", disable=None if progress else True)
+        for i, place in enumerate(shown):
+            image, number = self._read(place)
+            if number is not None:
+                numbers[i] = number
+            if i % step == 0:
+                probed.append(image)
+        images = torch.from_numpy(np.stack(probed)[:, None])
+        return numbers, float(background_sigma(images).median())
 
-def _read_like(files: list[Path], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, 1, y, x) float32 and axion masses (n,), all images of one square shape."""
-    images = np.empty((len(files), 1, shape[-1], shape[-1]), dtype=np.float32)
-    masses = np.empty(len(files))
-    for i, file in enumerate(files):
-        image, masses[i] = _read_image_and_mass(file)
-        if image.shape != images.shape[2:]:
-            raise DataError(f"{file} has shape {image.shape}, the first image {images.shape[2:]}")
-        if not np.isfinite(image).all():
-            raise DataError(f"{file} has pixels that are NaN or infinite")
-        images[i] = image
-    return images, masses
+    def images(self, places: tuple[Place, ...]) -> np.ndarray:
+        """Read images, (n, 1, y, x) float32."""
+        return np.stack([self._read(place)[0] for place in places])[:, None]
 
-
-def _median_noise(files: list[Path], shape: tuple[int, ...]) -> float:
-    images, _ = _read_like(files, shape)
-    return float(background_sigma(torch.from_numpy(images)).median())
-
-
-def _read_image_and_mass(path: Path) -> tuple[np.ndarray, float]:
-    try:
-        with path.open("rb") as file:
-            content = _read_array(file)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    # Anything can come out of a broken or hostile pickle.
-    except Exception as error:
-        raise DataError(f"{path} is not a .npy file lenspinn reads: {error}") from error
-    mass = np.nan
-    if content.dtype.hasobject:
-        if content.shape != (2,):
-            raise DataError(f"{path} holds objects of shape {content.shape}, not [image, mass]")
-        content, mass = content
-    try:
-        image, mass = np.asarray(content, dtype=np.float64), float(mass)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path} holds {type(content).__name__}, not an image") from error
-    while image.ndim > 2 and image.shape[0] == 1:
-        image = image[0]
-    if image.ndim != 2:
-        raise DataError(f"{path} has shape {image.shape}, not that of one image (y, x)")
-    return image, mass
-
-
-def _read_array(file: BinaryIO) -> np.ndarray:
-    version = np.lib.format.read_magic(file)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise DataError(f"version {version} of the format is unknown")
-    shape, _, dtype = readers[version](file)
-    if dtype.hasobject:
-        content = _ArrayUnpickler(file).load()
-        if not isinstance(content, _Array):
-            raise DataError(f"its pickle holds {type(content).__name__}, not an array")
-        return content.values
-    position = file.tell()
-    available = file.seek(0, 2) - position
-    # Before numpy makes room for whatever the header claims.
-    needed = dtype.itemsize * int(np.prod(shape, dtype=object))
-    if available < needed:
-        raise DataError(f"truncated, {available} bytes of {needed}")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Rebuilds numpy's arrays and numbers, with the classes below in place of numpy's own.
-
-    numpy's would believe what a pickle says about sizes and types, down to reading memory that
-    is not theirs.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _STAND_INS[module, name]
-        except KeyError:
+    def _read(self, place: Place) -> tuple[np.ndarray, float | None]:
+        """Read an image (y, x) float32 and its number."""
+        found, number = self._raw(place)
+        if found.shape != (self.num_pix, self.num_pix):
             raise DataError(
-                f"its pickle asks for {module}.{name}, only numpy arrays are allowed"
-            ) from None
+                f"{_name(place)} has shape {found.shape}, the first image "
+                f"{(self.num_pix, self.num_pix)}: all images must have one size"
+            )
+        if not np.isfinite(found).all():
+            raise DataError(
+                f"{_name(place)} has pixels that are NaN or infinite: fill them or leave it out"
+            )
+        with np.errstate(over="ignore", under="ignore"):
+            image = found.astype(np.float32)
+        if not np.isfinite(image).all() or (found.any() and not image.any()):
+            raise DataError(
+                f"{_name(place)} has values of {np.abs(found).max():.0e}, beyond float32: "
+                "give all images in another unit"
+            )
+        return image, number
+
+    def _raw(self, place: Place) -> tuple[np.ndarray, float | None]:
+        if place.row is None:
+            return read_image_and_number(place.path)
+        if place.path not in self._stacks:
+            self._stacks[place.path] = open_stack(place.path)
+        return single_image(self._stacks[place.path][place.row], _name(place)), None
 
 
-class _Type:
-    """A numeric type, or that of Python objects."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, spec: str, align: bool, copy: bool) -> None:
-        if not _PLAIN_TYPE.fullmatch(spec):
-            raise DataError(f"its pickle has data of type {spec!r}, only numbers are allowed")
-        self.dtype = np.dtype(spec)
-
-    def __setstate__(self, state: tuple) -> None:
-        self.dtype = self.dtype.newbyteorder(state[1])
+def _name(place: Place) -> str:
+    return str(place.path) if place.row is None else f"{place.path} (image {place.row})"
 
 
-class _Array:
-    """An array of numbers; or of Python objects, along one axis."""
-
-    __slots__ = ("values",)
-
-    def __init__(self, kind: object, shape: tuple[int, ...], typecode: bytes) -> None:
-        self.values = np.empty(0)  # the pickle's next step is to fill it
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, kind, is_fortran, content = state
-        if kind.dtype.hasobject:
-            self.values = np.empty(len(content), dtype=object)
-            for i, item in enumerate(content):
-                self.values[i] = item.values if isinstance(item, _Array | _Number) else item
-        else:
-            self.values = np.frombuffer(content, kind.dtype)
-        self.values = self.values.reshape(shape, order="F" if is_fortran else "C")
+def _truth(listing: Listing, numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """Truth by field, of the numbers that came with the images; labels are no truth."""
+    is_mass = (numbers > 0) & (numbers < 1)
+    _check_labels(listing, np.where(is_mass, np.nan, numbers))
+    for place in (listing.places[row] for row in np.flatnonzero(is_mass)):
+        name = listing.classes[place.label]
+        if name.lower() != "axion":
+            raise DataError(
+                f"{_name(place)} holds an image and the mass of an axion, but is of class {name}: "
+                "move it to the folder axion, or save the image alone"
+            )
+    truth = {AXION_MASS: np.where(is_mass, numbers, np.nan)} if is_mass.any() else {}
+    if listing.parts:
+        truth[PART] = np.array([float(place.part) for place in listing.places])
+    return truth
 
 
-class _Number:
-    """One number of a numeric type."""
+def _check_labels(listing: Listing, carried: np.ndarray) -> None:
+    """Refuse labels in the files, NaN where there is none, that contradict their folders."""
+    of_class: dict[int, int] = {}
+    of_label: dict[float, int] = {}
+    for row in np.flatnonzero(~np.isnan(carried)).tolist():
+        place, label = listing.places[row], float(carried[row])
+        first = of_class.setdefault(place.label, row)
+        if carried[first] != label:
+            raise DataError(
+                f"{_name(listing.places[first])} and {_name(place)} hold [image, label] with the "
+                f"labels {carried[first]:g} and {label:g} in one class: sort the files into one "
+                "folder for each class, or save the images without labels"
+            )
+        same = listing.places[of_label.setdefault(label, row)]
+        if same.label != place.label:
+            raise DataError(
+                f"{_name(same)} and {_name(place)} hold [image, label] with the same label "
+                f"{label:g} in two classes: put them in one folder, or save the images without "
+                "labels"
+            )
 
-    __slots__ = ("values",)
 
-    def __init__(self, kind: _Type, content: bytes) -> None:
-        (self.values,) = np.frombuffer(content, kind.dtype)
-
-    def __setstate__(self, state: object) -> None:
-        raise DataError("its pickle gives a number a state")
-
-
-_STAND_INS: dict[tuple[str, str], object] = {
-    ("numpy", "ndarray"): object(),  # named by a pickle, never called
-    ("numpy", "dtype"): _Type,
-    # numpy 1, then numpy 2.
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy.core.multiarray", "scalar"): _Number,
-    ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("numpy._core.multiarray", "scalar"): _Number,
-}
+def _record(folder: Path, listing: Listing) -> dict[str, Any]:
+    """Note where the images came from, without anything of the machine."""
+    files: dict[str, dict[str, None]] = {name: {} for name in listing.classes}
+    for place in listing.places:
+        inside = place.path.relative_to(folder)
+        files[listing.classes[place.label]][str(inside)] = None
+    record = {"folder": folder.resolve().name, "files": {n: list(f) for n, f in files.items()}}
+    return record | ({"parts": list(listing.parts)} if listing.parts else {})
