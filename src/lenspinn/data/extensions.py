@@ -21,6 +21,9 @@ Role = Literal["image", "noise", "variance", "weight", "psf", "mask", "other", "
 NOISE: tuple[Role, ...] = ("noise", "variance", "weight")
 """Any of which gives standard deviations, the first one that is there."""
 
+MOST_LISTED = 30
+"""Extensions that an error names."""
+
 SUFFIX = r"(map|maps|image|img|array|plane|data|model|kernel|s)?\d*"
 _WORDS: dict[Role, str] = {
     "psf": rf"(e?psfs?|prf|kernel|detsamp|detdist|oversamp|overdist){SUFFIX}",
@@ -142,18 +145,16 @@ def companion_of(file: FitsFile, image: int, kind: str) -> int | None:
 
 
 def _named(file: FitsFile, wanted: str) -> int:
-    try:
-        found = [int(wanted)]
-        found = found if 0 <= found[0] < len(file) else []
-    except ValueError:
-        found = [i for i in range(len(file)) if file.name(i).upper() == wanted.upper()]
-        if not found and wanted.upper() == "PRIMARY":
-            found = [0]
+    if re.fullmatch(r"-?\d{1,9}", wanted):
+        found = [int(wanted)] if 0 <= int(wanted) < len(file) else []
+        there = f"0 to {len(file) - 1}"
+    else:
+        found = [i for i in range(len(file)) if _called(file, i).upper() == wanted.upper()]
+        there = _listed(file, range(min(len(file), MOST_LISTED)))
     if not found:
-        there = _listed(file, range(len(file)))
-        raise ImageError(f"{file.path} has no extension {wanted!r}, only {there}; name one of them")
+        raise ImageError(f"{file.path} has no extension {wanted}, only {there}; name one of them")
     if len(file.shape(found[0])) < 2:
-        raise ImageError(f"Extension {wanted!r} of {file.path} holds no image; name another")
+        raise ImageError(f"Extension {wanted} of {file.path} holds no image; name another")
     return found[0]
 
 
@@ -168,8 +169,11 @@ def _detector_sampled(file: FitsFile, found: Sequence[int]) -> int:
 
 
 def _listed(file: FitsFile, numbers: Sequence[int]) -> str:
-    names = {number: file.name(number) or ("" if number else "PRIMARY") for number in numbers}
-    return ", ".join(f"{number} {name}".strip() for number, name in names.items())
+    return ", ".join(f"{number} {_called(file, number)}".strip() for number in numbers)
+
+
+def _called(file: FitsFile, number: int) -> str:
+    return file.name(number) or ("" if number else "PRIMARY")
 
 
 def _words(name: str) -> list[str]:

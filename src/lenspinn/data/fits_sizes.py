@@ -103,7 +103,7 @@ def _declared(cards: dict[str, str], name: str, number: int) -> tuple[Declared, 
     """Return what a header declares, and the length of its data in bytes."""
     where = f"{name} is truncated or corrupt: extension {number}"
 
-    def integer(key: str, lowest: int, highest: float, default: int | None = None) -> int:
+    def integer(key: str, lowest: int, highest: int, default: int | None = None) -> int:
         if key not in cards and default is not None:
             return default
         matched = INTEGER.match(cards.get(key, ""))

@@ -13,7 +13,13 @@ from astropy.io.fits import Header
 from lenspinn.data.header import Headers, card, number
 from lenspinn.errors import ImageError
 
-__all__ = ["PLAUSIBLE_SCALE", "check_pixel_scale", "find_pixel_scale", "stated_pixel_scale"]
+__all__ = [
+    "PLAUSIBLE_SCALE",
+    "check_pixel_scale",
+    "find_pixel_scale",
+    "square_pixel_scale",
+    "stated_pixel_scale",
+]
 
 PLAUSIBLE_SCALE = (1e-3, 10.0)
 """Arcsec per pixel. Outside of it a header's numbers are no pixel scale of a lens image, e.g. the
@@ -90,20 +96,43 @@ def find_pixel_scale(headers: Headers, name: str) -> float | None:
         matrix = _matrix(header, name)
         sides = None if matrix is None else np.hypot(*matrix)
         if matrix is not None and sides is not None and any(map(_is_plausible, sides)):
-            _check_square(matrix, sides, name)
-            return float(np.sqrt(sides.prod()))
+            return square_pixel_scale(matrix, name)
     for pair in PAIRS:
         both = [number(headers, key) for key in pair]
         if all(side is not None and _is_plausible(side) for side in both):
-            _check_square(np.diag(np.array(both)), np.array(both), name)
-            return float(np.sqrt(np.prod(np.array(both))))
+            return square_pixel_scale(np.diag(np.array(both)), name)
     stated = (number(headers, key) for key in (*KEYWORDS, *(key for pair in PAIRS for key in pair)))
     return next((abs(s) for s in stated if s is not None and _is_plausible(abs(s))), None)
 
 
+def square_pixel_scale(matrix: np.ndarray, name: str) -> float:
+    """Return the pixel scale of a matrix (2, 2) from pixels to arcsec.
+
+    Raises
+    ------
+    ImageError
+        If its pixels are not square, sheared, without area, or of an absurd size.
+    """
+    across, along = np.hypot(*matrix)
+    if abs(across - along) > SQUARE_TOLERANCE * across:
+        raise ImageError(
+            f"{name} has pixels of {across:.4g} x {along:.4g} arcsec, only square ones are "
+            f"supported: resample it, or {INSTEAD}"
+        )
+    if abs(matrix[:, 0] @ matrix[:, 1]) > SQUARE_TOLERANCE * across * along:
+        raise ImageError(
+            f"{name} has pixels that are sheared or have no area, by the matrix of its WCS: "
+            f"{INSTEAD}"
+        )
+    scale = float(np.sqrt(across * along))
+    if not _is_plausible(scale):
+        raise ImageError(f"{name} says no pixel scale of a lens image, {scale:g} arcsec: {INSTEAD}")
+    return scale
+
+
 def _is_plausible(scale: float) -> bool:
     low, high = PLAUSIBLE_SCALE
-    return low <= scale <= high
+    return bool(low <= scale <= high)
 
 
 def _matrix(header: Header, name: str) -> np.ndarray | None:
@@ -144,16 +173,3 @@ def _arcsec_per_unit(header: Header, axis: int) -> float | None:
         return float(unit.to("arcsec"))
     except (ValueError, TypeError):  # no unit, or one of another quantity
         return None
-
-
-def _check_square(matrix: np.ndarray, sides: np.ndarray, name: str) -> None:
-    across, along = sides
-    if abs(across - along) > SQUARE_TOLERANCE * across:
-        raise ImageError(
-            f"{name} has pixels of {across:.4g} x {along:.4g} arcsec, only square ones are "
-            f"supported: resample it, or {INSTEAD}"
-        )
-    if abs(matrix[:, 0] @ matrix[:, 1]) > SQUARE_TOLERANCE * across * along:
-        raise ImageError(
-            f"{name} has pixels that are sheared or have no area (its CD or PC matrix): {INSTEAD}"
-        )
