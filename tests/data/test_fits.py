@@ -103,7 +103,7 @@ def test_the_first_image_of_several_extensions_is_read_with_the_facts_of_both_he
 @pytest.mark.parametrize(
     ("hdu", "message"),
     [
-        ("WHT", "no extension 'WHT', only .'0 PRIMARY'"),
+        ("WHT", "no extension WHT, only 0 PRIMARY, 1"),
         (2, "no extension 2, only 0 to 1"),
         (0, "holds no image"),
     ],
