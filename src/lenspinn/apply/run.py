@@ -19,7 +19,7 @@ from lenspinn.apply.grounds import Judge
 from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
 from lenspinn.apply.mismatch import Observed, find_mismatches, has_lens_light, measure
 from lenspinn.apply.picture import Sheet, answer_figure
-from lenspinn.apply.prepare import Prepared, prepare
+from lenspinn.apply.prepare import Prepared, prepare, without_bad_pixels
 from lenspinn.apply.table import TableAnswer
 from lenspinn.data.transforms import resample
 from lenspinn.errors import DataError, ImageError, ModelError
@@ -159,6 +159,7 @@ def _answer_image(
     scale = model.pixel_scale if image.pixel_scale is None else image.pixel_scale
     prepared = None
     if isinstance(model, LensFit) and image.from_telescope:
+        image = without_bad_pixels(image)
         light = lens_light or _lens_light_of(image, scale, judge.run)
         prepared = _prepared(image, scale, model, light)
         model, seen = prepared.model, prepared.seen
