@@ -53,7 +53,7 @@ def row(lens: Files, answer: Answer) -> dict[str, Any]:
         "image": lens.image.name,
         "answer": content["answer"],
         "trusted": content["trusted"],
-        "prediction": content["prediction"],
+        "most_probable": answer.most_probable,
         **{f"p_{name}": value for name, value in content["probabilities"].items()},
         "shift_p_value": uncertainty["shift"],
         "theta_E_arcsec": content["theta_E_arcsec"],

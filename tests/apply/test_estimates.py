@@ -44,9 +44,8 @@ def test_a_network_without_quantities_estimates_nothing(outputs):
     assert estimates_of((), outputs, [("axion",)] * 4) == [()] * 4
 
 
-def test_classes_are_the_most_probable_one_or_the_set_or_none():
+def test_classes_are_those_of_the_set_or_none():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.4, 0.4]])
-    assert answered_classes(probabilities, None, CLASSES) == [("axion",), ("cdm",)]
     judgement = Judgement(
         probabilities=probabilities,
         possible=np.array([[True, False, False], [False, True, True]]),
@@ -54,7 +53,7 @@ def test_classes_are_the_most_probable_one_or_the_set_or_none():
         by_score={"features": np.array([0.001, 0.5])},
         coverage=0.9,
     )
-    assert answered_classes(probabilities, judgement, CLASSES) == [(), ("cdm", "no_sub")]
+    assert answered_classes(judgement, CLASSES) == [(), ("cdm", "no_sub")]
 
 
 def test_an_estimate_says_what_it_is():

@@ -77,6 +77,12 @@ def test_more_than_noise_in_the_residual_is_no_evidence_of_substructure(fine: Pr
     assert "any source that its model cannot be" in found.message
 
 
+def test_less_than_noise_in_the_residual_means_that_the_noise_is_wrong(fine: Prepared) -> None:
+    (found,) = fit_mismatches(fine, 0.08)
+    assert (found.kind, found.serious) == ("residual", True)
+    assert "is 0.08, below 1" in found.message
+
+
 def test_what_the_lens_fit_says_against_itself_is_passed_on(fine: Prepared) -> None:
     doubtful = dataclasses.replace(fine.measured, reasons=("too faint", "far from the ring"))
     (found,) = fit_mismatches(dataclasses.replace(fine, measured=doubtful), 1.0)

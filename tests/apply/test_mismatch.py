@@ -48,7 +48,7 @@ def only(mismatches: tuple[Mismatch, ...]) -> Mismatch:
 
 
 def test_an_image_like_the_training_images_has_no_mismatch() -> None:
-    alike = observed(instrument="HST WFC3/IR F160W", recipe="deeplense/model_3", unit="e-/s")
+    alike = observed(instrument="HST WFC3/IR F160W", dataset=TRAINED, unit="e-/s")
     assert find_mismatches(alike, TRAINED) == ()
 
 
@@ -146,7 +146,8 @@ def test_an_unknown_instrument_is_no_mismatch() -> None:
 
 
 def test_another_recipe_is_named() -> None:
-    found = only(find_mismatches(observed(recipe="survey/hst"), TRAINED))
+    other = replace(TRAINED, recipe="survey/hst")
+    found = only(find_mismatches(observed(dataset=other), TRAINED))
     assert (found.kind, found.serious) == ("recipe", True)
 
 

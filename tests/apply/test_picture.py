@@ -10,7 +10,7 @@ from matplotlib.patches import Circle, Rectangle
 
 from lenspinn.apply import Answer, LensMeasurement, Mismatch, Uncertainty
 from lenspinn.apply.estimates import Estimate
-from lenspinn.apply.picture import BAD, GOOD, answer_figure
+from lenspinn.apply.picture import BAD, GOOD, Sheet, answer_figure
 from lenspinn.apply.prepare import Prepared
 from lenspinn.explain import View
 from lenspinn.explain.view import FitView
@@ -62,6 +62,17 @@ def answer(pixel_scale: float, *mismatches: Mismatch) -> Answer:
     )
 
 
+SURE = Uncertainty(
+    possible=("cdm",), coverage=0.9, shift=0.5, by_score={"pixels": 0.5}, refused=False
+)
+
+
+def drawn(
+    found: Answer, view: View, delivered: np.ndarray, prepared: Prepared | None = None
+) -> Figure:
+    return answer_figure(Sheet(answer=found, view=view, delivered=delivered, prepared=prepared))
+
+
 def texts(figure: Figure) -> dict[str, str]:
     """Lines below the panels and their colours."""
     return {text.get_text(): text.get_color() for text in figure.subfigs[1].texts}
@@ -72,13 +83,13 @@ def first_panel(figure: Figure) -> Axes:
 
 
 def test_an_image_of_the_models_grid_is_drawn_whole(view: View) -> None:
-    axes = first_panel(answer_figure(answer(0.2), view, view.image))
+    axes = first_panel(drawn(answer(0.2), view, view.image))
     assert axes.get_xlim() == pytest.approx((-1.6, 1.6))
     assert not any(isinstance(patch, Rectangle) for patch in axes.patches)
 
 
 def test_the_field_of_the_model_is_marked_on_a_larger_image(view: View) -> None:
-    axes = first_panel(answer_figure(answer(0.1), view, pixels(100)))
+    axes = first_panel(drawn(answer(0.1), view, pixels(100)))
     (box,) = (patch for patch in axes.patches if isinstance(patch, Rectangle))
     assert (box.get_x(), box.get_width()) == pytest.approx((-1.6, 3.2))
     assert axes.get_xlim() == pytest.approx((-2.4, 2.4))
@@ -86,30 +97,29 @@ def test_the_field_of_the_model_is_marked_on_a_larger_image(view: View) -> None:
 
 
 def test_the_verdict_is_green_without_mismatch(view: View) -> None:
-    lines = texts(answer_figure(answer(0.2), view, view.image))
-    assert lines[answer(0.2).verdict] == GOOD
+    sure = dataclasses.replace(answer(0.2), uncertainty=SURE)
+    lines = texts(drawn(sure, view, view.image))
+    assert lines[sure.verdict] == GOOD
 
 
 def test_serious_mismatches_and_the_verdict_are_red(view: View) -> None:
     noise = Mismatch("noise", "the training images have none", serious=True)
     doubtful = answer(0.2, noise)
-    lines = texts(answer_figure(doubtful, view, view.image))
+    lines = texts(drawn(doubtful, view, view.image))
     assert lines[doubtful.verdict] == BAD
     assert lines["noise: the training images have none"] == BAD
 
 
 def test_a_long_warning_is_wrapped_and_the_picture_grows(view: View) -> None:
     long = Mismatch("noise", "word " * 100, serious=False)
-    figure = answer_figure(answer(0.2, long), view, view.image)
-    plain = answer_figure(answer(0.2), view, view.image)
+    figure = drawn(answer(0.2, long), view, view.image)
+    plain = drawn(answer(0.2), view, view.image)
     assert len(texts(figure)) > len(texts(plain)) + 1
     assert figure.get_figheight() > plain.get_figheight()
 
 
 def test_the_picture_says_that_theta_e_is_not_measured(view: View) -> None:
-    assert any(
-        "not a measurement" in line for line in texts(answer_figure(answer(0.2), view, view.image))
-    )
+    assert any("not a measurement" in line for line in texts(drawn(answer(0.2), view, view.image)))
 
 
 def test_a_refusal_is_red_and_its_probabilities_are_called_untrusted(view: View) -> None:
@@ -121,26 +131,27 @@ def test_a_refusal_is_red_and_its_probabilities_are_called_untrusted(view: View)
         refused=True,
     )
     refused = dataclasses.replace(answer(0.2), uncertainty=uncertainty)
-    figure = answer_figure(refused, view, view.image)
+    figure = drawn(refused, view, view.image)
     lines = texts(figure)
     assert any(line.startswith("not answered") and lines[line] == BAD for line in lines)
     assert any("p = 0.004 (features 0.300, pixels 0.002" in line for line in lines)
     assert "probability, untrusted" in [axes.get_title() for axes in figure.axes]
 
 
-def test_probabilities_of_a_run_without_calibration_are_called_so(view: View) -> None:
-    titles = [axes.get_title() for axes in answer_figure(answer(0.2), view, view.image).axes]
-    assert "probability (not calibrated)" in titles
+def test_probabilities_of_a_run_without_calibration_are_called_untrusted(view: View) -> None:
+    figure = drawn(answer(0.2), view, view.image)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert "probability, untrusted" in titles
+    assert "untrusted evidence for cdm (Grad-CAM)" in titles
+    assert texts(figure)[answer(0.2).verdict] == BAD
 
 
 def test_predicted_quantities_are_in_the_text_if_there_are_any(view: View) -> None:
     radius = Estimate(quantity=QUANTITIES["theta_E"], mean=0.93, sigma=0.02)
-    with_one = dataclasses.replace(answer(0.2), estimates=(radius,))
+    with_one = dataclasses.replace(answer(0.2), uncertainty=SURE, estimates=(radius,))
     line = "Predicted by the network: theta_E 0.9300 +- 0.0200 arcsec."
-    assert line in texts(answer_figure(with_one, view, view.image))
-    assert not any(
-        "Predicted" in text for text in texts(answer_figure(answer(0.2), view, view.image))
-    )
+    assert line in texts(drawn(with_one, view, view.image))
+    assert not any("Predicted" in text for text in texts(drawn(answer(0.2), view, view.image)))
 
 
 def prepared_with(measured: LensMeasurement, mode: Literal["model", "mask"]) -> Prepared:
@@ -167,7 +178,7 @@ def test_a_fitted_lens_is_shown_with_all_that_explains_it(
 ) -> None:
     prepared = prepared_with(measured, "model")
     told = dataclasses.replace(answer(0.1), preparation={"chi2": 1.7, **prepared.to_json()})
-    figure = answer_figure(told, fitted, pixels(100), prepared)
+    figure = drawn(told, fitted, pixels(100), prepared)
     titles = " ".join(axes.get_title() for axes in figure.axes)
     for part in ("lens light", "critical curve", "model", "residual in sigma", "caustic"):
         assert part in titles
@@ -179,21 +190,18 @@ def test_a_fitted_lens_is_shown_with_all_that_explains_it(
 def test_the_image_as_delivered_is_drawn_around_its_lens(
     fitted: View, measured: LensMeasurement
 ) -> None:
-    figure = answer_figure(answer(0.1), fitted, pixels(100), prepared_with(measured, "model"))
+    figure = drawn(answer(0.1), fitted, pixels(100), prepared_with(measured, "model"))
     assert figure.axes[0].images[0].get_extent() == pytest.approx([-5.3, 4.7, -4.8, 5.2])
 
 
 def test_masked_lens_light_is_called_so(fitted: View, measured: LensMeasurement) -> None:
-    figure = answer_figure(answer(0.1), fitted, pixels(100), prepared_with(measured, "mask"))
+    figure = drawn(answer(0.1), fitted, pixels(100), prepared_with(measured, "mask"))
     assert "lens light masked" in [text.get_text() for text in figure.axes[1].texts]
 
 
 def test_an_answer_that_is_not_trusted_has_no_calibrated_probabilities(view: View) -> None:
-    sure = Uncertainty(
-        possible=("cdm",), coverage=0.9, shift=0.5, by_score={"pixels": 0.5}, refused=False
-    )
     noise = Mismatch("noise", "too much", serious=True)
     for mismatches, title in (((), "calibrated probability"), ((noise,), "probability, untrusted")):
-        found = dataclasses.replace(answer(0.2, *mismatches), uncertainty=sure)
-        titles = [axes.get_title() for axes in answer_figure(found, view, view.image).axes]
+        found = dataclasses.replace(answer(0.2, *mismatches), uncertainty=SURE)
+        titles = [axes.get_title() for axes in drawn(found, view, view.image).axes]
         assert title in titles

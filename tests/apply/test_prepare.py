@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +7,14 @@ import torch
 
 from lenspinn.apply.companions import Companions
 from lenspinn.apply.inputs import ImageFile
-from lenspinn.apply.prepare import ASSUMED, Prepared, _seen_from, prepare
+from lenspinn.apply.prepare import ASSUMED, Prepared, _seen_from, prepare, without_bad_pixels
 from lenspinn.data.transforms import background_sigma
 from lenspinn.errors import ImageError
-from lenspinn.lensing.smooth import make_optics, smooth_image
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.models import LensFit, create_model
 from lenspinn.models.free_light import free_light
+
+from .conftest import SCENE
 
 # chi^2 per pixel of a smooth lens that the network fits after resampling by a factor of 1.25.
 CHI2 = 1.3
@@ -100,15 +103,61 @@ def test_pixels_of_the_size_of_those_of_training_are_kept_with_their_noise(scene
 
 
 def test_a_lens_seen_from_elsewhere_makes_the_same_image() -> None:
-    aside = 0.04
+    x, y = 0.04, -0.3
     lens = torch.tensor([[1.0, 0.1, -0.05, 0.02, 0.03, 0.05, -0.04, 0.1, 0.05, 0, 0, -1.6, 0, 3]])
-    here = make_optics(40, 2 * aside, (1.0,), dtype=torch.float64)
-    there = here._replace(theta_x=here.theta_x - aside, theta_y=here.theta_y - aside)
+    here = make_optics(40, 0.08, (1.0,), dtype=torch.float64)
+    there = here._replace(theta_x=here.theta_x - x, theta_y=here.theta_y - y)
     images = (
         smooth_image(lens.double(), here),
-        smooth_image(_seen_from(lens.double(), aside), there),
+        smooth_image(_seen_from(lens.double(), x, y), there),
     )
     torch.testing.assert_close(*images)
+
+
+@pytest.mark.parametrize(("column", "row"), [(4, -3), (-5, 0)])
+def test_the_field_is_centred_on_the_fitted_lens(
+    scene, model: LensFit, column: int, row: int
+) -> None:
+    """Arcs without lens light, so that nothing but the fit says where the lens is."""
+    half, scale = 30, scene.pixel_scale
+    values = torch.tensor([[SCENE.get(name, 0.0) for name in SMOOTH_PARAMETERS]])
+    optics = make_optics(2 * half + 1, scale, torch.from_numpy(scene.psf).float())
+    moved = _seen_from(values, -column * scale, -row * scale)
+    noise = np.random.default_rng(2).normal(0, 0.02, (2 * half + 1,) * 2)
+    pixels = smooth_image(moved, optics)[0].double().numpy() + noise
+    known = {"noise": np.full_like(pixels, 0.02), "mask": None}
+    image = dataclasses.replace(image_of(scene, **known), pixels=pixels.astype(np.float32))
+    found = prepare(image, scale, model, "none")
+    lens = found.model.reconstruct(torch.from_numpy(found.seen))
+    at = [SMOOTH_PARAMETERS.index(name) for name in ("center_x", "center_y")]
+    assert lens.parameters[0, at].abs().max() < scale  # half a pixel, and the error of the fit
+    assert found.middle == pytest.approx((column * scale, row * scale), abs=scale)
+    assert lens.theta_E.item() == pytest.approx(SCENE["theta_E"], rel=0.02)
+
+
+def test_pixels_that_are_not_finite_are_masked(scene) -> None:
+    pixels = scene.image.astype(np.float32)
+    pixels[20, 25], pixels[3, 3] = np.nan, np.inf
+    found = without_bad_pixels(dataclasses.replace(image_of(scene), pixels=pixels))
+    assert np.isfinite(found.pixels).all()
+    expected = scene.mask > 0
+    expected[20, 25] = expected[3, 3] = True
+    np.testing.assert_array_equal(found.known.mask > 0, expected)
+    whole = image_of(scene)
+    assert without_bad_pixels(whole) is whole
+    with pytest.raises(ImageError, match="no finite pixel"):
+        without_bad_pixels(dataclasses.replace(whole, pixels=np.full_like(pixels, np.nan)))
+
+
+def test_a_pixel_that_is_nan_does_not_change_what_is_measured(
+    prepared: Prepared, scene, model: LensFit
+) -> None:
+    pixels = scene.image.astype(np.float32)
+    pixels[27, 17] = np.nan  # in the ring
+    image = without_bad_pixels(dataclasses.replace(image_of(scene), pixels=pixels))
+    found = prepare(image, scene.pixel_scale, model, "model")
+    assert found.measured.theta_E == pytest.approx(prepared.measured.theta_E, rel=0.005)
+    assert found.left_out > prepared.left_out
 
 
 def test_the_noise_of_the_faintest_pixels_becomes_that_of_training(prepared: Prepared) -> None:

@@ -1,14 +1,17 @@
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 import safetensors.torch
+import yaml
 
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, ModelError
 from lenspinn.evaluate import evaluate_run, predict
 from lenspinn.evaluate.release import release_run
+from lenspinn.simulate import get_recipe
 from lenspinn.train import load_run
 from lenspinn.train.manifest import write_manifest
 
@@ -55,6 +58,25 @@ def test_the_card_says_what_was_measured_and_what_not_to_do(measured, released):
     assert "deeplense/model_3" in card
     assert "must not be used for" in card
     assert "0.08 arcsec" in card
+
+
+def test_the_card_has_the_whole_recipe_and_the_command_that_draws_such_images(measured, released):
+    card = (released / "README.md").read_text()
+    assert "`lenspinn simulate like_training.yaml --out like_training.zarr" in card
+    (text,) = re.findall(r"```yaml\n(.*?)```", card, re.DOTALL)
+    content = yaml.safe_load(text)
+    found = get_recipe(content["recipe"], **content["overrides"]).to_dict()
+    known = json.loads((measured / "data.json").read_text())["recipe_config"]
+    assert json.loads(json.dumps(found)) == {k: v for k, v in known.items() if k != "engine"}
+
+
+def test_the_card_of_imported_images_has_no_command(measured, tmp_path):
+    place = shutil.copytree(measured, tmp_path / "run")
+    facts = json.loads((place / "data.json").read_text())
+    facts["recipe_config"] = {"folder": "Model_III"}
+    (place / "data.json").write_text(json.dumps(facts))
+    write_manifest(place)
+    assert "were not simulated here" in release_run(place, tmp_path / "released").read_text()
 
 
 def test_a_run_that_was_not_measured_is_not_released(run, tmp_path):

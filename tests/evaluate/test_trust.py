@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lenspinn.evaluate.trust import (
     load_calibration,
     save_calibration,
 )
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
 CLASSES = ("axion", "cdm", "no_sub")
 
@@ -28,8 +30,14 @@ def draw(num: int, seed: int) -> tuple[Outputs, np.ndarray]:
         scores={},
         quantity_means=np.empty((num, 0)),
         quantity_sigmas=np.empty((num, 0)),
+        fitted=lenses(num, rng),
     )
     return outputs, labels
+
+
+def lenses(num: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    found = {name: rng.normal(0, 0.05, num) for name in SMOOTH_PARAMETERS}
+    return found | {key: rng.lognormal(0, 0.3, num) for key in ("source_flux", "signal_to_noise")}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +75,8 @@ def test_what_is_read_back_judges_the_same(calibration, tmp_path):
     np.testing.assert_array_equal(after.probabilities, before.probabilities)
     np.testing.assert_array_equal(after.possible, before.possible)
     np.testing.assert_array_equal(after.shift, before.shift)
+    np.testing.assert_array_equal(after.refused, before.refused)
+    assert again.ranges == calibration.ranges
     assert (again.classes, again.coverage, again.num_images) == (CLASSES, 0.9, 1000)
 
 
@@ -78,6 +88,29 @@ def test_batches_are_judged_as_the_whole(calibration):
     np.testing.assert_array_equal(joined.possible, whole.possible)
     np.testing.assert_allclose(joined.shift, whole.shift)
     assert joined.by_score.keys() == whole.by_score.keys()
+    np.testing.assert_array_equal(joined.refused, whole.refused)
+    assert joined.outside_in_words(29) == whole.outside_in_words(29)
+
+
+def test_a_lens_that_calibration_never_had_is_refused_and_named(calibration):
+    outputs, _ = draw(40, 6)
+    before = calibration.judge(outputs)
+    outputs.fitted["center_x"][7] = 0.4
+    judgement = calibration.judge(outputs)
+    assert judgement.refused[7]
+    (words,) = judgement.outside_in_words(7)
+    assert words.startswith("offset from the middle 0.4")
+    assert "in calibration)" in words
+    others = np.arange(40) != 7
+    np.testing.assert_array_equal(judgement.refused[others], before.refused[others])
+
+
+def test_a_network_that_fits_no_lens_has_no_ranges():
+    outputs, labels = draw(300, 7)
+    plain = replace(outputs, fitted={})
+    found = calibrate(plain, labels, CLASSES, coverage=0.9, seed=0)
+    assert found.ranges == {}
+    assert found.judge(plain).outside_in_words(0) == ()
 
 
 def test_too_few_images_are_refused():
@@ -105,7 +138,7 @@ def test_a_damaged_calibration_is_named(damage, calibration, tmp_path):
         load_calibration(tmp_path)
 
 
-@pytest.mark.parametrize("schema", [2, 4])
+@pytest.mark.parametrize("schema", [3, 5])
 def test_another_schema_is_refused(schema, calibration, tmp_path):
     path = save_calibration(calibration, tmp_path) / "calibration.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))

@@ -1,11 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from lenspinn.errors import ConfigError
 from lenspinn.simulate import POPULATIONS, get_recipe, list_recipes
 from lenspinn.simulate.catalogue import describe_recipes
 from lenspinn.simulate.distributions import Fixed, PowerLaw
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "simulate"
 
 
 def test_every_recipe_is_described_in_a_line():
@@ -23,6 +27,7 @@ def test_the_variants_differ_from_the_headline_in_what_they_are_named_for():
         "survey/hst_cosmos": {"source", "supersampling"},
         "survey/hst_clumpy": {"source", "supersampling"},
         "survey/hst_complex": {"lens", "source", "supersampling"},
+        "survey/hst_realistic": {"instrument", "lens", "source", "supersampling", "populations"},
         "survey/hst_lenslight": {"lens_light"},
         "survey/euclid": {"instrument", "supersampling"},
         "survey/rubin": {"instrument", "supersampling"},
@@ -34,6 +39,31 @@ def test_the_variants_differ_from_the_headline_in_what_they_are_named_for():
             changed = {key for key in headline if recipe[key] != headline[key]}
             assert changed - {"name", "summary"} == expected[name]
     assert get_recipe("survey/hst_shallow").populations["cdm"].mass == PowerLaw(1e6, 1e10, -0.9)
+
+
+def test_the_recipe_of_the_shipped_network_is_what_its_training_drew():
+    """By another name, with every override spelt out."""
+    changed = yaml.safe_load((CONFIGS / "survey_hst_complex.yaml").read_text())
+    names = ("name", "summary")
+    found, trained = (
+        {key: value for key, value in recipe.to_dict().items() if key not in names}
+        for recipe in (
+            get_recipe("survey/hst_realistic"),
+            get_recipe(changed["recipe"], **changed["overrides"]),
+        )
+    )
+    assert found == trained
+    assert yaml.safe_load((CONFIGS / "survey_hst_realistic.yaml").read_text())["recipe"] == (
+        "survey/hst_realistic"
+    )
+
+
+def test_the_shipped_network_knows_its_recipe():
+    folder = CONFIGS.parents[1] / "models" / "lenspinn_fit_survey_hst_complex"
+    info = json.loads((folder / "data.json").read_text())
+    recipe = get_recipe("survey/hst_realistic").to_dict() | {"engine": "eager"}
+    assert info["recipe"] == "survey/hst_realistic"
+    assert info["recipe_config"] == json.loads(json.dumps(recipe))
 
 
 @pytest.mark.parametrize(

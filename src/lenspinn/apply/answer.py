@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from lenspinn.apply.estimates import Estimate
 from lenspinn.evaluate.shift import FEATURES, PIXELS
+from lenspinn.evaluate.trust import FALSE_ALARMS, Judgement
 
 REASONS = {
     FEATURES: "what the network sees",
@@ -17,26 +20,44 @@ REASONS = {
 }
 """What the scores of `lenspinn.evaluate.shift` and of the physics models look at."""
 NOT_ANSWERED = "not answered"
-"""The answer where an image is too unlike those that the model's answers were checked on."""
+"""In a sentence, where no answer is given: none that could not be trusted ever is."""
 
-Kind = Literal[
-    "pixel scale",
-    "noise",
-    "lens light",
-    "saturation",
-    "instrument",
-    "recipe",
-    "lens model",
-    "PSF",
-    "residual",
-    "pixels left out",
-    "lens fit",
-]
+RunKind = Literal["verification", "calibration", "evaluation", "chance"]
+"""What a run itself may lack: nothing that it says of any image has grounds then."""
+Kind = (
+    RunKind
+    | Literal[
+        "pixel scale",
+        "noise",
+        "lens light",
+        "saturation",
+        "instrument",
+        "recipe",
+        "classes",
+        "lens model",
+        "PSF",
+        "residual",
+        "pixels left out",
+        "lens fit",
+        "fitted lens",
+    ]
+)
+
+LACKING: dict[Kind, str] = {
+    "verification": "nothing vouches for the files of the run",
+    "calibration": "the run is not calibrated",
+    "evaluation": "the run was never evaluated",
+    "chance": "the run is no better than chance",
+}
+"""What a run lacks, in a verdict."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One way in which an image differs from what the model was trained on."""
+    """One way in which an image differs from what the model was trained on, or its run falls short.
+
+    Those of a kind in `RunKind` speak of the run, whatever the image.
+    """
 
     kind: Kind
     message: str
@@ -59,16 +80,31 @@ class Uncertainty:
     by_score: dict[str, float]
     """p-value of each score alone."""
     refused: bool
-    """Whether no answer is given, for that p-value is too low."""
+    """Whether no answer is given: that p-value is too low, or something is `outside`."""
+    outside: tuple[str, ...] = ()
+    """Each number of the fitted lens that the calibration images did not have, with their range."""
 
-    @property
-    def answer(self) -> str:
-        """The classes that are possible, in words."""
-        return NOT_ANSWERED if self.refused else in_words(self.possible)
+    @classmethod
+    def of(
+        cls, judgement: Judgement | None, row: int, classes: Sequence[str]
+    ) -> "Uncertainty | None":
+        """Return that of one image among those that were judged; None where none were."""
+        if judgement is None:
+            return None
+        return cls(
+            possible=tuple(np.array(classes)[judgement.possible[row]].tolist()),
+            coverage=judgement.coverage,
+            shift=float(judgement.shift[row]),
+            by_score={name: float(values[row]) for name, values in judgement.by_score.items()},
+            refused=bool(judgement.refused[row]),
+            outside=judgement.outside_in_words(row),
+        )
 
     @property
     def reason(self) -> str:
-        """Why no answer is given: the scores with the lowest p-value."""
+        """Why no answer is given: the scores with the lowest p-value, and what is `outside`."""
+        if self.outside and self.shift > FALSE_ALARMS:
+            return f"unlike the calibration images in its fitted lens: {'; '.join(self.outside)}"
         lowest = min(self.by_score.values())
         worst = [REASONS.get(name, name) for name, p in self.by_score.items() if p == lowest]
         return f"unlike the calibration images in {' and '.join(worst)} (p = {self.shift:.2g})"
@@ -93,21 +129,27 @@ class Answer:
     """The true class, where it is known."""
     picture: Path | None = None
     uncertainty: Uncertainty | None = None
-    """None if the run is not calibrated."""
+    """None if the run is not calibrated: no answer is given then."""
     estimates: tuple[Estimate, ...] = ()
-    """Quantities that the model predicts for the class that is answered."""
+    """Quantities that the model predicts for the class that is answered; none without an answer."""
     preparation: dict[str, Any] | None = None
     """What was done to a telescope image before a network that fits the lens saw it."""
 
+    def __post_init__(self) -> None:
+        if not self.trusted and self.estimates:
+            raise ValueError("quantities are those of an answer, and none is given")
+
     @property
-    def prediction(self) -> str:
-        """The most probable class."""
+    def most_probable(self) -> str:
+        """The most probable class: no answer, for it may not be trusted."""
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
-    def answer(self) -> str:
-        """The class, the classes that cannot be told apart, or "not answered"."""
-        return self.prediction if self.uncertainty is None else self.uncertainty.answer
+    def answer(self) -> str | None:
+        """The class, or the classes that cannot be told apart; None unless it is `trusted`."""
+        if self.uncertainty is None or not self.trusted:
+            return None
+        return in_words(self.uncertainty.possible)
 
     @property
     def refused(self) -> bool:
@@ -116,27 +158,22 @@ class Answer:
 
     @property
     def trusted(self) -> bool:
-        """Whether an answer is given and no serious mismatch was found."""
-        return not self.refused and not any(mismatch.serious for mismatch in self.mismatches)
+        """Whether the run is calibrated, the image not refused, and no mismatch serious."""
+        calibrated = self.uncertainty is not None and not self.refused
+        return calibrated and not any(mismatch.serious for mismatch in self.mismatches)
 
     @property
     def verdict(self) -> str:
-        """The answer in one line, with a plain warning if it is not to be trusted."""
+        """The answer in one line; where there is none, why, and what not to trust."""
         radius = "" if self.theta_E is None else f', theta_E {self.theta_E:.2f}"'
         chances = {name: f"{chance:.3f}" for name, chance in self.probabilities.items()}
-        if self.uncertainty is None:
-            text = f"{self.prediction} (probability {chances[self.prediction]}, not calibrated)"
-        elif self.refused:
-            untrusted = ", ".join(f"{name} {chance}" for name, chance in chances.items())
-            text = f"{NOT_ANSWERED}: {self.uncertainty.reason}; untrusted probabilities {untrusted}"
-        else:
+        if self.uncertainty is not None and self.trusted:
             among = " and ".join(chances[name] for name in self.uncertainty.possible)
             coverage = f"{self.uncertainty.coverage:.0%} set"
-            text = (
-                f"{self.answer} (calibrated probability {among}; {coverage})"
-                if self.trusted
-                else f"{self.answer} (untrusted probability {among})"
-            )
+            return f"{self.answer} (calibrated probability {among}; {coverage}){radius}"
+        why = f": {self.uncertainty.reason}" if self.uncertainty and self.refused else ""
+        untrusted = ", ".join(f"{name} {chance}" for name, chance in chances.items())
+        text = f"{NOT_ANSWERED}{why}; untrusted probabilities {untrusted}"
         return f"{text}{radius}{trust(self.mismatches)}"
 
     def __str__(self) -> str:
@@ -145,14 +182,13 @@ class Answer:
         return "\n".join([f"{self.name}: {self.verdict}", *estimates, *warnings])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as what JSON can hold."""
+        """Return the answer as what JSON can hold; ``answer`` is null unless it is trusted."""
         return {
-            "schema": 1,
+            "schema": 2,
             "image": str(self.path),
             "name": self.name,
             "verdict": self.verdict,
             "answer": self.answer,
-            "prediction": self.prediction,
             "probabilities": self.probabilities,
             "theta_E_arcsec": self.theta_E,
             "estimates": [estimate.to_json() for estimate in self.estimates],
@@ -176,10 +212,14 @@ def in_words(possible: Sequence[str]) -> str:
 
 def trust(mismatches: Sequence[Mismatch]) -> str:
     """End a verdict: nothing, or that it is not to be trusted and why."""
-    serious = [mismatch.kind for mismatch in mismatches if mismatch.serious]
-    return (
-        f"; NOT TO BE TRUSTED: {', '.join(serious)} unlike the training images" if serious else ""
-    )
+    serious = [mismatch for mismatch in mismatches if mismatch.serious]
+    if not serious:
+        return ""
+    reasons = [LACKING[m.kind] for m in serious if m.kind in LACKING]
+    unlike = [m.kind for m in serious if m.kind not in LACKING]
+    if unlike:
+        reasons.append(f"{', '.join(unlike)} unlike the training images")
+    return f"; NOT TO BE TRUSTED: {'; '.join(reasons)}"
 
 
 def mismatch_lines(mismatches: Sequence[Mismatch]) -> list[str]:

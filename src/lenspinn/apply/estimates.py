@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from lenspinn.evaluate.predict import Outputs
 from lenspinn.evaluate.trust import Judgement
@@ -68,15 +67,9 @@ def estimates_of(
     ]
 
 
-def answered_classes(
-    probabilities: Float[np.ndarray, "images classes"],
-    judgement: Judgement | None,
-    classes: Sequence[str],
-) -> list[tuple[str, ...]]:
+def answered_classes(judgement: Judgement, classes: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the classes that are answered for each image: none where it is refused."""
     names = np.array(classes)
-    if judgement is None:
-        return [(name,) for name in names[probabilities.argmax(axis=1)].tolist()]
     return [
         () if refused else tuple(names[possible].tolist())
         for possible, refused in zip(judgement.possible, judgement.refused, strict=True)

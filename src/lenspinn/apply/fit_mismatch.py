@@ -10,6 +10,8 @@ SAME_SCATTER = 1.25
 """Factor between the scatter of what a fit leaves and the noise, up to which they agree."""
 MOST_CHI2 = 1.1
 """Per degree of freedom, of a fit that leaves nothing but noise: 4 sigma for 64 x 64 pixels."""
+LEAST_CHI2 = 0.85
+"""The same below 1, with some room for noise that is correlated."""
 MOST_LEFT_OUT = 0.05
 """Share of the pixels."""
 
@@ -76,6 +78,12 @@ def _noise(prepared: Prepared) -> Mismatch | None:
 
 
 def _chi2(chi2: float) -> Mismatch | None:
+    if chi2 < LEAST_CHI2:
+        message = (
+            f"chi^2 per degree of freedom is {chi2:.2f}, below 1: the noise is less than is said "
+            "(is it a variance?), and what is said hides substructure"
+        )
+        return Mismatch("residual", message, serious=True)
     if chi2 <= MOST_CHI2:
         return None
     message = (

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lenspinn.apply.answer import Mismatch
 from lenspinn.apply.psf import instrument_words
+from lenspinn.apply.recipe_mismatch import recipe_mismatches
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.transforms import background_sigma
 from lenspinn.models.classifier import Image
@@ -69,8 +70,8 @@ class Observed:
     scale_assumed: bool = False
     """Whether nobody said the pixel scale, and that of the model is assumed."""
     instrument: str | None = None
-    recipe: str | None = None
-    """Of a simulated dataset."""
+    dataset: DatasetInfo | None = None
+    """Of the images of a dataset."""
     unit: str | None = None
     num_at_peak: int = 1
     """Pixels, as delivered, that share the highest value."""
@@ -148,16 +149,16 @@ def find_mismatches(observed: Observed, trained: DatasetInfo) -> tuple[Mismatch,
     tuple of Mismatch
         At most one of each kind; empty if nothing was found.
     """
+    recipes = () if observed.dataset is None else recipe_mismatches(observed.dataset, trained)
     found = (
         _pixel_scale(observed, trained),
         None if observed.told else _noise(observed, trained),
         None if observed.light_taken_away else _lens_light(observed, trained),
         _saturation(observed),
         _instrument(observed, trained),
-        _recipe(observed, trained),
         _lens_model(trained) if observed.told else None,
     )
-    return tuple(mismatch for mismatch in found if mismatch is not None)
+    return tuple(mismatch for mismatch in (*found, *recipes) if mismatch is not None)
 
 
 def _pixel_scale(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
@@ -233,13 +234,6 @@ def _instrument(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
         return None
     message = f"{observed.instrument}; the training images are {trained.instrument}"
     return Mismatch("instrument", message, serious=not observed.told)
-
-
-def _recipe(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
-    if observed.recipe is None or observed.recipe == trained.recipe:
-        return None
-    message = f"{observed.recipe}; the training images are {trained.recipe}"
-    return Mismatch("recipe", message, serious=True)
 
 
 def _lens_model(trained: DatasetInfo) -> Mismatch | None:

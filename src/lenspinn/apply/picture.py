@@ -1,6 +1,7 @@
 """The picture of one answer: the image as delivered, what the model saw, what to make of it."""
 
 import textwrap
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,22 +46,22 @@ LIGHT_DONE = {
 GOOD, BAD, INK = "#00664a", "#b3261e", "#333333"
 
 
-def answer_figure(
-    answer: Answer, view: View, delivered: Pixels, prepared: Prepared | None = None
-) -> Figure:
-    """Draw an answer: one row of panels, two for a network that fits the lens, and its verdict.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sheet:
+    """One answer with what its picture shows."""
 
-    Parameters
-    ----------
-    answer
-        What the model says.
-    view
-        What it saw.
-    delivered : (y, x)
-        The image before it was resampled and cut, at `answer.pixel_scale`.
-    prepared
-        What was done to a telescope image before a network that fits the lens saw it.
-    """
+    answer: Answer
+    view: View
+    """What the network saw."""
+    delivered: Pixels
+    """The image before it was resampled and cut, at `answer.pixel_scale`."""
+    prepared: Prepared | None = None
+    """What was done to a telescope image before a network that fits the lens saw it."""
+
+
+def answer_figure(sheet: Sheet) -> Figure:
+    """Draw an answer: one row of panels, two for a network that fits the lens, and its verdict."""
+    answer, view = sheet.answer, sheet.view
     lines = _text(answer, view)
     text_height = LINE_HEIGHT * (len(lines) + 0.5)
     height = PANELS_HEIGHT * (1 if view.fit is None else 2)
@@ -68,9 +69,9 @@ def answer_figure(
     parts = figure.subfigures(2, 1, height_ratios=(height, text_height), squeeze=False)
     upper, lower = parts.flat
     if view.fit is None:
-        _draw_row(upper, answer, view, delivered)
+        _draw_row(upper, answer, view, sheet.delivered)
     else:
-        _draw_fit(upper, answer, view, view.fit, delivered, prepared)
+        _draw_fit(upper, sheet, view.fit)
     for row, (line, color, weight) in enumerate(lines):
         place = 1 - (row + 0.5) * LINE_HEIGHT / text_height
         lower.text(0.012, place, line, color=color, weight=weight, fontsize=9, va="center")
@@ -92,19 +93,13 @@ def _draw_row(figure: SubFigure, answer: Answer, view: View, delivered: Pixels) 
         axes.set_xlabel("arcsec", fontsize=8)
 
 
-def _draw_fit(
-    figure: SubFigure,
-    answer: Answer,
-    view: View,
-    fit: FitView,
-    delivered: Pixels,
-    prepared: Prepared | None,
-) -> None:
+def _draw_fit(figure: SubFigure, sheet: Sheet, fit: FitView) -> None:
     """Draw what was seen, what explains it, what is left, and what the network makes of that."""
+    answer, view = sheet.answer, sheet.view
     upper, lower = figure.subplots(2, 4)
     data, light, seen, model = upper
     residual, source, cam, probabilities = lower
-    _draw_data(data, light, answer, view, delivered, prepared)
+    _draw_data(data, light, sheet)
     brightest = float(fit.model.max())
     for axes, values, title in (
         (seen, view.image, "seen by the network, critical curve"),
@@ -123,16 +118,10 @@ def _draw_fit(
         axes.set_xlabel("arcsec", fontsize=8)
 
 
-def _draw_data(
-    data: Axes,
-    light: Axes,
-    answer: Answer,
-    view: View,
-    delivered: Pixels,
-    prepared: Prepared | None,
-) -> None:
+def _draw_data(data: Axes, light: Axes, sheet: Sheet) -> None:
     """Draw the image as delivered around its lens, and the lens light beside it."""
-    _draw_delivered(data, answer, view, delivered)
+    answer, delivered, prepared = sheet.answer, sheet.delivered, sheet.prepared
+    _draw_delivered(data, answer, sheet.view, delivered)
     if prepared is not None:
         x, y = prepared.middle
         left, right, low, high = data.images[0].get_extent()
@@ -151,7 +140,8 @@ def _draw_data(
 
 def _draw_evidence(cam: Axes, probabilities: Axes, answer: Answer, view: View) -> None:
     draw_cam(cam, view)
-    cam.set_title(f"evidence for {view.prediction} (Grad-CAM)", fontsize=10)
+    doubt = "" if answer.trusted else "untrusted "
+    cam.set_title(f"{doubt}evidence for {view.prediction} (Grad-CAM)", fontsize=10)
     draw_probabilities(probabilities, view, answer.label)
     probabilities.set_title(_probabilities_title(answer), fontsize=10)
 
@@ -173,8 +163,6 @@ def _draw_delivered(axes: Axes, answer: Answer, view: View, delivered: Pixels) -
 
 
 def _probabilities_title(answer: Answer) -> str:
-    if answer.uncertainty is None:
-        return "probability (not calibrated)"
     return "calibrated probability" if answer.trusted else "probability, untrusted"
 
 

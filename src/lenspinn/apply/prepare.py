@@ -5,7 +5,7 @@ then sees what is left on its own pixels, knows the noise and PSF there, and beg
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from lenspinn.lensing.smooth import (
 from lenspinn.models import LensFit, Told
 from lenspinn.models.classifier import Image
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "without_bad_pixels"]
 
 Pixels = Float[np.ndarray, "y x"]
 Kernel = Float[np.ndarray, "_ _"]
@@ -118,9 +118,10 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     away. A network that was trained for it fits the amplitudes of that light anew with its own,
     better source, and sees the image without what it then finds.
 
-    The middle of a frame is a pixel, and that of a network with an even number of pixels is between
-    four. Its field is centred half a pixel of the image aside, or each of its pixels would be the
-    mean of four even where both have the same size.
+    The field of the network is centred on the pixel that the fitted lens is in: training images
+    have their lens near the middle. The middle of a frame is a pixel, and that of a network with an
+    even number of pixels is between four. Its field is centred half a pixel of the image aside, or
+    each of its pixels would be the mean of four even where both have the same size.
     """
     psf, psf_from = _psf_of(image, pixel_scale, model)
     arcs = find_arcs(
@@ -135,15 +136,13 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     measured = fit_arcs(arcs)
     frame, taken = arcs.without_light(measured.smooth_parameters)
     modelled = taken if light == "model" else None
-    frame = frame.covering(model.num_pix * model.pixel_scale / 2)
-    source = lensed_source(measured.smooth_parameters, frame)
-    left = (frame.image - source) / frame.weighed_sigma
+    frame, left, columns, rows = _centred(frame, measured, model)
     first = 1 - model.num_pix % 2
-    aside = first * frame.pixel_scale / 2
+    aside = (pixel_scale * (columns + first / 2), pixel_scale * (rows + first / 2))
     pixels, noise, scatter = _on_pixels_of(model, frame, left, first)
     out = noise.isinf()
     kernel = resampled_psf(psf, pixel_scale, model.pixel_scale)
-    start = _seen_from(measured.smooth_parameters, aside)
+    start = _seen_from(measured.smooth_parameters, *aside)
     shown = torch.where(out, _source(start, kernel, model), pixels)
     factor = model.background_sigma / _noise_of_faintest(shown, noise)
     start[0, -1] += math.log(factor)
@@ -155,15 +154,15 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
             noise=(noise * factor)[None],
             psf=torch.from_numpy(kernel).float(),
             start=start,
-            light=_shape_from(modelled, aside) if modelled and model.free_light else None,
+            light=_shape_from(modelled, *aside) if modelled and model.free_light else None,
         )
     )
     return Prepared(
         seen=_without_rest_of_light(seen[None, None], told).numpy(),
         model=told,
         measured=measured,
-        middle=(frame.middle[0] + aside, frame.middle[1] + aside),
-        light=modelled.model if modelled else None,
+        middle=(arcs.frame.middle[0] + aside[0], arcs.frame.middle[1] + aside[1]),
+        light=_around(modelled.model, columns, rows) if modelled else None,
         light_mode=light,
         noise_from="estimated from the image" if image.known.noise is None else "the noise map",
         psf_from=psf_from,
@@ -174,6 +173,25 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         left_out=float(out.float().mean()),
         factor=factor,
     )
+
+
+def without_bad_pixels(image: ImageFile) -> ImageFile:
+    """Return a telescope image whose pixels that are not finite are masked, and of no brightness.
+
+    Raises
+    ------
+    ImageError
+        If none is finite.
+    """
+    bad = ~np.isfinite(image.pixels)
+    if not bad.any():
+        return image
+    if bad.all():
+        raise ImageError(f"{image.path} has no finite pixel: give another image")
+    mask = bad if image.known.mask is None else bad | (image.known.mask != 0)
+    pixels = np.where(bad, np.median(image.pixels[~bad]), image.pixels).astype(np.float32)
+    known = replace(image.known, mask=mask.astype(np.float32))
+    return replace(image, pixels=pixels, known=known)
 
 
 def _psf_of(image: ImageFile, pixel_scale: float, model: LensFit) -> tuple[Kernel, str]:
@@ -230,23 +248,65 @@ def _noise_of_faintest(pixels: NetworkPixels, noise: NetworkPixels) -> float:
     return measured or float(noise[noise.isfinite()].quantile(SKY_QUANTILE))
 
 
-def _seen_from(parameters: SmoothParameters, aside: float) -> SmoothParameters:
-    """Return the same lens from an origin further along both axes, arcsec."""
+def _centred(
+    frame: Frame, measured: LensMeasurement, model: LensFit
+) -> tuple[Frame, Pixels, int, int]:
+    """Centre a frame without lens light on the pixel of the fitted lens.
+
+    Returns
+    -------
+    Frame
+        It covers the field of the network.
+    (y, x)
+        What the fit leaves there, in units of the noise.
+    int, int
+        Columns and rows from the old middle to the new one.
+    """
+    columns, rows = (
+        round(measured.parameters[name] / frame.pixel_scale) for name in ("center_x", "center_y")
+    )
+    field = model.num_pix * model.pixel_scale
+    frame = frame.covering(field / 2 + frame.pixel_scale * max(abs(columns), abs(rows)))
+    source = lensed_source(measured.smooth_parameters, frame)
+    left = _around((frame.image - source) / frame.weighed_sigma, columns, rows)
+    return _moved(frame, columns, rows), left, columns, rows
+
+
+def _moved(frame: Frame, columns: int, rows: int) -> Frame:
+    """Return a frame of the same size, so many columns and rows further."""
+    return replace(
+        frame,
+        image=_around(frame.image, columns, rows),
+        sigma=_around(frame.sigma, columns, rows, beyond=np.inf),
+        light=_around(frame.light, columns, rows),
+    )
+
+
+def _around(pixels: Pixels, columns: int, rows: int, beyond: float = 0.0) -> Pixels:
+    """Cut a square of the same size out of an image, so many columns and rows further."""
+    reach = max(abs(columns), abs(rows))
+    wide = np.pad(pixels, reach, constant_values=beyond)
+    first_row, first_column = reach + rows, reach + columns
+    size = len(pixels)
+    return wide[first_row : first_row + size, first_column : first_column + size]
+
+
+def _seen_from(parameters: SmoothParameters, x: float, y: float) -> SmoothParameters:
+    """Return the same lens seen from another origin, arcsec."""
     moved = parameters.clone()
     p = dict(zip(SMOOTH_PARAMETERS, moved.unbind(dim=1), strict=True))  # views
-    p["center_x"] -= aside
-    p["center_y"] -= aside
+    p["center_x"] -= x
+    p["center_y"] -= y
     # Shear vanishes at the origin: where that is another one, the source is elsewhere.
-    p["source_x"] += aside * (p["gamma1"] + p["gamma2"] - 1)
-    p["source_y"] += aside * (p["gamma2"] - p["gamma1"] - 1)
+    p["source_x"] += x * (p["gamma1"] - 1) + y * p["gamma2"]
+    p["source_y"] += x * p["gamma2"] - y * (p["gamma1"] + 1)
     return moved
 
 
-def _shape_from(light: LensLight, aside: float) -> LightShape:
-    """Return the shape of lens light, seen from an origin further along both axes, arcsec."""
+def _shape_from(light: LensLight, x: float, y: float) -> LightShape:
+    """Return the shape of lens light seen from another origin, arcsec."""
     shape = torch.from_numpy(light.shape).float()[None]
-    shape[:, :2] -= aside
-    return shape
+    return shape - shape.new_tensor([x, y, *[0.0] * (shape.shape[1] - 2)])
 
 
 def _without_rest_of_light(seen: Image, model: LensFit) -> Image:

@@ -52,44 +52,40 @@ class TableAnswer:
     estimates: tuple[tuple[Estimate, ...], ...] = ()
     """Of each image, those for the class that is answered; empty if there are no `quantities`."""
 
-    @property
-    def predictions(self) -> list[str]:
-        """The most probable class of each image."""
-        return [self.classes[index] for index in self.probabilities.argmax(axis=1)]
+    def __post_init__(self) -> None:
+        if not self.trusted and any(self.estimates):
+            raise ValueError("quantities are those of answers, and none is given")
 
     @property
-    def image_answers(self) -> list[str]:
+    def image_answers(self) -> list[str | None]:
         """The answer for each image, as `Answer.answer`."""
-        if self.judgement is None:
-            return self.predictions
-        answered = answered_classes(self.probabilities, self.judgement, self.classes)
-        return [in_words(possible) if possible else NOT_ANSWERED for possible in answered]
+        if self.judgement is None or not self.trusted:
+            return [None] * len(self.probabilities)
+        answered = answered_classes(self.judgement, self.classes)
+        return [in_words(possible) if possible else None for possible in answered]
 
     @property
     def counts(self) -> dict[str, int]:
         """How many images each class is the only answer for, and how many have no such answer."""
         found = self.image_answers
         counts = {name: found.count(name) for name in self.classes}
-        if self.judgement is not None:
-            counts[NOT_ANSWERED] = found.count(NOT_ANSWERED)
-            counts["cannot tell"] = len(found) - sum(counts.values())
-        return counts
+        counts[NOT_ANSWERED] = found.count(None)
+        return counts | {"cannot tell": len(found) - sum(counts.values())}
 
     @property
     def trusted(self) -> bool:
-        """Whether no serious mismatch was found. Images are refused one by one."""
-        return not any(mismatch.serious for mismatch in self.mismatches)
+        """Whether the run is calibrated and no mismatch serious. Images are refused one by one."""
+        serious = any(mismatch.serious for mismatch in self.mismatches)
+        return self.judgement is not None and not serious
 
     @property
     def verdict(self) -> str:
         """The answer in one line, with a plain warning if it is not to be trusted."""
         counts = ", ".join(f"{number} {name}" for name, number in self.counts.items())
         text = f"{len(self.probabilities)} images: {counts}"
-        if self.judgement is None:
-            text += " (not calibrated)"
-        elif self.judgement.refused.any():
+        if self.trusted and self.judgement is not None and self.judgement.refused.any():
             by_chance = FALSE_ALARMS * len(self.probabilities)
-            text += f" (up to {by_chance:.0f} not answered by chance)"
+            text += f" (about {by_chance:.0f} not answered by chance)"
         if self.accuracy is not None:
             value, low, high = self.accuracy
             text += f"; accuracy {value:.3f} ({low:.3f} to {high:.3f})"
@@ -102,16 +98,14 @@ class TableAnswer:
     def to_json(self) -> dict[str, Any]:
         """Return the summary as what JSON can hold."""
         keys = ("accuracy", "accuracy_low", "accuracy_high")
-        predictions = self.predictions
         return {
-            "schema": 1,
+            "schema": 2,
             "dataset": str(self.path),
             "name": self.name,
             "verdict": self.verdict,
-            "num_images": len(predictions),
+            "num_images": len(self.probabilities),
             "calibrated": self.judgement is not None,
             "answers": self.counts,
-            "predictions": {name: predictions.count(name) for name in self.classes},
             **dict(zip(keys, self.accuracy or (None, None, None), strict=True)),
             "trusted": self.trusted,
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
@@ -122,17 +116,17 @@ class TableAnswer:
     def to_csv(self) -> str:
         """Return the table: a row an image, what is not known left out.
 
-        Image number, true and most probable class, probabilities, theta_E; of a calibrated run the
-        answer and the p-value of being like the calibration images too; of a network that predicts
-        quantities each with its sigma, for images that are answered with its class.
+        Image number, true class, answer (empty where it is not to be trusted), probabilities,
+        theta_E; of a calibrated run the p-value of being like the calibration images too; of a
+        network that predicts quantities each with its sigma, for images that are answered with its
+        class.
         """
         columns: dict[str, Sequence[object]] = {
             "image": range(len(self.probabilities)),
             "label": self.labels,
-            "prediction": self.predictions,
+            "answer": [answer or "" for answer in self.image_answers],
         }
         if self.judgement is not None:
-            columns["answer"] = self.image_answers
             columns["shift_p_value"] = [f"{p:.4f}" for p in self.judgement.shift]
         for name, chances in zip(self.classes, self.probabilities.T, strict=True):
             columns[f"p_{name}"] = [f"{p:.6f}" for p in chances]

@@ -1,7 +1,7 @@
 """What a network makes of many images: class probabilities, and all that they are judged by."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class Outputs:
     """Einstein radius, arcsec; None of a model that does not measure it."""
     theta_E_error: PerImage | None = None
     """Its standard error, arcsec."""
+    fitted: dict[str, PerImage] = field(default_factory=dict)
+    """Of a model that fits the lens: `lenspinn.models.LensSolution.fitted`."""
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> "Outputs":
         """Return those of some images."""
@@ -108,6 +110,7 @@ def network_outputs(
                 quantity_sigmas=_array(found.quantities.sigma.double()),
                 theta_E=None if found.theta_E is None else _array(found.theta_E),
                 theta_E_error=None if found.theta_E_error is None else _array(found.theta_E_error),
+                fitted={name: _array(values) for name, values in (found.fitted or {}).items()},
             )
         )
     return _mapped(parts, np.concatenate)
@@ -121,7 +124,7 @@ def _mapped(parts: Sequence[Outputs], join: Callable[[list[np.ndarray]], np.ndar
             return {name: join([each[name] for each in arrays]) for name in arrays[0]}
         return None if arrays[0] is None else join(arrays)
 
-    names = [field.name for field in fields(Outputs)]
+    names = [each.name for each in fields(Outputs)]
     return Outputs(**{name: joined([getattr(part, name) for part in parts]) for name in names})
 
 

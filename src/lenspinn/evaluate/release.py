@@ -7,6 +7,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+import yaml
 from torch import Tensor
 
 from lenspinn.config import to_dict
@@ -123,7 +124,11 @@ bootstrap intervals, without the scatter between training seeds):
 {_scores(record)}
 
 Matrices and kernels here are rounded to float16 after that. Its probabilities are
-{"calibrated" if calibrated else "**not** calibrated, and it never refuses to answer"}.
+{"calibrated" if calibrated else "**not** calibrated, so that `lenspinn apply` never answers"}.
+
+## What its training images are drawn from
+
+{_drawn_from(info)}
 
 ## How to use it
 
@@ -136,7 +141,7 @@ lenspinn evaluate {name} --data DATASET.zarr
 
 - Images of another instrument, pixel scale, PSF or depth than {info.instrument},
   {info.pixel_scale:g} arcsec a pixel and {info.noise_sigma:.3g} {info.unit} of background noise.
-  `lenspinn apply` names such differences and, where it is calibrated, refuses; it cannot see all.
+  `lenspinn apply` names such differences and gives no answer; it cannot see all.
 - Images with {"other" if info.lens_light else "the"} light of the lens galaxy in them.
 - Sources or lenses that its recipe does not draw: {_unknown(info)}. It knows no class but
   {", ".join(info.classes)}.
@@ -162,6 +167,21 @@ def _images(info: DatasetInfo) -> str:
     size = f"{info.num_pix} x {info.num_pix} pixels of {info.pixel_scale:g} arcsec"
     depth = "" if magnitude is None else f", unlensed sources of {_magnitude(magnitude)}"
     return f"{info.instrument}, {size}, {light} lens light{depth}"
+
+
+def _drawn_from(info: DatasetInfo) -> str:
+    """Return the whole resolved recipe, as a file that draws such images, and the command."""
+    recipe = {k: v for k, v in info.recipe_config.items() if k not in ("name", "summary", "engine")}
+    if "instrument" not in recipe:
+        return "They were not simulated here: `data.json` has what is known of them."
+    content = {"recipe": info.recipe, "num": 1000, "overrides": recipe}
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    return f"""`lenspinn simulate like_training.yaml --out like_training.zarr --seed SEED`, any other seed
+than {info.seed}, draws images like them from this file, which is the whole recipe:
+
+```yaml
+{text.rstrip()}
+```"""
 
 
 def _beginning(run: Run) -> str:

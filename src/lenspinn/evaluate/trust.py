@@ -1,14 +1,15 @@
 """All that makes an answer of a network's outputs: fitted once, kept in the run folder.
 
-`Calibration` holds a temperature, the thresholds of the prediction sets and what the calibration
-images look like; `Calibration.judge` applies them. The calibration images are the validation images
-of the run, or a dataset of their own. The temperature, a single number, is fitted to all of them;
-the reference is fitted to one half, and new images are ranked among the other.
+`Calibration` holds a temperature, the thresholds of the prediction sets, what the calibration
+images look like, and which lenses were fitted to them; `Calibration.judge` applies them. The
+calibration images are the validation images of the run, or a dataset of their own. Temperature and
+ranges of the fitted lens are those of all of them; the reference is fitted to one half, and new
+images are ranked among the other.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lenspinn.errors import DataError
 from lenspinn.evaluate.calibration import fit_temperature, scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage, prediction_sets, set_thresholds
 from lenspinn.evaluate.distance import Cloud, FeatureSpace
+from lenspinn.evaluate.fitted import Ranges, fit_ranges, is_outside, lens_numbers
 from lenspinn.evaluate.predict import Outputs
 from lenspinn.evaluate.shift import ShiftReference, fit_reference
 from lenspinn.files import write_whole
@@ -40,7 +42,7 @@ __all__ = [
 FOLDER = "calibration"
 """In the run folder."""
 ARRAYS_FILE, FACTS_FILE = "calibration.safetensors", "calibration.json"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 FALSE_ALARMS = 0.05
 """Share of images like the calibration images that is refused, at most."""
@@ -67,12 +69,29 @@ class Judgement:
     """p-value of each score alone."""
     coverage: float
     """Share of prediction sets that shall hold the true class."""
+    lens: dict[str, Float[np.ndarray, " images"]] = field(default_factory=dict)
+    """Numbers of the fitted lens (`lenspinn.evaluate.fitted`); none of a network that fits none."""
+    ranges: Ranges = field(default_factory=dict)
+    """Lowest and highest of each among calibration images."""
+
+    @property
+    def outside(self) -> dict[str, Bool[np.ndarray, " images"]]:
+        """Whether each number of the fitted lens is one that no calibration image had."""
+        return {name: is_outside(self.lens[name], *ends) for name, ends in self.ranges.items()}
 
     @property
     def refused(self) -> Bool[np.ndarray, " images"]:
         """Whether the image is so unlike the calibration images that no answer is given."""
         refused: np.ndarray = self.shift <= FALSE_ALARMS
-        return refused
+        return np.logical_or.reduce([refused, *self.outside.values()])
+
+    def outside_in_words(self, row: int) -> tuple[str, ...]:
+        """Name what is outside for one image, with its value and the range."""
+        return tuple(
+            f"{name} {self.lens[name][row]:.3g} ({low:.3g} to {high:.3g} in calibration)"
+            for name, (low, high) in self.ranges.items()
+            if self.outside[name][row]
+        )
 
 
 def join_judgements(parts: Sequence[Judgement]) -> Judgement:
@@ -86,6 +105,8 @@ def join_judgements(parts: Sequence[Judgement]) -> Judgement:
             for name in parts[0].by_score
         },
         coverage=parts[0].coverage,
+        lens={name: np.concatenate([part.lens[name] for part in parts]) for name in parts[0].lens},
+        ranges=parts[0].ranges,
     )
 
 
@@ -102,6 +123,8 @@ class Calibration:
     coverage: float
     """Share of prediction sets that shall hold the true class."""
     reference: ShiftReference
+    ranges: Ranges
+    """Of the fitted lenses of all its images; none of a network that fits none."""
     num_fitted: int
     """Images that the reference was fitted to."""
     chose_weights: bool
@@ -134,6 +157,8 @@ class Calibration:
             shift=shift,
             by_score=by_score,
             coverage=coverage,
+            lens=lens_numbers(outputs.fitted),
+            ranges=self.ranges,
         )
 
 
@@ -191,6 +216,7 @@ def calibrate(
         ranked_labels=labels[ranked],
         coverage=coverage,
         reference=fit_reference(outputs.take(fitted), labels[fitted], outputs.take(ranked)),
+        ranges=fit_ranges(outputs.fitted),
         num_fitted=len(fitted),
         chose_weights=chose_weights,
     )
@@ -222,6 +248,7 @@ def save_calibration(calibration: Calibration, run: Path) -> Path:
         "coverage": calibration.coverage,
         "thresholds": calibration.thresholds(calibration.coverage).tolist(),
         "false_alarms": FALSE_ALARMS,
+        "ranges": {name: list(ends) for name, ends in calibration.ranges.items()},
         "num_fitted": calibration.num_fitted,
         "num_ranked": len(calibration.chance_of_truth),
         "chose_weights": calibration.chose_weights,
@@ -281,7 +308,7 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
             pixels=Cloud(**part("pixels.")),
             ranked=part("ranked."),
         ),
+        ranges={name: (float(low), float(high)) for name, (low, high) in facts["ranges"].items()},
         num_fitted=facts["num_fitted"],
-        # All that were written before this was asked are of validation images.
-        chose_weights=facts.get("chose_weights", True),
+        chose_weights=facts["chose_weights"],
     )

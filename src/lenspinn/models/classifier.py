@@ -37,6 +37,8 @@ class Examination(NamedTuple):
     """Einstein radius, arcsec; None for a model that does not measure it."""
     theta_E_error: PerImage | None = None
     """Its standard error, arcsec."""
+    fitted: dict[str, PerImage] | None = None
+    """What a model that fits the lens found, by name (`LensSolution.fitted`); None for others."""
 
 
 class Classifier(nn.Module, ABC):

@@ -306,6 +306,7 @@ class LensFit(Classifier):
             },
             theta_E=seen.theta_E,
             theta_E_error=seen.theta_E_error,
+            fitted=solution.fitted(optics),
         )
 
     def reconstruct(self, image: Image) -> FittedReconstruction:

@@ -9,7 +9,13 @@ from torch import Tensor
 from lenspinn.lensing.alternatives import psf_broadening, structure_share
 from lenspinn.lensing.fit import SmoothFit, last_step
 from lenspinn.lensing.scan import PointMassScan
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, Optics, SmoothParameters, smooth_image
+from lenspinn.lensing.smooth import (
+    SMOOTH_PARAMETERS,
+    Optics,
+    SmoothParameters,
+    parameter_names,
+    smooth_image,
+)
 from lenspinn.lensing.structure import StructuredFit, structure_image
 
 __all__ = ["MAPS", "NUMBERS", "LensSolution", "Seen"]
@@ -73,6 +79,25 @@ class LensSolution(NamedTuple):
         unlensed = self.best.parameters.clone()
         unlensed[:, [SMOOTH_PARAMETERS.index(name) for name in ("theta_E", "gamma1", "gamma2")]] = 0
         return self.image(unlensed, optics)
+
+    def fitted(self, optics: Optics) -> dict[str, PerImage]:
+        """Return what was found of each image, by name.
+
+        Returns
+        -------
+        dict
+            The smooth parameters (`lenspinn.lensing.smooth.parameter_names`); ``source_flux``, that
+            of the source without any lens, in the unit of the image; and ``signal_to_noise``, of
+            all its pixels together.
+        """
+        fit = self.best
+        names = parameter_names(fit.parameters.shape[1])
+        seen = self.image(fit.parameters, optics) / fit.sigma
+        return {
+            **dict(zip(names, fit.parameters.unbind(dim=1), strict=True)),
+            "source_flux": self.source(optics).sum(dim=(1, 2)),
+            "signal_to_noise": seen.square().sum(dim=(1, 2)).sqrt(),
+        }
 
     def structure_share(self, optics: Optics) -> PerImage:
         """Return what of the excess of chi^2 with a Sersic source is structure of that."""

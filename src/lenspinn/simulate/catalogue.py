@@ -256,6 +256,9 @@ _CLUMPY_SOURCE = replace(
         radius=Uniform(0.0, 1.5),
     ),
 )
+_SHALLOW = PointSubhalos(
+    mean_number=25.0, mass=PowerLaw(1e6, 1e10, -0.9), radius=Uniform(0.25, 2.0)
+)
 _MULTIPOLES = MultipolePrior(
     a3=Normal(0.0, 0.01),
     a4=Normal(0.0, 0.01),
@@ -286,12 +289,7 @@ _SURVEY = (
         _SURVEY_HST,
         name="survey/hst_shallow",
         summary="survey/hst with the mass function of the published data, dN/dm as m^-0.9",
-        populations=_PAPER_CLASSES
-        | {
-            "cdm": PointSubhalos(
-                mean_number=25.0, mass=PowerLaw(1e6, 1e10, -0.9), radius=Uniform(0.25, 2.0)
-            )
-        },
+        populations=_PAPER_CLASSES | {"cdm": _SHALLOW},
     ),
     replace(
         _SURVEY_HST,
@@ -334,6 +332,25 @@ _SURVEY = (
         summary="survey/hst_clumpy with lenses of varied density slope, with multipoles",
         lens=replace(_SURVEY_HST.lens, gamma=Normal(2.0, 0.16), multipoles=_MULTIPOLES),
         source=_CLUMPY_SOURCE,
+        supersampling=2,
+    ),
+    replace(
+        _SURVEY_HST,
+        name="survey/hst_realistic",
+        summary="survey/hst_complex as the shipped network knows it: fainter, lumpier, PSF 0.12",
+        instrument=replace(_SURVEY_HST.instrument, psf_fwhm=0.12),
+        lens=replace(_SURVEY_HST.lens, gamma=Normal(2.0, 0.16), multipoles=_MULTIPOLES),
+        source=replace(
+            _SURVEY_SOURCE,
+            magnitude=Uniform(22.0, 24.0),
+            clumps=ClumpPrior(
+                number=20,
+                share=Uniform(0.0, 0.6),
+                sigma=LogUniform(0.02, 0.12),
+                radius=Uniform(0.0, 1.5),
+            ),
+        ),
+        populations=_PAPER_CLASSES | {"cdm": _SHALLOW},
         supersampling=2,
     ),
     replace(

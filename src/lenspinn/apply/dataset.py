@@ -1,0 +1,170 @@
+"""A network applied to a dataset: all of its images judged, and pictures of the first."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from tqdm import tqdm
+
+from lenspinn.apply.answer import Answer, Mismatch, Uncertainty
+from lenspinn.apply.estimates import Estimate, answered_classes, estimates_of
+from lenspinn.apply.grounds import Judge
+from lenspinn.apply.inputs import ImageTable
+from lenspinn.apply.mismatch import Observed, find_mismatches, measure
+from lenspinn.apply.picture import Sheet
+from lenspinn.apply.table import TableAnswer
+from lenspinn.evaluate import classification_metrics
+from lenspinn.evaluate.calibration import scaled_probabilities
+from lenspinn.evaluate.predict import BATCH_SIZE, network_outputs
+from lenspinn.evaluate.trust import Judgement, join_judgements
+from lenspinn.explain.view import reconstruct, view_images
+from lenspinn.models import Classifier
+
+__all__ = ["answer_table"]
+
+TABLE_PICTURES = 6
+"""Images of a dataset, its first ones, that get a picture and a JSON file of their own."""
+MEASURED = 256
+"""Images of a dataset, its first ones, whose noise and brightness are looked at."""
+
+Seen = Float[np.ndarray, "batch 1 v u"]
+"""On the pixel grid of the model."""
+
+
+def answer_table(
+    table: ImageTable, judge: Judge, out: Path, *, progress: bool
+) -> tuple[TableAnswer, list[Sheet]]:
+    """Classify all images of a dataset.
+
+    Parameters
+    ----------
+    table
+    judge
+    out
+        Folder that the table and the pictures will lie in; nothing is written here.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    TableAnswer, list of Sheet
+        The first images have a picture each.
+    """
+    store, model = table.store, judge.model
+    first = store.images(slice(0, MEASURED))
+    seen = judge.on_its_grid(first, store.info.pixel_scale, str(table.path))
+    mismatches = judge.lacking + _mismatches(table, seen, judge)
+    labels = tuple(store.info.classes[label] for label in store.labels)
+    scan = _scan(table, judge, progress)
+    if any(mismatch.serious for mismatch in mismatches):
+        scan = replace(scan, estimates=((),) * len(labels))
+    sheets = [
+        Sheet(
+            answer=Answer(
+                name=f"{table.name}_{row:05d}",
+                path=table.path,
+                probabilities=dict(zip(model.classes, map(float, chances), strict=True)),
+                theta_E=view.theta_E,
+                pixel_scale=store.info.pixel_scale,
+                mismatches=mismatches + judge.outside(scan.judgement, row),
+                label=labels[row],
+                picture=out / f"{table.name}_{row:05d}.png",
+                uncertainty=Uncertainty.of(scan.judgement, row, model.classes),
+                estimates=scan.estimates[row],
+            ),
+            view=replace(view, probabilities=chances),
+            delivered=first[row, 0],
+        )
+        for row, (view, chances) in enumerate(
+            zip(view_images(model, seen[:TABLE_PICTURES]), scan.probabilities, strict=False)
+        )
+    ]
+    summary = TableAnswer(
+        name=table.name,
+        path=table.path,
+        classes=model.classes,
+        probabilities=scan.probabilities,
+        theta_E=scan.theta_E,
+        labels=labels,
+        accuracy=_accuracy(scan.probabilities, labels, model.classes),
+        mismatches=mismatches,
+        table=out / f"{table.name}.csv",
+        answers=tuple(sheet.answer for sheet in sheets),
+        judgement=scan.judgement,
+        quantities=model.quantities,
+        estimates=scan.estimates,
+    )
+    return summary, sheets
+
+
+def _mismatches(table: ImageTable, seen: Seen, judge: Judge) -> tuple[Mismatch, ...]:
+    info = table.store.info
+    observed = Observed(
+        pixel_scale=info.pixel_scale,
+        instrument=info.instrument,
+        dataset=info,
+        unit=info.unit,
+        lens_light=info.lens_light,
+        measured=measure(torch.from_numpy(seen), judge.model.pixel_scale),
+    )
+    return find_mismatches(observed, judge.run.data_info)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Scan:
+    """What a network makes of all images of a dataset."""
+
+    probabilities: Float[np.ndarray, "images classes"]
+    theta_E: Float[np.ndarray, " images"] | None
+    judgement: Judgement | None
+    estimates: tuple[tuple[Estimate, ...], ...]
+
+
+def _scan(table: ImageTable, judge: Judge, progress: bool) -> _Scan:
+    store, model, calibration = table.store, judge.model, judge.calibration
+    probabilities, radii, judgements = [], [], []
+    estimates: list[tuple[Estimate, ...]] = []
+    starts = range(0, len(store), BATCH_SIZE)
+    for start in tqdm(starts, desc=table.name, unit="batch", disable=not progress):
+        images = store.images(slice(start, start + BATCH_SIZE))
+        seen = judge.on_its_grid(images, store.info.pixel_scale, str(table.path))
+        outputs = network_outputs(model, seen)
+        if calibration is None:
+            probabilities.append(scaled_probabilities(outputs.logits))
+            estimates += [()] * len(images)
+        else:
+            judgements.append(calibration.judge(outputs))
+            probabilities.append(judgements[-1].probabilities)
+            answered = answered_classes(judgements[-1], model.classes)
+            estimates += estimates_of(model.quantities, outputs, answered)
+        theta_E = outputs.theta_E if outputs.theta_E is not None else _theta_E(model, seen)
+        if theta_E is not None:
+            radii.append(theta_E)
+    return _Scan(
+        probabilities=np.concatenate(probabilities),
+        theta_E=np.concatenate(radii) if radii else None,
+        judgement=join_judgements(judgements) if judgements else None,
+        estimates=tuple(estimates),
+    )
+
+
+def _theta_E(model: Classifier, seen: Seen) -> Float[np.ndarray, " images"] | None:
+    """Return the Einstein radii in the physics of a network that does not measure them."""
+    with torch.inference_mode():
+        physics = reconstruct(model, torch.from_numpy(seen))
+    return None if physics is None else physics.theta_E.numpy()
+
+
+def _accuracy(
+    probabilities: Float[np.ndarray, "images classes"],
+    labels: tuple[str, ...],
+    classes: tuple[str, ...],
+) -> tuple[float, float, float] | None:
+    """Share of right answers and its interval; None if the dataset has classes of its own."""
+    if not set(labels) <= set(classes):
+        return None
+    indices = np.array([classes.index(label) for label in labels])
+    metrics = classification_metrics(probabilities, indices, classes)
+    return metrics["accuracy"], metrics["accuracy_low"], metrics["accuracy_high"]

@@ -1,0 +1,140 @@
+"""How a simulated dataset differs from the one of training, field by field of its recipe."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lenspinn.apply.answer import Mismatch
+from lenspinn.data.info import DatasetInfo
+from lenspinn.errors import ConfigError
+from lenspinn.simulate.distributions import Distribution, Normal, as_distribution
+
+__all__ = ["recipe_mismatches"]
+
+NO_PIXELS = frozenset({"name", "summary", "engine", "instrument.name", "instrument.source"})
+"""Fields that change no pixel, or by rounding alone."""
+CHECKED_ELSEWHERE = frozenset({"instrument.pixel_scale", "num_pix"})
+"""Images are resampled and cut, and that is said where they are."""
+DRAWN = ("lens.", "source.", "lens_light.", "exposure_time")
+"""Fields whose distribution may lie within that of training. Not those of the dark matter: fewer or
+smaller subhalos are still inside, and cannot be seen."""
+MOST_NAMED = 6
+"""Differences that are named one by one."""
+WIDEST = 2.0
+"""Standard deviations within which a normal distribution counts as lying."""
+
+
+def recipe_mismatches(here: DatasetInfo, trained: DatasetInfo) -> tuple[Mismatch, ...]:
+    """Compare a dataset with that of training: classes, and all that its images are drawn from.
+
+    Parameters
+    ----------
+    here
+        The dataset.
+    trained
+        What the run recorded of its own.
+
+    Returns
+    -------
+    tuple of Mismatch
+        At most one on classes and one on the recipe. A recipe is serious unless each difference is
+        a lens or source drawn from a part of what training drew from.
+    """
+    found = (_classes(here, trained), _recipe(here, trained))
+    return tuple(mismatch for mismatch in found if mismatch is not None)
+
+
+def _classes(here: DatasetInfo, trained: DatasetInfo) -> Mismatch | None:
+    if here.classes == trained.classes:
+        return None
+    unknown = [name for name in here.classes if name not in trained.classes]
+    message = f"{', '.join(here.classes)}; the network knows {', '.join(trained.classes)}"
+    if unknown:
+        message += f", and calls {' and '.join(unknown)} one of these"
+    return Mismatch("classes", message, serious=bool(unknown))
+
+
+def _recipe(here: DatasetInfo, trained: DatasetInfo) -> Mismatch | None:
+    if not (_is_simulated(here) and _is_simulated(trained)):
+        if here.recipe == trained.recipe:
+            return None
+        message = f"{here.recipe}; the training images are {trained.recipe}"
+        return Mismatch("recipe", message, serious=True)
+    differences = list(_differences(here, trained))
+    if not differences:
+        return None
+    differences.sort(key=lambda one: one[3])
+    named = [
+        f"{key} {_short(value)} (in training {_short(known)})"
+        for key, value, known, _ in differences[:MOST_NAMED]
+    ]
+    more = len(differences) - len(named)
+    rest = f" and {more} more" if more else ""
+    within = all(inside for *_, inside in differences)
+    message = (
+        f"{here.recipe} {'draws a part of' if within else 'differs from'} the training images "
+        f"({trained.recipe}) in {', '.join(named)}{rest}"
+    )
+    return Mismatch("recipe", message, serious=not within)
+
+
+def _is_simulated(info: DatasetInfo) -> bool:
+    return isinstance(info.recipe_config.get("instrument"), dict)
+
+
+def _differences(here: DatasetInfo, trained: DatasetInfo) -> Iterator[tuple[str, Any, Any, bool]]:
+    """Yield key, value, that of training, and whether the first lies within the second."""
+    values, known = (dict(_leaves(info.recipe_config, "")) for info in (here, trained))
+    common = set(here.classes) & set(trained.classes)
+    for key in sorted(values.keys() | known.keys()):
+        population = key.split(".")[1] if key.startswith("populations.") else None
+        if key in NO_PIXELS | CHECKED_ELSEWHERE or (population and population not in common):
+            continue
+        value, there = values.get(key), known.get(key)
+        if value != there:
+            yield key, value, there, key.startswith(DRAWN) and _lies_within(value, there)
+
+
+def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield numbers, words and distributions by dotted key; what is none or off is left out."""
+    if isinstance(node, Mapping) and _distribution(node) is None:
+        for key, value in node.items():
+            yield from _leaves(value, f"{prefix}{key}.")
+    elif node is not None and node is not False:
+        yield prefix.removesuffix("."), node
+
+
+def _lies_within(value: Any, known: Any) -> bool:
+    part, whole = _distribution(value), _distribution(known)
+    if part is None or whole is None:
+        return False
+    (low, high), (lowest, highest) = _reach(part), _reach(whole)
+    return lowest <= low and high <= highest
+
+
+def _reach(distribution: Distribution) -> tuple[float, float]:
+    if isinstance(distribution, Normal):
+        width = WIDEST * distribution.sigma
+        return distribution.mean - width, distribution.mean + width
+    return distribution.minimum, distribution.maximum
+
+
+def _distribution(value: Any) -> Distribution | None:
+    if isinstance(value, bool | str) or value is None:
+        return None
+    try:
+        return as_distribution(value, "")
+    except ConfigError:
+        return None
+
+
+def _short(value: Any) -> str:
+    """Write a value in a few characters."""
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((name, numbers),) = value.items()
+        return f"{name} {_short(numbers)}"
+    if isinstance(value, list):
+        listed = ", ".join(map(_short, value[:4]))
+        return f"[{listed}{', …' if len(value) > 4 else ''}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

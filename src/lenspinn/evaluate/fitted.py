@@ -1,0 +1,100 @@
+"""Which lenses a network that fits them was calibrated on: the range of each number of its fit.
+
+What lies outside was never there, so that nothing is known of what the network makes of it, though
+its fit may be right: a smooth lens that stands beside the middle of its image was called `axion`.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+__all__ = ["Ranges", "fit_ranges", "is_outside", "lens_numbers"]
+
+PerImage = Float[np.ndarray, " images"]
+Ranges = dict[str, tuple[float, float]]
+
+TAIL = 0.02
+"""Share of the calibration images at each end that its tail is measured on, at least `FEWEST`."""
+FEWEST = 10
+ALARMS = 5e-4
+"""Share of images like those of calibration that lie beyond one end of one range."""
+AMOUNTS = {
+    "offset from the middle": ("center_x", "center_y"),
+    "ellipticity": ("e1", "e2"),
+    "shear": ("gamma1", "gamma2"),
+    "multipole of order 3": ("a3", "b3"),
+    "multipole of order 4": ("a4", "b4"),
+    "ellipticity of the source": ("source_e1", "source_e2"),
+}
+"""Lengths of two parameters: which way a lens is turned does not matter."""
+SIZES = {"size of the source": "log_R_sersic", "Sersic index of the source": "log_n_sersic"}
+PLAIN = {
+    "theta_E": "theta_E",
+    "density slope": "gamma",
+    "flux of the source": "source_flux",
+    "signal to noise": "signal_to_noise",
+}
+
+
+def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
+    """Return the numbers of fitted lenses that are compared, by name in words.
+
+    Parameters
+    ----------
+    fitted
+        `lenspinn.evaluate.predict.Outputs.fitted`; nothing comes of nothing.
+
+    Returns
+    -------
+    dict
+        Lengths and sizes in arcsec, flux in the unit of the images. The source is placed from the
+        middle of the lens.
+    """
+    if not fitted:
+        return {}
+    numbers = {name: fitted[key] for name, key in PLAIN.items() if key in fitted}
+    for name, (x, y) in AMOUNTS.items():
+        if x in fitted:
+            numbers[name] = np.hypot(fitted[x], fitted[y])
+    numbers["offset of the source"] = np.hypot(
+        fitted["source_x"] - fitted["center_x"], fitted["source_y"] - fitted["center_y"]
+    )
+    return numbers | {name: np.exp(fitted[key]) for name, key in SIZES.items()}
+
+
+def fit_ranges(fitted: Mapping[str, PerImage]) -> Ranges:
+    """Return lowest and highest value of each number that images like these have.
+
+    Parameters
+    ----------
+    fitted
+        Of calibration images.
+
+    Notes
+    -----
+    An end is where a tail that falls as an exponential, measured beyond the quantile `TAIL`, leaves
+    the share `ALARMS`: with few images it is beyond all of them, with many a fit that failed moves
+    it little. What cannot be negative has no lower end but 0.
+    """
+    return {
+        name: (0.0 if _is_amount(name) else -_upper_end(-values), _upper_end(values))
+        for name, values in lens_numbers(fitted).items()
+    }
+
+
+def is_outside(values: PerImage, low: float, high: float) -> Bool[np.ndarray, " images"]:
+    """Return whether values lie outside of a range, or are not finite."""
+    return ~((low <= values) & (values <= high))
+
+
+def _is_amount(name: str) -> bool:
+    return name in AMOUNTS or name == "offset of the source"
+
+
+def _upper_end(values: PerImage) -> float:
+    ordered = np.sort(values[np.isfinite(values)].astype(np.float64))[::-1]
+    num = min(max(FEWEST, round(TAIL * len(ordered))), len(ordered) - 1)
+    excess = float(np.mean(ordered[:num] - ordered[num]))
+    return float(ordered[num]) + excess * math.log(num / len(ordered) / ALARMS)
