@@ -2,8 +2,9 @@
 
 The convolutional rivals of LensPINN: ResNet-18 (He et al. 2016, arXiv:1512.03385) of the paper's
 Table 1, MobileNetV3 (Howard et al. 2019, arXiv:1905.02244) and EfficientNet-B0 (Tan & Le 2019,
-arXiv:1905.11946) of its Table 2; and the transformer CaiT (Touvron et al. 2021, arXiv:2103.17239)
-of its Table 1.
+arXiv:1905.11946) of its Table 2, EfficientNet-Lite0, the latter's form without squeeze and
+excitation, of which ImageNet weights can be had as a package; and the transformer CaiT (Touvron et
+al. 2021, arXiv:2103.17239) of its Table 1.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from safetensors import SafetensorError
 from timm.models.cait import Cait
 from torch import nn
@@ -26,6 +28,8 @@ CAIT = TransformerSize(patch_size=32, dim=1024, depth=2, num_heads=16, mlp_dim=1
 CAIT_PATCH8 = TransformerSize(patch_size=8, dim=384, depth=7, num_heads=6, mlp_dim=1440)
 LAYER_SCALE = 0.1  # of arXiv:2103.17239 for up to 18 blocks
 DROP_PATH = 0.05
+CAM_STRIDE = 8
+"""Pixels of the image to one of the map for Grad-CAM."""
 
 
 def timm_cnn(
@@ -79,6 +83,36 @@ def timm_cnn(
         ) from error
     except (RuntimeError, SafetensorError) as error:
         raise ModelError(f"the weights in '{pretrained}' are not those of {name}") from error
+
+
+def timm_cam_layer(name: str, num_pix: int) -> str:
+    """Name of the layer of a timm network whose map suits Grad-CAM: an eighth of the image a side.
+
+    Raises
+    ------
+    ModelError
+        timm has no such network, or it is none that makes maps of images of any size.
+    """
+    if not timm.is_model(name):
+        raise ModelError(
+            f"cnn is '{name}', which timm does not have; efficientnet_b0, tf_efficientnet_lite0, "
+            "mobilenetv3_small_050 or resnet18 would do"
+        )
+    unfit = ModelError(
+        f"cnn is '{name}', which is no convolutional network for images of {num_pix} x {num_pix} "
+        "pixels; efficientnet_b0, tf_efficientnet_lite0, mobilenetv3_small_050 or resnet18 would do"
+    )
+    try:
+        with torch.device("meta"):  # shapes alone: nothing is computed
+            network: Any = timm.create_model(name, in_chans=1, num_classes=2)
+            logits = network.eval()(torch.empty(1, 1, num_pix, num_pix))
+            has_classifier = isinstance(network.get_classifier(), nn.Linear)
+        stages = [one["module"] for one in network.feature_info if one["reduction"] == CAM_STRIDE]
+    except Exception as error:  # whatever one of timm's says of images it cannot take
+        raise unfit from error
+    if not stages or not has_classifier or logits.shape != (1, 2):
+        raise unfit
+    return str(stages[-1])
 
 
 class TimmCNN(Classifier):
@@ -219,6 +253,27 @@ def efficientnet_b0(
     """EfficientNet-B0, 4.01 million parameters; options as for `TimmCNN`."""
     return TimmCNN(
         "efficientnet_b0",
+        cam_layer="blocks.2",
+        num_pix=num_pix,
+        pixel_scale=pixel_scale,
+        classes=classes,
+        transform=transform,
+        pretrained=pretrained,
+    )
+
+
+@register_model
+def efficientnet_lite0(
+    *,
+    num_pix: int = 64,
+    pixel_scale: float = 0.08,
+    classes: Sequence[str] = CLASSES,
+    transform: str = "noise_safe",
+    pretrained: bool | str = False,
+) -> TimmCNN:
+    """EfficientNet-Lite0, 3.37 million parameters; options as for `TimmCNN`."""
+    return TimmCNN(
+        "tf_efficientnet_lite0",
         cam_layer="blocks.2",
         num_pix=num_pix,
         pixel_scale=pixel_scale,

@@ -15,8 +15,9 @@ source and image. Differences from the authors' code, each on purpose:
   multiplication an image, so the sizes agree with the paper's to 0.2 %.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -24,9 +25,17 @@ from torch import Tensor, nn
 
 from lenspinn.data.transforms import min_max
 from lenspinn.errors import ModelError
-from lenspinn.lensing.raytrace import relens
-from lenspinn.models.baselines import timm_cnn
-from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.lensing.raytrace import SourceImage, relens
+from lenspinn.models.baselines import timm_cam_layer, timm_cnn
+from lenspinn.models.classifier import (
+    CLASSES,
+    Classifier,
+    Examination,
+    Features,
+    Image,
+    Logits,
+    PerImage,
+)
 from lenspinn.models.inverse_lens import InverseLens
 from lenspinn.models.layers import (
     EqualizedLinear,
@@ -35,8 +44,10 @@ from lenspinn.models.layers import (
     TransformerBlock,
     refuse_single_patch,
 )
+from lenspinn.models.quantities import Prediction
 from lenspinn.models.reconstruction import Reconstruction
 from lenspinn.models.registry import register_model
+from lenspinn.models.self_consistency import radius_error, self_consistency
 
 # The authors' settings: four tokens of 32 x 32 pixels on a 64 x 64 image.
 PATCH_SIZE = 32
@@ -52,16 +63,19 @@ EinsteinRadius = str | float
 """Where the Einstein radius comes from; see `LensPINN`."""
 
 
-class CNN(NamedTuple):
-    """A network of timm."""
-
-    name: str
-    cam_layer: str
-    """Name, inside the network, of the layer for Grad-CAM."""
+SMALL, LARGE = "mobilenetv3_small_050", "efficientnet_b0"
+"""timm's names of the paper's CNNs."""
 
 
-SMALL = CNN("mobilenetv3_small_050", cam_layer="blocks.1")
-LARGE = CNN("efficientnet_b0", cam_layer="blocks.2")
+class Look(NamedTuple):
+    """What the network makes of images on the way to their features."""
+
+    features: Features
+    scaled: Image
+    """The image, min-max scaled."""
+    theta_E: PerImage | None
+    """Arcsec; None of a network without a source, as the next."""
+    source: SourceImage | None
 
 
 class EinsteinRadiusEncoder(nn.Module):
@@ -79,7 +93,8 @@ class EinsteinRadiusEncoder(nn.Module):
 
     Trained by the classification loss alone, as in the paper, theta_E becomes whatever helps to
     tell the classes apart. It is no measurement: where all lenses are alike, training runs that
-    classify equally well end at different values.
+    classify equally well end at different values. `theta_E_weight` and `consistency_weight` of
+    `LensPINN` make it one.
     """
 
     def __init__(self, num_pix: int, max_theta_E: float) -> None:
@@ -142,7 +157,7 @@ class LensPINN(Classifier):
 
     Parameters
     ----------
-    cnn : both convolutional networks.
+    cnn : timm's name of both convolutional networks.
     num_pix, pixel_scale, classes, transform
         See `Classifier`.
     pretrained
@@ -151,6 +166,9 @@ class LensPINN(Classifier):
         random weights; a number, arcsec, in the place of the encoder; "none", no source, the
         features of the image alone standing where those of image minus source do.
     integer_scatter : an ablation; see `InverseLens`.
+    theta_E_weight : of the encoder's error against the true Einstein radius, in the training loss;
+        with 0, as in the paper, no truth is read. Images whose truth is unknown do not count.
+    consistency_weight : of `self_consistency`, in the training loss; needs no truth.
 
     Raises
     ------
@@ -160,9 +178,9 @@ class LensPINN(Classifier):
 
     one_transform = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all named
         self,
-        cnn: CNN,
+        cnn: str,
         *,
         num_pix: int,
         pixel_scale: float,
@@ -171,6 +189,8 @@ class LensPINN(Classifier):
         pretrained: bool | str,
         einstein_radius: EinsteinRadius,
         integer_scatter: bool,
+        theta_E_weight: float = 0.0,
+        consistency_weight: float = 0.0,
     ) -> None:
         super().__init__(
             num_pix=num_pix,
@@ -179,15 +199,23 @@ class LensPINN(Classifier):
             transform=transform,
             # The CNN of the preprocessed image: the shared one sees each image twice, as itself
             # and as its source, so its maps do not match the batch.
-            cam_layer=f"preprocessed_cnn.{cnn.cam_layer}",
+            cam_layer=f"preprocessed_cnn.{timm_cam_layer(cnn, num_pix)}",
         )
         refuse_single_patch("LensPINN", num_pix, PATCH_SIZE)
         self.inverse_lens = InverseLens(num_pix, pixel_scale, integer_scatter=integer_scatter)
         self.encoder = _encoder(einstein_radius, num_pix, self.inverse_lens.max_theta_E)
-        self.shared_cnn = timm_cnn(cnn.name, num_classes=CNN_FEATURES, pretrained=pretrained)
+        for name, weight in _weights(theta_E_weight, consistency_weight).items():
+            if weight and einstein_radius != "learnt":
+                raise ModelError(
+                    f"{name} is {weight}, but einstein_radius is {einstein_radius!r}: an encoder "
+                    f"learns only where that is 'learnt'; leave one of the two out"
+                )
+        self.theta_E_weight, self.consistency_weight = theta_E_weight, consistency_weight
+        self.truth_keys = ("theta_E",) if theta_E_weight else ()
+        self.shared_cnn: Any = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
         # A bias would cancel in the difference of image and source features and never learn.
-        self.shared_cnn.get_submodule("classifier").register_parameter("bias", None)
-        self.preprocessed_cnn = timm_cnn(cnn.name, num_classes=CNN_FEATURES, pretrained=pretrained)
+        self.shared_cnn.get_classifier().register_parameter("bias", None)
+        self.preprocessed_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
         self.head = nn.Sequential(
             nn.Linear(2 * CNN_FEATURES, HEAD_DIM),
             nn.ELU(),
@@ -200,19 +228,56 @@ class LensPINN(Classifier):
 
     def forward_features(self, image: Image) -> Features:
         """Features of image minus source, and of the preprocessed image: (batch, 2000)."""
+        return self._look(image).features
+
+    def _look(self, image: Image) -> Look:
         preprocessed = self.preprocess(image)
         scaled = min_max(image)
+        theta_E, source = None, None
         if self.encoder is None:
             compared = self.shared_cnn(scaled)
         else:
-            source = self.inverse_lens(scaled[:, 0], self.encoder(scaled)).source[:, None]
-            of_image, of_source = self.shared_cnn(torch.cat([scaled, source])).chunk(2)
+            theta_E = self.encoder(scaled)
+            source = self.inverse_lens(scaled[:, 0], theta_E)
+            both = torch.cat([scaled, source.source[:, None]])
+            of_image, of_source = self.shared_cnn(both).chunk(2)
             compared = of_image - of_source
-        return torch.cat([compared, self.preprocessed_cnn(preprocessed)], dim=1)
+        features = torch.cat([compared, self.preprocessed_cnn(preprocessed)], dim=1)
+        return Look(features, scaled, theta_E, source)
 
     def forward_head(self, features: Features) -> Logits:
         """Logits from the features of `forward_features`."""
         return self.head(features)
+
+    @property
+    def measures_theta_E(self) -> bool:
+        """Whether something beside the classes taught the encoder what theta_E is."""
+        return self.theta_E_weight > 0 or self.consistency_weight > 0
+
+    def training_outputs(
+        self, image: Image, truth: Mapping[str, PerImage]
+    ) -> tuple[Logits, Tensor | float]:
+        """Return the logits, and the losses that teach the encoder what theta_E is."""
+        look = self._look(image)
+        loss: Tensor | float = 0.0
+        if look.theta_E is not None and self.theta_E_weight:
+            loss = loss + self.theta_E_weight * radius_error(look.theta_E, truth["theta_E"])
+        if look.theta_E is not None and look.source is not None and self.consistency_weight:
+            rays = self.inverse_lens.rays(look.theta_E)
+            scores = self_consistency(look.scaled[:, 0], rays, look.source, self.pixel_scale)
+            loss = loss + self.consistency_weight * scores.mean()
+        return self.forward_head(look.features), loss
+
+    def examine(self, image: Image) -> Examination:
+        """Return features and logits, and the Einstein radii of an encoder."""
+        look = self._look(image)
+        return Examination(
+            features=look.features,
+            logits=self.forward_head(look.features),
+            quantities=Prediction.of_nothing(image),
+            shift_scores={},
+            theta_E=look.theta_E if isinstance(self.encoder, EinsteinRadiusEncoder) else None,
+        )
 
     def reconstruct(self, image: Image) -> Reconstruction | None:
         """Predict the lens, and with it the source and what it leaves unexplained.
@@ -238,6 +303,15 @@ class LensPINN(Classifier):
         )
 
 
+def _weights(theta_E_weight: float, consistency_weight: float) -> dict[str, float]:
+    """Return the weights of losses by name, none of them below 0."""
+    weights = {"theta_E_weight": theta_E_weight, "consistency_weight": consistency_weight}
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not 0 <= weight < math.inf:
+            raise ModelError(f"{name} is {weight}; it must be 0 or a positive number")
+    return weights
+
+
 def _encoder(
     einstein_radius: EinsteinRadius, num_pix: int, max_theta_E: float
 ) -> EinsteinRadiusEncoder | ConstantEinsteinRadius | None:
@@ -255,8 +329,9 @@ def _encoder(
 
 
 @register_model
-def lenspinn_small(
+def lenspinn_small(  # noqa: PLR0913 - as `LensPINN`
     *,
+    cnn: str = SMALL,
     num_pix: int = 64,
     pixel_scale: float = 0.08,
     classes: Sequence[str] = CLASSES,
@@ -264,10 +339,12 @@ def lenspinn_small(
     pretrained: bool | str = False,
     einstein_radius: EinsteinRadius = "learnt",
     integer_scatter: bool = False,
+    theta_E_weight: float = 0.0,
+    consistency_weight: float = 0.0,
 ) -> LensPINN:
     """LensPINN with MobileNetV3, 7.16 million parameters; options as for `LensPINN`."""
     return LensPINN(
-        SMALL,
+        cnn,
         num_pix=num_pix,
         pixel_scale=pixel_scale,
         classes=classes,
@@ -275,12 +352,15 @@ def lenspinn_small(
         pretrained=pretrained,
         einstein_radius=einstein_radius,
         integer_scatter=integer_scatter,
+        theta_E_weight=theta_E_weight,
+        consistency_weight=consistency_weight,
     )
 
 
 @register_model
-def lenspinn_large(
+def lenspinn_large(  # noqa: PLR0913 - as `LensPINN`
     *,
+    cnn: str = LARGE,
     num_pix: int = 64,
     pixel_scale: float = 0.08,
     classes: Sequence[str] = CLASSES,
@@ -288,10 +368,12 @@ def lenspinn_large(
     pretrained: bool | str = False,
     einstein_radius: EinsteinRadius = "learnt",
     integer_scatter: bool = False,
+    theta_E_weight: float = 0.0,
+    consistency_weight: float = 0.0,
 ) -> LensPINN:
     """LensPINN with EfficientNet-B0, 14.55 million parameters; options as for `LensPINN`."""
     return LensPINN(
-        LARGE,
+        cnn,
         num_pix=num_pix,
         pixel_scale=pixel_scale,
         classes=classes,
@@ -299,4 +381,6 @@ def lenspinn_large(
         pretrained=pretrained,
         einstein_radius=einstein_radius,
         integer_scatter=integer_scatter,
+        theta_E_weight=theta_E_weight,
+        consistency_weight=consistency_weight,
     )

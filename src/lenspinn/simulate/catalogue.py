@@ -236,6 +236,16 @@ _DEEPLENSE = (
         populations=_PAPER_CLASSES,
         faults=_MODEL_2_AND_3_FAULTS,
     ),
+    Recipe(
+        name="deeplense/model_3_varied_mass",
+        summary="deeplense/model_3 with lenses of every mass: theta_E 0.6 to 1.4 arcsec",
+        instrument=INSTRUMENTS["hst_wfc3_f160w"],
+        # 0.6 to 1.4 in the image: the faults scale all deflections by 0.63346.
+        lens=replace(_DEEPLENSE_LENS, mass=None, theta_E=Uniform(0.9472, 2.2101)),
+        source=_DEEPLENSE_SOURCE,
+        populations=_PAPER_CLASSES,
+        faults=_MODEL_2_AND_3_FAULTS,
+    ),
 )
 
 _SURVEY_SOURCE = SourcePrior(

@@ -50,6 +50,8 @@ _EXPECTED_WARNINGS = (
 
 CAMERA_TOLERANCE = 0.01
 """Relative; noise and PSF that are given by hand may be rounded."""
+TURNS_LEAVE = {"theta_E"}
+"""Truth that is the same for an image however it is flipped and turned."""
 FITS = "fits"
 """In the folder of a run whose images are fitted once, until it is finished."""
 HELD_OUT = "held_out.zarr"
@@ -248,7 +250,7 @@ def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
         )
     if config.fit_once and not isinstance(model, LensFit):
         raise ConfigError(f"fit_once: {config.model.name} fits no lens; leave it out")
-    if config.augment and model.truth_keys and not config.fit_once:
+    if config.augment and set(model.truth_keys) - TURNS_LEAVE and not config.fit_once:
         raise ConfigError(
             f"augment turns images but not the truth that {config.model.name} learns from: "
             "leave it out"
