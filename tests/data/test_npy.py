@@ -114,7 +114,7 @@ def test_an_image_alone_has_no_number(tmp_path):
 
 @pytest.mark.parametrize("number", [-1, np.inf, np.nan, 1.5, 10**400, 100, -MASS])
 def test_a_number_that_is_neither_label_nor_mass_is_refused(tmp_path, number):
-    with pytest.raises(DataError, match="neither a label .* nor the mass"):
+    with pytest.raises(DataError, match=r"neither a label .* nor the mass"):
         read_npy(save(tmp_path / "a.npy", objects(lens(), number)))
 
 

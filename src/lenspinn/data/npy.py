@@ -26,6 +26,7 @@ MAX_LABEL = 99
 
 _MAX_HEADER = 10_000  # bytes; numpy itself reads no longer one
 _MAX_AXES = 8
+_SMALLEST_FLAT = 16  # pixels a side; what is shorter is as likely one row
 _MAX_PICKLE = 2**27  # bytes
 _MAX_ROWS = 1_000_000  # images in one array
 _MAGIC = b"\x93NUMPY"
@@ -203,9 +204,9 @@ def single_image(array: np.ndarray, name: str) -> np.ndarray:
 
 def _square(flat: np.ndarray, name: str) -> np.ndarray:
     side, with_label = _side(flat.size), _side(flat.size - 1)
-    if side > 1:
+    if side >= _SMALLEST_FLAT:
         return flat.reshape(side, side)
-    if with_label > 1:
+    if with_label >= _SMALLEST_FLAT:
         raise DataError(
             f"{name} has shape {flat.shape}: a flat image of {with_label} x {with_label} pixels "
             "and one number before or behind it; save the image without it"
