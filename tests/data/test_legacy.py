@@ -245,7 +245,7 @@ def test_a_bad_file_among_many_is_found_before_anything_is_written(deeplense):
 
 
 def test_images_too_large_to_be_written_together_are_refused(deeplense, monkeypatch):
-    monkeypatch.setattr("lenspinn.data.legacy._MAX_PIXELS_AT_ONCE", 9 * 16 * 16 - 1)
+    monkeypatch.setattr("lenspinn.data.legacy._MAX_PIXELS_AT_ONCE", 16 * 16 * 16 - 1)
     with pytest.raises(DataError, match="too large for 9 images in one dataset"):
         imported(deeplense)
 

@@ -199,6 +199,12 @@ def test_a_missing_file_is_named(tmp_path):
         read_npy(tmp_path / "nowhere.npy")
 
 
+def test_a_name_of_two_lines_makes_one_sentence(tmp_path):
+    with pytest.raises(DataError) as refusal:
+        read_npy(tmp_path / "a\nb.npy")
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
 def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "a.npy")

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from lenspinn.data.image_folders import Listing, Place, list_images
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.npy import open_stack, read_image_and_number, single_image
-from lenspinn.data.store import SHARD_IMAGES, StoreWriter
+from lenspinn.data.store import CHUNK_IMAGES, SHARD_IMAGES, StoreWriter
 from lenspinn.data.transforms import SMALLEST_IMAGE, background_sigma
 from lenspinn.errors import DataError
 
@@ -21,7 +21,7 @@ PART = "part"
 """Truth field of the part an image came from, an index into ``recipe_config["parts"]``."""
 
 _NUM_PROBED = 64  # images of which the background noise is measured
-_MAX_PIXELS_AT_ONCE = 3 * 2**27  # of the images that are written together; 1.5 GiB
+_MAX_PIXELS_AT_ONCE = 3 * 2**26  # of images that are written together: 768 of 512 x 512
 _PIXEL_SCALES = (1e-4, 100.0)  # arcsec; finer than any interferometer's, coarser than any survey's
 
 
@@ -123,7 +123,7 @@ class _Reader:
                 f"{SMALLEST_IMAGE} pixels a side: cut them, or save flat images as (n, y, x)"
             )
         self.num_pix = shape[0]
-        at_once = min(SHARD_IMAGES, len(listing.places)) * self.num_pix**2
+        at_once = min(SHARD_IMAGES, max(CHUNK_IMAGES, len(listing.places))) * self.num_pix**2
         if at_once > _MAX_PIXELS_AT_ONCE:
             raise DataError(
                 f"{_name(first)} has shape {shape}, too large for {len(listing.places)} images "
