@@ -87,7 +87,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path, name, inside, 
     content = hostile(tmp_path)[name]
     if inside:
         content = objects(lens(), content)
-    with pytest.raises(DataError, match="its pickle asks for|its pickle has the instruction"):
+    with pytest.raises(DataError, match=r"its pickle asks for|its pickle has the instruction"):
         load_objects(pickle.dumps(content, protocol=protocol))
     assert os.listdir(tmp_path) == []
 
@@ -166,7 +166,7 @@ def test_a_pickle_of_malformed_arrays_is_refused(pickled, message):
 )
 def test_a_pickle_that_would_take_all_memory_is_refused_at_once(pickled):
     began = time.perf_counter()
-    with pytest.raises(DataError, match="room that no array needs|more than 500000 instructions"):
+    with pytest.raises(DataError, match=r"room that no array needs|more than 500000 instructions"):
         load_objects(pickled)
     assert time.perf_counter() - began < SECONDS
 

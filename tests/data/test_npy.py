@@ -114,7 +114,7 @@ def test_an_image_alone_has_no_number(tmp_path):
 
 @pytest.mark.parametrize("number", [-1, np.inf, np.nan, 1.5, 10**400, 100, -MASS])
 def test_a_number_that_is_neither_label_nor_mass_is_refused(tmp_path, number):
-    with pytest.raises(DataError, match="neither a label .* nor the mass"):
+    with pytest.raises(DataError, match=r"neither a label .* nor the mass"):
         read_npy(save(tmp_path / "a.npy", objects(lens(), number)))
 
 
@@ -197,6 +197,12 @@ def test_an_array_that_is_no_image_is_refused(tmp_path, content, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.npy cannot be read: No such file"):
         read_npy(tmp_path / "nowhere.npy")
+
+
+def test_a_name_of_two_lines_makes_one_sentence(tmp_path):
+    with pytest.raises(DataError) as refusal:
+        read_npy(tmp_path / "a\nb.npy")
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lenspinn.data.npy import is_stack, open_stack, read_header
 from lenspinn.data.packed import PARTS, Packed, find_packed, read_labels
@@ -39,8 +40,7 @@ MAX_CLASSES = 100
 _GIVE = "give a folder with one folder of .npy files for each class, or images.npy and labels.npy"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where one image is."""
 
     label: int

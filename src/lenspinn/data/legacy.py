@@ -10,8 +10,8 @@ from tqdm import tqdm
 from lenspinn.data.image_folders import Listing, Place, list_images
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.npy import open_stack, read_image_and_number, single_image
-from lenspinn.data.store import StoreWriter
-from lenspinn.data.transforms import background_sigma
+from lenspinn.data.store import CHUNK_IMAGES, SHARD_IMAGES, StoreWriter
+from lenspinn.data.transforms import SMALLEST_IMAGE, background_sigma
 from lenspinn.errors import DataError
 
 AXION_MASS = "axion_mass_eV"
@@ -21,6 +21,7 @@ PART = "part"
 """Truth field of the part an image came from, an index into ``recipe_config["parts"]``."""
 
 _NUM_PROBED = 64  # images of which the background noise is measured
+_MAX_PIXELS_AT_ONCE = 3 * 2**26  # of images that are written together: 768 of 512 x 512
 _PIXEL_SCALES = (1e-4, 100.0)  # arcsec; finer than any interferometer's, coarser than any survey's
 
 
@@ -116,28 +117,33 @@ class _Reader:
         self._stacks: dict[Path, np.ndarray] = {}
         first = listing.places[0]
         shape = self._raw(first)[0].shape
-        if shape[0] != shape[1]:
+        if shape[0] != shape[1] or shape[0] < SMALLEST_IMAGE:
             raise DataError(
-                f"{_name(first)} has shape {shape}; images must be square, (y, x): cut them, or "
-                "save flat images as (n, y, x)"
+                f"{_name(first)} has shape {shape}; images must be square, (y, x), of at least "
+                f"{SMALLEST_IMAGE} pixels a side: cut them, or save flat images as (n, y, x)"
             )
         self.num_pix = shape[0]
+        at_once = min(SHARD_IMAGES, max(CHUNK_IMAGES, len(listing.places))) * self.num_pix**2
+        if at_once > _MAX_PIXELS_AT_ONCE:
+            raise DataError(
+                f"{_name(first)} has shape {shape}, too large for {len(listing.places)} images "
+                "in one dataset: cut them to a smaller square around the lens"
+            )
 
     def check(self, *, progress: bool) -> tuple[np.ndarray, float]:
         """Read every image once; return the number that came with each, and the median noise."""
         places = self.listing.places
         numbers = np.full(len(places), np.nan)
         step = max(1, len(places) // _NUM_PROBED)
-        probed = []
+        noise = []
         shown = tqdm(places, "check", leave=False, unit="image", disable=None if progress else True)
         for i, place in enumerate(shown):
             image, number = self._read(place)
             if number is not None:
                 numbers[i] = number
             if i % step == 0:
-                probed.append(image)
-        images = torch.from_numpy(np.stack(probed)[:, None])
-        return numbers, float(background_sigma(images).median())
+                noise.append(background_sigma(torch.from_numpy(image[None, None])))
+        return numbers, float(torch.cat(noise).median())
 
     def images(self, places: tuple[Place, ...]) -> np.ndarray:
         """Read images, (n, 1, y, x) float32."""
@@ -162,6 +168,8 @@ class _Reader:
                 f"{_name(place)} has values of {np.abs(found).max():.0e}, beyond float32: "
                 "give all images in another unit"
             )
+        if image.min() == image.max():
+            raise DataError(f"{_name(place)} has one value in all its pixels: leave it out")
         return image, number
 
     def _raw(self, place: Place) -> tuple[np.ndarray, float | None]:

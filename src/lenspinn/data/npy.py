@@ -26,8 +26,9 @@ MAX_LABEL = 99
 
 _MAX_HEADER = 10_000  # bytes; numpy itself reads no longer one
 _MAX_AXES = 8
+_SMALLEST_FLAT = 16  # pixels a side; what is shorter is as likely one row
 _MAX_PICKLE = 2**27  # bytes
-_MAX_ROWS = 1_000_000  # images in one array
+_MAX_ROWS = 500_000  # images in one array
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
 """Version of the format, and how many bytes state the length of its header."""
@@ -203,9 +204,9 @@ def single_image(array: np.ndarray, name: str) -> np.ndarray:
 
 def _square(flat: np.ndarray, name: str) -> np.ndarray:
     side, with_label = _side(flat.size), _side(flat.size - 1)
-    if side > 1:
+    if side >= _SMALLEST_FLAT:
         return flat.reshape(side, side)
-    if with_label > 1:
+    if with_label >= _SMALLEST_FLAT:
         raise DataError(
             f"{name} has shape {flat.shape}: a flat image of {with_label} x {with_label} pixels "
             "and one number before or behind it; save the image without it"
@@ -263,6 +264,7 @@ def _rows(values: np.ndarray) -> np.ndarray:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[FileIO, Header]]:
     """Open a regular .npy file after its header; every complaint about it names the file."""
+    name = str(path) if str(path).isprintable() else repr(str(path))
     try:
         # Opening a pipe would wait for somebody to write into it.
         file = FileIO(path, opener=lambda name, flags: os.open(name, flags | _DO_NOT_WAIT))
@@ -273,10 +275,10 @@ def _opened(path: Path) -> Iterator[tuple[FileIO, Header]]:
             yield file, _read_header(file, status.st_size)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read: {error.strerror or error}; give a .npy file that can be"
+            f"{name} cannot be read: {error.strerror or error}; give a .npy file that can be"
         ) from error
     except DataError as error:
-        raise DataError(f"{path} is not a .npy file lenspinn reads: {error}") from error
+        raise DataError(f"{name} is not a .npy file lenspinn reads: {error}") from error
 
 
 def _read_header(file: FileIO, size: int) -> Header:
