@@ -11,7 +11,7 @@ import json
 import shlex
 import sys
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +20,9 @@ import yaml
 from lenspinn.errors import ConfigError
 from lenspinn.field_types import as_declared, constructed, nearest_key, read_word
 from lenspinn.overlay import overlaid
-from lenspinn.plain_yaml import DEEPEST, check_text, read_yaml, shown
+from lenspinn.plain_yaml import DEEPEST, check_plain, check_text, read_yaml, shown
 
-__all__ = ["command_line", "dotted", "parse_call", "parse_config", "to_dict"]
+__all__ = ["build_config", "command_line", "dotted", "parse_call", "parse_config", "to_dict"]
 
 Config = TypeVar("Config")
 
@@ -82,6 +82,20 @@ def parse_config(
         if [key for key, _ in options] != ["config"]:
             raise
         raise ConfigError(f"{options[0][1]}: {error}") from error
+
+
+def build_config(config_class: type[Config], settings: Mapping[str, Any]) -> Config:
+    """Resolve a configuration from plain values, by nested or dotted key.
+
+    Raises
+    ------
+    ConfigError
+        As `parse_config`.
+    """
+    check_plain(settings, "a configuration")
+    known = _known_keys(config_class)
+    _check_keys(_flatten(settings, known), known, "key ")
+    return constructed(config_class, settings)
 
 
 def parse_call(
@@ -253,10 +267,10 @@ def _known_keys(config_class: type, prefix: str = "") -> dict[str, Any]:
     return keys
 
 
-def _flatten(content: dict[str, Any], known: Iterable[str], prefix: str = "") -> Iterator[str]:
+def _flatten(content: Mapping[str, Any], known: Iterable[str], prefix: str = "") -> Iterator[str]:
     """Give the dotted keys of settings, down to where any key is allowed."""
     for key, value in content.items():
-        if isinstance(value, dict) and value and f"{prefix}{key}." not in known:
+        if isinstance(value, Mapping) and value and f"{prefix}{key}." not in known:
             yield from _flatten(value, known, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"

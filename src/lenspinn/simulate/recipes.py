@@ -229,7 +229,7 @@ class Recipe:
         return content
 
 
-def _require_between(node: Any, key: str, low: float, high: float) -> None:
+def _require_between(node: Any, key: str, low: int | float, high: int | float) -> None:
     value = getattr(node, key)
     if not low <= value <= high:
         edge = f"at least {low:g}" if value < low else f"at most {high:g}"
