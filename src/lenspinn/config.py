@@ -22,7 +22,15 @@ from lenspinn.field_types import as_declared, constructed, nearest_key, read_wor
 from lenspinn.overlay import overlaid
 from lenspinn.plain_yaml import DEEPEST, check_plain, check_text, read_yaml, shown
 
-__all__ = ["build_config", "command_line", "dotted", "parse_call", "parse_config", "to_dict"]
+__all__ = [
+    "build_config",
+    "command_line",
+    "dotted",
+    "parse_call",
+    "parse_config",
+    "settings_command",
+    "to_dict",
+]
 
 Config = TypeVar("Config")
 
@@ -94,7 +102,7 @@ def build_config(config_class: type[Config], settings: Mapping[str, Any]) -> Con
     """
     check_plain(settings, "a configuration")
     known = _known_keys(config_class)
-    _check_keys(_flatten(settings, known), known, "key ")
+    _check_keys(dict(_flatten(settings, known)), known, "key ")
     return constructed(config_class, settings)
 
 
@@ -180,14 +188,14 @@ def _layer(key: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a file or of one option, whose keys are known."""
     if key == "config":
         settings = read_yaml(Path(text))
-        _check_keys(_flatten(settings, known), known, f"key of {text}: ")
+        _check_keys(dict(_flatten(settings, known)), known, f"key of {text}: ")
         return settings
     _check_keys([key], known, "option --")
     hint = known.get(key, dict)  # inside of a dictionary: whatever YAML it is
     value = read_word(text, hint, key)
     if dataclasses.is_dataclass(hint):  # one with fields of its own
         value = read_yaml(Path(text)) if isinstance(value, str) else value
-        _check_keys(_flatten({key: value}, known), known, "option --")
+        _check_keys(dict(_flatten({key: value}, known)), known, "option --")
     return {key: value}
 
 
@@ -234,13 +242,22 @@ def _plain(value: Any) -> Any:
 
 def command_line(name: str, config: Any) -> str:
     """Return the command that takes a configuration, every option spelt out."""
-    options = [
+    settings = {k: value for k, value in to_dict(config).items() if value not in (None, {}, [])}
+    return shlex.join(["lenspinn", name, *_words(settings)])
+
+
+def settings_command(name: str, config_class: type, settings: Mapping[str, Any]) -> str:
+    """Return the command with some settings of a configuration, by nested or dotted key."""
+    known = _known_keys(config_class)
+    return shlex.join(["lenspinn", name, *_words(dict(_flatten(settings, known)))])
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [
         word
-        for key, value in to_dict(config).items()
-        if value not in (None, {}, [])
+        for key, value in settings.items()
         for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
     ]
-    return shlex.join(["lenspinn", name, *options])
 
 
 def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -267,13 +284,15 @@ def _known_keys(config_class: type, prefix: str = "") -> dict[str, Any]:
     return keys
 
 
-def _flatten(content: Mapping[str, Any], known: Iterable[str], prefix: str = "") -> Iterator[str]:
-    """Give the dotted keys of settings, down to where any key is allowed."""
+def _flatten(
+    content: Mapping[str, Any], known: Iterable[str], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Give the dotted keys of settings with their values, down to where any key is allowed."""
     for key, value in content.items():
         if isinstance(value, Mapping) and value and f"{prefix}{key}." not in known:
             yield from _flatten(value, known, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield f"{prefix}{key}", value
 
 
 def _check_keys(keys: Iterable[str], known: Iterable[str], where: str) -> None:

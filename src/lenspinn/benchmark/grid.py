@@ -1,13 +1,11 @@
 """What a benchmark measures: rows x protocols x recipes x seeds, read from YAML files."""
 
-import json
 import re
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lenspinn.config import build_config, dotted, parse_config
+from lenspinn.config import build_config, parse_config, settings_command
 from lenspinn.errors import ConfigError
 from lenspinn.overlay import overlaid
 from lenspinn.plain_yaml import Plain, shown
@@ -75,7 +73,7 @@ class ProtocolConfig:
     def __post_init__(self) -> None:
         if self.dataset and not _LABEL.fullmatch(self.dataset):
             raise ConfigError(
-                f"dataset {shown(self.dataset)} of the protocol '{self.title}' must consist of a-z, "
+                f"dataset {shown(self.dataset)} of protocol '{self.title}' must consist of a-z, "
                 "0-9, '_', '.', '+', '-'"
             )
         for key, least in (
@@ -298,7 +296,7 @@ def _cell(
         row=label,
         seed=seed,
         config=config,
-        command=_command(settings),
+        command=settings_command("train", TrainConfig, settings),
         images=config.epochs * per_epoch,
         test=TestSet(
             path=work / "data" / f"test-{_slug(recipe)}.zarr",
@@ -308,16 +306,6 @@ def _cell(
         ),
         result=out / "cells" / place / f"s{seed}.json",
     )
-
-
-def _command(settings: dict[str, Any]) -> str:
-    """Return the command that trains with some settings."""
-    words = [
-        word
-        for key, value in dotted(settings).items()
-        for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
-    ]
-    return shlex.join(["lenspinn", "train", *words])
 
 
 def _slug(recipe: str) -> str:

@@ -17,7 +17,7 @@ from lenspinn.benchmark.plan import plan
 from lenspinn.benchmark.worker import BUSY, log_path, run_cell
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import BenchmarkError, ConfigError, StoreError
-from lenspinn.output import check_output, check_own
+from lenspinn.places import check_output, check_own
 from lenspinn.simulate import SimulateConfig, simulate
 
 MOST_JOBS = 256

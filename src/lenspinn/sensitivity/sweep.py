@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lenspinn.errors import ConfigError
-from lenspinn.output import check_output, check_own
+from lenspinn.places import check_output, check_own
 from lenspinn.plain_yaml import Plain
 from lenspinn.sensitivity.curves import FEWEST_WITHOUT
 from lenspinn.simulate import Recipe

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from lenspinn.data.store import SHARD_IMAGES, DatasetInfo, StoreWriter
 from lenspinn.errors import ConfigError
-from lenspinn.output import check_output
+from lenspinn.places import check_output
 from lenspinn.plain_yaml import Plain
 from lenspinn.simulate.catalogue import configured_recipe, get_recipe
 from lenspinn.simulate.draw import Truth, draw_scenes, noise_generator, truth_fields

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from lenspinn.errors import ConfigError
-from lenspinn.output import check_output
 from lenspinn.plain_yaml import Plain, check_plain
 
 MOST = 10**10
@@ -149,7 +148,6 @@ class TrainConfig:
                 raise ConfigError(f"{key} is {getattr(self, key)}: at most {most} can be")
         if not self.lr > 0:
             raise ConfigError(f"lr is {self.lr}: a positive learning rate is needed")
-        check_output(self.out, "out")
         self._check_data()
         if min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
             raise ConfigError(

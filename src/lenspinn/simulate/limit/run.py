@@ -16,7 +16,7 @@ from lenspinn.config import command_line, to_dict
 from lenspinn.data.limit import ENDS, SCHEMA_VERSION
 from lenspinn.data.provenance import provenance
 from lenspinn.errors import ConfigError
-from lenspinn.output import check_output, check_own
+from lenspinn.places import check_output, check_own
 from lenspinn.plain_yaml import Plain
 from lenspinn.simulate.catalogue import configured_recipe
 from lenspinn.simulate.limit.classifier import mean_interval
