@@ -249,7 +249,13 @@ def command_line(name: str, config: Any) -> str:
 def settings_command(name: str, config_class: type, settings: Mapping[str, Any]) -> str:
     """Return the command with some settings of a configuration, by nested or dotted key."""
     known = _known_keys(config_class)
-    return shlex.join(["lenspinn", name, *_words(dict(_flatten(settings, known)))])
+    options: dict[str, Any] = {}
+    for key, value in _flatten(settings, known):
+        if f"{key}." in known and value:  # keys inside stay as they are written
+            options |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            options[key] = value
+    return shlex.join(["lenspinn", name, *_words(options)])
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:

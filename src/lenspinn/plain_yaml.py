@@ -75,7 +75,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         facts = path.stat()
     except OSError as error:
         reason = "check the path" if isinstance(error, FileNotFoundError) else error.strerror
-        raise ConfigError(f"there is no configuration file {shown(str(path))}: {reason}") from None
+        raise ConfigError(f"there is no configuration file {str(path)[:200]}: {reason}") from None
     if not stat.S_ISREG(facts.st_mode):
         raise ConfigError(f"{path} is no regular file: give the path of a YAML file")
     if facts.st_size > MOST_BYTES:

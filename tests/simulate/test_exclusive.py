@@ -17,7 +17,7 @@ def test_a_dataset_is_written_once_at_a_time(tmp_path: Path):
 
     with exclusive_writer(path, opened) as writer:
         assert writer.path == path
-        with pytest.raises(StoreError, match="another process is writing .*: wait until"):  # noqa: SIM117
+        with pytest.raises(StoreError, match="another process is writing"):  # noqa: SIM117
             with exclusive_writer(path, opened):
                 pass
     with exclusive_writer(path, opened):  # free again

@@ -127,8 +127,10 @@ class ClumpPrior:
     is uniform."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.number <= MOST_CLUMPS:
-            raise ConfigError(f"number must lie between 1 and {MOST_CLUMPS}, got {self.number}")
+        if self.number < 1:
+            raise ConfigError(f"number must be at least 1, got {self.number}")
+        if self.number > MOST_CLUMPS:
+            raise ConfigError(f"number must be at most {MOST_CLUMPS}, got {self.number}")
         if not 0 <= self.share.minimum <= self.share.maximum <= 1:
             raise ConfigError(f"share must always lie between 0 and 1, which {self.share} does not")
         require_positive(self, "sigma")
