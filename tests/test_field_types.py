@@ -106,6 +106,11 @@ def test_settings_that_make_nothing_are_refused_by_key(settings: dict, said: str
         ("{a: 1}", dict, {"a": 1}),
         ("{a", dict, "{a"),
         ("", int, None),
+        ("off", Literal["off", "on"] | None, "off"),
+        ("null", Literal["off", "on"] | None, None),
+        ("1", int | str | None, 1),
+        ("SCI", int | str | None, "SCI"),
+        ("1", str | int, "1"),
     ],
 )
 def test_a_word_is_text_where_text_is_wanted_and_else_yaml(

@@ -131,20 +131,28 @@ def parse_call(
     for key, text in options:
         _check_keys([key], parameters, "option --")
         values[key] = as_declared(read_word(text, hints[key], key), hints[key], key)
-    for name in [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]:
-        if not places:
-            break
-        several = typing.get_origin(hints[name]) is list
-        kind = typing.get_args(hints[name])[0] if several else hints[name]
-        words, places = (places, []) if several else (places[:1], places[1:])
-        read = [as_declared(read_word(word, kind, name), kind, name) for word in words]
-        values[name] = read if several else read[0]
-    if places:
-        raise ConfigError(f"{shown(places[0])} is one argument too many: --help lists them")
+    by_place = [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
+    values |= _placed(places, {name: hints[name] for name in by_place if name not in values})
     missing = [n for n, p in parameters.items() if p.default is p.empty and n not in values]
     if missing:
         raise ConfigError(f"required, and not given: {', '.join(missing)}")
     return {name: values.get(name, parameter.default) for name, parameter in parameters.items()}
+
+
+def _placed(words: list[str], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Read words without a name as arguments, in the order of these."""
+    values: dict[str, Any] = {}
+    for name, hint in hints.items():
+        if not words:
+            break
+        several = typing.get_origin(hint) is list
+        kind = typing.get_args(hint)[0] if several else hint
+        taken, words = (words, []) if several else (words[:1], words[1:])
+        read = [as_declared(read_word(word, kind, name), kind, name) for word in taken]
+        values[name] = read if several else read[0]
+    if words:
+        raise ConfigError(f"{shown(words[0])} is one argument too many: --help lists them")
+    return values
 
 
 def _split(

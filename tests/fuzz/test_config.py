@@ -173,6 +173,18 @@ def test_code_runs_from_no_field_of_a_benchmark(file: str, code: str, place: Pat
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize("command", ["evaluate", "explain", "sensitivity"])
+def test_code_runs_from_no_run_folder_of_a_stranger(command: str, code: str, place: Path) -> None:
+    (place / "run" / "model").mkdir(parents=True)
+    settings = yaml.safe_dump(BASES["train"])
+    (place / "run" / "config.yaml").write_text(f"{settings}model.options.a: {code}\n")
+    words = (
+        ["--recipe=survey/hst", "--out=seen", "--run=run"] if command == "sensitivity" else ["run"]
+    )
+    check([command, *words], place)
+
+
 @st.composite
 def configurations(draw: st.DrawFn) -> tuple[str, str]:
     """Draw a command and the text of a file for it: mostly right, and hostile in places."""
