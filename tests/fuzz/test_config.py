@@ -157,11 +157,11 @@ def test_code_runs_from_no_field_of_any_configuration(name: str, code: str, plac
 @pytest.mark.parametrize("code", [CODE[0], CODE[3]])
 def test_code_runs_from_no_field_of_a_benchmark(file: str, code: str, place: Path) -> None:
     places = {
-        "grid.yaml": ["protocols", "title"],
-        "rows.yaml": ["rows", "resnet18", "train", "model", "options"],
-        "protocols.yaml": ["protocols", "paper", "train"],
+        "grid.yaml": ["protocols", "title", "other"],
+        "rows.yaml": ["rows", "train", "options"],
+        "protocols.yaml": ["paper", "train"],
     }[file]
-    for key in [*places, "other"]:
+    for key in places:
         folder = place / "grids"
         shutil.copytree(GRIDS, folder)
         (folder / "table1.yaml").rename(folder / "grid.yaml")
@@ -174,15 +174,12 @@ def test_code_runs_from_no_field_of_a_benchmark(file: str, code: str, place: Pat
 
 
 @pytest.mark.parametrize("code", CODE)
-@pytest.mark.parametrize("command", ["evaluate", "explain", "sensitivity"])
+@pytest.mark.parametrize("command", ["evaluate", "explain"])
 def test_code_runs_from_no_run_folder_of_a_stranger(command: str, code: str, place: Path) -> None:
     (place / "run" / "model").mkdir(parents=True)
     settings = yaml.safe_dump(BASES["train"])
     (place / "run" / "config.yaml").write_text(f"{settings}model.options.a: {code}\n")
-    words = (
-        ["--recipe=survey/hst", "--out=seen", "--run=run"] if command == "sensitivity" else ["run"]
-    )
-    check([command, *words], place)
+    assert check([command, "run"], place) == 2
 
 
 @st.composite
@@ -211,7 +208,7 @@ WORDS = st.lists(
 quick = settings(
     derandomize=True,
     deadline=None,
-    max_examples=120,
+    max_examples=80,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 long = settings(quick, max_examples=5000)
