@@ -17,6 +17,10 @@ from lenspinn.errors import ConfigError, LenspinnError
 __all__ = ["main"]
 
 
+LONGEST_MESSAGE = 2000
+"""Characters."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Command:
     """One command: the function it calls, named so that nothing is imported before it is needed."""
@@ -125,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _show(_call(words[0], words[1:]))
     except (LenspinnError, OSError) as error:
         return _fail(f"lenspinn: {error}", 2, debug)
+    except MemoryError as error:
+        return _fail(f"lenspinn: there is not enough memory for this ({error})", 2, debug)
     except KeyboardInterrupt:
         return _fail(
             "lenspinn: interrupted; the same command continues where it stopped", 130, debug
@@ -142,7 +148,7 @@ def _call(name: str, words: list[str]) -> Any:
     from lenspinn import config
 
     if name not in COMMANDS:
-        raise ConfigError(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
+        raise ConfigError(f"unknown command {name[:80]!r}; the commands are {', '.join(COMMANDS)}")
     command = COMMANDS[name]
     function = _load(command.function)
     text = {
@@ -183,11 +189,18 @@ def _show(result: Any) -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"lenspinn: warning: {message}", file=sys.stderr)
+    print(_one_line(f"lenspinn: warning: {message}"), file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    """Return a message as one line that a terminal can show, whatever is quoted in it."""
+    line = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]}..."
 
 
 def _fail(text: str, status: int, debug: bool) -> int:
-    print(text, file=sys.stderr)
+    print(_one_line(text), file=sys.stderr)
     if debug:
         traceback.print_exc()
     return status

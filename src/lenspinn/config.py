@@ -11,7 +11,7 @@ import json
 import shlex
 import sys
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +20,17 @@ import yaml
 from lenspinn.errors import ConfigError
 from lenspinn.field_types import as_declared, constructed, nearest_key, read_word
 from lenspinn.overlay import overlaid
-from lenspinn.plain_yaml import DEEPEST, check_text, read_yaml, shown
+from lenspinn.plain_yaml import DEEPEST, check_plain, check_text, read_yaml, shown
 
-__all__ = ["command_line", "dotted", "parse_call", "parse_config", "to_dict"]
+__all__ = [
+    "build_config",
+    "command_line",
+    "dotted",
+    "parse_call",
+    "parse_config",
+    "settings_command",
+    "to_dict",
+]
 
 Config = TypeVar("Config")
 
@@ -84,6 +92,20 @@ def parse_config(
         raise ConfigError(f"{options[0][1]}: {error}") from error
 
 
+def build_config(config_class: type[Config], settings: Mapping[str, Any]) -> Config:
+    """Resolve a configuration from plain values, by nested or dotted key.
+
+    Raises
+    ------
+    ConfigError
+        As `parse_config`.
+    """
+    check_plain(settings, "a configuration")
+    known = _known_keys(config_class)
+    _check_keys(dict(_flatten(settings, known)), known, "key ")
+    return constructed(config_class, settings)
+
+
 def parse_call(
     function: Callable[..., Any], arguments: Sequence[str], **parser_text: Any
 ) -> dict[str, Any]:
@@ -109,20 +131,28 @@ def parse_call(
     for key, text in options:
         _check_keys([key], parameters, "option --")
         values[key] = as_declared(read_word(text, hints[key], key), hints[key], key)
-    for name in [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]:
-        if not places:
-            break
-        several = typing.get_origin(hints[name]) is list
-        kind = typing.get_args(hints[name])[0] if several else hints[name]
-        words, places = (places, []) if several else (places[:1], places[1:])
-        read = [as_declared(read_word(word, kind, name), kind, name) for word in words]
-        values[name] = read if several else read[0]
-    if places:
-        raise ConfigError(f"{shown(places[0])} is one argument too many: --help lists them")
+    by_place = [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
+    values |= _placed(places, {name: hints[name] for name in by_place if name not in values})
     missing = [n for n, p in parameters.items() if p.default is p.empty and n not in values]
     if missing:
         raise ConfigError(f"required, and not given: {', '.join(missing)}")
     return {name: values.get(name, parameter.default) for name, parameter in parameters.items()}
+
+
+def _placed(words: list[str], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Read words without a name as arguments, in the order of these."""
+    values: dict[str, Any] = {}
+    for name, hint in hints.items():
+        if not words:
+            break
+        several = typing.get_origin(hint) is list
+        kind = typing.get_args(hint)[0] if several else hint
+        taken, words = (words, []) if several else (words[:1], words[1:])
+        read = [as_declared(read_word(word, kind, name), kind, name) for word in taken]
+        values[name] = read if several else read[0]
+    if words:
+        raise ConfigError(f"{shown(words[0])} is one argument too many: --help lists them")
+    return values
 
 
 def _split(
@@ -166,14 +196,14 @@ def _layer(key: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a file or of one option, whose keys are known."""
     if key == "config":
         settings = read_yaml(Path(text))
-        _check_keys(_flatten(settings, known), known, f"key of {text}: ")
+        _check_keys(dict(_flatten(settings, known)), known, f"key of {text}: ")
         return settings
     _check_keys([key], known, "option --")
     hint = known.get(key, dict)  # inside of a dictionary: whatever YAML it is
     value = read_word(text, hint, key)
     if dataclasses.is_dataclass(hint):  # one with fields of its own
         value = read_yaml(Path(text)) if isinstance(value, str) else value
-        _check_keys(_flatten({key: value}, known), known, "option --")
+        _check_keys(dict(_flatten({key: value}, known)), known, "option --")
     return {key: value}
 
 
@@ -220,13 +250,28 @@ def _plain(value: Any) -> Any:
 
 def command_line(name: str, config: Any) -> str:
     """Return the command that takes a configuration, every option spelt out."""
-    options = [
+    settings = {k: value for k, value in to_dict(config).items() if value not in (None, {}, [])}
+    return shlex.join(["lenspinn", name, *_words(settings)])
+
+
+def settings_command(name: str, config_class: type, settings: Mapping[str, Any]) -> str:
+    """Return the command with some settings of a configuration, by nested or dotted key."""
+    known = _known_keys(config_class)
+    options: dict[str, Any] = {}
+    for key, value in _flatten(settings, known):
+        if f"{key}." in known and value:  # keys inside stay as they are written
+            options |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            options[key] = value
+    return shlex.join(["lenspinn", name, *_words(options)])
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [
         word
-        for key, value in to_dict(config).items()
-        if value not in (None, {}, [])
+        for key, value in settings.items()
         for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
     ]
-    return shlex.join(["lenspinn", name, *options])
 
 
 def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -253,13 +298,15 @@ def _known_keys(config_class: type, prefix: str = "") -> dict[str, Any]:
     return keys
 
 
-def _flatten(content: dict[str, Any], known: Iterable[str], prefix: str = "") -> Iterator[str]:
-    """Give the dotted keys of settings, down to where any key is allowed."""
+def _flatten(
+    content: Mapping[str, Any], known: Iterable[str], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Give the dotted keys of settings with their values, down to where any key is allowed."""
     for key, value in content.items():
-        if isinstance(value, dict) and value and f"{prefix}{key}." not in known:
+        if isinstance(value, Mapping) and value and f"{prefix}{key}." not in known:
             yield from _flatten(value, known, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield f"{prefix}{key}", value
 
 
 def _check_keys(keys: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -45,14 +45,26 @@ def read_word(text: str, hint: Any, key: str) -> Any:
         If `lenspinn.plain_yaml.parse_yaml` refuses it for another reason than its syntax.
     """
     choices = _choices(hint)
-    if str in choices or Path in choices or typing.get_origin(hint) is typing.Literal:
-        return None if text == "null" and type(None) in choices else text
+    of_text = [c for c in choices if c in (str, Path) or typing.get_origin(c) is typing.Literal]
+    if of_text:
+        if text == "null" and type(None) in choices:
+            return None
+        first = choices[: choices.index(of_text[0])]  # as int in int | str
+        return next((number for kind in first for number in _as_number(text, kind)), text)
     try:
         return parse_yaml(text, f"--{key}")
     except ConfigError as error:
         if "is not valid YAML" in str(error) and not text.lstrip().startswith(("!", "&", "*")):
             return text
         raise
+
+
+def _as_number(text: str, kind: Any) -> list[int | float]:
+    """Return the number that a word is, if it is one of a kind."""
+    try:
+        return [kind(text)] if kind in (int, float) else []
+    except ValueError:
+        return []
 
 
 def as_declared(value: Any, hint: Any, key: str) -> Any:

@@ -34,8 +34,7 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
         first, _, rest = key.partition(".")
         value = {rest: value} if rest else value
         value = value if _is_value(value) else nested(value)
-        before = tree.get(first)
-        tree[first] = value if _is_value(before) or _is_value(value) else overlaid(before, value)
+        tree[first] = _laid_over(tree.get(first), value)
     return tree
 
 
@@ -51,8 +50,11 @@ def _put(settings: dict[str, Any], key: str, value: Any) -> None:
     taken_in = {known.removeprefix(f"{key}."): settings.pop(known) for known in inner}
     if taken_in and not _is_value(value):
         value = overlaid(taken_in, value)
-    before = settings.pop(key, None)  # so that it comes last
-    settings[key] = value if _is_value(before) or _is_value(value) else overlaid(before, value)
+    settings[key] = _laid_over(settings.pop(key, None), value)  # taken out, so that it comes last
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    return above if _is_value(below) or _is_value(above) else overlaid(below, above)
 
 
 def _is_value(value: Any) -> bool:

@@ -75,7 +75,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         facts = path.stat()
     except OSError as error:
         reason = "check the path" if isinstance(error, FileNotFoundError) else error.strerror
-        raise ConfigError(f"there is no configuration file {shown(str(path))}: {reason}") from None
+        raise ConfigError(f"there is no configuration file {str(path)[:200]}: {reason}") from None
     if not stat.S_ISREG(facts.st_mode):
         raise ConfigError(f"{path} is no regular file: give the path of a YAML file")
     if facts.st_size > MOST_BYTES:
@@ -225,14 +225,15 @@ def _constructed(loader: _PlainLoader, node: _Node) -> Any:
 def _check_keys_differ(node: yaml.MappingNode) -> None:
     seen = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.YAMLError(f"a key must be text{key.start_mark}: write it as one")
         if key.value in seen:
             raise yaml.YAMLError(f"the key {shown(key.value)} is there twice{key.start_mark}")
-        if isinstance(key, yaml.ScalarNode):
-            seen.add(key.value)
+        seen.add(key.value)
 
 
 def _key(loader: _PlainLoader, node: _Node) -> str:
-    key = _constructed(loader, node) if isinstance(node, yaml.ScalarNode) else None
+    key = _constructed(loader, node)
     if not isinstance(key, str):
         raise yaml.YAMLError(f"a key must be text{node.start_mark}: put it into quotes")
     return key

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lenspinn.places import check_output
 from lenspinn.plain_yaml import Plain
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.simulate.catalogue import configured_recipe
@@ -43,6 +44,7 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
     ModelError, StoreError
         As `lenspinn.train.train_model`.
     """
+    check_output(config.out, "out")
     if not config.streams:
         return train_model(config, progress)
     stream = config.stream

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ from lenspinn import cli
 
 MOST_SECONDS = 10.0
 """That a command may take to refuse its input."""
+MOST_BYTES = 2 * 10**9
+"""Of memory that it may take for that."""
 
 
 class Outcome(NamedTuple):
@@ -25,6 +28,16 @@ class Outcome(NamedTuple):
     seconds: float
     written: tuple[str, ...]
     """Files and folders that are new, or changed, relative to the folder."""
+    grown: int
+    """Bytes by which the process was larger at its peak than ever before."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the command did what it was asked, or refused it and left nothing behind."""
+        if self.status == 0:
+            return self.grown <= MOST_BYTES
+        refused = self.status == 2 and self.is_one_sentence and not self.written
+        return refused and self.grown <= MOST_BYTES
 
     @property
     def is_one_sentence(self) -> bool:
@@ -34,7 +47,7 @@ class Outcome(NamedTuple):
 
 def run_cli(words: Sequence[str], folder: Path) -> Outcome:
     """Run ``lenspinn`` with some words in a folder, in this process."""
-    before = _files(folder)
+    before, size = _files(folder), _peak_bytes()
     stderr = io.StringIO()
     began = time.perf_counter()
     with (
@@ -47,7 +60,11 @@ def run_cli(words: Sequence[str], folder: Path) -> Outcome:
     seconds = time.perf_counter() - began
     after = _files(folder)
     written = sorted(name for name in after if after[name] != before.get(name))
-    return Outcome(status, stderr.getvalue(), seconds, tuple(written))
+    return Outcome(status, stderr.getvalue(), seconds, tuple(written), _peak_bytes() - size)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:

@@ -120,3 +120,22 @@ def test_interpolated_source_is_dark_outside_of_the_image():
     outside = torch.tensor([[[0.51, 3.0, -100.0]]])  # The image and its border end at 0.5.
     value = interpolated_source(image, 0.2, outside, torch.zeros_like(outside))
     assert (value == 0).all()
+
+
+@pytest.mark.parametrize("n", [0.3, 0.35, 0.4, 0.45, 0.499])
+def test_half_of_the_light_is_within_the_half_light_radius_of_small_indices(n):
+    radius = torch.arange(0.0005, 40.0, 0.001, dtype=torch.float64)[None]
+    parameters = dict(R_sersic=1.0, n_sersic=n, e1=0.0, e2=0.0, center_x=0.0, center_y=0.0)
+    light = radius * sersic(radius, torch.zeros_like(radius), amplitude=1.0, **parameters)
+    within = float(light[radius < 1].sum() / light.sum())
+    assert within == pytest.approx(0.5, abs=3e-4)  # b_n is right to 2e-4
+    total = 2 * torch.pi * float(light.sum()) * 0.001
+    assert sersic_total_flux(1.0, n) == pytest.approx(total, rel=1e-3)
+
+
+def test_an_index_has_one_profile_as_a_number_and_in_a_tensor():
+    x, y = pixel_grid(8, 0.2)
+    shape = dict(amplitude=1.0, R_sersic=1.0, e1=0.1, e2=0.0, center_x=0.0, center_y=0.0)
+    for n in (0.3, 0.5, 2.0):
+        in_tensor = sersic(x, y, n_sersic=torch.tensor([[n]]), **shape)
+        torch.testing.assert_close(in_tensor, sersic(x, y, n_sersic=n, **shape))

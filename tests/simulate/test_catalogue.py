@@ -6,7 +6,7 @@ import yaml
 
 from lenspinn.errors import ConfigError
 from lenspinn.simulate import POPULATIONS, get_recipe, list_recipes
-from lenspinn.simulate.catalogue import describe_recipes
+from lenspinn.simulate.catalogue import configured_recipe, describe_recipes
 from lenspinn.simulate.distributions import Fixed, PowerLaw
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "simulate"
@@ -127,3 +127,76 @@ def test_clumps_are_changed_by_key():
 def test_bad_clumps_are_one_sentence_that_names_the_key(overrides, said):
     with pytest.raises(ConfigError, match=said):
         get_recipe("survey/hst_clumpy", **overrides)
+
+
+TWO = {"cold": "cdm", "warm": {"population": "warm_subhalos", "mean_number": 5}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "classes"),
+    [
+        ({"populations.axion": None}, ("cdm", "no_sub")),
+        ({"populations": {"axion": None}}, ("cdm", "no_sub")),
+        ({"populations": {"axion": "axion", "no_sub": "no_sub"}}, ("axion", "no_sub")),
+        ({"populations": TWO}, ("cold", "warm")),
+        ({"populations": TWO, "populations.no_sub": "no_sub"}, ("cold", "no_sub", "warm")),
+        ({"populations": TWO, "populations.cold.mean_number": 3}, ("cold", "warm")),
+        ({"populations": {**TWO, "cold.mean_number": 3}}, ("cold", "warm")),
+        ({"populations": {"axion": None, "wdm": "warm_subhalos"}}, ("cdm", "no_sub", "wdm")),
+        ({"populations.wdm": "warm_subhalos"}, ("axion", "cdm", "no_sub", "wdm")),
+        ({"populations": {"cdm": {"mean_number": 3}}}, ("axion", "cdm", "no_sub")),
+    ],
+)
+def test_classes_are_a_choice(overrides, classes):
+    recipe = get_recipe("survey/hst", **overrides)
+    assert recipe.classes == classes
+    assert get_recipe(**json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_a_change_of_a_class_that_is_named_as_well_is_kept():
+    recipe = get_recipe("survey/hst", **{"populations": TWO, "populations.cold.mean_number": 3})
+    assert recipe.populations["cold"].mean_number == 3
+    assert recipe.populations["warm"].mean_number == 5
+
+
+def test_an_instrument_by_name_is_changed_at_once():
+    recipe = get_recipe("survey/hst", **{"instrument": "euclid_vis", "instrument.read_noise": 1.0})
+    assert (recipe.instrument.name, recipe.instrument.read_noise) == ("euclid_vis", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"populations": None}, "populations must be a mapping by class, got null"),
+        ({"populations": 3}, "populations must be a mapping by class, got 3"),
+        ({"populations.axion": 3}, "populations.axion must be the name of a population"),
+        ({"populations.axoin": None}, "no populations.axoin; did you mean 'axion'"),
+        ({"populations": {"axion": None, "cdm": None}}, "2 to 100 classes, .* has no_sub: name"),
+        ({"populations.a/b": "cdm"}, "the class 'a/b': use up to 40 letters"),
+        ({"populations.x.population": 3}, "there is no population 3"),
+        ({"populations.cdm.mean_number": 1e9}, "mean_number must be at least 0, and at most"),
+        ({"populations.axion.num_points": 10**6}, "need places for 1000000 points in each image"),
+        ({"num_pix": 10**6}, "num_pix must be at most 4096, got 1000000"),
+        ({"supersampling": 1000}, "supersampling must be at most 64"),
+        ({"geometry.H0": float("nan")}, "geometry.H0 is nan: give a finite number"),
+        ({"geometry.Om0": 3}, "geometry: Om0 must be at most 1"),
+        ({"instrument.pixel_scale": 1e308}, "pixel_scale .* must be between 0.0001 and 1000"),
+        ({"instrument.read_noise": float("inf")}, "instrument.read_noise is inf"),
+        ({"source.n_sersic": 0.29}, "source: n_sersic must lie between 0.3 and 12"),
+        ({"source.e1": 1.0}, "source: e1 must lie between"),
+        ({"lens.e1": 0.8, "lens.e2": 0.8}, "lens: e1 and e2 must keep the ellipticity"),
+        ({"source.magnitude": 1e300}, "source: magnitude must lie between -10 and 60"),
+        ({"lens": 3}, "lens must be LensPrior, got 3"),
+        ({"source.magnitude": {"class_path": "os.system"}}, "no distribution 'class_path'"),
+    ],
+)
+def test_what_no_image_can_be_made_of_is_a_sentence_that_names_the_key(overrides, said):
+    with pytest.raises(ConfigError, match=said):
+        get_recipe("survey/hst", **overrides)
+
+
+@pytest.mark.parametrize("key", ["name", "summary"])
+def test_a_configuration_cannot_rename_a_recipe(key):
+    assert configured_recipe("survey/hst", {"num_pix": 32}).num_pix == 32
+    with pytest.raises(ConfigError, match=f"overrides.{key} cannot be changed"):
+        configured_recipe("survey/hst", {key: "mine"})

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenspinn.errors import ConfigError
+from lenspinn.overlay import FORMS_OF_VALUES
 from lenspinn.simulate.distributions import (
     Fixed,
     LogUniform,
@@ -15,6 +17,7 @@ from lenspinn.simulate.distributions import (
     as_distribution,
     as_plain,
     require_positive,
+    require_within,
 )
 
 KINDS = [
@@ -113,3 +116,54 @@ def test_a_prior_that_can_reach_zero_is_refused():
     require_positive(Prior, "absent")
     with pytest.raises(ConfigError, match="mass must always be above 0"):
         require_positive(Prior, "mass")
+
+
+def test_every_kind_is_a_form_that_replaces_another_as_a_whole():
+    names = {next(iter(as_plain(kind))) for kind in KINDS if not isinstance(kind, Fixed)}
+    assert names | {"fixed"} == set(FORMS_OF_VALUES)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {},
+        None,
+        True,
+        "a",
+        float("nan"),
+        float("inf"),
+        10**400,
+        {"uniform": []},
+        {"uniform": [0, math.nan]},
+        {"uniform": [-1e308, 1e308]},
+        {"uniform": [True, 2]},
+        {"normal": [0, math.inf]},
+        {"power_law": [1, 1e10, -400]},
+        {"power_law": [1, 1e10, math.nan]},
+        {"gamma": [1, 2]},
+        {"uniform": [0, 1], "normal": [0, 1]},
+        {"class_path": "os.system"},
+    ],
+)
+def test_what_is_no_distribution_is_a_sentence_that_names_the_key(value):
+    with pytest.raises(ConfigError, match=r"^lens\.e1: "):
+        as_distribution(value, "lens.e1")
+
+
+@dataclasses.dataclass
+class Prior:
+    """A prior of one value."""
+
+    width: Uniform | Normal | None
+
+
+@pytest.mark.parametrize("width", [None, Uniform(0.0, 1.0), Normal(0.5, 0.5)])
+def test_what_lies_within_a_range_is_taken(width):
+    require_within(Prior(width), 0.0, 1.0, "width")
+
+
+@pytest.mark.parametrize("width", [Uniform(0.0, 1.1), Normal(0.5, 0.6)])
+def test_what_reaches_out_of_a_range_is_refused_by_name(width):
+    with pytest.raises(ConfigError, match="width must lie between 0 and 1, which"):
+        require_within(Prior(width), 0.0, 1.0, "width")

@@ -141,3 +141,16 @@ def test_impossible_clumps_are_refused(change, said):
 def test_an_impossible_prior_is_refused(recipe, part, change, said):
     with pytest.raises(ConfigError, match=said):
         dataclasses.replace(getattr(get_recipe(recipe), part), **change)
+
+
+def test_ellipticities_that_are_too_large_are_shortened_along_their_direction():
+    recipe = get_recipe("survey/hst", **{"source.e1": {"normal": [0.0, 0.9]}})
+    light, _ = recipe.source.draw(np.random.default_rng(0), recipe.instrument, 1000)
+    usual = get_recipe("survey/hst", **{"source.e1": {"normal": [0.0, 0.09]}})
+    small, _ = usual.source.draw(np.random.default_rng(0), recipe.instrument, 1000)
+    size = np.hypot(light.e1, light.e2)
+    assert size.max() == pytest.approx(0.95)
+    shortened = np.hypot(10 * small.e1, small.e2) > 0.95
+    assert 0.1 < shortened.mean() < 0.9
+    np.testing.assert_allclose(light.e1[~shortened], 10 * small.e1[~shortened], rtol=1e-12)
+    np.testing.assert_allclose(light.e2 / light.e1, small.e2 / (10 * small.e1), rtol=1e-9)

@@ -1,19 +1,22 @@
 """What a benchmark measures: rows x protocols x recipes x seeds, read from YAML files."""
 
-import json
 import re
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lenspinn.config import dotted, parse_config
+from lenspinn.config import build_config, parse_config, settings_command
 from lenspinn.errors import ConfigError
-from lenspinn.plain_yaml import Plain
+from lenspinn.overlay import overlaid
+from lenspinn.plain_yaml import Plain, shown
+from lenspinn.simulate import get_recipe
 from lenspinn.train import TrainConfig
 
 ROWS, PROTOCOLS = "rows.yaml", "protocols.yaml"
 """Beside the YAML file of a grid: what its labels stand for."""
+
+MOST_CELLS = 10_000
+"""Of a grid."""
 
 _PAPER_SCORES = ("parameters", "accuracy", "micro_f1", "auc_axion", "auc_cdm", "auc_no_sub")
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_.+-]*")
@@ -68,6 +71,22 @@ class ProtocolConfig:
     """Seed of the test set."""
 
     def __post_init__(self) -> None:
+        if self.dataset and not _LABEL.fullmatch(self.dataset):
+            raise ConfigError(
+                f"dataset {shown(self.dataset)} of protocol '{self.title}' must consist of a-z, "
+                "0-9, '_', '.', '+', '-'"
+            )
+        for key, least in (
+            ("num_images", 0),
+            ("dataset_seed", 0),
+            ("num_test", 1),
+            ("test_seed", 0),
+        ):
+            if getattr(self, key) < least:
+                raise ConfigError(
+                    f"{key} of the protocol '{self.title}' must be at least {least}, got "
+                    f"{getattr(self, key)}"
+                )
         if self.streams == bool(self.dataset) or self.streams == bool(self.num_images):
             raise ConfigError(
                 f"the protocol '{self.title}' needs either train.data: stream, or the name of a "
@@ -119,6 +138,14 @@ class GridConfig:
 
     seeds: list[int] = field(default_factory=lambda: [0])
     """Of the split, the first weights and the order of the images."""
+
+    def __post_init__(self) -> None:
+        for key in ("protocols", "recipes", "tables", "seeds"):
+            if not getattr(self, key):
+                raise ConfigError(f"{key} must name at least one")
+        for seed in self.seeds:
+            if seed < 0:
+                raise ConfigError(f"seeds must be at least 0, got {seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +217,11 @@ def read_grid(path: Path) -> Grid:
     known_rows = parse_config(_RowsFile, [str(path.with_name(ROWS))]).rows
     known_protocols = parse_config(_ProtocolsFile, [str(path.with_name(PROTOCOLS))]).protocols
     labels = list(dict.fromkeys(label for table in config.tables for label in table.rows))
+    num = len(labels) * len(config.protocols) * len(config.recipes) * len(config.seeds)
+    if num > MOST_CELLS:
+        raise ConfigError(f"{path} asks for {num} trainings: at most {MOST_CELLS} can be")
+    for recipe in config.recipes:
+        get_recipe(recipe)
     return Grid(
         name=path.stem,
         path=path,
@@ -244,19 +276,16 @@ def _cell(
 ) -> Cell:
     protocol, row = grid.protocols[protocol_name], grid.rows[label]
     place = Path(protocol_name, _slug(recipe), label)
-    settings = dotted(protocol.train) | dotted(row.train) | dotted(row.under.get(protocol_name, {}))
+    where: dict[str, Any] = {"seed": seed, "out": str(work / "runs" / place / f"s{seed}")}
     if protocol.streams:
-        settings |= {"stream.recipe": recipe}
+        where["stream.recipe"] = recipe
     else:
-        settings |= {"data": str(dataset_path(protocol, recipe, work))}
-    settings |= {"seed": seed, "out": str(work / "runs" / place / f"s{seed}")}
-    words = [
-        word
-        for key, value in settings.items()
-        for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
-    ]
+        where["data"] = str(dataset_path(protocol, recipe, work))
+    settings: dict[str, Any] = {}
+    for layer in (protocol.train, row.train, row.under.get(protocol_name, {}), where):
+        settings = overlaid(settings, layer)
     try:
-        config = parse_config(TrainConfig, words)
+        config = build_config(TrainConfig, settings)
     except ConfigError as error:
         raise ConfigError(f"row '{label}' under protocol '{protocol_name}': {error}") from error
     stored = round(config.split[0] * protocol.num_images)
@@ -267,7 +296,7 @@ def _cell(
         row=label,
         seed=seed,
         config=config,
-        command=shlex.join(["lenspinn", "train", *words]),
+        command=settings_command("train", TrainConfig, settings),
         images=config.epochs * per_epoch,
         test=TestSet(
             path=work / "data" / f"test-{_slug(recipe)}.zarr",

@@ -17,8 +17,11 @@ from lenspinn.benchmark.plan import plan
 from lenspinn.benchmark.worker import BUSY, log_path, run_cell
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import BenchmarkError, ConfigError, StoreError
+from lenspinn.places import check_output, check_own
 from lenspinn.simulate import SimulateConfig, simulate
 
+MOST_JOBS = 256
+"""Processes."""
 POLL_SECONDS = 5.0
 """Between two looks at the running cells."""
 
@@ -76,6 +79,11 @@ def benchmark(
     """
     if jobs < 0:
         raise ConfigError(f"jobs is {jobs}: at least 0 is needed")
+    if jobs > MOST_JOBS:
+        raise ConfigError(f"jobs is {jobs}: at most {MOST_JOBS} are possible")
+    for key, folder in (("out", out), ("work", work)):
+        check_output(folder / "data", key)
+    check_own(out, "out", mark="cells", replaced=["README.md"])
     asked = read_grid(grid)
     cells = grid_cells(asked, work=work, out=out)
     finished = {cell.name: read_cell(cell) for cell in cells}

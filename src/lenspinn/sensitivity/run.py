@@ -25,7 +25,7 @@ from lenspinn.sensitivity.ideal import (
     write_lenses,
 )
 from lenspinn.sensitivity.network import describe_network, load_network, network_records
-from lenspinn.sensitivity.sweep import SensitivityConfig
+from lenspinn.sensitivity.sweep import FIGURE, RESULT, TABLE, SensitivityConfig
 from lenspinn.train import Run
 
 __all__ = ["measure_sensitivity"]
@@ -33,7 +33,6 @@ __all__ = ["measure_sensitivity"]
 SCHEMA_VERSION = 1
 BATCH = 16
 """Lenses measured together, and so what an interruption costs."""
-RESULT, TABLE, FIGURE = "sensitivity.json", "sensitivity.csv", "sensitivity.png"
 LENSES = "lenses.csv"
 _ORDER = ("sweep", "class", "magnitude", "mass_low", "observer")
 _COLUMNS = (

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lenspinn.errors import ConfigError
+from lenspinn.places import check_output, check_own
 from lenspinn.plain_yaml import Plain
 from lenspinn.sensitivity.curves import FEWEST_WITHOUT
 from lenspinn.simulate import Recipe
@@ -16,11 +17,25 @@ from lenspinn.simulate.draw import Truth
 from lenspinn.simulate.limit.smooth import check_smooth
 from lenspinn.simulate.overrides import with_overrides
 
-__all__ = ["NO_SUBSTRUCTURE", "SensitivityConfig", "Sweep", "mass_of", "quantity_of"]
+__all__ = [
+    "FIGURE",
+    "NO_SUBSTRUCTURE",
+    "RESULT",
+    "TABLE",
+    "SensitivityConfig",
+    "Sweep",
+    "mass_of",
+    "quantity_of",
+]
 
 NO_SUBSTRUCTURE = "no_sub"
 """The class against which substructure is detected."""
 
+
+RESULT, TABLE, FIGURE = "sensitivity.json", "sensitivity.csv", "sensitivity.png"
+"""Files of the folder of a measurement."""
+MOST_OF = {"num": 10_000_000, "num_lenses": 1_000_000}
+"""Images and lenses of a measurement."""
 
 ONE_SUBHALO: dict[str, Plain] = {
     "populations.cdm.mean_number": 1.0,
@@ -77,6 +92,11 @@ class SensitivityConfig:
     every size."""
 
     def __post_init__(self) -> None:
+        check_output(self.out / RESULT, "out")
+        check_own(self.out, "out", mark=RESULT, replaced=[TABLE, FIGURE])
+        for key, value in MOST_OF.items():
+            if getattr(self, key) > value:
+                raise ConfigError(f"{key} must be at most {value}, got {getattr(self, key)}")
         for sweep in self.sweeps:
             _check(sweep)
         num_classes = len(self.sweeps[0].recipe.classes)

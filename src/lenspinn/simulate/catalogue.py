@@ -25,7 +25,7 @@ from lenspinn.simulate.priors import (
     MultipolePrior,
     SourcePrior,
 )
-from lenspinn.simulate.recipes import LEAST_CLASSES, Recipe
+from lenspinn.simulate.recipes import Recipe
 
 __all__ = [
     "changed_recipe",
@@ -34,6 +34,9 @@ __all__ = [
     "get_recipe",
     "list_recipes",
 ]
+
+LEAST_CLASSES, MOST_CLASSES = 2, 100
+"""Of a recipe; the store has a byte for a label."""
 
 
 def get_recipe(name: str, **overrides: Any) -> Recipe:
@@ -93,6 +96,11 @@ def changed_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
         raise ConfigError(f"populations must be a mapping by class, got {shown(of_classes)}")
     known = {} if _are_all_classes(written.get("populations")) else recipe.populations
     populations, changes["populations"] = _populations(known, of_classes)
+    if not LEAST_CLASSES <= len(populations) <= MOST_CLASSES:
+        raise ConfigError(
+            f"a recipe needs {LEAST_CLASSES} to {MOST_CLASSES} classes, and populations has "
+            f"{', '.join(sorted(populations))[:200] or 'none'}: name others"
+        )
     if populations != recipe.populations:
         recipe = replace(recipe, populations=populations)
     changed = with_overrides(recipe, changes)

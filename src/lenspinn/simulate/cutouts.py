@@ -13,8 +13,12 @@ from scipy import ndimage
 
 from lenspinn.data.fits import read_fits
 from lenspinn.errors import ConfigError, DataError, ImageError
+from lenspinn.places import check_file
 
 __all__ = ["FINER", "Cutout", "finite_cutout", "isolated_galaxy", "read_cutouts", "resampled"]
+
+MOST_BYTES = 2**32
+"""Of a file."""
 
 SMOOTHING = 0.06
 """Standard deviation of the Gaussian that smooths an image before its objects are found, arcsec."""
@@ -81,6 +85,11 @@ def read_cutouts(folder: Path) -> list[Cutout]:
     if not files:
         found = "holds no *.fits or *.npz" if folder.is_dir() else "is not a folder"
         raise ConfigError(f"source.galaxies: {str(folder)!r} {found}")
+    for file in files:
+        try:
+            check_file(file, MOST_BYTES)
+        except ConfigError as error:
+            raise ConfigError(f"source.galaxies: {error}") from None
     cutouts = [cutout for file in files for cutout in _read(file)]
     return sorted(cutouts, key=lambda cutout: cutout.name)
 
@@ -177,9 +186,13 @@ def _read_fits(file: Path) -> Iterator[tuple[str, np.ndarray, float]]:
 
 def _read_npz(file: Path) -> Iterator[tuple[str, np.ndarray, float]]:
     try:
+        with zipfile.ZipFile(file) as packed:
+            declared = sum(entry.file_size for entry in packed.infolist())
+        if declared > MOST_BYTES:
+            raise ValueError(f"it unpacks to {declared} bytes, at most {MOST_BYTES} can be used")
         with np.load(file, allow_pickle=False) as content:
             arrays = {key: content[key] for key in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # numpy, zipfile and zlib raise many kinds for garbled files
         raise ConfigError(f"source.galaxies: {file} cannot be read as npz: {error}") from None
     for key in ("images", "names", "pixel_scale"):
         if key not in arrays:
@@ -188,7 +201,15 @@ def _read_npz(file: Path) -> Iterator[tuple[str, np.ndarray, float]]:
                 "images (n, y, x), names (n,) and pixel_scale in arcsec"
             )
     images, names, pixel_scale = (arrays[key] for key in ("images", "names", "pixel_scale"))
-    if pixel_scale.size != 1 or not pixel_scale > 0 or names.shape != images.shape[:1]:
+    for key in ("images", "pixel_scale"):
+        if arrays[key].dtype.kind not in "iuf":
+            raise ConfigError(f"source.galaxies: {key} of {file} must hold numbers")
+    if (
+        pixel_scale.size != 1
+        or not pixel_scale > 0
+        or names.ndim != 1
+        or names.shape != images.shape[:1]
+    ):
         raise ConfigError(
             f"source.galaxies: {file} must hold one positive pixel_scale and a name for each "
             f"image, not {pixel_scale} and {names.shape} names for images of {images.shape}"

@@ -20,12 +20,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lenspinn.data.store import DatasetInfo, StoreWriter
-from lenspinn.errors import ConfigError
+from lenspinn.data.store import SHARD_IMAGES, DatasetInfo, StoreWriter
+from lenspinn.errors import ConfigError, StoreError
+from lenspinn.places import check_output
 from lenspinn.plain_yaml import Plain
 from lenspinn.simulate.catalogue import configured_recipe, get_recipe
 from lenspinn.simulate.draw import Truth, draw_scenes, noise_generator, truth_fields
+from lenspinn.simulate.exclusive import exclusive_writer
 from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
+from lenspinn.simulate.needs import check_disk, check_memory
 from lenspinn.simulate.noise import observe
 from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import render, render_subtracted
@@ -42,6 +45,9 @@ __all__ = [
 
 BLOCK = 64
 """Images of one class rendered together."""
+
+MOST_WORKERS = 1024
+"""Threads."""
 
 Engine = Literal["torch", "compiled", "eager", "lenstronomy"]
 Images = tuple[np.ndarray, np.ndarray, Truth]
@@ -70,9 +76,12 @@ class SimulateConfig:
     """Changes to the recipe by dotted key, such as source.magnitude: 23."""
 
     def __post_init__(self) -> None:
+        check_output(self.out, "out")
         for key, least in (("num", 1), ("seed", 0), ("batch_size", 1), ("num_workers", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
+        if self.num_workers > MOST_WORKERS:
+            raise ConfigError(f"num_workers must be at most {MOST_WORKERS}, got {self.num_workers}")
         if self.engine not in get_args(Engine):
             known = ", ".join(get_args(Engine))
             raise ConfigError(f"engine must be one of {known}, got {self.engine!r}")
@@ -97,15 +106,38 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
 
     Raises
     ------
+    ConfigError
+        If the images do not fit on the disk or into memory.
     StoreError
-        If another dataset is at ``config.out``, or the disk is full. What was written stays, and
-        the same call goes on from there, also after an interruption.
+        If another process is writing the dataset, another one is at ``config.out``, or the disk is
+        full. What was written stays, and the same call goes on from there, also after an
+        interruption.
     """
     recipe = configured_recipe(config.recipe, config.overrides)
+    recipe.check_files()
+    if config.out.is_dir() and any(config.out.iterdir()) and not _is_store(config.out):
+        raise StoreError(f"{config.out} holds something else than a dataset: give another --out")
+    fields = truth_fields(recipe)
+    workers = config.num_workers or os.cpu_count() or 1
+    check_disk(config.out, recipe, config.num, fields)
+    check_memory(
+        recipe,
+        min(config.num, SHARD_IMAGES),
+        _rendered_at_once(config.batch_size, config.num),
+        workers,
+    )
     engine = resolved_engine(config.engine, recipe)
-    simulator = _Simulator(recipe, config.seed, engine, config.batch_size)
     info = dataset_info(recipe, config.num, config.seed, engine)
-    writer = StoreWriter.open(config.out, info, truth_fields(recipe))
+    simulator = _Simulator(recipe, config.seed, engine, config.batch_size)
+    with exclusive_writer(config.out, lambda: StoreWriter.open(config.out, info, fields)) as writer:
+        _write_shards(writer, simulator, workers, progress)
+    return config.out
+
+
+def _write_shards(
+    writer: StoreWriter, simulator: "_Simulator", workers: int, progress: bool
+) -> None:
+    """Simulate what is missing of a store, by so many threads."""
     pending = writer.pending_shards()
     stopped = threading.Event()
 
@@ -115,10 +147,11 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
             writer.write_shard(rows, images, labels, truth)
         return len(rows)
 
-    done = config.num - sum(map(len, pending))
+    num = writer.info.num_images
+    done = num - sum(map(len, pending))
     with (
-        tqdm(total=config.num, initial=done, unit=" images", disable=not progress) as bar,
-        _workers(config.num_workers or os.cpu_count() or 1) as pool,
+        tqdm(total=num, initial=done, unit=" images", disable=not progress) as bar,
+        _workers(workers) as pool,
     ):
         futures = [pool.submit(simulate_shard, rows) for rows in pending]
         try:
@@ -130,7 +163,15 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
             writer.close()
             raise
     writer.finish()
-    return config.out
+
+
+def _is_store(folder: Path) -> bool:
+    return (folder / "zarr.json").is_file()
+
+
+def _rendered_at_once(batch_size: int, num: int) -> int:
+    """Return how many images are rendered together: whole blocks, and no more than there are."""
+    return BLOCK * -(-min(batch_size, num) // BLOCK)
 
 
 def simulate_images(
@@ -162,6 +203,9 @@ def simulate_images(
     """
     if isinstance(recipe, str):
         recipe = get_recipe(recipe)
+    if num < 1:
+        raise ConfigError(f"num must be at least 1, got {num}")
+    check_memory(recipe, num, _rendered_at_once(batch_size, num), workers=1)
     simulator = _Simulator(recipe, seed, resolved_engine(engine, recipe), batch_size)
     with _workers(1) as pool:
         return pool.submit(simulator.images, range(num), threading.Event()).result()

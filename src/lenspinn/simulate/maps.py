@@ -6,8 +6,12 @@ import numpy as np
 
 from lenspinn.data.fits import read_fits
 from lenspinn.errors import ConfigError, LenspinnError
+from lenspinn.places import check_file
 
 __all__ = ["read_map"]
+
+MOST_BYTES = 2**26
+"""Of a file; a map of 1001 x 1001 numbers has 2^23."""
 
 SCALE_TOLERANCE = 0.01
 """Largest relative difference between the pixels of a map and those of the instrument."""
@@ -36,21 +40,23 @@ def read_map(path: str, pixel_scale: float, key: str) -> np.ndarray:
         that its pixels are of another size; a file that does not say is taken to be right.
     """
     try:
-        values = _read(Path(path), pixel_scale, key)
+        check_file(Path(path), MOST_BYTES)
+        values = _read(Path(path), pixel_scale)
     except (LenspinnError, OSError, ValueError) as error:
         raise ConfigError(f"{key}: {error}") from None
-    size = values.shape[0]
-    if values.ndim != 2 or values.shape != (size, size) or size % 2 == 0:
-        shape = " x ".join(map(str, values.shape))
+    if values.ndim != 2 or values.shape[0] != values.shape[1] or values.shape[0] % 2 == 0:
+        shape = " x ".join(map(str, values.shape)) or "a single number"
         raise ConfigError(f"{key}: {path} is {shape}; it must be square, with an odd size")
+    if values.dtype.kind not in "iuf":
+        raise ConfigError(f"{key}: {path} holds {values.dtype.name}, and numbers are needed")
     if not np.isfinite(values).all():
         raise ConfigError(f"{key}: {path} holds values that are not finite")
     return values.astype(np.float64)
 
 
-def _read(path: Path, pixel_scale: float, key: str) -> np.ndarray:
+def _read(path: Path, pixel_scale: float) -> np.ndarray:
     if path.suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
+        return _read_npy(path)
     try:
         image = read_fits(path)
     except LenspinnError:  # perhaps for want of a pixel scale; any other fault comes again
@@ -60,3 +66,11 @@ def _read(path: Path, pixel_scale: float, key: str) -> np.ndarray:
             f"{path} has pixels of {image.pixel_scale:g} arcsec, the instrument {pixel_scale:g}"
         )
     return image.data
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        # Mapped: a header that declares more than there is must not take memory.
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # numpy raises many kinds for garbled headers
+        raise ConfigError(f"{path} is no .npy file of numbers: {error}") from None

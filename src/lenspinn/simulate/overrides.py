@@ -61,9 +61,7 @@ def _changed(node: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     known = list(node) if isinstance(node, Mapping) else _keys(node)
     for key in tree:
         if key not in known:
-            raise ConfigError(
-                f"there is no {prefix}{str(key)[:80]}; {nearest(str(key)[:80], known)}"
-            )
+            raise ConfigError(f"there is no {prefix}{key[:80]}; {nearest(key[:80], known)}")
     if isinstance(node, Mapping):
         for key, value in tree.items():
             if not isinstance(value, Mapping):

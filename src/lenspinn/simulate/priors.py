@@ -127,8 +127,10 @@ class ClumpPrior:
     is uniform."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.number <= MOST_CLUMPS:
-            raise ConfigError(f"number must lie between 1 and {MOST_CLUMPS}, got {self.number}")
+        if self.number < 1:
+            raise ConfigError(f"number must be at least 1, got {self.number}")
+        if self.number > MOST_CLUMPS:
+            raise ConfigError(f"number must be at most {MOST_CLUMPS}, got {self.number}")
         if not 0 <= self.share.minimum <= self.share.maximum <= 1:
             raise ConfigError(f"share must always lie between 0 and 1, which {self.share} does not")
         require_positive(self, "sigma")
@@ -255,11 +257,13 @@ class LensLightPrior:
             getattr(self, name).draw(rng, num)
             for name in ("magnitude", "R_sersic", "n_sersic", "e1", "e2")
         )
+        shape = _ellipticity(lens.e1 + e1, lens.e2 + e2)
         light = SersicLight(
             flux=flux_from_magnitude(magnitude, zero_point),
             R_sersic=R_sersic,
             n_sersic=n_sersic,
-            **_ellipticity(lens.e1 + e1, lens.e2 + e2),
+            e1=shape["e1"],
+            e2=shape["e2"],
             center_x=lens.center_x,
             center_y=lens.center_y,
         )
@@ -291,7 +295,7 @@ def _require_ellipse(prior: Any) -> None:
     largest = sum(max(abs(e.minimum), abs(e.maximum)) ** 2 for e in bounded) ** 0.5
     if largest >= 1:
         raise ConfigError(
-            f"e1 and e2 must stay below an ellipticity (e1^2 + e2^2)^0.5 of 1, but reach {largest:g}"
+            f"e1 and e2 must keep the ellipticity (e1^2 + e2^2)^0.5 below 1; they reach {largest:g}"
         )
 
 

@@ -5,7 +5,20 @@ from pathlib import Path
 from typing import Literal
 
 from lenspinn.errors import ConfigError
-from lenspinn.plain_yaml import Plain
+from lenspinn.plain_yaml import Plain, check_plain
+
+MOST = 10**10
+"""Images of an epoch, or held out."""
+MOST_OF = {
+    "epochs": 1_000_000,
+    "batch_size": 1_000_000,
+    "validations_per_epoch": 1_000_000,
+    "seed": 2**32 - 1,
+    "num_workers": 1024,
+    "weight_decay": 1e6,
+    "lr": 1e6,
+}
+"""Largest values; seeds of all random numbers of a training have 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +30,9 @@ class ModelConfig:
 
     options: dict[str, Plain] = field(default_factory=dict)
     """Options of the model; num_pix, pixel_scale and classes are those of the dataset."""
+
+    def __post_init__(self) -> None:
+        check_plain(self.options, "model.options")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +58,12 @@ class StreamConfig:
     """As of `lenspinn simulate`."""
 
     def __post_init__(self) -> None:
+        check_plain(self.overrides, "stream.overrides")
         for key in ("images_per_epoch", "num_validation", "num_test"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"stream.{key} is {getattr(self, key)}: at least 1 is needed")
+            if getattr(self, key) > MOST:
+                raise ConfigError(f"stream.{key} is {getattr(self, key)}: at most {MOST} can be")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +141,11 @@ class TrainConfig:
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}: at least 1 is needed")
         for key in ("seed", "num_workers", "weight_decay"):
-            if getattr(self, key) < 0:
+            if not getattr(self, key) >= 0:
                 raise ConfigError(f"{key} is {getattr(self, key)}: it must not be negative")
+        for key, most in MOST_OF.items():
+            if getattr(self, key) > most:
+                raise ConfigError(f"{key} is {getattr(self, key)}: at most {most} can be")
         if not self.lr > 0:
             raise ConfigError(f"lr is {self.lr}: a positive learning rate is needed")
         self._check_data()

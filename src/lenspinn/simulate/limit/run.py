@@ -17,6 +17,7 @@ from lenspinn.data.limit import ENDS, SCHEMA_VERSION
 from lenspinn.data.provenance import provenance
 from lenspinn.errors import ConfigError
 from lenspinn.files import write_whole
+from lenspinn.places import check_output, check_own
 from lenspinn.plain_yaml import Plain
 from lenspinn.simulate.catalogue import configured_recipe
 from lenspinn.simulate.limit.classifier import mean_interval
@@ -30,6 +31,8 @@ __all__ = ["LimitConfig", "detection_limit"]
 
 BATCH = 16
 """Lenses fitted together: more do not fit into a core's cache."""
+MOST_LENSES = 1_000_000
+"""All of them are in memory together."""
 RESULT, FIGURE = "limit.json", "limit.png"
 
 Record = dict[str, Any]
@@ -60,6 +63,10 @@ class LimitConfig:
         for magnitude in self.magnitudes:
             if not 0 <= magnitude <= 40:
                 raise ConfigError(f"magnitudes must lie between 0 and 40, got {magnitude}")
+        check_output(self.out / RESULT, "out")
+        check_own(self.out, "out", mark=RESULT, replaced=[FIGURE])
+        if self.num > MOST_LENSES:
+            raise ConfigError(f"num must be at most {MOST_LENSES}, got {self.num}")
         for key, least in (("num", 2), ("seed", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")

@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from lenspinn.errors import ConfigError
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.plane import LensPlane
 
@@ -82,6 +83,20 @@ class MainLens(NamedTuple):
         """Einstein radius that one solar mass has in the image, arcsec; grows as sqrt(mass)."""
         # A deflection scaled by s is that of a mass scaled by s.
         return self.plane.theta_E_unit * self.plane.scaling**0.5
+
+
+def check_mean_number(mean_number: float) -> None:
+    """Refuse a mean number of subhalos that is negative or above `MOST_SUBHALOS`.
+
+    Raises
+    ------
+    ConfigError
+        Naming the number.
+    """
+    if not 0 <= mean_number <= MOST_SUBHALOS:
+        raise ConfigError(
+            f"mean_number must be at least 0, and at most {MOST_SUBHALOS}, got {mean_number}"
+        )
 
 
 @runtime_checkable

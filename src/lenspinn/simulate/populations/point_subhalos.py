@@ -6,14 +6,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from lenspinn.errors import ConfigError
 from lenspinn.simulate.distributions import (
     Distribution,
     PowerLaw,
     require_positive,
     require_within,
 )
-from lenspinn.simulate.populations.base import MOST_SUBHALOS, MainLens, PointMasses, Substructure
+from lenspinn.simulate.populations.base import (
+    MainLens,
+    PointMasses,
+    Substructure,
+    check_mean_number,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +34,7 @@ class PointSubhalos:
     truth_fields: ClassVar[Mapping[str, tuple[int, ...]]] = {"num_subhalos": ()}
 
     def __post_init__(self) -> None:
-        if not 0 <= self.mean_number <= MOST_SUBHALOS:
-            raise ConfigError(
-                f"mean_number must be at least 0, and at most {MOST_SUBHALOS}, got {self.mean_number}"
-            )
+        check_mean_number(self.mean_number)
         require_positive(self, "mass")
         require_within(self, 1e-10, 1e18, "mass")
         require_within(self, -1e3, 1e3, "radius")

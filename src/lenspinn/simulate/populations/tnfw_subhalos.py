@@ -8,10 +8,9 @@ from typing import ClassVar
 import numpy as np
 from astropy import constants, units
 
-from lenspinn.errors import ConfigError
 from lenspinn.simulate.distributions import Distribution, require_positive, require_within
 from lenspinn.simulate.plane import LensPlane
-from lenspinn.simulate.populations.base import MOST_SUBHALOS, Halos, MainLens, Substructure
+from lenspinn.simulate.populations.base import Halos, MainLens, Substructure, check_mean_number
 
 OVERDENSITY = 200.0
 """Mean density of a halo of mass M200 inside its radius, in units of the critical density."""
@@ -48,10 +47,7 @@ class TNFWSubhalos:
     truth_fields: ClassVar[Mapping[str, tuple[int, ...]]] = {"num_subhalos": ()}
 
     def __post_init__(self) -> None:
-        if not 0 <= self.mean_number <= MOST_SUBHALOS:
-            raise ConfigError(
-                f"mean_number must be at least 0, and at most {MOST_SUBHALOS}, got {self.mean_number}"
-            )
+        check_mean_number(self.mean_number)
         require_positive(self, "mass", "truncation")
         require_within(self, 1.0, 1e18, "mass")
         require_within(self, -1e3, 1e3, "radius")

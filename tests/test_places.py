@@ -1,0 +1,46 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lenspinn.errors import ConfigError
+from lenspinn.places import check_file, check_output, check_own
+
+
+@pytest.mark.parametrize("name", [".", "/", "..", "a/.."])
+def test_a_place_without_a_name_of_its_own_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="which is no name: give that of a new folder"):
+        check_output(Path(name), "out")
+
+
+def test_a_file_or_a_place_in_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_output(tmp_path / "new" / "folder", "out")
+    for name in ("file", "file/inside"):
+        with pytest.raises(ConfigError, match="file is a file: give another folder"):
+            check_output(tmp_path / name, "out")
+
+
+def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
+    check_own(tmp_path, "out", mark="cells", replaced=["README.md"])
+    (tmp_path / "README.md").touch()
+    with pytest.raises(ConfigError, match=r"whose README\.md was not written here"):
+        check_own(tmp_path, "out", mark="cells", replaced=["README.md"])
+    (tmp_path / "cells").mkdir()
+    check_own(tmp_path, "out", mark="cells", replaced=["README.md"])
+
+
+def test_only_regular_files_of_some_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(bytes(11))
+    check_file(tmp_path / "file", 11)
+    for name, said in {
+        "file": "has 11 bytes, more than the 10",
+        "pipe": "no regular file",
+        ".": "no regular file",
+        "/dev/zero": "no regular file",
+        "missing": "cannot be read",
+        "a\0b": "character",
+    }.items():
+        with pytest.raises(ConfigError, match=said):
+            check_file(tmp_path / name, 10)
