@@ -161,3 +161,26 @@ def test_a_noise_map_goes_with_one_fits_image(lens_folder: Path, image: np.ndarr
     for inputs in (paths, [lens_folder / "lens.npy"]):
         with pytest.raises(DataError, match="noise can be given with one FITS or HDF5 image only"):
             read_inputs(inputs, FileOptions(noise=paths[1]))
+
+
+def test_a_fits_image_may_miss_pixels(tmp_path: Path, image: np.ndarray) -> None:
+    holed = image.copy()
+    holed[3, 4] = np.nan
+    (read,) = read_inputs([write_fits(tmp_path / "a.fits", holed, 0.08)])
+    assert isinstance(read, ImageFile)
+    assert np.isnan(read.pixels).sum() == 1
+
+
+def test_names_do_not_collide_with_answers_that_are_there(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    path = save_npy(tmp_path / "a.npy", image)
+    (tmp_path / "a.json").write_text("{}")
+    (read,) = read_inputs([path], out=tmp_path)
+    assert read.name == f"{tmp_path.name}_a"
+
+
+def test_options_of_fits_files_are_refused_for_others(tmp_path: Path, image: np.ndarray) -> None:
+    path = save_npy(tmp_path / "a.npy", image)
+    with pytest.raises(DataError, match="image_hdu and band can be given with one FITS or HDF5"):
+        read_inputs([path], FileOptions(image_hdu=1, band="g"))
