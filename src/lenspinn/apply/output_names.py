@@ -29,7 +29,10 @@ def origin_of(command: str, path: Path, out: Path) -> dict[str, str]:
     out
         Folder of the JSON file.
     """
-    return {"command": command, "path": os.path.relpath(path.resolve(), out.resolve())}
+    return {
+        "command": command,
+        "path": os.path.relpath(os.path.realpath(path), os.path.realpath(out)),
+    }
 
 
 def output_names(paths: Sequence[Path], out: Path, command: str) -> list[str]:
