@@ -20,7 +20,7 @@ import numpy as np
 from result_file import write_result
 
 from lenspinn.apply import LensMeasurement, fit_lens
-from lenspinn.apply.companions import read_with_companions
+from lenspinn.apply.companions import FileOptions, read_with_companions
 from lenspinn.apply.lens_picture import measurement_figure
 from lenspinn.evaluate.files import save_figure
 from lenspinn.lensing.psf import gaussian_kernel
@@ -122,7 +122,8 @@ def measured(lens: Lens) -> LensMeasurement:
         "mask": folder / "mask_extra_galaxies.fits",
     }
     there = {key: path for key, path in files.items() if path.exists()}
-    found, known = read_with_companions(lens.image, pixel_scale=lens.pixel_scale, **there)
+    files = FileOptions(pixel_scale=lens.pixel_scale, **there)
+    found, known = read_with_companions(lens.image, files)
     return fit_lens(
         found.data,
         pixel_scale=found.pixel_scale,

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs, unique_names
+from lenspinn.apply.companions import FileOptions
+from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
 from lenspinn.data.fits import write_fits
 from lenspinn.errors import DataError, ImageError, StoreError
 
@@ -16,7 +17,7 @@ def save_npy(path: Path, image: np.ndarray) -> Path:
 
 def test_npy_images_have_the_pixel_scale_that_was_given(tmp_path: Path, image: np.ndarray) -> None:
     path = save_npy(tmp_path / "a.npy", image)
-    (read,) = read_inputs([path], pixel_scale=0.1)
+    (read,) = read_inputs([path], FileOptions(pixel_scale=0.1))
     assert isinstance(read, ImageFile)
     assert (read.name, read.pixel_scale) == ("a", 0.1)
     assert read.pixels.dtype == np.float32
@@ -55,23 +56,6 @@ def test_a_folder_is_read_as_a_dataset(dataset: Path) -> None:
 def test_an_image_named_twice_is_read_once(tmp_path: Path, image: np.ndarray) -> None:
     path = save_npy(tmp_path / "a.npy", image)
     assert len(read_inputs([path, path])) == 1
-
-
-@pytest.mark.parametrize(
-    ("paths", "names"),
-    [
-        (["x/a.fits", "x/b.npy"], ["a", "b"]),
-        (["x/data.fits", "y/data.fits"], ["x_data", "y_data"]),
-        (["p/x/d.fits", "q/x/d.fits", "e.npy"], ["p_x_d", "q_x_d", None]),
-        (["x/a.fits.gz", "x/b.c.npy"], ["a", "b.c"]),
-        (["x/a.fits", "x/a.npy"], ["x_a_fits", "x_a_npy"]),
-    ],
-)
-def test_names_are_short_and_unique(paths: list[str], names: list[str | None]) -> None:
-    found = unique_names([Path("/", path) for path in paths])
-    assert len(set(found)) == len(paths)
-    for name, expected in zip(found, names, strict=True):
-        assert expected is None or name.endswith(expected)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -144,7 +128,7 @@ def test_an_array_that_is_no_image_is_refused(shape: tuple[int, ...], tmp_path: 
 def test_a_pixel_scale_must_be_positive(tmp_path: Path, image: np.ndarray) -> None:
     path = save_npy(tmp_path / "lens.npy", image)
     with pytest.raises(DataError, match=r"pixel_scale is -0\.1; it must be positive"):
-        read_inputs([path], pixel_scale=-0.1)
+        read_inputs([path], FileOptions(pixel_scale=-0.1))
 
 
 def test_no_image_at_all_is_refused() -> None:
@@ -154,8 +138,8 @@ def test_no_image_at_all_is_refused() -> None:
 
 @pytest.fixture
 def lens_folder(tmp_path: Path, image: np.ndarray) -> Path:
-    for name in ("data", "noise_map"):
-        write_fits(tmp_path / f"{name}.fits", image, 0.08)
+    write_fits(tmp_path / "data.fits", image, 0.08)
+    write_fits(tmp_path / "noise_map.fits", np.full_like(image, 0.1), 0.08)
     return tmp_path
 
 
@@ -171,9 +155,32 @@ def test_the_folder_of_a_lens_is_one_image_with_its_noise(lens_folder: Path) -> 
 def test_a_noise_map_goes_with_one_fits_image(lens_folder: Path, image: np.ndarray) -> None:
     paths = [lens_folder / f"{name}.fits" for name in ("data", "noise_map")]
     np.save(lens_folder / "lens.npy", image)
-    (found,) = read_inputs(paths[:1], noise=paths[1])
+    (found,) = read_inputs(paths[:1], FileOptions(noise=paths[1]))
     assert isinstance(found, ImageFile)
     assert found.known.noise is not None
     for inputs in (paths, [lens_folder / "lens.npy"]):
         with pytest.raises(DataError, match="noise can be given with one FITS or HDF5 image only"):
-            read_inputs(inputs, noise=paths[1])
+            read_inputs(inputs, FileOptions(noise=paths[1]))
+
+
+def test_a_fits_image_may_miss_pixels(tmp_path: Path, image: np.ndarray) -> None:
+    holed = image.copy()
+    holed[3, 4] = np.nan
+    (read,) = read_inputs([write_fits(tmp_path / "a.fits", holed, 0.08)])
+    assert isinstance(read, ImageFile)
+    assert np.isnan(read.pixels).sum() == 1
+
+
+def test_names_do_not_collide_with_answers_that_are_there(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    path = save_npy(tmp_path / "a.npy", image)
+    (tmp_path / "a.json").write_text("{}")
+    (read,) = read_inputs([path], out=tmp_path)
+    assert read.name == f"{tmp_path.name}_a"
+
+
+def test_options_of_fits_files_are_refused_for_others(tmp_path: Path, image: np.ndarray) -> None:
+    path = save_npy(tmp_path / "a.npy", image)
+    with pytest.raises(DataError, match="image_hdu and band can be given with one FITS or HDF5"):
+        read_inputs([path], FileOptions(image_hdu=1, band="g"))

@@ -41,14 +41,14 @@ def test_a_folder_brings_its_noise_map_and_psf(folder: Path, given: dict, tmp_pa
     assert given["pixel_scale"] == 0.05
     assert (given["image"] == 1).all()
     assert (given["noise"] == 2).all()
-    assert (given["psf"] == 3).all()
+    np.testing.assert_allclose(given["psf"], np.full((5, 5), 1 / 25))
     assert given["mask"] is None
 
 
 def test_a_file_has_only_what_is_named(folder: Path, given: dict, tmp_path: Path) -> None:
     fit_image(folder / "data.fits", psf=folder / "psf.fits", out=tmp_path / "out")
     assert given["noise"] is None
-    assert (given["psf"] == 3).all()
+    np.testing.assert_allclose(given["psf"], np.full((5, 5), 1 / 25))
 
 
 def test_a_row_and_a_picture_are_written(folder: Path, given: dict, tmp_path: Path) -> None:
@@ -61,6 +61,39 @@ def test_a_row_and_a_picture_are_written(folder: Path, given: dict, tmp_path: Pa
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no data\.fits"):
         fit_image(tmp_path)
+
+
+def test_without_a_psf_that_of_the_instrument_is_taken_and_said(
+    given: dict, tmp_path: Path
+) -> None:
+    path = tmp_path / "drc.fits"
+    write_fits(
+        path, np.eye(5), 0.05, TELESCOP="HST", INSTRUME="ACS", FILTER2="F814W", DETECTOR="WFC"
+    )
+    with pytest.warns(UserWarning, match="a Gaussian as of hst_acs_f814w"):
+        fit_image(path, out=tmp_path / "out")
+    assert given["psf"].sum() == pytest.approx(1.0, abs=1e-3)
+    assert "hst_acs_f814w" in json.loads((tmp_path / "out" / "drc.json").read_text())["notes"][0]
+
+
+def test_without_any_psf_the_image_is_taken_as_unblurred_and_that_is_said(
+    folder: Path, given: dict, tmp_path: Path
+) -> None:
+    with pytest.warns(UserWarning, match="the image is taken as unblurred"):
+        fit_image(folder / "data.fits", out=tmp_path / "out")
+    assert given["psf"] is None
+
+
+def test_two_images_of_one_name_are_both_kept(folder: Path, given: dict, tmp_path: Path) -> None:
+    other = tmp_path / "J1111" / "data.fits"
+    other.parent.mkdir()
+    other.write_bytes((folder / "data.fits").read_bytes())
+    for image in (folder / "data.fits", other, other):
+        fit_image(image, psf=folder / "psf.fits", out=tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["J1111_data.json", "J1111_data.png", "data.json", "data.png"]
+    kept = json.loads((tmp_path / "out" / "data.json").read_text())
+    assert kept["image"] == str(folder / "data.fits")
 
 
 def test_a_real_lens_of_another_pipeline_is_measured(shared_data: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from lenspinn.apply.noise_map import (
     LEFT_OUT,
     cosmic_rays,
     estimate_noise,
+    gaps_filled,
     noise_of,
     robust_sigma,
 )
@@ -74,3 +75,56 @@ def test_without_a_map_noise_is_estimated() -> None:
 def test_an_image_without_noise_needs_a_map() -> None:
     with pytest.raises(ImageError, match="give a noise map"):
         noise_of(np.zeros((SIDE, SIDE)), None, None)
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e-10, 1.0, 1e12])
+def test_noise_is_found_in_any_unit(unit: float) -> None:
+    image = noisy(np.ones((SIDE, SIDE))).astype(np.float32)
+    found = noise_of((image * np.float32(unit)).astype(">f4"), None, None)
+    np.testing.assert_allclose(found / unit, noise_of(image, None, None), rtol=1e-4)
+
+
+def test_in_a_large_unit_large_noise_counts() -> None:
+    noise = np.full((SIDE, SIDE), 1e12)
+    noise[0, 0] = 1e30
+    found = noise_of(1e12 * noisy(np.ones((SIDE, SIDE))), noise, None)
+    assert np.isinf(found).sum() == 1
+
+
+def test_pixels_of_the_image_that_are_not_finite_are_left_out_with_or_without_a_map() -> None:
+    image = noisy(np.ones((SIDE, SIDE)))
+    image[30, 40], image[0, 0] = np.nan, np.inf
+    for noise in (None, np.ones((SIDE, SIDE))):
+        found = noise_of(image, noise, None)
+        assert np.isinf(found[[30, 0], [40, 0]]).all()
+        assert np.isinf(found).sum() == 2
+    expected = noise_of(noisy(np.ones((SIDE, SIDE))), None, None)
+    found = noise_of(image, None, None)
+    np.testing.assert_allclose(found[found < 9], expected[found < 9], rtol=0.02)
+
+
+def test_gaps_are_filled_with_what_is_around_them() -> None:
+    image = galaxy()
+    holed = np.where(np.hypot(*(np.indices(image.shape) - 20)) < 2, np.nan, image)
+    np.testing.assert_allclose(gaps_filled(holed), image, atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        (np.where(np.arange(SIDE) < SIDE // 2, -1.0, 1.0), r"50% of the noise map is negative"),
+        (np.where(np.arange(SIDE) == 3, 0.0, 0.0), "0 pixels of the image count"),
+        (np.full(SIDE, np.nan), "0 pixels of the image count"),
+        (np.full(SIDE, 1e9), "0 pixels of the image count"),
+    ],
+)
+def test_a_noise_map_that_says_nothing_is_refused(noise: np.ndarray, said: str) -> None:
+    with pytest.raises(ImageError, match=said):
+        noise_of(noisy(np.ones((SIDE, SIDE))), np.tile(noise, (SIDE, 1)), None)
+
+
+def test_a_noise_map_with_one_usable_pixel_is_refused() -> None:
+    noise = np.full((SIDE, SIDE), LEFT_OUT)
+    noise[50, 50] = 1.0
+    with pytest.raises(ImageError, match=r"1 pixels of the image count, .* at least 100"):
+        noise_of(noisy(np.ones((SIDE, SIDE))), noise, None)

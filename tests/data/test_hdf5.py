@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import h5py
@@ -87,3 +88,45 @@ def test_what_is_no_hdf5_is_refused(tmp_path):
     wrong.write_bytes(b"SIMPLE  = T")
     with pytest.raises(DataError, match="cannot be read as HDF5"):
         read_hdf5_psf(wrong)
+
+
+def test_a_pipe_is_refused_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "a.h5")
+    with pytest.raises(DataError, match="it is a pipe or a device"):
+        read_hdf5(tmp_path / "a.h5")
+
+
+def test_a_huge_dataset_is_refused_before_memory_is_taken(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("image_data", shape=(10**6, 10**6), dtype="f4", chunks=(100, 100))
+    with pytest.raises(ImageError, match="which is too large; cut out the lens"):
+        read_hdf5(tmp_path / "a.h5", pixel_scale=0.05)
+
+
+def test_datasets_in_other_files_are_not_followed(tmp_path, image):
+    other = written(tmp_path, image_data=image).rename(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["image_data"] = h5py.ExternalLink(other, "image_data")
+    with pytest.raises(ImageError, match="is no dataset of its own"):
+        read_hdf5(tmp_path / "a.h5", pixel_scale=0.05)
+
+
+def test_how_much_finer_a_psf_is_may_be_stated(tmp_path):
+    path = written(
+        tmp_path, kernel_point_source=np.eye(3), point_source_supersampling_factor=np.int64(3)
+    )
+    assert read_hdf5_psf(path).oversampling == 3.0
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e308, float("nan")])
+def test_an_absurd_pixel_scale_is_refused(tmp_path, image, scale):
+    with pytest.raises(ImageError, match="it must be positive"):
+        read_hdf5(written(tmp_path, image_data=image), pixel_scale=scale)
+
+
+@pytest.mark.parametrize(
+    "matrix", [0.05 * np.array([[1, 1], [0, 0]]), np.full((2, 2), np.nan), 1e300 * np.eye(2)]
+)
+def test_a_matrix_without_square_pixels_is_refused(tmp_path, image, matrix):
+    with pytest.raises(ImageError, match="give it as pixel_scale"):
+        read_hdf5(written(tmp_path, image_data=image, transform_pix2angle=matrix))

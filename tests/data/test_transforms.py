@@ -299,3 +299,23 @@ def test_each_pixel_that_a_bad_one_has_a_part_in_is_left_out() -> None:
 def test_noise_of_an_image_that_is_too_small_is_refused() -> None:
     with pytest.raises(ImageError, match="arcsec are needed"):
         resample_noise(torch.ones(64, 64), 0.05, 0.08, 64)
+
+
+def test_a_telescope_image_may_miss_pixels_but_not_most_of_its_middle(
+    generator: torch.Generator,
+) -> None:
+    image = torch.rand(16, 16, generator=generator)
+    image[0, 0], image[8, 8] = torch.nan, torch.inf
+    check_image(image, may_miss=True)
+    with pytest.raises(ImageError, match="2 pixels that are NaN or infinite; fill them"):
+        check_image(image)
+    image[6:12, 2:14] = torch.nan
+    with pytest.raises(ImageError, match="of its middle NaN or infinite"):
+        check_image(image, may_miss=True)
+
+
+def test_missing_pixels_do_not_hide_that_an_image_is_constant() -> None:
+    image = torch.ones(16, 16)
+    image[3, 3] = torch.nan
+    with pytest.raises(ImageError, match="constant"):
+        check_image(image, may_miss=True)

@@ -47,6 +47,11 @@ def test_batch_size_does_not_change_the_answer(model, store):
     )
 
 
+def test_byte_order_does_not_change_the_answer(model, store):
+    images = store.images()
+    np.testing.assert_array_equal(predict(model, images.astype(">f4")), predict(model, images))
+
+
 def test_no_images_give_no_rows(model, store):
     assert predict(model, ImageStore.open(store), np.array([], dtype=int)).shape == (0, 3)
 

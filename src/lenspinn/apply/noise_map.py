@@ -12,8 +12,13 @@ AnyPixels = Float[np.ndarray, "_ _"]
 
 SMALLEST = 16
 """Pixels a side of an image whose noise can be told."""
-LEFT_OUT = 1e8
-"""From here on a noise map says that a pixel does not count."""
+LEFT_OUT, FAR = 1e8, 1e4
+"""From here on a noise map says that a pixel does not count, if that is also so many times what the
+image scatters by: in some units all noise is larger."""
+LEAST_LEFT = 100
+"""Pixels that count, of an image that a lens can be fitted to."""
+MOST_NEGATIVE = 0.01
+"""Share of pixels of a noise map that may be negative, as some write for a pixel to leave out."""
 
 BORDER = 0.1
 """Width of the frame whose scatter is that of the sky, as a share of the image."""
@@ -31,6 +36,7 @@ HIT_ROUNDS = 4
 """A wide hit is found from its sides inwards."""
 AROUND = 5
 """Pixels a side of the surroundings of a pixel."""
+GAP_ROUNDS = 3
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -45,6 +51,7 @@ def noise_of(image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None) -> 
     Parameters
     ----------
     image : (y, x)
+        What is not finite does not count.
     noise : (y, x)
         Standard deviations; 0, `LEFT_OUT` and above and what is not finite leave a pixel out. By
         default `estimate_noise`.
@@ -54,7 +61,7 @@ def noise_of(image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None) -> 
     Raises
     ------
     ImageError
-        If images do not fit together, are not finite, or no pixel is left.
+        If images do not fit together, the noise map is negative, or few pixels are left.
     """
     if image.ndim != 2 or min(image.shape) < SMALLEST:
         raise ImageError(
@@ -66,22 +73,59 @@ def noise_of(image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None) -> 
             raise ImageError(
                 f"the {name} has shape {other.shape}, the image {image.shape}; they must agree"
             )
+    image = image.astype(np.float64)
     finite = np.isfinite(image)
+    _check_enough(int(finite.sum()), "the image has pixels that are NaN or infinite")
     if noise is None:
-        if not finite.all():
-            raise ImageError(
-                f"{(~finite).sum()} pixels of the image are not finite; give a noise map that "
-                "leaves them out"
-            )
         noise = estimate_noise(image)
         if not noise.any():
             raise ImageError("the image has no noise that could be estimated; give a noise map")
-    used = finite & np.isfinite(noise) & (noise > 0) & (noise < LEFT_OUT)
+    noise = noise.astype(np.float64)
+    negative = float((noise < 0).mean())
+    if negative > MOST_NEGATIVE:
+        raise ImageError(
+            f"{negative:.0%} of the noise map is negative; it must hold standard deviations, with "
+            "0 or NaN where a pixel is to be left out"
+        )
+    out = max(LEFT_OUT, FAR * robust_sigma(image[finite]))
+    used = finite & np.isfinite(noise) & (noise > 0) & (noise < out)
     if mask is not None:
         used &= mask == 0
-    if not used.any():
-        raise ImageError("noise map and mask leave out every pixel of the image")
-    return np.where(used, noise, np.inf).astype(np.float64)
+    _check_enough(int(used.sum()), "noise map and mask leave out the others")
+    return np.where(used, noise, np.inf)
+
+
+def _check_enough(left: int, why: str) -> None:
+    """Refuse an image of which too few pixels are left."""
+    if left < LEAST_LEFT:
+        raise ImageError(
+            f"{left} pixels of the image count, for {why}; at least {LEAST_LEFT} are needed, so "
+            "give another noise map, mask or image"
+        )
+
+
+def gaps_filled(image: Pixels) -> Pixels:
+    """Return an image (float64) with the median of their surroundings where pixels are not finite.
+
+    What lies deep inside of a gap gets the median of the image. It is for what looks at an image as
+    a whole; a fit leaves such pixels out.
+    """
+    image = image.astype(np.float64)
+    finite = np.isfinite(image)
+    if finite.all():
+        return image
+    filled = np.where(finite, image, np.median(image[finite]))
+    for _ in range(GAP_ROUNDS):
+        filled = np.where(finite, image, ndimage.median_filter(filled, AROUND))
+    return filled
+
+
+def border_of(shape: tuple[int, ...]) -> Bool[np.ndarray, "y x"]:
+    """Return where an image of some shape is taken to be mostly sky: a frame along its border."""
+    width = max(2, round(BORDER * min(shape)))
+    frame = np.ones(shape, dtype=bool)
+    frame[width:-width, width:-width] = False
+    return frame
 
 
 def estimate_noise(image: Pixels) -> Pixels:
@@ -106,13 +150,12 @@ def estimate_noise(image: Pixels) -> Pixels:
     ----------
     Immerkaer (1996), Computer Vision and Image Understanding 64, 300: the filter.
     """
-    rows, columns = image.shape
-    width = max(2, round(BORDER * min(rows, columns)))
-    frame = np.ones(image.shape, dtype=bool)
-    frame[width:-width, width:-width] = False
-    sky, sigma = float(np.median(image[frame])), robust_sigma(image[frame])
+    frame = border_of(image.shape) & np.isfinite(image)
+    known = image[frame if frame.any() else np.isfinite(image)].astype(np.float64)
+    image = gaps_filled(image)
+    sky, sigma = float(np.median(known)), robust_sigma(known)
     light = np.clip(ndimage.median_filter(image, 5) - sky, 0, None)
-    sharp = ndimage.convolve(image.astype(np.float64), _SHARP)
+    sharp = ndimage.convolve(image, _SHARP)
     usable = _distance_from_peak(image) > CORE
     order = np.argsort(light[usable])
     parts = np.array_split(order[len(order) // 2 :], BINS)
@@ -145,8 +188,9 @@ def cosmic_rays(
     What is brighter than the median around it counts as its own. The centre of the lens is left
     alone.
     """
+    image = gaps_filled(image)
     distance = _distance_from_peak(image)
-    clean, hit = image.astype(np.float64), np.zeros(image.shape, dtype=bool)
+    clean, hit = image, np.zeros(image.shape, dtype=bool)
     star = np.pad(psf, AROUND)
     bright = star > star.max() / 2
     own_star = (star - ndimage.median_filter(star, AROUND))[bright]

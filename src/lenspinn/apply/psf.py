@@ -18,42 +18,106 @@ WIDEST = 31
 """Pixels a side of a PSF that are used: wings beyond cost time, and are shared among the rest."""
 SAME_PLACE = 1e-6
 """Pixels: what rounding moves a border by."""
+MOST_NEGATIVE = 0.05
+"""Negative light of a PSF, share of the positive: more is a background taken away wrongly."""
+MOST_ASIDE, MOST_ASIDE_SHARE = 2.0, 0.1
+"""Pixels, and share of its side, by which the peak of a PSF may lie beside its middle."""
+MOST_WIDTH = 7.0
+"""Pixels at half its peak, of a PSF that does not state its scale; images are sampled by 2 to 5."""
+SAME_SCALE = 0.02
+"""Relative difference between pixel scales that are taken to be one, e.g. the 0.0495" and 0.05" of
+HST's ACS."""
 TRUNCATION = 5.0
 """Of a Gaussian, standard deviations."""
 
 
 def normalised_psf(psf: Float[np.ndarray, "_ _"]) -> Kernel:
-    """Return a PSF as the fits take it: of sum 1, and no wider than `WIDEST`.
+    """Return a PSF as the fits take it: of sum 1, its peak in the middle, no wider than `WIDEST`.
 
     Parameters
     ----------
     psf : (v, u)
-        Odd sides, its peak in the middle; or even ones, its peak in one of the pixels around the
-        middle, which is then that of the result.
+        In pixels of the image, of any sides. A peak a little beside the middle is brought there, by
+        cutting what is farther from it on one side than on the other.
 
     Raises
     ------
     ImageError
-        If it has another shape, its peak elsewhere, or its sum is not positive.
+        If it has another shape, is not finite, has its peak near a border, or holds too much that
+        is negative.
     """
-    if psf.ndim != 2:
+    return _normalised(_centred(psf, WIDEST))
+
+
+def _normalised(kernel: Kernel) -> Kernel:
+    return kernel / kernel.sum()
+
+
+def _centred(psf: Float[np.ndarray, "_ _"], widest: int) -> Kernel:
+    """Cut a PSF around its peak, to odd sides of at most `widest` pixels."""
+    if psf.ndim != 2 or psf.size == 0:
         raise ImageError(f"the PSF has shape {psf.shape}; it must have two axes")
-    peak = np.unravel_index(int(psf.argmax()), psf.shape)
+    if not np.isfinite(psf).all():
+        bad = int((~np.isfinite(psf)).sum())
+        raise ImageError(f"{bad} pixels of the PSF are NaN or infinite; put the right values there")
+    psf = psf.astype(np.float64)
+    light = float(psf.clip(min=0).sum())
+    negative = -float(psf.clip(max=0).sum())
+    if not 0 < light < np.inf or negative > MOST_NEGATIVE * light:
+        raise ImageError(
+            f"the PSF sums to {light - negative:.3g}, with {negative:.3g} in negative pixels; take "
+            "its background away so that it is positive"
+        )
+    peak = _peak(psf)
     cut = []
-    for side, at in zip(psf.shape, map(int, peak), strict=True):
-        middle = side // 2 if side % 2 else at
-        if middle not in (side // 2, (side - 1) // 2):
+    for side, at in zip(psf.shape, peak, strict=True):
+        if abs(at - (side - 1) / 2) > max(MOST_ASIDE, MOST_ASIDE_SHARE * side):
             raise ImageError(
                 f"the PSF of {' x '.join(map(str, psf.shape))} pixels has its peak in pixel "
-                f"{tuple(map(int, peak))}; it must be in the middle"
+                f"{peak}; it must be in the middle, so cut it around its peak"
             )
-        half = min(WIDEST // 2, middle, side - 1 - middle)
-        cut.append(slice(middle - half, middle + half + 1))
-    kernel = psf[tuple(cut)]
-    total = float(kernel.sum())
-    if not total > 0:
-        raise ImageError(f"the PSF sums to {total}; it must sum to a positive number")
-    return kernel.astype(np.float64) / total
+        half = min(widest // 2, at, side - 1 - at)
+        cut.append(slice(at - half, at + half + 1))
+    return psf[tuple(cut)]
+
+
+def _peak(psf: Kernel) -> tuple[int, int]:
+    """Return row and column of the brightest pixel, of equals that nearest to the middle."""
+    rows, columns = np.nonzero(psf == psf.max())
+    middle_row, middle_column = ((side - 1) / 2 for side in psf.shape)
+    nearest = int(np.hypot(rows - middle_row, columns - middle_column).argmin())
+    return int(rows[nearest]), int(columns[nearest])
+
+
+def rebinned_psf(psf: Float[np.ndarray, "_ _"], psf_scale: float, pixel_scale: float) -> Kernel:
+    """Return a PSF of finer pixels in those of the image, as `normalised_psf` does.
+
+    Parameters
+    ----------
+    psf : (v, u)
+    psf_scale, pixel_scale : arcsec
+        Of its pixels, and of those of the image.
+
+    Raises
+    ------
+    ImageError
+        As `normalised_psf`, or if its pixels are larger than those of the image.
+    """
+    if abs(psf_scale / pixel_scale - 1) <= SAME_SCALE:
+        return normalised_psf(psf)
+    if psf_scale > pixel_scale:
+        raise ImageError(
+            f"the PSF states pixels of {psf_scale:.4g} arcsec, which are larger than those of the "
+            f"image ({pixel_scale:.4g}): give it in pixels of the image, or finer"
+        )
+    widest = math.ceil(WIDEST * pixel_scale / psf_scale) + 2
+    kernel = _normalised(_centred(psf, widest))
+    return normalised_psf(resampled_psf(kernel, psf_scale, pixel_scale))
+
+
+def full_width(psf: Kernel) -> float:
+    """Return the full width at half maximum of a PSF, pixels, from the area above that."""
+    return 2 * math.sqrt(float((psf > psf.max() / 2).sum()) / math.pi)
 
 
 def instrument_psf(stated: str | None, pixel_scale: float) -> tuple[Kernel, str] | None:

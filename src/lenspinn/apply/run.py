@@ -12,16 +12,18 @@ from jaxtyping import Float
 
 from lenspinn.apply.answer import Answer, Uncertainty
 from lenspinn.apply.arcs import LensLightMode
+from lenspinn.apply.companions import FileOptions
 from lenspinn.apply.dataset import answer_table
 from lenspinn.apply.estimates import answered_classes, estimates_of
 from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.grounds import Judge
-from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
+from lenspinn.apply.inputs import COMMAND, ImageFile, ImageTable, read_inputs
 from lenspinn.apply.mismatch import Observed, find_mismatches, has_lens_light, measure
+from lenspinn.apply.output_names import origin_of
 from lenspinn.apply.picture import Sheet, answer_figure
 from lenspinn.apply.prepare import Prepared, prepare, without_bad_pixels
 from lenspinn.apply.table import TableAnswer
-from lenspinn.data.transforms import resample
+from lenspinn.data.transforms import check_image, resample
 from lenspinn.errors import DataError, ImageError, ModelError
 from lenspinn.evaluate.files import save_figure
 from lenspinn.evaluate.predict import network_outputs
@@ -31,7 +33,7 @@ from lenspinn.models import LensFit
 from lenspinn.train import Run
 
 
-def apply_model(
+def apply_model(  # noqa: PLR0913 - each is an option of the command
     images: list[Path],
     *,
     model: Path,
@@ -39,6 +41,10 @@ def apply_model(
     pixel_scale: float | None = None,
     noise: Path | None = None,
     psf: Path | None = None,
+    image_hdu: int | str | None = None,
+    noise_hdu: int | str | None = None,
+    psf_hdu: int | str | None = None,
+    band: int | str | None = None,
     lens_light: LensLightMode | None = None,
     progress: bool = True,
 ) -> list[Answer | TableAnswer]:
@@ -72,17 +78,28 @@ def apply_model(
     model
         Folder of a finished training run.
     out
-        Folder for the answers; made if missing, files of the same name are replaced.
+        Folder for the answers; made if missing. Those of the same image are replaced, those of
+        another image of the same name are not: the name then begins with the image's folder.
     pixel_scale
         Arcsec per pixel of single images. By default what their files say; for .npy that of the
         model, with a warning.
     noise
-        FITS file of standard deviations in the unit of the one image; 0, 1e8 and above leave a
-        pixel out. By default that of an HDF5 file, or estimated from the image. This and the next
-        two are for networks that fit the lens.
+        FITS file of standard deviations in the unit of the one image, or of variances or weights,
+        as for `lenspinn fit`. By default that of the image's file, or estimated from the image.
+        This, the PSF and `lens_light` are for networks that fit the lens.
     psf
-        FITS or HDF5 file of the PSF in pixels of the one image. By default a Gaussian as of the
-        instrument that the header names; failing that, as in training, which is said.
+        FITS or HDF5 file of the PSF in pixels of the one image, or in finer ones whose scale it
+        states. By default that of the image's file, or a Gaussian as of the instrument that the
+        header names; failing that, as in training, which is said.
+    image_hdu
+        Number, from 0, or name of the extension of the one image.
+    noise_hdu
+        The same of the noise, in its file or in that of the image.
+    psf_hdu
+        The same of the PSF.
+    band
+        Which image of a cube (bands, y, x): its number, from 1, or its name; or a word in the names
+        of extensions.
     lens_light
         "model" (and subtract it), "mask" (leave out the inner part of the ring), or "none", which
         leaves the image as it is. By default modelled where the centre shows any.
@@ -105,7 +122,16 @@ def apply_model(
     """
     judge = Judge.of(model)
     trained = judge.run
-    inputs = read_inputs(images, pixel_scale=pixel_scale, noise=noise, psf=psf)
+    files = FileOptions(
+        noise=noise,
+        psf=psf,
+        pixel_scale=pixel_scale,
+        image_hdu=image_hdu,
+        noise_hdu=noise_hdu,
+        psf_hdu=psf_hdu,
+        band=band,
+    )
+    inputs = read_inputs(images, files, out)
     _check_options(trained, inputs, {"noise": noise, "psf": psf, "lens_light": lens_light})
     answers: list[Answer | TableAnswer] = []
     sheets: list[Sheet] = []
@@ -164,6 +190,7 @@ def _answer_image(
         prepared = _prepared(image, scale, model, light)
         model, seen = prepared.model, prepared.seen
     else:
+        check_image(torch.from_numpy(image.pixels), str(image.path))  # here nothing is left out
         seen = judge.on_its_grid(image.pixels[None, None], scale, str(image.path))
     outputs = network_outputs(model, seen)
     judgement = None if judge.calibration is None else judge.calibration.judge(outputs)
@@ -206,7 +233,7 @@ def _observed(
         scale_assumed=image.pixel_scale is None,
         instrument=image.instrument,
         unit=image.unit,
-        num_at_peak=int((image.pixels == image.pixels.max()).sum()),
+        num_at_peak=int((image.pixels == np.nanmax(image.pixels)).sum()),
         measured=measure(torch.from_numpy(seen), judge.model.pixel_scale),
         told=prepared is not None,
         light_taken_away=prepared is not None and prepared.light_mode != "none",
@@ -242,5 +269,6 @@ def _write_json(content: dict[str, Any], trained: Run, path: Path) -> None:
         "run": str(trained.folder),
         "model": trained.config.model.name,
         "trained_on": trained.data_info.recipe,
+        "origin": origin_of(COMMAND, Path(content.get("image") or content["dataset"]), path.parent),
     }
     write_whole(path, (json.dumps(content | about, indent=2) + "\n").encode())

@@ -42,6 +42,12 @@ class TelescopeImage:
     stem: tuple[str, ...] = ()
     """Words in the name of that extension that others of it share, e.g. the band."""
 
+    @property
+    def names(self) -> str | None:
+        """Telescope, instrument and filter, as far as the header names them."""
+        names = (self.telescope, self.instrument, self.filter)
+        return " ".join(dict.fromkeys(name for name in names if name)) or None
+
 
 def read_fits(
     path: Path | str,

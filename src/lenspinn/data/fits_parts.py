@@ -43,6 +43,8 @@ class FitsPart:
     """Of a PSF, arcsec per pixel; None where it is not stated."""
     oversampling: float | None = None
     """Of a PSF: its pixels along one of the image, as stated."""
+    own: bool = False
+    """Whether it stands in the file of the image."""
 
 
 def read_part(
@@ -78,7 +80,12 @@ def read_part(
 
 
 def read_own_parts(
-    path: Path, image: int, *, hdus: dict[str, int | str | None], band: str | None
+    path: Path,
+    image: int,
+    kinds: tuple[str, ...],
+    *,
+    hdus: dict[str, int | str | None],
+    band: str | None,
 ) -> dict[str, FitsPart]:
     """Read noise, PSF and mask that stand in the file of an image.
 
@@ -87,9 +94,11 @@ def read_own_parts(
     path
     image
         Number of the extension of the image.
+    kinds
+        Of "noise", "psf" and "mask", those that are asked for.
     hdus
-        Number or name of the extension, by kind ("noise", "psf", "mask"); of a kind that is None,
-        or not there, that whose name says so.
+        Number or name of the extension, by kind; of a kind that is None, or not there, that whose
+        name says so.
     band
         Of cubes.
 
@@ -103,7 +112,7 @@ def read_own_parts(
             kind: companion_of(file, image, kind)
             if hdus.get(kind) is None
             else find_extension(file, kind, hdus[kind])
-            for kind in ("noise", "psf", "mask")
+            for kind in kinds
         }
         return {
             kind: _part(file, number, kind, band, alone=False)
@@ -131,6 +140,7 @@ def _part(file: FitsFile, found: int, kind: str, band: str | None, *, alone: boo
         unit=text((header,), "BUNIT"),
         pixel_scale=_psf_scale(headers, file.path) if kind == "psf" else None,
         oversampling=_oversampling(headers) if kind == "psf" else None,
+        own=not alone,
     )
 
 

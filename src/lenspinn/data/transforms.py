@@ -35,6 +35,8 @@ of a smoother source: an HST PSF twice as wide is seen in half the images at ord
 LEAST_RATIO = 1e-12
 """Of `pixel_statistics`: below it nothing but rounding is left."""
 
+MOST_MISSING = 0.5
+"""Share of the middle half of an image, each way, whose pixels may be NaN or infinite."""
 SMALLEST_IMAGE = 8
 """Pixels along a side below which nothing can be said about an image's background."""
 
@@ -329,7 +331,7 @@ def _cubic_weights(num_old: int, num_new: int, ratio: float) -> Tensor:
     return weights
 
 
-def check_image(image: Tensor, name: str = "The image") -> None:
+def check_image(image: Tensor, name: str = "The image", *, may_miss: bool = False) -> None:
     """Refuse an image nobody should classify.
 
     Parameters
@@ -337,11 +339,15 @@ def check_image(image: Tensor, name: str = "The image") -> None:
     image : (y, x) or (batch, 1, y, x)
     name : str
         What the error calls it, e.g. the file.
+    may_miss : bool
+        Whether pixels may be NaN or infinite, to be left out later: up to `MOST_MISSING` of the
+        middle half of the image.
 
     Raises
     ------
     ImageError
-        If the shape is wrong or not square, a pixel is not finite, or all pixels are equal.
+        If the shape is wrong or not square, a pixel is not finite (or too many are), or all pixels
+        are equal.
     """
     shape = tuple(image.shape)
     if image.ndim != 2 and not (image.ndim == 4 and shape[1] == 1):
@@ -351,8 +357,19 @@ def check_image(image: Tensor, name: str = "The image") -> None:
             f"{name} has {shape[-2]} x {shape[-1]} pixels; a square of at least "
             f"{SMALLEST_IMAGE} x {SMALLEST_IMAGE}, centred on the lens, is needed"
         )
-    num_bad = int((~torch.isfinite(image)).sum())
-    if num_bad:
-        raise ImageError(f"{name} has {num_bad} pixels that are NaN or infinite")
-    if (image.amax(dim=(-2, -1)) == image.amin(dim=(-2, -1))).any():
+    bad = ~torch.isfinite(image)
+    if may_miss:
+        side = shape[-1]
+        middle = bad[..., side // 4 : side - side // 4, side // 4 : side - side // 4].float().mean()
+        if middle > MOST_MISSING:
+            raise ImageError(
+                f"{name} has {middle:.0%} of its middle NaN or infinite; give a whole image"
+            )
+    elif bad.any():
+        raise ImageError(
+            f"{name} has {int(bad.sum())} pixels that are NaN or infinite; fill them, or use a "
+            "FITS image with a network that fits the lens, which leaves them out"
+        )
+    low, high = (torch.where(bad, sign * torch.inf, image) for sign in (1, -1))
+    if (high.amax(dim=(-2, -1)) <= low.amin(dim=(-2, -1))).any():
         raise ImageError(f"{name} is constant: there is nothing to see in it")

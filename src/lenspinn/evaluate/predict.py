@@ -145,7 +145,9 @@ def batches(
     try:
         starts = range(0, len(indices), batch_size)
         for start in tqdm(starts, desc="evaluating", unit="batch", disable=not progress):
-            yield torch.from_numpy(read(indices[start : start + batch_size])).to(device).float()
+            # FITS files have the other byte order than torch.
+            pixels = np.asarray(read(indices[start : start + batch_size]), dtype=np.float32)
+            yield torch.from_numpy(pixels).to(device)
     finally:
         model.train(was_training)
 

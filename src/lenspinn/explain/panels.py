@@ -77,6 +77,7 @@ def stretch(
         An image in the same unit, beside which this one is drawn; by default itself.
     """
     like = image if like is None else like
+    like = np.where(np.isfinite(like), like, np.median(like[np.isfinite(like)]))
     black = np.quantile(like, FAINTEST)
     peak = max(like.max() - black, np.finfo(like.dtype).tiny)
     sigma = background_sigma(torch.from_numpy(like)[None, None]).item()

@@ -71,7 +71,7 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
         All at once in memory: for pictures, not for whole datasets.
     """
     device = next(model.parameters()).device
-    batch = torch.from_numpy(images).to(device=device, dtype=torch.float32)
+    batch = torch.from_numpy(np.asarray(images, dtype=np.float32)).to(device=device)
     cam = grad_cam(model, batch)
     with torch.no_grad():
         maps = {"image": min_max(batch)[:, 0], "preprocessed": model.preprocess(batch)[:, 0]}

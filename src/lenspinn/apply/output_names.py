@@ -1,0 +1,118 @@
+"""Names of the files that are written about images, so that none replaces that of another image."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lenspinn.errors import DataError
+
+__all__ = ["origin_of", "output_names", "unique_names"]
+
+ORIGIN = "origin"
+"""Key of a JSON file, under which it says what it was made from."""
+WRITTEN = (".json", ".png", ".csv")
+"""Suffixes of files that are written about an image or a dataset."""
+MOST_BYTES = 10_000_000
+"""Of a JSON file that is looked at: no answer is so long."""
+
+
+def origin_of(command: str, path: Path, out: Path) -> dict[str, str]:
+    """Return what a JSON file in `out` says of its origin, the same wherever it is run from.
+
+    Parameters
+    ----------
+    command
+        That writes it.
+    path
+        Of the image, from here; in the result, from `out`.
+    out
+        Folder of the JSON file.
+    """
+    return {
+        "command": command,
+        "path": os.path.relpath(os.path.realpath(path), os.path.realpath(out)),
+    }
+
+
+def output_names(paths: Sequence[Path], out: Path, command: str) -> list[str]:
+    """Name each image for the files that are written about it into a folder.
+
+    Parameters
+    ----------
+    paths
+        All different.
+    out
+        The folder, which may hold files of other images already, or not be there.
+    command
+        That writes them; its JSON files hold `origin_of` as ``origin``.
+
+    Returns
+    -------
+    list of str
+        As `unique_names`; with the names of more folders in front where files of that name are
+        there that are not of the same image and command. Those of the same are replaced.
+
+    Raises
+    ------
+    DataError
+        If `out` is no folder, or no name is free.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out} is a file; name a folder by out")
+    longest = max((len(path.absolute().parts) for path in paths), default=1)
+    for depth in range(1, longest + 1):
+        names = unique_names(paths, depth)
+        if all(_is_free(n, p, out, command) for n, p in zip(names, paths, strict=True)):
+            return names
+    taken = next(n for n, p in zip(names, paths, strict=True) if not _is_free(n, p, out, command))
+    raise DataError(f"{out} holds files of another image named {taken}; name another folder by out")
+
+
+def unique_names(paths: Sequence[Path], depth: int = 1) -> list[str]:
+    """Name each path by its last parts, as many as tell all apart.
+
+    Parameters
+    ----------
+    paths
+        All different.
+    depth
+        The least number of parts.
+
+    Returns
+    -------
+    list of str
+        Parts joined by ``_``, without the suffix. ``x/data.fits`` and ``y/data.fits`` become
+        ``x_data`` and ``y_data``.
+    """
+    stems = [[*path.absolute().parts[1:-1], _stem(path)] for path in paths]
+    while depth < max(map(len, stems), default=1):
+        if len({"_".join(stem[-depth:]) for stem in stems}) == len(stems):
+            break
+        depth += 1
+    names = ["_".join(stem[-depth:]) for stem in stems]
+    # Same place and stem, other suffix: the suffix is all that tells them apart.
+    return [
+        name if names.count(name) == 1 else name + "_" + path.suffix.lstrip(".")
+        for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def _stem(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def _is_free(name: str, path: Path, out: Path, command: str) -> bool:
+    there = [out / f"{name}{suffix}" for suffix in WRITTEN if (out / f"{name}{suffix}").exists()]
+    return not there or _origin_in(out / f"{name}.json") == origin_of(command, path, out)
+
+
+def _origin_in(record: Path) -> object:
+    """Return the origin that a JSON file names; None if it is none of ours."""
+    try:
+        if not record.is_file() or record.stat().st_size > MOST_BYTES:
+            return None
+        content = json.loads(record.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content.get(ORIGIN) if isinstance(content, dict) else None
