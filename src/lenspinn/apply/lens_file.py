@@ -21,7 +21,7 @@ def fit_image(
     mask: Path | None = None,
     pixel_scale: float | None = None,
     theta_E_guess: float | None = None,
-    lens_light: LensLightMode = "model",
+    lens_light: LensLightMode | None = None,
     out: Path = Path("fits"),
 ) -> LensMeasurement:
     """Measure the Einstein radius of a lens in a FITS or HDF5 image.
@@ -44,7 +44,8 @@ def fit_image(
     theta_E_guess
         Where to begin, arcsec; by default the radius of the ring that is seen.
     lens_light
-        "model", "mask" (leave out the inner part of the ring), or "none".
+        "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
+        the lens galaxy shows.
     out
         Folder for NAME.json and NAME.png.
 

@@ -161,9 +161,9 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     return Prepared(
         seen=_without_rest_of_light(seen[None, None], told).numpy(),
         model=told,
-        measured=measured,
+        measured=measured.in_unit(arcs.unit),
         middle=(frame.middle[0] + aside, frame.middle[1] + aside),
-        light=modelled.model if modelled else None,
+        light=modelled.model * arcs.unit if modelled else None,
         light_mode=light,
         noise_from="estimated from the image" if image.known.noise is None else "the noise map",
         psf_from=psf_from,
@@ -172,7 +172,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         training_sharpness=float(_training_psf(model, model.pixel_scale).max()),
         scatter=scatter,
         left_out=float(out.float().mean()),
-        factor=factor,
+        factor=factor / arcs.unit,
     )
 
 

@@ -12,11 +12,12 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from lenspinn.apply.answer import Answer, Uncertainty
-from lenspinn.apply.arcs import LensLightMode
+from lenspinn.apply.arcs import LensLightMode, lens_light_shown
 from lenspinn.apply.estimates import Estimate, answered_classes, estimates_of
 from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
-from lenspinn.apply.mismatch import Observed, find_mismatches, has_lens_light, measure
+from lenspinn.apply.mismatch import Observed, find_mismatches, measure
+from lenspinn.apply.observation import observe
 from lenspinn.apply.picture import answer_figure
 from lenspinn.apply.prepare import Prepared, prepare
 from lenspinn.apply.table import TableAnswer
@@ -227,12 +228,16 @@ def _answer_image(
 
 
 def _lens_light_of(image: ImageFile, scale: float, trained: Run) -> LensLightMode:
-    """Return what to do about lens light: to model it, if the field of the model shows any."""
-    field = trained.model.num_pix * trained.model.pixel_scale
-    side = min(len(image.pixels), round(field / scale))
-    middle = resample(torch.from_numpy(image.pixels)[None, None], scale, scale, side)
-    shows = has_lens_light(measure(middle, scale))
-    return "model" if shows and not trained.data_info.lens_light else "none"
+    """Return what to do about lens light: to model it, if any shows and training had none."""
+    if trained.data_info.lens_light:
+        return "none"
+    known = image.known
+    try:
+        return lens_light_shown(
+            observe(image.pixels, pixel_scale=scale, noise=known.noise, psf=None, mask=known.mask)
+        )
+    except ImageError as error:
+        raise ImageError(f"{image.path}: {error}") from error
 
 
 def _prepared(
