@@ -45,8 +45,14 @@ def test_a_galaxy_is_found_where_it_is(arcs: np.ndarray, brightness: float) -> N
     assert abs(column - SIDE // 2 - 0.1 / SCALE) <= 1.5
 
 
-def test_a_bright_galaxy_may_stand_beside_the_middle() -> None:
-    assert found(0.3 * ring(1.0, 0.4) + 2 * blob(0.4, 0.0, 0.2)) == (SIDE // 2, SIDE // 2 + 5)
+@pytest.mark.parametrize("aside", [0.4, 0.96])
+def test_a_bright_galaxy_may_stand_beside_the_middle(aside: float) -> None:
+    place = (SIDE // 2, SIDE // 2 + round(aside / SCALE))
+    assert found(0.1 * ring(1.0, aside) + 5 * blob(aside, 0.0, 0.3)) == place
+
+
+def test_a_faint_galaxy_under_a_bright_ring_is_found() -> None:
+    assert found(5 * ring(1.0) + 0.5 * blob(0.0, 0.0, 0.2)) is not None
 
 
 def test_noise_alone_shows_no_galaxy() -> None:
