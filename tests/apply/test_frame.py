@@ -14,11 +14,34 @@ def image(row: int, column: int) -> np.ndarray:
 
 def frame(row: int = 30, column: int = 40, *, lens_light: bool = True) -> Frame:
     pixels = image(row, column)
-    return cut_frame(pixels, np.ones_like(pixels), SCALE, None, lens_light=lens_light, radius=2.0)
+    centre = (row, column) if lens_light else None
+    return cut_frame(pixels, np.ones_like(pixels), SCALE, None, centre=centre, radius=2.0)
 
 
 def test_the_peak_of_the_light_is_found() -> None:
     assert light_peak(image(25, 41), np.ones((60, 70))) == (25, 41)
+
+
+def test_pixels_that_are_left_out_do_not_move_the_peak() -> None:
+    sigma = np.ones((60, 70))
+    sigma[25, 41] = np.inf
+    sigma[20:23, 30:33] = np.inf
+    assert light_peak(image(25, 41), sigma) == (25, 41)
+
+
+def test_the_peak_is_looked_for_within_so_many_pixels() -> None:
+    two = image(30, 35) + 2 * image(30, 48)
+    assert light_peak(two, np.ones((60, 70))) == (30, 48)
+    assert light_peak(two, np.ones((60, 70)), within=6) == (30, 35)
+
+
+def test_a_pedestal_is_no_light_of_the_lens() -> None:
+    pixels = image(30, 40)
+    cuts = [
+        cut_frame(pixels + sky, np.ones_like(pixels), SCALE, None, centre=(30, 40), radius=2.0)
+        for sky in (0.0, 1000.0)
+    ]
+    assert cuts[1].weighed_sigma == pytest.approx(cuts[0].weighed_sigma)
 
 
 def test_the_lens_is_in_the_middle_of_its_frame() -> None:
@@ -47,7 +70,7 @@ def test_a_narrower_frame_leaves_out_its_corners() -> None:
 def test_a_lens_at_the_border_is_refused() -> None:
     pixels = image(30, 8)[:, :30]
     with pytest.raises(ImageError, match="8 pixels from the border"):
-        cut_frame(pixels, np.ones_like(pixels), SCALE, None, lens_light=True, radius=2.0)
+        cut_frame(pixels, np.ones_like(pixels), SCALE, None, centre=(30, 8), radius=2.0)
 
 
 def test_a_frame_knows_where_it_lies_in_the_image() -> None:

@@ -4,6 +4,7 @@ import torch
 
 from lenspinn.apply.frame import Frame
 from lenspinn.apply.joint_fit import OFFSETS, RADII, fit_source, starts_around
+from lenspinn.apply.lens_light import LensLight, only_sky
 from lenspinn.lensing import SMOOTH_PARAMETERS, make_optics, smooth_image
 
 SIDE, SCALE, SIGMA = 31, 0.1, 0.01
@@ -27,20 +28,29 @@ def frame() -> Frame:
     )
 
 
+def sky_of(frame: Frame) -> LensLight:
+    return only_sky(frame.image, frame.sigma)
+
+
 def test_starts_surround_the_guess(frame: Frame) -> None:
-    starts = starts_around(frame, None, 0.9)
+    starts = starts_around(frame, sky_of(frame), 0.9)
     assert len(starts) == len(RADII) * len(OFFSETS)
     assert starts[:, 0].min() < 0.9 < starts[:, 0].max()
 
 
 def test_the_best_fit_comes_first_and_is_right(frame: Frame) -> None:
-    found = fit_source(frame, None, starts_around(frame, None, 0.85), supersampling=1)
+    found = fit_source(
+        frame,
+        sky_of(frame),
+        starts_around(frame, sky_of(frame), 0.85),
+        supersampling=1,
+    )
     assert found.theta_E == pytest.approx(TRUTH["theta_E"], abs=ERROR)
     assert found.as_good[0]
     assert found.gain > 1000
 
 
 def test_a_lens_without_shear_has_none(frame: Frame) -> None:
-    starts = starts_around(frame, None, 0.9)[:1]
-    found = fit_source(frame, None, starts, supersampling=1, shear=False)
+    starts = starts_around(frame, sky_of(frame), 0.9)[:1]
+    found = fit_source(frame, sky_of(frame), starts, supersampling=1, shear=False)
     assert abs(float(found.parameters[0, SMOOTH_PARAMETERS.index("gamma1")])) < 0.01

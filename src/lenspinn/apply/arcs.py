@@ -1,6 +1,6 @@
 """A lens with its light taken away, before anything is known of what bends the arcs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from scipy import ndimage
 
-from lenspinn.apply.frame import Frame, cut_frame
+from lenspinn.apply.frame import Frame, cut_frame, light_peak
+from lenspinn.apply.lens_galaxy import find_lens_galaxy
 from lenspinn.apply.lens_light import LensLight, fit_lens_light, only_sky
-from lenspinn.apply.noise_map import AnyPixels, cosmic_rays, noise_of
-from lenspinn.apply.psf import normalised_psf
+from lenspinn.apply.noise_map import AnyPixels
+from lenspinn.apply.observation import Observation, observe
 from lenspinn.apply.ring import ring_radius
 from lenspinn.errors import ImageError
 from lenspinn.lensing.smooth import SmoothParameters, make_optics, smooth_image
@@ -20,7 +21,13 @@ Pixels = Float[np.ndarray, "y x"]
 LensLightMode = Literal["model", "mask", "none"]
 
 SEARCH_RADIUS = 4.0
-"""Arcsec from the centre within which a ring is looked for."""
+"""Arcsec from the centre within which a ring is looked for first."""
+SEARCH = 2.5
+"""Radius of what is looked at in units of a theta_E that is given, if that is larger."""
+AT_EDGE, WIDER = 0.9, 2.0
+"""A ring beyond this share of the search radius is looked for again in so many times that."""
+LEAST_USED = 100
+"""Pixels around a lens that count."""
 NEIGHBOURS = 1.6
 """What is bright beyond this many ring radii is taken for a neighbour and left out."""
 NEIGHBOUR_SIGMAS = 5.0
@@ -35,22 +42,41 @@ class Arcs:
     """Where a lens is, its light, and the ring that is seen when that is taken away."""
 
     frame: Frame
-    """Within `SEARCH_RADIUS`; neighbours, and lens light that is masked, are left out."""
+    """In units of `unit`; neighbours, and lens light that is masked, are left out."""
     lens_light: LensLightMode
-    light: LensLight | None
-    """In the frame: modelled, or the sky alone where it is masked; None where there is none."""
+    """What was done about it."""
+    light: LensLight
+    """In the frame: modelled, or the sky alone where it is masked or there is none."""
     radius: float
     """Of the ring, arcsec: `lenspinn.apply.ring_radius`."""
     guess: float
     """Of theta_E, arcsec."""
+    unit: float
+    """Of the frame, in that of the image."""
+
+    @property
+    def reach(self) -> float:
+        """From the middle of the frame to its border, arcsec."""
+        return len(self.frame.image) / 2 * self.frame.pixel_scale
+
+    def shrunk(self, factor: float) -> "Arcs":
+        """Return the same arcs in angles that are smaller by a factor."""
+        shape = self.light.shape / np.array([factor, factor, 1, 1, 1, 1])
+        return replace(
+            self,
+            frame=replace(self.frame, pixel_scale=self.frame.pixel_scale / factor),
+            light=self.light._replace(shape=shape),
+            radius=self.radius / factor,
+            guess=self.guess / factor,
+        )
 
     def light_of(
         self,
         frame: Frame,
         source_image: Pixels | None = None,
         start: LensLight | None = None,
-    ) -> LensLight | None:
-        """Fit the lens light of a part of the frame.
+    ) -> LensLight:
+        """Fit the lens light of a part of the frame, the sky alone where there is none.
 
         Parameters
         ----------
@@ -61,9 +87,7 @@ class Arcs:
         start
             Light whose shape the fit begins with; by default that of the whole frame.
         """
-        if self.light is None:
-            return None
-        if self.lens_light == "mask":
+        if self.lens_light != "model":
             return only_sky(frame.image, frame.sigma)
         shape = self.light.shape if start is None else start.shape
         return _lens_light(frame, shape, source_image)
@@ -83,10 +107,10 @@ class Arcs:
         light
             What was taken away; None if there was none.
         """
-        light = self.light_of(self.frame, lensed_source(parameters, self.frame))
-        if light is None:
+        if self.lens_light == "none":
             return self.frame, None
-        lit = self.frame.lit(light.model) if self.lens_light == "model" else self.frame
+        light = self.light_of(self.frame, lensed_source(parameters, self.frame))
+        lit = self.frame.lit(light.galaxy) if self.lens_light == "model" else self.frame
         return lit.minus(light.model), light
 
 
@@ -98,40 +122,83 @@ def lensed_source(parameters: SmoothParameters, frame: Frame) -> Pixels:
 
 
 def find_arcs(
-    image: Pixels,
+    image: AnyPixels,
     *,
     pixel_scale: float,
     noise: AnyPixels | None,
     psf: AnyPixels | None,
     mask: AnyPixels | None,
     theta_E_guess: float | None,
-    lens_light: LensLightMode,
+    lens_light: LensLightMode | None,
 ) -> Arcs:
     """Take the lens light away and look for a ring; parameters as of `lenspinn.apply.fit_lens`."""
-    if not pixel_scale > 0:
-        raise ImageError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
-    kernel = None if psf is None else normalised_psf(psf)
-    sigma = noise_of(image, noise, mask)
-    if noise is None and kernel is not None:
-        sigma[cosmic_rays(image, sigma, kernel)] = np.inf
-    has_light = lens_light != "none"
-    wide = cut_frame(image, sigma, pixel_scale, kernel, lens_light=has_light, radius=SEARCH_RADIUS)
-    light = _lens_light(wide) if has_light else None
-    wide = wide if light is None else wide.lit(light.model)
-    arcs = wide.image - (0 if light is None else light.model)
+    seen = observe(image, pixel_scale=pixel_scale, noise=noise, psf=psf, mask=mask)
+    _check_guess(theta_E_guess, seen)
+    galaxy = find_lens_galaxy(seen.image, seen.sigma, pixel_scale)
+    mode = lens_light or _mode(galaxy)
+    centre = None if mode == "none" else galaxy or light_peak(seen.image, seen.sigma)
+    radius = max(SEARCH_RADIUS, SEARCH * (theta_E_guess or 0))
+    arcs = _arcs_within(radius, seen, mode, centre, theta_E_guess)
+    while theta_E_guess is None and arcs.radius > AT_EDGE * radius and arcs.reach >= radius:
+        radius *= WIDER
+        arcs = _arcs_within(radius, seen, mode, centre, None)
+    return arcs
+
+
+def lens_light_shown(seen: Observation) -> LensLightMode:
+    """Return what to do about the lens light of an image: to model it, if any shows."""
+    return _mode(find_lens_galaxy(seen.image, seen.sigma, seen.pixel_scale))
+
+
+def _mode(galaxy: tuple[int, int] | None) -> LensLightMode:
+    return "none" if galaxy is None else "model"
+
+
+def _check_guess(guess: float | None, seen: Observation) -> None:
+    """Refuse a theta_E that is none, or that the image could not hold."""
+    if guess is None:
+        return
+    most = min(seen.image.shape) * seen.pixel_scale / 2
+    if not seen.pixel_scale <= guess <= most:
+        raise ImageError(
+            f"theta_E_guess is {guess}; it must be in arcsec, between a pixel, "
+            f'{seen.pixel_scale:g}", and half the image, {most:.3g}"'
+        )
+
+
+def _arcs_within(
+    radius: float,
+    seen: Observation,
+    mode: LensLightMode,
+    centre: tuple[int, int] | None,
+    guess: float | None,
+) -> Arcs:
+    """Take the lens light away within a radius in arcsec, and look for a ring there."""
+    wide = cut_frame(
+        seen.image, seen.sigma, seen.pixel_scale, seen.psf, centre=centre, radius=radius
+    )
+    num_used = int(np.isfinite(wide.sigma).sum())
+    if num_used < LEAST_USED:
+        raise ImageError(
+            f"noise map and mask leave {num_used} pixels around the lens; at least {LEAST_USED} "
+            "are needed: leave out fewer"
+        )
+    light = only_sky(wide.image, wide.sigma) if mode == "none" else _lens_light(wide)
+    wide = wide if mode == "none" else wide.lit(light.galaxy)
+    arcs = wide.image - light.model
     ring = ring_radius(
         arcs,
         wide.weighed_sigma,
-        pixel_scale,
-        inner=INNERMOST * pixel_scale,
-        outer=len(arcs) * pixel_scale / 2,
+        seen.pixel_scale,
+        inner=INNERMOST * seen.pixel_scale,
+        outer=len(arcs) * seen.pixel_scale / 2,
     )
-    guess = ring if theta_E_guess is None else theta_E_guess
+    guess = ring if guess is None else guess
     frame = _without_neighbours(wide, arcs, guess)
-    if lens_light == "mask":
+    if mode == "mask":
         frame = frame.without(frame.radius < MASKED * guess)
         light = only_sky(frame.image, frame.sigma)
-    return Arcs(frame=frame, lens_light=lens_light, light=light, radius=ring, guess=guess)
+    return Arcs(frame=frame, lens_light=mode, light=light, radius=ring, guess=guess, unit=seen.unit)
 
 
 def _lens_light(

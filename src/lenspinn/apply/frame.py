@@ -13,6 +13,10 @@ Pixels = Float[np.ndarray, "y x"]
 
 PEAK_SMOOTHING = 2.0
 """Standard deviation, pixels, before the brightest pixel is taken for the centre of the lens."""
+LEAST_SHARE = 0.25
+"""Of the pixels around one, weighed, that must count for it to be the brightest."""
+SKY = 0.1
+"""Of the pixels in rising order: the sky, which a pedestal may lift."""
 LEAST_PIXELS = 10
 """From the centre to the border of a frame."""
 
@@ -81,13 +85,27 @@ class Frame:
         return small.without(small.radius > (reach + 0.5) * self.pixel_scale)
 
 
-def light_peak(image: Pixels, sigma: Pixels) -> tuple[int, int]:
-    """Return row and column of the brightest place in the middle half of an image."""
-    smooth = ndimage.gaussian_filter(np.where(np.isfinite(sigma), image, 0), PEAK_SMOOTHING)
+def light_peak(image: Pixels, sigma: Pixels, *, within: int | None = None) -> tuple[int, int]:
+    """Return row and column of the brightest place near the middle of an image.
+
+    Parameters
+    ----------
+    image, sigma : (y, x)
+        As of `Frame`.
+    within
+        Pixels from the middle, along each axis; by default the middle half of the image.
+    """
+    used = np.isfinite(sigma).astype(float)
+    share = ndimage.gaussian_filter(used, PEAK_SMOOTHING)
+    smooth = ndimage.gaussian_filter(np.where(used > 0, image, 0), PEAK_SMOOTHING)
+    smooth = np.where(share > LEAST_SHARE, smooth / np.maximum(share, LEAST_SHARE), -np.inf)
     rows, columns = image.shape
-    middle = smooth[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+    top, left = (
+        side // 4 if within is None else max(0, side // 2 - within) for side in (rows, columns)
+    )
+    middle = smooth[top : rows - top, left : columns - left]
     row, column = np.unravel_index(int(middle.argmax()), middle.shape)
-    return int(row) + rows // 4, int(column) + columns // 4
+    return int(row) + top, int(column) + left
 
 
 def cut_frame(
@@ -96,7 +114,7 @@ def cut_frame(
     pixel_scale: float,
     psf: np.ndarray | None,
     *,
-    lens_light: bool,
+    centre: tuple[int, int] | None,
     radius: float,
 ) -> Frame:
     """Cut the largest frame within `radius` (arcsec) that fits into the image.
@@ -107,8 +125,9 @@ def cut_frame(
         As in `Frame`, of any shape.
     pixel_scale : arcsec.
     psf : as in `Frame`.
-    lens_light
-        Whether there is any; its peak is then the middle, else that of the image.
+    centre
+        Row and column of the peak of the lens light, which is then the middle; None if there is no
+        light, and the middle is that of the image.
     radius : arcsec.
 
     Raises
@@ -117,7 +136,7 @@ def cut_frame(
         If the centre is too near to the border of the image.
     """
     rows, columns = image.shape
-    row, column = light_peak(image, sigma) if lens_light else (rows // 2, columns // 2)
+    row, column = (rows // 2, columns // 2) if centre is None else centre
     room = min(row, column, rows - 1 - row, columns - 1 - column)
     if room < LEAST_PIXELS:
         raise ImageError(
@@ -127,7 +146,7 @@ def cut_frame(
     reach = min(room, int(np.ceil(radius / pixel_scale)))
     inner = (slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1))
     cut = image[inner].astype(np.float64)
-    light = ndimage.median_filter(cut, 3) if lens_light else np.zeros_like(cut)
+    light = np.zeros_like(cut) if centre is None else _above_sky(cut, sigma[inner])
     return Frame(
         image=cut,
         sigma=sigma[inner],
@@ -139,3 +158,10 @@ def cut_frame(
             (row - (rows - 1) / 2) * pixel_scale,
         ),
     )
+
+
+def _above_sky(image: Pixels, sigma: Pixels) -> Pixels:
+    """Return about the light of a galaxy: what is there without single pixels and the sky."""
+    used = np.isfinite(sigma)
+    sky = np.quantile(image[used], SKY) if used.any() else 0.0
+    return ndimage.median_filter(image, 3) - sky

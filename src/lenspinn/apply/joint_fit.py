@@ -74,7 +74,7 @@ class JointFit:
         return float(self.parameters[0, 0])
 
 
-def starts_around(frame: Frame, light: LensLight | None, guess: float) -> SmoothParameters:
+def starts_around(frame: Frame, light: LensLight, guess: float) -> SmoothParameters:
     """Return starts: several radii, and source positions around where the arcs point.
 
     Parameters
@@ -86,7 +86,7 @@ def starts_around(frame: Frame, light: LensLight | None, guess: float) -> Smooth
     guess
         Of theta_E, arcsec.
     """
-    arcs = frame.image if light is None else frame.image - light.model
+    arcs = frame.image - light.model
     significance = arcs / frame.weighed_sigma
     weight = np.where(significance > ARC_SIGMAS, significance, 0)
     half = len(arcs) // 2
@@ -111,7 +111,7 @@ def starts_around(frame: Frame, light: LensLight | None, guess: float) -> Smooth
 
 def fit_source(
     frame: Frame,
-    light: LensLight | None,
+    light: LensLight,
     starts: SmoothParameters,
     *,
     supersampling: int,
@@ -124,7 +124,7 @@ def fit_source(
     frame
         The image.
     light
-        Its lens light, of which the amplitudes are fitted again; None if there is none.
+        Its lens light and sky, of which the amplitudes are fitted again.
     starts
         Where to begin.
     supersampling
@@ -137,8 +137,7 @@ def fit_source(
     whole = torch.from_numpy(sigma).float()[None]
     psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
     optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
-    terms = np.zeros((0, *sigma.shape)) if light is None else light.basis / sigma
-    span = orthonormal_span(torch.from_numpy(terms)[None]).float()
+    span = orthonormal_span(torch.from_numpy(light.basis / sigma)[None]).float()
     prior = _prior(float(starts[:, 0].median()), frame.pixel_scale, shear)
 
     def linearize(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
@@ -182,9 +181,7 @@ def _order(fit: SmoothFit) -> Tensor:
     return fit.chi2.nan_to_num(nan=math.inf).argsort()
 
 
-def _best_light(image: Pixels, sigma: Pixels, light: LensLight | None) -> Pixels:
-    if light is None:
-        return np.zeros_like(image)
+def _best_light(image: Pixels, sigma: Pixels, light: LensLight) -> Pixels:
     columns = (light.basis / sigma).reshape(len(light.basis), -1).T
     amplitudes = np.linalg.lstsq(columns, (image / sigma).ravel(), rcond=1e-6)[0]
     return np.tensordot(amplitudes, light.basis, axes=1)

@@ -30,7 +30,7 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
     psf_hdu: int | str | None = None,
     band: int | str | None = None,
     theta_E_guess: float | None = None,
-    lens_light: LensLightMode = "model",
+    lens_light: LensLightMode | None = None,
     out: Path = Path("fits"),
 ) -> LensMeasurement:
     """Measure the Einstein radius of a lens in a FITS or HDF5 image.
@@ -66,7 +66,8 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
     theta_E_guess
         Where to begin, arcsec; by default the radius of the ring that is seen.
     lens_light
-        "model", "mask" (leave out the inner part of the ring), or "none".
+        "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
+        the lens galaxy shows.
     out
         Folder for NAME.json and NAME.png. Those of the same image are replaced, those of another
         image are not: NAME then begins with the image's folder.

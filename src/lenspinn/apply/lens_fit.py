@@ -1,17 +1,18 @@
 """Einstein radii of real lenses: lens light, lens and source fitted together to one image."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from lenspinn.apply.arcs import Arcs, LensLightMode, find_arcs
+from lenspinn.apply.arcs import LEAST_USED, Arcs, LensLightMode, find_arcs
 from lenspinn.apply.frame import Frame
 from lenspinn.apply.joint_fit import JointFit, fit_source, starts_around
 from lenspinn.apply.noise_map import AnyPixels
+from lenspinn.errors import ImageError
 from lenspinn.lensing.critical import caustics, critical_curves
 from lenspinn.lensing.fit import BOUNDS
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
@@ -24,20 +25,33 @@ FIELD = 2.0
 """Radius of the fit in units of the ring's."""
 FINALISTS, SUPERSAMPLING = 3, 2
 """Starts that are followed to the end, and samples along a pixel from then on."""
+LARGEST_GUESS = 3.0
+"""Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
+`lenspinn.lensing.fit` are for galaxies."""
+SYSTEMATIC = {"model": 0.03, "mask": 0.03, "none": 0.01}
+"""One sigma of theta_E, relative, by what is done about the lens light: what models of source and
+lens light are wrong by, however little noise there is; see docs/real_lenses.md."""
 LEAST_GAIN = 100.0
 """By which the lensed source must lower chi^2, over chi^2 per pixel: 10 sigma."""
-MOST_CHI2 = 5.0
-"""Per pixel, of a fit that is trusted."""
+MOST_CHI2, LEAST_CHI2 = 5.0, 0.15
+"""Per pixel, of a fit that is trusted. Noise maps of real lenses are too large: HST's give 0.46 and
+more, JWST/NIRCam's, 3 times too large in the sky, 0.19; a variance given as noise gave 0.08."""
 MOST_SPREAD = 0.05
 """Between starts, relative, of a theta_E that is trusted."""
 MOST_ERROR = 0.1
 """Relative, of a theta_E that is trusted."""
-MOST_FROM_RING = 0.25
+MOST_BY_SHEAR = 0.05
+"""Relative difference to the fit without shear, of a theta_E that is trusted."""
+MOST_OF_FRAME = 0.75
+"""Of the half side of the pixels that a fit saw, for a theta_E that is trusted."""
+MOST_FROM_RING = 0.4
 """Of a theta_E that is trusted from the radius of the ring, relative to that radius."""
 MOST_OFF_CENTRE = 0.25
 """Between the centres of mass and light, relative to a theta_E that is trusted."""
 AT_BOUND = 0.005
 """Nearer to a bound than this share of its range, a parameter counts as at it."""
+ANGLES = ("theta_E", "center_x", "center_y", "source_x", "source_y")
+"""Of `SMOOTH_PARAMETERS`, those in arcsec."""
 LENS_PARAMETERS = 7
 """The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
 
@@ -51,7 +65,10 @@ class LensMeasurement:
     ``pi theta_E^2``."""
     theta_E_error: float
     """One sigma, arcsec, in quadrature: the statistical one of `errors`, the spread among starts
-    that fit as well, and the difference to the fit without shear."""
+    that fit as well, the difference to the fit without shear, and `systematic_error`."""
+    systematic_error: float
+    """One sigma, arcsec: what models of source and lens light are wrong by, as measured on real
+    lenses."""
     parameters: dict[str, float]
     """Of the smooth lens and its source, as in `lenspinn.lensing.SMOOTH_PARAMETERS`; the centre is
     that of the frame."""
@@ -115,12 +132,26 @@ class LensMeasurement:
     def __str__(self) -> str:
         return self.verdict
 
+    def in_unit(self, unit: float) -> "LensMeasurement":
+        """Return the measurement with a brightness of 1 in so many of another unit."""
+        brightness = self.parameters["log_amplitude"] + math.log(unit)
+        return replace(
+            self,
+            parameters=self.parameters | {"log_amplitude": brightness},
+            image=self.image * unit,
+            sigma=self.sigma * unit,
+            lens_light=self.lens_light * unit,
+            source_image=self.source_image * unit,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as what JSON can hold."""
         return {
             "schema": 1,
             "theta_E_arcsec": self.theta_E,
             "theta_E_error_arcsec": self.theta_E_error,
+            "theta_E_statistical_error_arcsec": self.errors["theta_E"],
+            "theta_E_systematic_error_arcsec": self.systematic_error,
             "trusted": self.trusted,
             "reasons": list(self.reasons),
             "chi2_per_pixel": self.chi2_per_pixel,
@@ -136,14 +167,14 @@ class LensMeasurement:
 
 
 def fit_lens(
-    image: Pixels,
+    image: AnyPixels,
     *,
     pixel_scale: float,
     noise: AnyPixels | None = None,
     psf: AnyPixels | None = None,
     mask: AnyPixels | None = None,
     theta_E_guess: float | None = None,
-    lens_light: LensLightMode = "model",
+    lens_light: LensLightMode | None = None,
 ) -> LensMeasurement:
     """Measure the Einstein radius of a galaxy-galaxy lens.
 
@@ -155,10 +186,11 @@ def fit_lens(
     Parameters
     ----------
     image : (y, x)
-        The lens near its centre.
+        The lens near its centre, in any unit. Pixels that are not finite are left out.
     pixel_scale : arcsec.
     noise : (y, x)
-        Standard deviations; 0, 1e8 and above and what is not finite leave a pixel out. By default
+        Standard deviations, in the unit of the image; 0, 1e5 times that of the sky and above, and
+        what is not finite leave a pixel out. By default
         `lenspinn.apply.noise_map.estimate_noise`.
     psf
         Odd sides, its peak in the middle; normalised here. By default none, which is right for no
@@ -166,32 +198,40 @@ def fit_lens(
     mask : (y, x)
         Anything but 0 leaves a pixel out.
     theta_E_guess
-        Arcsec; by default the ring's radius.
+        Arcsec, between a pixel and half the image; by default the ring's radius.
     lens_light
         What is done about it: "model", "mask" (leave out the inner part of the ring), or "none",
-        for an image without any.
+        for an image without any. By default modelled if the lens galaxy shows
+        (`lenspinn.apply.lens_galaxy`).
 
     Raises
     ------
     ImageError
-        If images do not fit together, are not finite, or nothing is left to fit.
+        If images do not fit together, one is given as another, or nothing is left to fit.
     """
-    return fit_arcs(
-        find_arcs(
-            image,
-            pixel_scale=pixel_scale,
-            noise=noise,
-            psf=psf,
-            mask=mask,
-            theta_E_guess=theta_E_guess,
-            lens_light=lens_light,
-        )
+    arcs = find_arcs(
+        image,
+        pixel_scale=pixel_scale,
+        noise=noise,
+        psf=psf,
+        mask=mask,
+        theta_E_guess=theta_E_guess,
+        lens_light=lens_light,
     )
+    return fit_arcs(arcs).in_unit(arcs.unit)
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
-    """Fit lens, source and lens light to arcs that were found; see `fit_lens`."""
+    """Fit lens, source and lens light to arcs that were found, in their unit; see `fit_lens`."""
+    zoom = max(1.0, arcs.guess / LARGEST_GUESS)
+    arcs = arcs.shrunk(zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess)
+    num_used = int(np.isfinite(frame.sigma).sum())
+    if num_used < LEAST_USED:
+        raise ImageError(
+            f"{num_used} pixels within {FIELD:g} radii of the ring count; at least {LEAST_USED} "
+            "are needed: leave out fewer, or give theta_E_guess"
+        )
     light = arcs.light_of(frame)
     starts = starts_around(frame, light, arcs.guess)
     found = fit_source(frame, light, starts, supersampling=1)
@@ -202,7 +242,30 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
     shearless = fit_source(
         frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False
     )
-    return _measurement(frame, found, shearless.theta_E, arcs)
+    return _enlarged(_measurement(frame, found, shearless.theta_E, arcs), zoom)
+
+
+def _enlarged(measured: LensMeasurement, factor: float) -> LensMeasurement:
+    """Return a measurement in angles that are larger by a factor."""
+    if factor == 1:
+        return measured
+    parameters = dict(measured.parameters)
+    parameters["log_R_sersic"] += math.log(factor)
+    parameters["log_amplitude"] -= 2 * math.log(factor)  # flux per solid angle
+    errors = dict(measured.errors)
+    for name in ANGLES:
+        parameters[name] *= factor
+        errors[name] *= factor
+    lengths = (
+        "theta_E",
+        "theta_E_error",
+        "systematic_error",
+        "without_shear",
+        "ring_radius",
+        "pixel_scale",
+    )
+    longer = {name: getattr(measured, name) * factor for name in lengths}
+    return replace(measured, parameters=parameters, errors=errors, **longer)
 
 
 def _measurement(
@@ -215,17 +278,20 @@ def _measurement(
     theta_E = found.theta_E
     radii = found.parameters[found.as_good, 0].double().numpy()
     scatter = float(np.sqrt(np.mean((radii - theta_E) ** 2)))
-    error = math.hypot(float(errors["theta_E"]), scatter, theta_E - without_shear)
+    systematic = SYSTEMATIC[arcs.lens_light] * theta_E
+    error = math.hypot(float(errors["theta_E"]), scatter, theta_E - without_shear, systematic)
     spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
     reasons = [
         *_poor_fit(gain, found.chi2_per_pixel),
-        *_uncertain(theta_E, error, spread, arcs.radius),
+        *_uncertain(theta_E, error, spread),
+        *_elsewhere(theta_E, without_shear, arcs.radius, frame),
         *(_off_centre(values) if arcs.lens_light != "none" else ()),
         *_at_bounds(values),
     ]
     return LensMeasurement(
         theta_E=theta_E,
         theta_E_error=error,
+        systematic_error=systematic,
         parameters=values,
         errors={name: float(value) for name, value in errors.items()},
         chi2_per_pixel=found.chi2_per_pixel,
@@ -251,18 +317,40 @@ def _poor_fit(gain: float, chi2: float) -> list[str]:
         )
     if not chi2 < MOST_CHI2:
         reasons.append(f"chi^2 per pixel is {chi2:.1f}, above {MOST_CHI2:.0f}")
+    if not chi2 > LEAST_CHI2:
+        reasons.append(
+            f"chi^2 per pixel is {chi2:.2f}, below {LEAST_CHI2}: the noise is stated "
+            f"{chi2**-0.5:.1f} times too large; give standard deviations, no variances"
+        )
     return reasons
 
 
-def _uncertain(theta_E: float, error: float, spread: float, ring: float) -> list[str]:
+def _uncertain(theta_E: float, error: float, spread: float) -> list[str]:
     reasons = []
     if spread > MOST_SPREAD:
         reasons.append(f"fits as good differ in theta_E by {spread:.0%}, above {MOST_SPREAD:.0%}")
     if not error < MOST_ERROR * theta_E:
         reasons.append(f"theta_E has an error of {error / theta_E:.0%}, above {MOST_ERROR:.0%}")
+    return reasons
+
+
+def _elsewhere(theta_E: float, without_shear: float, ring: float, frame: Frame) -> list[str]:
+    """Say where theta_E is not where another look at the same image puts it."""
+    reasons = []
+    by_shear = abs(theta_E - without_shear) / theta_E
+    if not by_shear < MOST_BY_SHEAR:
+        reasons.append(
+            f"without shear theta_E differs by {by_shear:.0%}, above {MOST_BY_SHEAR:.0%}"
+        )
     if not abs(theta_E - ring) < MOST_FROM_RING * ring:
         reasons.append(
             f'theta_E is more than {MOST_FROM_RING:.0%} from the radius of the ring, {ring:.2f}"'
+        )
+    reach = len(frame.image) / 2 * frame.pixel_scale
+    if not theta_E < MOST_OF_FRAME * reach:
+        reasons.append(
+            f"the ring is near the border of what was fitted ({theta_E / reach:.0%} of the way): "
+            "give a larger image, or theta_E_guess"
         )
     return reasons
 

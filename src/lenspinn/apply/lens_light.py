@@ -36,6 +36,13 @@ class LensLight(NamedTuple):
     """Their best sum."""
     shape: np.ndarray
     """Centre (arcsec), and ellipticity (e1, e2) of each group."""
+    sky: float
+    """Of the model, in each pixel."""
+
+    @property
+    def galaxy(self) -> Pixels:
+        """The model without the sky."""
+        return self.model - self.sky
 
 
 def fit_lens_light(
@@ -90,14 +97,14 @@ def fit_lens_light(
         used = np.isfinite(sigma) & (image - model < ARC * sigma)
     needed = amplitudes != 0
     needed[-1] = True
-    return LensLight(basis[needed], model, shape)
+    return LensLight(basis[needed], model, shape, float(amplitudes[-1] * basis[-1, 0, 0]))
 
 
 def only_sky(image: Pixels, sigma: Pixels) -> LensLight:
     """Return a constant sky as all the lens light there is: the median of the pixels that count."""
     basis = np.full((1, *image.shape), 1.0 / image.size)
-    sky = np.full_like(image, np.median(image[np.isfinite(sigma)]))
-    return LensLight(basis, sky, np.zeros(6))
+    sky = float(np.median(image[np.isfinite(sigma)]))
+    return LensLight(basis, np.full_like(image, sky), np.zeros(6), sky)
 
 
 def _gaussians(

@@ -160,9 +160,9 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     return Prepared(
         seen=_without_rest_of_light(seen[None, None], told).numpy(),
         model=told,
-        measured=measured,
+        measured=measured.in_unit(arcs.unit),
         middle=(arcs.frame.middle[0] + aside[0], arcs.frame.middle[1] + aside[1]),
-        light=_around(modelled.model, columns, rows) if modelled else None,
+        light=_around(modelled.model * arcs.unit, columns, rows) if modelled else None,
         light_mode=light,
         noise_from="estimated from the image" if image.known.noise is None else "the noise map",
         psf_from=psf_from,
@@ -171,7 +171,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
         training_sharpness=float(_training_psf(model, model.pixel_scale).max()),
         scatter=scatter,
         left_out=float(out.float().mean()),
-        factor=factor,
+        factor=factor / arcs.unit,
     )
 
 

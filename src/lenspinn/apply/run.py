@@ -11,19 +11,20 @@ import torch
 from jaxtyping import Float
 
 from lenspinn.apply.answer import Answer, Uncertainty
-from lenspinn.apply.arcs import LensLightMode
+from lenspinn.apply.arcs import LensLightMode, lens_light_shown
 from lenspinn.apply.companions import FileOptions
 from lenspinn.apply.dataset import answer_table
 from lenspinn.apply.estimates import answered_classes, estimates_of
 from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.grounds import Judge
 from lenspinn.apply.inputs import COMMAND, ImageFile, ImageTable, read_inputs
-from lenspinn.apply.mismatch import Observed, find_mismatches, has_lens_light, measure
+from lenspinn.apply.mismatch import Observed, find_mismatches, measure
+from lenspinn.apply.observation import observe
 from lenspinn.apply.output_names import origin_of
 from lenspinn.apply.picture import Sheet, answer_figure
 from lenspinn.apply.prepare import Prepared, prepare, without_bad_pixels
 from lenspinn.apply.table import TableAnswer
-from lenspinn.data.transforms import check_image, resample
+from lenspinn.data.transforms import check_image
 from lenspinn.errors import DataError, ImageError, ModelError
 from lenspinn.evaluate.files import save_figure
 from lenspinn.evaluate.predict import network_outputs
@@ -241,12 +242,16 @@ def _observed(
 
 
 def _lens_light_of(image: ImageFile, scale: float, trained: Run) -> LensLightMode:
-    """Return what to do about lens light: to model it, if the field of the model shows any."""
-    field = trained.model.num_pix * trained.model.pixel_scale
-    side = min(len(image.pixels), round(field / scale))
-    middle = resample(torch.from_numpy(image.pixels)[None, None], scale, scale, side)
-    shows = has_lens_light(measure(middle, scale))
-    return "model" if shows and not trained.data_info.lens_light else "none"
+    """Return what to do about lens light: to model it, if any shows and training had none."""
+    if trained.data_info.lens_light:
+        return "none"
+    known = image.known
+    try:
+        return lens_light_shown(
+            observe(image.pixels, pixel_scale=scale, noise=known.noise, psf=None, mask=known.mask)
+        )
+    except ImageError as error:
+        raise ImageError(f"{image.path}: {error}") from error
 
 
 def _prepared(
