@@ -82,7 +82,7 @@ def be_overtaken(out: Path) -> None:
 
 def test_a_folder_that_is_there_first_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(FileExistsError, match="by another process meanwhile: wait"):
         be_overtaken(out)
     assert (out / "thesis.tex").read_text() == "years of work"
     assert list(tmp_path.iterdir()) == [out]

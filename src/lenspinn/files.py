@@ -5,6 +5,7 @@ What is not whole yet has a name of its own that nobody else gives: it begins wi
 draft of and is locked as long as its writer lives. Nothing is ever deleted without these two.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ import secrets
 import shutil
 import stat
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
     ------
     ConfigError
         If ``out`` is the folder that the process works in.
-    FileExistsError, OSError
+    FileExistsError
         If something stands at ``out`` at the end, as when another process was faster.
     """
     out = Path(os.path.realpath(out))  # where a link leads: a link itself cannot be replaced
@@ -93,7 +94,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
                 file.flush()
             yield draft
             marker.unlink()
-            os.rename(draft, out)
+            _move(draft, out)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -116,6 +117,9 @@ class FolderLock:
         If somebody else holds it.
     """
 
+    release: Callable[[], object]
+    """Gives it back; calling it again does nothing."""
+
     def __init__(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         self.release = weakref.finalize(self, os.close, descriptor)
@@ -127,6 +131,13 @@ class FolderLock:
                 f"{folder} is being written by another process: wait until that has ended, then "
                 "give the same command again"
             ) from None
+
+    def __enter__(self) -> None:
+        """Hold it for a block."""
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self.release()
 
 
 def read_text(path: Path, error: type[LenspinnError] = DataError) -> str:
@@ -168,8 +179,22 @@ def read_json(path: Path, error: type[LenspinnError] = DataError) -> dict[str, A
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} is not valid JSON: copy its folder again") from problem
     if not isinstance(content, dict):
-        raise error(f"{path} must hold a JSON object, not {type(content).__name__}")
+        raise error(
+            f"{path} must hold a JSON object, not {type(content).__name__}: copy its folder again"
+        )
     return content
+
+
+def _move(draft: Path, out: Path) -> None:
+    try:
+        os.rename(draft, out)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise FileExistsError(
+            f"{out} was made by another process meanwhile: wait until that has ended, then give "
+            "the same command again"
+        ) from error
 
 
 def _remove_stale_drafts(out: Path) -> None:
