@@ -46,7 +46,9 @@ def compiled_function(
     Raises
     ------
     ConfigError
-        By the returned function, if it cannot be compiled, as where there is no C++ compiler.
+        By the returned function, if it cannot be compiled, as where there is no C++ compiler, or
+        no place for what it makes (the folder of ``TORCHINDUCTOR_CACHE_DIR``, or its disk, is full
+        or must not be written to).
     """
     options: dict[str, Any] = _OPTIONS | (_INLINE if inline else {})
     dynamic = None if batched else True
@@ -61,9 +63,9 @@ def compiled_function(
                     torch._dynamo.maybe_mark_dynamic(tensor, 0)
             try:
                 return compiled(*arguments)
-            except RuntimeError as error:
-                reason = str(error).strip().splitlines()[0]
-                raise ConfigError(f"torch.compile does not work here: {reason}") from error
+            except Exception as error:  # a compiler and a cache on disk fail in many ways
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise ConfigError(f"torch.compile does not work here: {lines[0]}") from error
 
     return call
 
