@@ -13,12 +13,15 @@ import torch
 
 from lenspinn.data.store import ImageStore, StoreWriter
 from lenspinn.errors import ConfigError, DataError, ModelError, StoreError
+from lenspinn.evaluate import evaluate_run
 from lenspinn.files import FolderLock
 from lenspinn.models import Classifier, create_model, from_pretrained, save_pretrained
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import ModelConfig, TrainConfig, best_row, load_run, train_model
 from lenspinn.train.callbacks import ResumeCheckpoint
 from lenspinn.train.module import ClassifierModule
+
+from .conftest import write_store
 
 
 class KilledError(Exception):
@@ -356,6 +359,32 @@ def test_training_begins_with_the_weights_of_a_saved_model(tiny_config, tmp_path
     before, after = (from_pretrained(folder / "model") for folder in (first, run.folder))
     torch.testing.assert_close(before.head.weight, after.head.weight, atol=1e-9, rtol=0)
     assert run.config.weights == (first / "model").resolve()
+
+
+@pytest.mark.parametrize("classes", [("halo", "none"), ("axion", "cdm", "no_sub", "sidm")])
+def test_classes_are_a_choice_in_training_and_in_evaluation(tiny_config, tmp_path, classes):
+    data = write_store(tmp_path / "own.zarr", classes=classes)
+    config = dataclasses.replace(tiny_config, data=data, epochs=1)
+    run = load_run(train_model(config, progress=False))
+    assert run.model.classes == classes
+    report = evaluate_run(run.folder, progress=False)
+    assert all(f"| {name} | " in report.read_text() for name in classes)
+    record = json.loads((report.parent / "evaluation.json").read_text())["records"][0]
+    assert np.shape(record["confusion"]) == (len(classes), len(classes))
+    assert {f"auc_{name}" for name in classes} <= record.keys()
+
+
+def test_training_for_other_classes_begins_with_all_weights_but_the_head(tiny_config, tmp_path):
+    first = train_model(tiny_config, progress=False)
+    data = write_store(tmp_path / "own.zarr", classes=("halo", "none"))
+    still = dataclasses.replace(
+        tiny_config, data=data, weights=first / "model", lr=1e-12, epochs=1, out=tmp_path / "own"
+    )
+    with pytest.warns(UserWarning, match=r"head\.weight, head\.bias begin anew, all others"):
+        train_model(still, progress=False)
+    before, after = (from_pretrained(folder / "model") for folder in (first, still.out))
+    torch.testing.assert_close(before.cnn[0].weight, after.cnn[0].weight, atol=1e-9, rtol=0)
+    assert after.head.weight.shape[0] == 2
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_written(tiny_config, tmp_path):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
-from lenspinn.data.provenance import portable_command, provenance
+from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.device import best_device
 from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage
@@ -276,7 +276,7 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
         return [
             *lines,
             f"Not calibrated: that takes {FEWEST_IMAGES} validation images, and an evaluation on "
-            f"the run's own dataset (`lenspinn evaluate {run.folder}`).",
+            f"the run's own dataset (`lenspinn evaluate {portable(run.folder)}`).",
         ]
     names = ["ece", "ece_calibrated", "set_coverage", "set_size", "refused"]
     names[3:3] = [f"set_coverage_{name}" for name in run.model.classes]
