@@ -185,8 +185,7 @@ def _number(run: Run, record: dict[str, Any]) -> str:
 
 
 def _images(info: DatasetInfo) -> str:
-    source = info.recipe_config.get("source", {})
-    magnitude = source.get("magnitude") if isinstance(source, dict) else None
+    magnitude = info.of_recipe("source").get("magnitude")
     light = "with" if info.lens_light else "without"
     size = f"{info.num_pix} x {info.num_pix} pixels of {info.pixel_scale:g} arcsec"
     depth = "" if magnitude is None else f", unlensed sources of {_magnitude(magnitude)}"
