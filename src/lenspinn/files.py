@@ -1,14 +1,15 @@
 """Files and folders on disk, each whole or not there: a kill leaves nothing half made.
 
-What is not whole yet has a name of its own that nobody else gives: it begins with a dot and holds
-16 random hexadecimal digits. A folder of that kind also holds `MARKER`, which says what it is a
-draft of and is locked as long as its writer lives. Nothing is ever deleted without these two.
+What is not whole yet has a name that nobody else gives: a dot, 16 random hexadecimal digits and
+`MARKER`. A folder of that kind also holds a file `MARKER`, which says what it is a draft of and is
+locked as long as its writer lives. Nothing is ever deleted without these.
 """
 
 import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -20,10 +21,11 @@ from typing import Any
 
 from lenspinn.errors import ConfigError, DataError, LenspinnError
 
-__all__ = ["FolderLock", "draft_folder", "read_json", "read_text", "write_whole"]
+__all__ = ["FolderLock", "clear_drafts", "draft_folder", "read_json", "read_text", "write_whole"]
 
 MARKER = ".lenspinn_draft"
-"""File inside a draft folder: the name that the folder will have."""
+"""End of the names of drafts; and the file inside of a draft folder, with its name to be."""
+_DRAFT_NAME = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(MARKER)}")
 MAX_TEXT_BYTES = 1 << 24
 """Of a file that is read as text in one go; the largest of our own have some 100 kB."""
 
@@ -45,7 +47,7 @@ def write_whole(path: Path, content: bytes) -> Path:
     Path
         The file.
     """
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    part = path.with_name(_draft_name())
     try:
         part.write_bytes(content)
         os.replace(part, path)
@@ -53,6 +55,19 @@ def write_whole(path: Path, content: bytes) -> Path:
         part.unlink(missing_ok=True)
         raise
     return path
+
+
+def clear_drafts(folder: Path) -> None:
+    """Remove what a process that was killed in `write_whole` left in a folder.
+
+    Parameters
+    ----------
+    folder
+        Nobody else writes to it; see `FolderLock`.
+    """
+    for path in folder.glob(f".*{MARKER}"):
+        if _DRAFT_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 @contextmanager
@@ -84,7 +99,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
         raise ConfigError(f"{out} is the folder you work in: give the name of a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_drafts(out)
-    draft = out.with_name(f".{secrets.token_hex(8)}{MARKER}")
+    draft = out.with_name(_draft_name())
     draft.mkdir()
     marker = draft / MARKER
     try:
@@ -183,6 +198,10 @@ def read_json(path: Path, error: type[LenspinnError] = DataError) -> dict[str, A
             f"{path} must hold a JSON object, not {type(content).__name__}: copy its folder again"
         )
     return content
+
+
+def _draft_name() -> str:
+    return f".{secrets.token_hex(8)}{MARKER}"
 
 
 def _move(draft: Path, out: Path) -> None:

@@ -22,7 +22,7 @@ from lenspinn.data.datamodule import BatchSource, StoreDataModule
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, ModelError
-from lenspinn.files import FolderLock, draft_folder
+from lenspinn.files import FolderLock, clear_drafts, draft_folder
 from lenspinn.models import (
     Classifier,
     LensFit,
@@ -154,6 +154,8 @@ def train_model(
         data = _data_module(config, stored, stream, model.truth_keys)
         write_folder(config, info, data.split_indices)
         with FolderLock(config.out):
+            for place in (config.out, config.out / "model"):
+                clear_drafts(place)
             if stream is not None and stored != config.out / HELD_OUT:
                 os.replace(stored, config.out / HELD_OUT)
                 data = _data_module(config, config.out / HELD_OUT, stream, model.truth_keys)
