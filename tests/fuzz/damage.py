@@ -56,6 +56,7 @@ class Damage:
         path = files[self.file % len(files)]
         content = path.read_bytes()
         place = int(self.place * len(content))
+        path.unlink()  # it may be a link to the file of the undamaged folder
         if self.kind == "flip" and content:
             place = min(place, len(content) - 1)
             flipped = content[place] ^ (1 + self.file % 255)
@@ -65,13 +66,17 @@ class Damage:
         elif self.kind == "grow":
             path.write_bytes(content + b"\xff" * (1 + place))
         elif self.kind == "json":
-            path.write_text(json.dumps(_replaced(json.loads(content), self.place, self.value)))
-        else:
-            path.unlink()
-            if self.kind == "pipe":
-                os.mkfifo(path)
-            if self.kind == "folder":
-                path.mkdir()
+            try:
+                content = json.dumps(
+                    _replaced(json.loads(content), self.place, self.value)
+                ).encode()
+            except ValueError:
+                content = b"{"  # it was damaged before
+            path.write_bytes(content)
+        elif self.kind == "pipe":
+            os.mkfifo(path)
+        elif self.kind == "folder":
+            path.mkdir()
 
 
 DAMAGES = st.builds(
@@ -84,9 +89,9 @@ DAMAGES = st.builds(
 
 
 def damaged(original: Path, copy: Path, damages: list[Damage]) -> Path:
-    """Return a copy of a folder with damage; one that was there goes."""
+    """Return a copy of a folder, of links, with damage; one that was there goes."""
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(original, copy)
+    shutil.copytree(original, copy, copy_function=os.link)
     for damage in damages:
         damage.apply(copy)
     return copy

@@ -75,6 +75,11 @@ def test_apply_takes_a_damaged_run_or_says_what_is_wrong(
     assert status == 0 or not out.exists()
 
 
+def replace_text(path: Path, text: str) -> None:
+    path.unlink()  # it is a link to the file of the undamaged folder
+    path.write_text(text)
+
+
 @pytest.mark.parametrize("key", ["model.options.num_pix", "stream.overrides.recipe", "out", "lr"])
 def test_nothing_in_a_run_is_executed(folder: Path, tmp_path: Path, key: str) -> None:
     path, canary = damaged(folder, tmp_path / "evil", []), tmp_path / "canary"
@@ -85,7 +90,7 @@ def test_nothing_in_a_run_is_executed(folder: Path, tmp_path: Path, key: str) ->
     for parent in parents:
         inner = inner[parent]
     inner[last] = call
-    (path / "config.yaml").write_text(yaml.safe_dump(settings_, sort_keys=False))
+    replace_text(path / "config.yaml", yaml.safe_dump(settings_, sort_keys=False))
     load_or_refuse(path)
     assert not canary.exists()
 
@@ -94,6 +99,6 @@ def test_a_tag_of_python_in_a_run_is_not_executed(folder: Path, tmp_path: Path) 
     path, canary = damaged(folder, tmp_path / "evil", []), tmp_path / "canary"
     tag = f"!!python/object/apply:os.system ['touch {canary}']"
     text = (path / "config.yaml").read_text()
-    (path / "config.yaml").write_text(text.replace("seed: 0", f"seed: {tag}"))
+    replace_text(path / "config.yaml", text.replace("seed: 0", f"seed: {tag}"))
     load_or_refuse(path)
     assert not canary.exists()
