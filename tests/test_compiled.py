@@ -44,3 +44,21 @@ def test_what_does_not_compile_runs_as_it_is_and_this_is_said_once(monkeypatch):
     with pytest.warns(UserWarning, match="no compiler; fits are several times slower"):
         assert function(torch.ones(2), torch.ones(2)).tolist() == [2.0, 2.0]
     assert function(torch.ones(2), torch.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_any_error_of_the_compiler_or_its_cache_means_that_it_does_not_work(monkeypatch):
+    def product_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x * y
+
+    for error in (OSError(28, "No space left on device"), EOFError(), ImportError("no cache")):
+
+        def compile_nothing(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr(torch, "compile", compile_nothing)
+        compiled_function.cache_clear()
+        with pytest.raises(ConfigError, match=r"torch\.compile does not work here: \S"):
+            compiled_function(product_of)(torch.ones(2), torch.ones(2))
+    compiled_or_eager.cache_clear()
+    with pytest.warns(UserWarning, match="fits are several times slower"):
+        assert compiled_or_eager(product_of)(torch.ones(2), torch.ones(2)).tolist() == [1.0, 1.0]

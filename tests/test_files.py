@@ -12,6 +12,7 @@ from lenspinn.files import (
     MARKER,
     MAX_TEXT_BYTES,
     FolderLock,
+    clear_drafts,
     draft_folder,
     read_json,
     read_text,
@@ -32,6 +33,16 @@ def test_a_file_that_looks_like_a_draft_is_not_touched(tmp_path: Path) -> None:
     mine.write_bytes(b"years of work")
     write_whole(tmp_path / "answer.json", b"new")
     assert mine.read_bytes() == b"years of work"
+
+
+def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    ours = tmp_path / f".0123456789abcdef{MARKER}"
+    others = [tmp_path / f".notes{MARKER}", tmp_path / "answer.part"]
+    for path in (ours, *others):
+        path.write_text("half")
+    clear_drafts(tmp_path)
+    assert not ours.exists()
+    assert all(path.exists() for path in others)
 
 
 def test_a_failing_write_keeps_the_old_file_and_leaves_no_draft(
@@ -82,7 +93,7 @@ def be_overtaken(out: Path) -> None:
 
 def test_a_folder_that_is_there_first_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(FileExistsError, match="by another process meanwhile: wait"):
         be_overtaken(out)
     assert (out / "thesis.tex").read_text() == "years of work"
     assert list(tmp_path.iterdir()) == [out]

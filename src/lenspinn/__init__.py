@@ -7,6 +7,8 @@ has more. They are imported when first used, so that ``import lenspinn`` itself 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lenspinn.compile_cache import ensure_compile_cache
+
 if TYPE_CHECKING:
     from lenspinn.apply import Answer, apply_model
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
@@ -65,6 +67,9 @@ _ROOMS = (
     "benchmark",
     "sensitivity",
 )
+
+
+ensure_compile_cache()  # before anything imports torch
 
 
 def __getattr__(name: str) -> Any:

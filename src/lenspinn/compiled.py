@@ -46,24 +46,30 @@ def compiled_function(
     Raises
     ------
     ConfigError
-        By the returned function, if it cannot be compiled, as where there is no C++ compiler.
+        By the returned function, if it cannot be compiled, as where there is no C++ compiler, or
+        no place for what it makes (the folder of ``TORCHINDUCTOR_CACHE_DIR``, or its disk, is full
+        or must not be written to).
     """
     options: dict[str, Any] = _OPTIONS | (_INLINE if inline else {})
     dynamic = None if batched else True
-    compiled = torch.compile(function, dynamic=dynamic, fullgraph=True, options=options)
+
+    @functools.cache
+    def compiled() -> Callable[..., Any]:
+        return torch.compile(function, dynamic=dynamic, fullgraph=True, options=options)
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
-        limit = torch._dynamo.config.patch(recompile_limit=_MAX_VARIANTS)
-        with _one_at_a_time, _quiet(), torch.no_grad(), limit:
-            if batched:
-                for tensor in filter(torch.is_tensor, arguments):
-                    torch._dynamo.maybe_mark_dynamic(tensor, 0)
+        with _one_at_a_time, _quiet(), torch.no_grad():
+            # A compiler and its cache on disk fail in many ways, some when torch imports them.
             try:
-                return compiled(*arguments)
-            except RuntimeError as error:
-                reason = str(error).strip().splitlines()[0]
-                raise ConfigError(f"torch.compile does not work here: {reason}") from error
+                with torch._dynamo.config.patch(recompile_limit=_MAX_VARIANTS):
+                    if batched:
+                        for tensor in filter(torch.is_tensor, arguments):
+                            torch._dynamo.maybe_mark_dynamic(tensor, 0)
+                    return compiled()(*arguments)
+            except Exception as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise ConfigError(f"torch.compile does not work here: {lines[0]}") from error
 
     return call
 

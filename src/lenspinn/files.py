@@ -1,28 +1,31 @@
 """Files and folders on disk, each whole or not there: a kill leaves nothing half made.
 
-What is not whole yet has a name of its own that nobody else gives: it begins with a dot and holds
-16 random hexadecimal digits. A folder of that kind also holds `MARKER`, which says what it is a
-draft of and is locked as long as its writer lives. Nothing is ever deleted without these two.
+What is not whole yet has a name that nobody else gives: a dot, 16 random hexadecimal digits and
+`MARKER`. A folder of that kind also holds a file `MARKER`, which says what it is a draft of and is
+locked as long as its writer lives. Nothing is ever deleted without these.
 """
 
+import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lenspinn.errors import ConfigError, DataError, LenspinnError
 
-__all__ = ["FolderLock", "draft_folder", "read_json", "read_text", "write_whole"]
+__all__ = ["FolderLock", "clear_drafts", "draft_folder", "read_json", "read_text", "write_whole"]
 
 MARKER = ".lenspinn_draft"
-"""File inside a draft folder: the name that the folder will have."""
+"""End of the names of drafts; and the file inside of a draft folder, with its name to be."""
+_DRAFT_NAME = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(MARKER)}")
 MAX_TEXT_BYTES = 1 << 24
 """Of a file that is read as text in one go; the largest of our own have some 100 kB."""
 
@@ -44,7 +47,7 @@ def write_whole(path: Path, content: bytes) -> Path:
     Path
         The file.
     """
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    part = path.with_name(_draft_name())
     try:
         part.write_bytes(content)
         os.replace(part, path)
@@ -52,6 +55,19 @@ def write_whole(path: Path, content: bytes) -> Path:
         part.unlink(missing_ok=True)
         raise
     return path
+
+
+def clear_drafts(folder: Path) -> None:
+    """Remove what a process that was killed in `write_whole` left in a folder.
+
+    Parameters
+    ----------
+    folder
+        Nobody else writes to it; see `FolderLock`.
+    """
+    for path in folder.glob(f".*{MARKER}"):
+        if _DRAFT_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 @contextmanager
@@ -75,7 +91,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
     ------
     ConfigError
         If ``out`` is the folder that the process works in.
-    FileExistsError, OSError
+    FileExistsError
         If something stands at ``out`` at the end, as when another process was faster.
     """
     out = Path(os.path.realpath(out))  # where a link leads: a link itself cannot be replaced
@@ -83,7 +99,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
         raise ConfigError(f"{out} is the folder you work in: give the name of a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_drafts(out)
-    draft = out.with_name(f".{secrets.token_hex(8)}{MARKER}")
+    draft = out.with_name(_draft_name())
     draft.mkdir()
     marker = draft / MARKER
     try:
@@ -93,7 +109,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
                 file.flush()
             yield draft
             marker.unlink()
-            os.rename(draft, out)
+            _move(draft, out)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -116,6 +132,9 @@ class FolderLock:
         If somebody else holds it.
     """
 
+    release: Callable[[], object]
+    """Gives it back; calling it again does nothing."""
+
     def __init__(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         self.release = weakref.finalize(self, os.close, descriptor)
@@ -127,6 +146,13 @@ class FolderLock:
                 f"{folder} is being written by another process: wait until that has ended, then "
                 "give the same command again"
             ) from None
+
+    def __enter__(self) -> None:
+        """Hold it for a block."""
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self.release()
 
 
 def read_text(path: Path, error: type[LenspinnError] = DataError) -> str:
@@ -168,8 +194,26 @@ def read_json(path: Path, error: type[LenspinnError] = DataError) -> dict[str, A
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} is not valid JSON: copy its folder again") from problem
     if not isinstance(content, dict):
-        raise error(f"{path} must hold a JSON object, not {type(content).__name__}")
+        raise error(
+            f"{path} must hold a JSON object, not {type(content).__name__}: copy its folder again"
+        )
     return content
+
+
+def _draft_name() -> str:
+    return f".{secrets.token_hex(8)}{MARKER}"
+
+
+def _move(draft: Path, out: Path) -> None:
+    try:
+        os.rename(draft, out)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise FileExistsError(
+            f"{out} was made by another process meanwhile: wait until that has ended, then give "
+            "the same command again"
+        ) from error
 
 
 def _remove_stale_drafts(out: Path) -> None:

@@ -98,5 +98,6 @@ def test_what_anybody_wrote_in_place_of_an_info_gives_one_sentence(change):
 
 def test_a_damaged_recipe_tells_of_no_camera():
     assert small_info(4, recipe_config={"instrument": {}}).camera == {}
+    assert small_info(4, recipe_config={"source": [1]}).of_recipe("source") == {}
     odd = {"supersampling": "2", "instrument": {"psf_fwhm": [0.1], "exposure_time": None}}
     assert small_info(4, recipe_config=odd, noise_sigma=1.0).camera == {"background_sigma": 1.0}

@@ -4,7 +4,12 @@ import subprocess
 import pytest
 
 from lenspinn.data import provenance as module
-from lenspinn.data.provenance import check_provenance, provenance
+from lenspinn.data.provenance import (
+    check_provenance,
+    portable,
+    portable_command,
+    provenance,
+)
 from lenspinn.errors import DataError
 
 
@@ -59,3 +64,29 @@ def test_a_changed_package_file_makes_the_checkout_dirty(tmp_path):
 
 def _git(folder, *arguments):
     subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/somewhere/else/data.zarr", "data.zarr"),
+        ("/somewhere/runs/first/model", "first/model"),
+        ("../runs/first", "../runs/first"),
+        ("data.zarr", "data.zarr"),
+        ("/", ""),
+    ],
+)
+def test_of_a_path_elsewhere_only_the_name_is_kept(path, name):
+    assert portable(path) == name
+
+
+def test_a_path_in_the_working_folder_begins_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = {"out": tmp_path / "runs" / "a", "inner": [(str(tmp_path / "b"), 3, None)]}
+    assert portable(content) == {"out": "runs/a", "inner": [["b", 3, None]]}
+
+
+def test_a_command_has_no_path_of_a_machine():
+    command = "lenspinn train --data /x/y/data.zarr --out=/x/run --split '[0.8, 0.1, 0.1]'"
+    expected = "lenspinn train --data data.zarr --out=run --split '[0.8, 0.1, 0.1]'"
+    assert portable_command(command) == expected

@@ -8,7 +8,7 @@ import safetensors.torch
 import yaml
 
 from lenspinn.data.store import ImageStore
-from lenspinn.errors import ConfigError, ModelError
+from lenspinn.errors import ConfigError, LenspinnError, ModelError
 from lenspinn.evaluate import evaluate_run, predict
 from lenspinn.evaluate.release import release_run
 from lenspinn.simulate import get_recipe
@@ -90,6 +90,29 @@ def test_a_run_that_was_not_measured_is_not_released(run, tmp_path):
 def test_a_folder_that_exists_is_not_written_into(measured, tmp_path):
     with pytest.raises(ConfigError, match="exists: give another folder"):
         release_run(measured, tmp_path)
+
+
+def test_a_run_named_like_a_draft_is_not_lost(measured, tmp_path):
+    place = shutil.copytree(measured, tmp_path / "released.part")
+    release_run(place, tmp_path / "released")
+    assert load_run(place).verified
+    assert load_run(tmp_path / "released").verified
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["released", "released.part"]
+
+
+def test_a_released_run_names_no_path_of_the_machine(released, tmp_path_factory):
+    for path in released.rglob("*"):
+        if path.suffix in (".json", ".yaml", ".md"):
+            assert str(tmp_path_factory.getbasetemp()) not in path.read_text(), path
+    assert "out: .\n" in (released / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"config": {}, "records": [3]}'])
+def test_a_damaged_evaluation_is_not_quoted(measured, tmp_path, content):
+    (tmp_path / "evaluation.json").write_text(content)
+    with pytest.raises(LenspinnError, match=r"evaluation\.json"):
+        release_run(measured, tmp_path / "out", evaluation=tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_too_large_for_half_precision_are_refused(measured, tmp_path):

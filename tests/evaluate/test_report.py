@@ -35,7 +35,7 @@ def record(report):
 def test_result_says_what_made_it(report, run):
     result = read(report)
     assert result["schema"] == 1
-    assert result["command"] == f"lenspinn evaluate {run}"
+    assert result["command"] == f"lenspinn evaluate {run.name}"
     assert result["config"]["model"]["name"] == "lenspinn_small"
     assert result.keys() >= {"git", "versions", "hardware", "date", "trained_with"}
     assert record(report).keys() >= LEARNING_RECORD
@@ -119,7 +119,7 @@ def test_another_dataset_is_evaluated_as_a_whole_into_a_folder_of_its_own(run, o
     assert found["n_test"] == 30
     assert np.sum(found["confusion"]) == 30
     assert found["protocol"] == "another dataset, all of it"
-    assert f"--data {other_store}" in read(report)["command"]
+    assert f"--data {other_store.name}" in read(report)["command"]
 
 
 def test_folder_without_a_run_is_refused(tmp_path):

@@ -205,6 +205,14 @@ def test_pixels_without_a_logarithm_are_refused_by_the_papers_transform(images):
         model(images)
 
 
+def test_pixels_that_are_not_finite_are_not_called_a_fault_of_the_transform(images):
+    model = create_model("lenspinn_small", transform="noise_safe").eval()
+    images = torch.nn.functional.interpolate(images[:2], size=64)
+    images[1, 0, 20, 30:32] = torch.tensor([torch.nan, torch.inf])
+    with pytest.raises(ModelError, match="1 of 2 images have 2 pixels that are NaN or infinite"):
+        model(images)
+
+
 class Plain(Classifier):
     """The preprocessed image itself as features, and the first of them as logits."""
 

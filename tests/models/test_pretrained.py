@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
 
 from lenspinn.errors import ModelError
 from lenspinn.models import (
@@ -77,7 +78,7 @@ def test_a_missing_file_is_named(folder, name):
     ("text", "message"),
     [
         ("{", "is not valid JSON"),
-        ("[]", "is not the config of a lenspinn model"),
+        ("[]", "must hold a JSON object, not list"),
         ('{"model_type": "bert"}', "is not the config of a lenspinn model"),
         ('{"schema": 1, "name": "lenspinn_small"}', "does not say which model"),
     ],
@@ -122,8 +123,75 @@ def test_weights_are_given_to_a_model_with_other_options(folder):
 
 
 def test_weights_are_not_given_to_a_model_they_do_not_fit(folder):
-    with pytest.raises(ModelError, match="are not those of a resnet18"):
+    with pytest.raises(ModelError, match="not those of a resnet18 but of a lenspinn_small: train"):
         load_weights(create_model("resnet18"), folder)
+
+
+def test_weights_that_do_not_fit_are_named_with_both_shapes(folder):
+    other = create_model("lenspinn_small", num_pix=80)
+    with pytest.raises(ModelError, match=r"are not those .* is \(.*\) there and \(.*\) here; give"):
+        load_weights(other, folder)
+
+
+@pytest.mark.parametrize("name", ["lenspinn_small", "resnet18", "vit", "lensformer", "cait"])
+@pytest.mark.parametrize("classes", [["a", "b"], ["a", "b", "c"], ["cdm", "axion", "no_sub", "x"]])
+def test_for_other_classes_only_what_belongs_to_single_ones_begins_anew(tmp_path, name, classes):
+    saved = create_model(name)
+    save_pretrained(saved, tmp_path)
+    model = create_model(name, classes=classes)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.warns(UserWarning, match="begin anew, all others were taken") as caught:
+        load_weights(model, tmp_path)
+    fresh = [key for key in before if f" {key}" in str(caught[0].message)]
+    assert 1 <= len(fresh) <= 2  # the weight of the last layer, and its bias
+    for key, value in model.state_dict().items():
+        expected = before[key] if key in fresh else saved.state_dict()[key]
+        assert torch.equal(value, expected), key
+    assert model.state_dict()[fresh[0]].shape[0] == len(classes)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(folder, value):
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    weights[name].view(-1)[0] = value
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="weights that are NaN or infinite"):
+        from_pretrained(folder)
+    with pytest.raises(ModelError, match="weights that are NaN or infinite"):
+        load_weights(create_model("lenspinn_small", num_pix=40), folder)
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int64])
+def test_weights_of_another_kind_of_number_are_refused(folder, kind):
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    weights[name] = weights[name].to(kind)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ModelError, match=f"holds {name} as "):
+        from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_pix": 10**9},
+        {"num_pix": "64"},
+        {"num_pix": 64.5},
+        {"num_pix": True},
+        {"pixel_scale": float("nan")},
+        {"pixel_scale": 10**400},
+        {"classes": "cdm"},
+        {"classes": [1, 2]},
+        {"classes": ["cdm", "cdm"]},
+        {"transform": None},
+        {"transform": "__class__"},
+    ],
+)
+def test_options_of_somebody_that_make_no_model_are_refused(folder, options):
+    edit_config(folder, options=options)
+    with pytest.raises(ModelError, match=r"config\.json' describes no model that can be made"):
+        from_pretrained(folder)
 
 
 def test_a_truncated_weights_file_is_refused(folder):

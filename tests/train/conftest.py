@@ -77,17 +77,22 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_store(tmp_path_factory.mktemp("data") / "tiny.zarr")
 
 
-def write_store(path: Path, *, pixel_value: Callable[[np.ndarray], np.ndarray] = np.abs) -> Path:
+def write_store(
+    path: Path,
+    *,
+    pixel_value: Callable[[np.ndarray], np.ndarray] = np.abs,
+    classes: Sequence[str] = CLASSES,
+) -> Path:
     """Write images of noise in which a bright row tells the class."""
     rng = np.random.default_rng(7)
-    labels = np.arange(NUM_IMAGES) % 3
+    labels = np.arange(NUM_IMAGES) % len(classes)
     images = rng.normal(size=(NUM_IMAGES, 1, NUM_PIX, NUM_PIX))
     images[np.arange(NUM_IMAGES), 0, 2 * labels] += 1.0
     info = DatasetInfo(
         num_images=NUM_IMAGES,
         num_pix=NUM_PIX,
         pixel_scale=0.08,
-        classes=CLASSES,
+        classes=tuple(classes),
         recipe="test",
         instrument="none",
         unit="e-/s",

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lenspinn.errors import DataError
 from lenspinn.train.callbacks import ResumeCheckpoint, best_row, read_rows
 from lenspinn.train.module import ClassifierModule
 from lenspinn.train.run import train_model
@@ -113,3 +114,30 @@ def test_death_while_a_checkpoint_is_written_leaves_the_previous_one(tmp_path):
     with pytest.raises(SystemExit):
         ResumeCheckpoint(path, every_steps=1).on_train_epoch_end(DyingTrainer(), None)
     assert path.read_text() == "previous state"
+
+
+GOOD = "epoch,step,images_seen,val_loss,val_micro_f1,seconds\n1.0,4,32,0.5,0.7,2.0\n"
+
+
+def test_rows_are_read(tmp_path):
+    (tmp_path / "metrics.csv").write_text(GOOD)
+    assert read_rows(tmp_path / "metrics.csv")[0]["val_micro_f1"] == 0.7
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        GOOD.splitlines()[0],
+        GOOD.replace("0.7", "nan"),
+        GOOD.replace("0.7", "high"),
+        GOOD.replace(",0.7", ""),
+        GOOD.replace("0.7", "0.7,0.8"),
+        GOOD.replace("val_loss", "loss"),
+        "\x00" * 100,
+    ],
+)
+def test_damaged_scores_are_refused(tmp_path, content):
+    (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(DataError, match=r"metrics\.csv .*: copy the run folder again"):
+        read_rows(tmp_path / "metrics.csv")

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,16 @@ import pytest
 import torch
 
 from lenspinn.data.store import ImageStore, StoreWriter
-from lenspinn.errors import ConfigError, ModelError, StoreError
+from lenspinn.errors import ConfigError, DataError, ModelError, StoreError
+from lenspinn.evaluate import evaluate_run
+from lenspinn.files import FolderLock
 from lenspinn.models import Classifier, create_model, from_pretrained, save_pretrained
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import ModelConfig, TrainConfig, best_row, load_run, train_model
 from lenspinn.train.callbacks import ResumeCheckpoint
 from lenspinn.train.module import ClassifierModule
+
+from .conftest import write_store
 
 
 class KilledError(Exception):
@@ -55,6 +60,7 @@ def test_run_folder_holds_what_it_promises(tiny_config):
         "checkpoints",
         "config.yaml",
         "data.json",
+        "manifest.json",
         "metrics.csv",
         "model",
         "model_last",
@@ -225,6 +231,8 @@ def test_finished_run_is_returned_untouched(tiny_config):
     ("change", "message"),
     [
         ({"lr": 0.5}, r"holds a run with lr 0\.01, not 0\.5"),
+        ({"epochs": 2}, "holds a run with epochs 3, not 2: give another folder"),
+        ({"epochs": 4}, r"epochs 3, not 4, and its learning rate \(one_cycle\) was planned for"),
         (
             {"model": ModelConfig("tiny_classifier", {"pixel_scale": 0.08})},
             r"holds a run with model\.options\.pixel_scale None, not 0\.08",
@@ -246,6 +254,102 @@ def test_a_run_older_than_a_setting_has_its_default(tiny_config):
         train_model(dataclasses.replace(tiny_config, augment=True), progress=False)
 
 
+def test_a_run_goes_on_with_another_number_of_loading_threads(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    before = weights(folder)
+    threaded = dataclasses.replace(tiny_config, num_workers=2)
+    assert train_model(threaded, progress=False) == folder
+    os.rename(folder / "model_last", folder / "unfinished")
+    assert weights(train_model(threaded, progress=False)) == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_more_epochs_end_with_the_bytes_of_a_run_that_never_stopped(
+    tiny_config, tmp_path, finished
+):
+    config = dataclasses.replace(tiny_config, schedule="constant", lr=1e-3, epochs=2)
+    folder = train_model(config, progress=False)
+    if not finished:
+        os.rename(folder / "model_last", folder / "unfinished")
+    longer = dataclasses.replace(config, epochs=4)
+    train_model(longer, progress=False)
+    uninterrupted = dataclasses.replace(longer, out=tmp_path / "uninterrupted")
+    train_model(uninterrupted, progress=False)
+    assert weights(folder) == weights(uninterrupted.out)
+    assert rows_without_time(folder) == rows_without_time(uninterrupted.out)
+    assert load_run(folder).config.epochs == 4
+    assert load_run(folder).verified
+    with pytest.raises(ConfigError, match="holds a run with epochs 4, not 2"):
+        train_model(config, progress=False)
+
+
+def test_a_run_that_was_evaluated_does_not_go_on(tiny_config):
+    config = dataclasses.replace(tiny_config, schedule="constant", epochs=1)
+    (train_model(config, progress=False) / "evaluation").mkdir()
+    with pytest.raises(ConfigError, match="epochs 1, not 2, and was evaluated after those"):
+        train_model(dataclasses.replace(config, epochs=2), progress=False)
+    assert load_run(config.out).config.epochs == 1
+
+
+def test_two_trainings_do_not_share_a_folder(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    os.rename(folder / "model_last", folder / "unfinished")
+    with FolderLock(folder), pytest.raises(DataError, match="being written by another process"):
+        train_model(tiny_config, progress=False)
+
+
+@pytest.mark.parametrize("name", ["run.creating", "run.part", "run.held_out.zarr"])
+def test_folders_beside_a_run_are_not_touched(tiny_config, name):
+    beside = tiny_config.out.with_name(name)
+    beside.mkdir()
+    (beside / "thesis.tex").write_text("years of work")
+    train_model(tiny_config, progress=False)
+    assert (beside / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_and_its_dataset_may_be_moved_together(tiny_config, tmp_path):
+    place, moved = tmp_path / "place", tmp_path / "moved"
+    shutil.copytree(tiny_config.data, place / "tiny.zarr")
+    config = dataclasses.replace(tiny_config, data=place / "tiny.zarr", out=place / "run")
+    train_model(config, progress=False)
+    place.rename(moved)
+    assert load_run(moved / "run").data == moved / "tiny.zarr"
+    asked = dataclasses.replace(config, data=moved / "tiny.zarr", out=moved / "run")
+    assert train_model(asked, progress=False) == moved / "run"
+
+
+def test_nothing_in_a_run_names_a_path_of_the_machine(tiny_config, tmp_path):
+    folder = train_model(tiny_config, progress=False)
+    further = dataclasses.replace(
+        tiny_config, weights=folder / "model", epochs=1, out=tmp_path / "further"
+    )
+    train_model(further, progress=False)
+    for run in (folder, further.out):
+        for name in ("config.yaml", "data.json", "provenance.json", "model/config.json"):
+            assert str(tmp_path) not in (run / name).read_text(), name
+    assert "weights: ../run/model" in (further.out / "config.yaml").read_text()
+
+
+def swap_models(folder):
+    config = json.loads((folder / "model" / "config.json").read_text())
+    config["options"]["classes"] = ["no_sub", "cdm", "axion"]
+    (folder / "model" / "config.json").write_text(json.dumps(config))
+
+
+def test_a_model_of_another_dataset_is_refused(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    swap_models(folder)
+    (folder / "manifest.json").unlink()
+    with pytest.raises(ModelError, match=r"that of its config\.yaml and data\.json \(classes"):
+        load_run(folder)
+
+
+def test_a_run_without_a_manifest_is_read_and_not_verified(tiny_config):
+    folder = train_model(tiny_config, progress=False)
+    (folder / "manifest.json").unlink()
+    assert not load_run(folder).verified
+
+
 def test_training_begins_with_the_weights_of_a_saved_model(tiny_config, tmp_path):
     first = train_model(tiny_config, progress=False)
     still = dataclasses.replace(
@@ -257,10 +361,36 @@ def test_training_begins_with_the_weights_of_a_saved_model(tiny_config, tmp_path
     assert run.config.weights == (first / "model").resolve()
 
 
+@pytest.mark.parametrize("classes", [("halo", "none"), ("axion", "cdm", "no_sub", "sidm")])
+def test_classes_are_a_choice_in_training_and_in_evaluation(tiny_config, tmp_path, classes):
+    data = write_store(tmp_path / "own.zarr", classes=classes)
+    config = dataclasses.replace(tiny_config, data=data, epochs=1)
+    run = load_run(train_model(config, progress=False))
+    assert run.model.classes == classes
+    report = evaluate_run(run.folder, progress=False)
+    assert all(f"| {name} | " in report.read_text() for name in classes)
+    record = json.loads((report.parent / "evaluation.json").read_text())["records"][0]
+    assert np.shape(record["confusion"]) == (len(classes), len(classes))
+    assert {f"auc_{name}" for name in classes} <= record.keys()
+
+
+def test_training_for_other_classes_begins_with_all_weights_but_the_head(tiny_config, tmp_path):
+    first = train_model(tiny_config, progress=False)
+    data = write_store(tmp_path / "own.zarr", classes=("halo", "none"))
+    still = dataclasses.replace(
+        tiny_config, data=data, weights=first / "model", lr=1e-12, epochs=1, out=tmp_path / "own"
+    )
+    with pytest.warns(UserWarning, match=r"head\.weight, head\.bias begin anew, all others"):
+        train_model(still, progress=False)
+    before, after = (from_pretrained(folder / "model") for folder in (first, still.out))
+    torch.testing.assert_close(before.cnn[0].weight, after.cnn[0].weight, atol=1e-9, rtol=0)
+    assert after.head.weight.shape[0] == 2
+
+
 def test_weights_that_do_not_fit_are_refused_before_anything_is_written(tiny_config, tmp_path):
     save_pretrained(create_model("resnet18"), tmp_path / "other")
     config = dataclasses.replace(tiny_config, weights=tmp_path / "other")
-    with pytest.raises(ModelError, match="are not those of a tiny_classifier"):
+    with pytest.raises(ModelError, match="not those of a tiny_classifier but of a resnet18"):
         train_model(config, progress=False)
     assert not config.out.exists()
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, UInt8
 
 from lenspinn.benchmark.grid import Cell
 from lenspinn.config import dotted, to_dict
-from lenspinn.data.provenance import provenance
+from lenspinn.data.provenance import portable_command, provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import TRANSFORMS
 from lenspinn.device import best_device
@@ -72,7 +72,7 @@ def measure_cell(cell: Cell) -> Finished:
         correct[epoch] = encode_bits(probabilities.argmax(axis=1) == store.labels)
     return {
         "schema": SCHEMA_VERSION,
-        "command": cell.command,
+        "command": portable_command(cell.command),
         "config": _portable(cell.config),
         "test": {"recipe": cell.test.recipe, "num": cell.test.num, "seed": cell.test.seed},
         **provenance(),

@@ -324,7 +324,7 @@ def _check_other_galaxies(store: ImageStore, test_store: ImageStore) -> None:
 
 
 def _galaxy_folder(store: ImageStore) -> str | None:
-    folder: str | None = store.info.recipe_config.get("source", {}).get("galaxies")
+    folder: str | None = store.info.of_recipe("source").get("galaxies")
     return folder
 
 

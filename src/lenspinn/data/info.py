@@ -83,11 +83,15 @@ class DatasetInfo:
                 f"{str(list(classes))[:200]}"
             )
 
+    def of_recipe(self, part: str) -> dict[str, Any]:
+        """Return a part of the recipe, as "source"; nothing for images not simulated here."""
+        content = self.recipe_config.get(part)
+        return content if isinstance(content, dict) else {}
+
     @property
     def lens_prior(self) -> dict[str, Any]:
         """What the recipe says of its lenses; nothing for images not simulated here."""
-        lens = self.recipe_config.get("lens")
-        return lens if isinstance(lens, dict) else {}
+        return self.of_recipe("lens")
 
     @property
     def camera(self) -> dict[str, Any]:
@@ -99,8 +103,8 @@ class DatasetInfo:
         Gaussian) and ``supersampling`` (samples along a side of a pixel). What differs from image
         to image, or is no single number, is left out; images not simulated here have nothing.
         """
-        recipe, instrument = self.recipe_config, self.recipe_config.get("instrument")
-        if not isinstance(instrument, dict):
+        recipe, instrument = self.recipe_config, self.of_recipe("instrument")
+        if not instrument:
             return {}
         facts: dict[str, Any] = {"supersampling": recipe.get("supersampling")}
         if recipe.get("exposure_time") is None and self.noise_sigma > 0:

@@ -85,7 +85,7 @@ def read_limit(path: Path, info: DatasetInfo) -> Limit:
             f"{path} is the limit of {recipe.get('name')}, not of this dataset's {info.recipe}: "
             "measure one with the recipe and overrides of the dataset"
         )
-    magnitude = info.recipe_config.get("source", {}).get("magnitude")
+    magnitude = info.of_recipe("source").get("magnitude")
     if not isinstance(magnitude, int | float) or magnitude not in points:
         raise DataError(
             f"{path} has magnitudes {', '.join(f'{m:g}' for m in sorted(points))}, but the sources "

@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+import shlex
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,6 +72,39 @@ def check_provenance(record: Any) -> dict[str, Any]:
         if right and (git is None or _is_commit(git)):
             return record
     raise DataError("its provenance is damaged: copy the folder again")
+
+
+def portable(content: Any) -> Any:
+    """Return names in the place of the paths of this machine, for what others will read.
+
+    Parameters
+    ----------
+    content
+        What JSON can hold, and paths. A text is taken for a path where it begins with ``/``.
+
+    Returns
+    -------
+    The same with text for paths: inside the working folder from there on, elsewhere the last name;
+    of a folder ``model``, which every run has, the last two. Relative paths stay.
+    """
+    if isinstance(content, dict):
+        return {key: portable(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [portable(value) for value in content]
+    if isinstance(content, Path):
+        content = str(content)
+    if not isinstance(content, str) or not content.startswith("/"):
+        return content
+    path, here = Path(os.path.normpath(content)), Path.cwd()
+    if path != here and path.is_relative_to(here):
+        return str(path.relative_to(here))
+    return "/".join(path.parts[-2 if path.name == "model" else -1 :]).removeprefix("/")
+
+
+def portable_command(command: str) -> str:
+    """Return a command line without paths of this machine; see `portable`."""
+    words = [word.partition("=") for word in shlex.split(command)]
+    return shlex.join(portable(key) + equals + portable(value) for key, equals, value in words)
 
 
 def _is_commit(git: Any) -> bool:

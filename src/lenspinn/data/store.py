@@ -17,7 +17,7 @@ interrupted run, run again, ends with the bytes of an uninterrupted one.
 import errno
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -47,7 +47,6 @@ SHARD_IMAGES = 768
 """Images in one file: the unit of writing and of resuming. 12 MiB at 64 x 64 pixels."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_OTHER_WAS_FASTER = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 class StoreWriter:
@@ -287,23 +286,19 @@ class ImageStore:
 
 
 def _create(path: Path, info: DatasetInfo, truth_fields: TruthFields) -> None:
-    # Made beside its place and moved there whole: a store exists with all its metadata or not.
-    try:
-        with draft_folder(path) as draft:
-            group = zarr.create_group(draft, zarr_format=3)
-            _create_arrays(group, info, truth_fields)
-            group.attrs.update(
-                {
-                    "schema": SCHEMA_VERSION,
-                    "info": info.to_json(),
-                    "truth_fields": _fields_to_json(truth_fields),
-                    "provenance": provenance(),
-                    "complete": False,
-                }
-            )
-    except OSError as error:
-        if error.errno not in _OTHER_WAS_FASTER:
-            raise
+    # A store exists with all its metadata or not, whoever was faster.
+    with suppress(FileExistsError), draft_folder(path) as draft:
+        group = zarr.create_group(draft, zarr_format=3)
+        _create_arrays(group, info, truth_fields)
+        group.attrs.update(
+            {
+                "schema": SCHEMA_VERSION,
+                "info": info.to_json(),
+                "truth_fields": _fields_to_json(truth_fields),
+                "provenance": provenance(),
+                "complete": False,
+            }
+        )
 
 
 def _check_truth(name: str, values: np.ndarray) -> None:

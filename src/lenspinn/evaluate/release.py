@@ -10,12 +10,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
-from lenspinn.data.limit import CLASSIFIERS
+from lenspinn.data.limit import CLASSIFIERS, ENDS
+from lenspinn.data.provenance import portable
 from lenspinn.errors import ConfigError, ModelError
 from lenspinn.evaluate.trust import FOLDER as CALIBRATION
-from lenspinn.files import write_whole
+from lenspinn.files import draft_folder, read_json, write_whole
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lenspinn.train import Run, load_run
 from lenspinn.train.manifest import write_manifest
@@ -25,7 +25,9 @@ __all__ = ["release_run"]
 CARD = "README.md"
 EVALUATION = "evaluation.json"
 FACTS = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz")
-"""Files of a run that are kept as they are."""
+"""Files of a run that are kept, as they are but for paths."""
+SCORES = ("accuracy", *CLASSIFIERS, "auc_micro", "ece_calibrated", "set_size", "refused")
+"""Scores that the card quotes, each where it was measured."""
 
 
 def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path:
@@ -63,32 +65,58 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
     measured = (run / "evaluation" if evaluation is None else evaluation) / EVALUATION
     if not measured.is_file():
         raise ConfigError(f"{measured} is missing: `lenspinn evaluate {run}` first")
-    quoted = json.loads(measured.read_text())
-    if _identity(quoted["config"]) != _identity(to_dict(trained.config)):
+    quoted = portable(read_json(measured))
+    if _identity(quoted.get("config")) != _identity(trained.settings):
         raise ConfigError(f"{measured} is the evaluation of another run than {run}")
     if out.exists():
         raise ConfigError(f"{out} exists: give another folder, or delete it")
-    draft = out.with_name(out.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    (draft / "model").mkdir(parents=True)
+    card = _card(out.name, trained, _record(quoted, measured)).encode()
+    with draft_folder(out) as draft:
+        _copy(trained, draft)
+        write_whole(draft / EVALUATION, (json.dumps(quoted, indent=2) + "\n").encode())
+        write_whole(draft / CARD, card)
+        write_manifest(draft)
+    return out / CARD
+
+
+def _copy(trained: Run, draft: Path) -> None:
+    """Copy what an answer rests on, with the weights halved and names in the place of paths."""
+    run = trained.folder
+    (draft / "model").mkdir()
     for name in FACTS:
         shutil.copyfile(run / name, draft / name)
-    shutil.copyfile(measured, draft / EVALUATION)
+    settings = trained.settings | {"out": "."}
+    write_whole(draft / "config.yaml", yaml.safe_dump(settings, sort_keys=False).encode())
     shutil.copyfile(run / "model" / CONFIG_FILE, draft / "model" / CONFIG_FILE)
     if (run / CALIBRATION).is_dir():
         shutil.copytree(run / CALIBRATION, draft / CALIBRATION)
     weights = safetensors.torch.load_file(run / "model" / WEIGHTS_FILE)
     halved = {name: _halved(name, value) for name, value in weights.items()}
     write_whole(draft / "model" / WEIGHTS_FILE, safetensors.torch.save(halved))
-    write_whole(draft / CARD, _card(out.name, trained, quoted["records"][0]).encode())
-    write_manifest(draft)
-    draft.rename(out)
-    return out / CARD
 
 
-def _identity(config: dict[str, Any]) -> Any:
-    """Return the settings of a run as JSON has them, without its place."""
-    return json.loads(json.dumps(config | {"out": None, "data": str(config["data"])}))
+def _record(quoted: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the record of an evaluation that was read, with what the card quotes."""
+    records = quoted.get("records")
+    record = records[0] if isinstance(records, list) and records else None
+    counts = ("parameters", "n_test", "n_train", "images_seen")
+    if isinstance(record, dict) and all(isinstance(record.get(key), int) for key in counts):
+        scores = [key for key in SCORES if record.get(key) is not None]
+        numbers = [record.get(f"{key}{end}") for key in scores for end in ENDS]
+        if all(isinstance(number, int | float) for number in numbers):
+            return record
+    raise ConfigError(f"{path} is damaged or no evaluation: run `lenspinn evaluate` again")
+
+
+def _identity(config: Any) -> Any:
+    """Return the settings of a run as JSON has them, without its place and those of its files."""
+    if not isinstance(config, dict):
+        return None
+    changes_nothing = ("out", "data", "num_workers", "checkpoint_every_steps")
+    kept = {key: value for key, value in config.items() if key not in changes_nothing}
+    if isinstance(kept.get("weights"), str):
+        kept["weights"] = "/".join(Path(kept["weights"]).parts[-2:])
+    return json.loads(json.dumps(kept))
 
 
 def _halved(name: str, value: Tensor) -> Tensor:
@@ -161,8 +189,7 @@ def _number(run: Run, record: dict[str, Any]) -> str:
 
 
 def _images(info: DatasetInfo) -> str:
-    source = info.recipe_config.get("source", {})
-    magnitude = source.get("magnitude") if isinstance(source, dict) else None
+    magnitude = info.of_recipe("source").get("magnitude")
     light = "with" if info.lens_light else "without"
     size = f"{info.num_pix} x {info.num_pix} pixels of {info.pixel_scale:g} arcsec"
     depth = "" if magnitude is None else f", unlensed sources of {_magnitude(magnitude)}"
@@ -205,11 +232,10 @@ def _magnitude(value: Any) -> str:
 
 
 def _scores(record: dict[str, Any]) -> str:
-    names = ("accuracy", *CLASSIFIERS, "auc_micro", "ece_calibrated", "set_size", "refused")
     rows = [
         f"| {name} | {record[name]:.4f} ({record[f'{name}_low']:.4f} to "
         f"{record[f'{name}_high']:.4f}) |"
-        for name in names
+        for name in SCORES
         if record.get(name) is not None
     ]
     return "\n".join(["| score | value |", "|---|---|", *rows])

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenspinn.config import to_dict
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
-from lenspinn.data.provenance import provenance
+from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.device import best_device
 from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage
@@ -164,7 +163,8 @@ def _command(
     options = {"data": data, "limit": limit, "calibrate_on": calibrate_on}
     given = [f" --{name} {path}" for name, path in options.items() if path is not None]
     command = f"lenspinn evaluate {run}" + "".join(given)
-    return command + (f" --coverage {coverage:g}" if coverage != DEFAULT_COVERAGE else "")
+    command += f" --coverage {coverage:g}" if coverage != DEFAULT_COVERAGE else ""
+    return portable_command(command)
 
 
 def _trust_record(
@@ -196,7 +196,7 @@ def _write_json(command: str, run: Run, record: dict[str, Any], path: Path) -> N
     result = {
         "schema": SCHEMA_VERSION,
         "command": command,
-        "config": to_dict(run.config),
+        "config": run.settings,
         **provenance(),
         "trained_with": run.provenance,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -276,7 +276,7 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
         return [
             *lines,
             f"Not calibrated: that takes {FEWEST_IMAGES} validation images, and an evaluation on "
-            f"the run's own dataset (`lenspinn evaluate {run.folder}`).",
+            f"the run's own dataset (`lenspinn evaluate {portable(run.folder)}`).",
         ]
     names = ["ece", "ece_calibrated", "set_coverage", "set_size", "refused"]
     names[3:3] = [f"set_coverage_{name}" for name in run.model.classes]

@@ -159,9 +159,26 @@ class Classifier(nn.Module, ABC):
         if not self.training:  # training stops at a loss that is not finite
             finite = preprocessed.isfinite().flatten(1).all(dim=1)
             if not finite.all():
-                raise ModelError(
-                    f"the network's transform '{self.transform}' has no value for "
-                    f"{int((~finite).sum())} of {len(image)} images, as for pixels <= 0: use a "
-                    "network trained with the transform 'noise_safe'"
-                )
+                raise ModelError(self._why_not_finite(image[~finite], len(image)))
         return preprocessed
+
+    def _why_not_finite(self, images: Image, num_images: int) -> str:
+        """Say what is wrong with images that the transforms have no value for."""
+        of = f"{len(images)} of {num_images} images"
+        num_bad = int((~images.isfinite()).sum())
+        if num_bad:
+            return (
+                f"{of} have {num_bad} pixels that are NaN or infinite: give the images without "
+                "them, or a mask that leaves them out"
+            )
+        names = [
+            name
+            for name in self.transform.split("+")
+            if not TRANSFORMS[name](images).isfinite().all()
+        ]
+        num_dark = int((images <= 0).sum())
+        reason = f", of which {num_dark} pixels are <= 0" if num_dark else ""
+        return (
+            f"the network's transform '{'+'.join(names)}' has no value for {of}{reason}: use a "
+            "network trained with the transform 'noise_safe'"
+        )

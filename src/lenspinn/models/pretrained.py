@@ -1,17 +1,20 @@
 """Trained models on disk: weights as safetensors beside a config that says what they belong to."""
 
 import json
-import os
+import warnings
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from huggingface_hub import snapshot_download
-from safetensors import SafetensorError
+from safetensors import safe_open
 from torch import Tensor
 
-from lenspinn.errors import ModelError
+from lenspinn.errors import LenspinnError, ModelError
+from lenspinn.files import read_json, write_whole
 from lenspinn.models.classifier import Classifier
 from lenspinn.models.registry import create_model
 
@@ -42,10 +45,8 @@ def save_pretrained(model: Classifier, folder: str | Path) -> Path:
     }
     # safetensors refuses the strides of a channels-last model.
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    (folder / f"{WEIGHTS_FILE}.part").write_bytes(safetensors.torch.save(weights))
-    (folder / f"{CONFIG_FILE}.part").write_text(json.dumps(config, indent=2) + "\n")
-    for name in (WEIGHTS_FILE, CONFIG_FILE):  # renamed when whole: a kill leaves no half file
-        os.replace(folder / f"{name}.part", folder / name)
+    write_whole(folder / WEIGHTS_FILE, safetensors.torch.save(weights))
+    write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
     return folder
 
 
@@ -69,17 +70,17 @@ def from_pretrained(folder: str | Path) -> Classifier:
     """
     path = _locate(folder)
     config = _read_config(path / CONFIG_FILE)
-    options = dict(config["options"])
-    if "pretrained" in options:
-        options["pretrained"] = False  # its own weights follow; the first ones are not needed
-    model = create_model(config["name"], **options)
+    model = _create(config, path / CONFIG_FILE)
     model.config = {"name": config["name"], "options": config["options"]}
-    _load_weights(model, path / WEIGHTS_FILE)
+    model.load_state_dict(_read_weights(path / WEIGHTS_FILE, model, model.state_dict()))
     return model.eval()
 
 
 def load_weights(model: Classifier, folder: str | Path) -> None:
     """Give a model the weights of another with the same parts, whatever its other options are.
+
+    If the other tells other classes apart, the weights that belong to single classes, as those of
+    the last layer, are left as they are in ``model``; a warning names them.
 
     Parameters
     ----------
@@ -91,7 +92,53 @@ def load_weights(model: Classifier, folder: str | Path) -> None:
     ModelError
         There are no weights, they are damaged, or they do not fit the model.
     """
-    _load_weights(model, _locate(folder) / WEIGHTS_FILE)
+    path = _locate(folder)
+    config = _read_config(path / CONFIG_FILE)
+    own, name = model.config["name"], config["name"]
+    if name != own:
+        raise ModelError(
+            f"the weights in '{path}' are not those of a {own} but of a {name}: train a {name} "
+            "with them, or give those of another folder"
+        )
+    classes = config["options"].get("classes")
+    wanted = model.state_dict()
+    if isinstance(classes, list) and classes != list(model.classes):
+        fresh = _of_single_classes(model)
+        warnings.warn(
+            f"the weights in '{path}' tell {', '.join(map(str, classes))} apart and this network "
+            f"{', '.join(model.classes)}: {', '.join(fresh)} begin anew, all others were taken",
+            stacklevel=2,
+        )
+        wanted = {name: value for name, value in wanted.items() if name not in fresh}
+    weights = _read_weights(path / WEIGHTS_FILE, model, wanted)
+    model.load_state_dict(weights, strict=len(wanted) == len(model.state_dict()))
+
+
+def _create(config: Mapping[str, Any], file: Path) -> Classifier:
+    """Make the model that a config describes, with weights that mean nothing yet."""
+    options = dict(config["options"])
+    if "pretrained" in options:
+        options["pretrained"] = False  # its own weights follow; the first ones are not needed
+    try:
+        return create_model(config["name"], **options)
+    except LenspinnError as error:
+        raise ModelError(f"'{file}' describes no model that can be made: {error}") from error
+    except Exception as error:  # whatever a factory makes of options that somebody else wrote
+        raise ModelError(
+            f"'{file}' describes no model that can be made ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}): copy the folder again"
+        ) from error
+
+
+def _of_single_classes(model: Classifier) -> list[str]:
+    """Return the names of the weights whose number depends on that of the classes."""
+    options = dict(model.config["options"])
+    options["classes"] = [*model.classes, "one more class"]
+    if "pretrained" in options:
+        options["pretrained"] = False
+    with torch.random.fork_rng(devices=[]):
+        larger = create_model(model.config["name"], **options).state_dict()
+    return [n for n, value in model.state_dict().items() if larger[n].shape != value.shape]
 
 
 def _locate(folder: str | Path) -> Path:
@@ -110,13 +157,10 @@ def _locate(folder: str | Path) -> Path:
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text())
-    except FileNotFoundError as error:
-        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing") from error
-    except ValueError as error:
-        raise ModelError(f"'{file}' is not valid JSON") from error
-    if not isinstance(config, dict) or not isinstance(config.get("schema"), int):
+    if not file.exists():
+        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing")
+    config = read_json(file, ModelError)
+    if type(config.get("schema")) is not int:
         raise ModelError(f"'{file}' is not the config of a lenspinn model")
     if config["schema"] > SCHEMA_VERSION:
         raise ModelError(
@@ -128,16 +172,49 @@ def _read_config(file: Path) -> dict[str, Any]:
     return config
 
 
-def _load_weights(model: Classifier, file: Path) -> None:
+def _read_weights(file: Path, model: Classifier, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read the weights that a model wants; what the file declares is looked at first."""
+    if not file.is_file():
+        raise ModelError(f"'{file.parent}' holds no weights: {file.name} is missing")
     try:
-        weights: dict[str, Tensor] = safetensors.torch.load_file(file)
-    except FileNotFoundError as error:
-        raise ModelError(f"'{file.parent}' holds no weights: {file.name} is missing") from error
-    except SafetensorError as error:
-        raise ModelError(f"'{file}' is damaged or not a safetensors file") from error
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
+        with safe_open(file, framework="pt") as content:
+            shapes = {name: content.get_slice(name).get_shape() for name in content.keys()}  # noqa: SIM118
+            _check_shapes(file, model, wanted, shapes)
+            weights = {name: content.get_tensor(name) for name in wanted}
+    except LenspinnError:
+        raise
+    except Exception as error:  # whatever safetensors makes of a file that is none
         raise ModelError(
-            f"the weights in '{file}' are not those of a {model.config['name']}"
+            f"'{file}' is damaged or not a safetensors file: copy its folder again"
         ) from error
+    for name, value in weights.items():
+        if value.is_floating_point() != wanted[name].is_floating_point() or value.is_complex():
+            raise ModelError(f"'{file}' holds {name} as {value.dtype}: copy its folder again")
+        if value.is_floating_point() and not value.float().isfinite().all():
+            raise ModelError(
+                f"'{file}' holds weights that are NaN or infinite ({name}): a network with them "
+                "knows nothing; take those of another run"
+            )
+    return weights
+
+
+def _check_shapes(
+    file: Path,
+    model: Classifier,
+    wanted: Mapping[str, Tensor],
+    found: Mapping[str, Iterable[int]],
+) -> None:
+    """Refuse weights of another model, and say which differs and how."""
+    name = model.config["name"]
+    beginning = f"the weights in '{file}' are not those of a {name} with these options: "
+    end = f"; give the folder of such a {name}"
+    for key, value in wanted.items():
+        if key not in found:
+            raise ModelError(f"{beginning}{key} is missing{end}")
+        if tuple(found[key]) != tuple(value.shape):
+            raise ModelError(
+                f"{beginning}{key} is {tuple(found[key])} there and {tuple(value.shape)} here{end}"
+            )
+    unknown = sorted(found.keys() - model.state_dict().keys())
+    if unknown:
+        raise ModelError(f"{beginning}it has no {unknown[0]}{end}")

@@ -3,9 +3,12 @@
 import functools
 import inspect
 import json
-from collections.abc import Callable
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from lenspinn.errors import ModelError
 from lenspinn.models.classifier import Classifier
@@ -14,6 +17,9 @@ P = ParamSpec("P")
 M = TypeVar("M", bound=Classifier)
 
 _FACTORIES: dict[str, Callable[..., Classifier]] = {}
+
+LARGEST = {"num_pix": 512, "supersampling": 16, "steps": 1000}
+"""Of options that memory or time grows with; far beyond what images of lenses need."""
 
 
 def register_model(factory: Callable[P, M]) -> Callable[P, M]:
@@ -25,18 +31,19 @@ def register_model(factory: Callable[P, M]) -> Callable[P, M]:
     Raises
     ------
     ModelError
-        The name is taken.
+        The name is taken; by the factory, if an option has a wrong kind or is too large.
     """
     name = factory.__name__
     if name in _FACTORIES:
         raise ModelError(f"a model named '{name}' is already registered")
-    signature = inspect.signature(factory)
+    signature, hints = inspect.signature(factory), typing.get_type_hints(factory)
 
     @functools.wraps(factory)
     def build(*args: P.args, **options: P.kwargs) -> M:
-        model = factory(*args, **options)
         bound = signature.bind(*args, **options)
         bound.apply_defaults()
+        _check_options(name, bound.arguments, hints)
+        model = factory(*args, **options)
         # Through JSON, so that a config is the same before and after it was on disk.
         model.config = {"name": name, "options": json.loads(json.dumps(bound.arguments))}
         return model
@@ -87,6 +94,39 @@ def create_model(name: str, **options: Any) -> Classifier:
         if option not in known:
             raise ModelError(f"model '{name}' has no option '{option}'; {_nearest(option, known)}")
     return _FACTORIES[name](**options)
+
+
+def _check_options(name: str, options: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Refuse options of a wrong kind or size before anything is made of them."""
+    for option, value in options.items():
+        hint = hints.get(option, Any)
+        if not _fits(value, hint):
+            kind = getattr(hint, "__name__", hint)
+            raise ModelError(f"{option} of '{name}' is {str(value)[:80]!r}; it takes {kind}")
+        if option in LARGEST and value > LARGEST[option]:
+            raise ModelError(f"{option} of '{name}' is {value}; it is at most {LARGEST[option]}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value is of the kind that a factory's annotation names, and finite."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, each) for each in inner)
+    if origin is Literal:
+        return any(value == each for each in inner)
+    if origin is not None and issubclass(origin, Sequence):
+        return isinstance(value, list | tuple) and all(_fits(each, inner[0]) for each in value)
+    if hint in (int, float):
+        kinds = int if hint is int else int | float
+        return isinstance(value, kinds) and not isinstance(value, bool) and _is_finite(value)
+    return hint is Any or not isinstance(hint, type) or isinstance(value, hint)
+
+
+def _is_finite(value: float | int) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _nearest(word: str, known: list[str]) -> str:

@@ -146,7 +146,7 @@ def network_records(
 
 def trained_magnitude(info: DatasetInfo) -> Any:
     """Return the magnitude, or its distribution, of the sources of a dataset; None if unknown."""
-    return info.recipe_config.get("source", {}).get("magnitude")
+    return info.of_recipe("source").get("magnitude")
 
 
 def _differences(here: DatasetInfo, there: DatasetInfo) -> Iterator[tuple[str, Any, Any]]:
@@ -154,7 +154,7 @@ def _differences(here: DatasetInfo, there: DatasetInfo) -> Iterator[tuple[str, A
     for key in _FACTS:
         if getattr(here, key) != getattr(there, key):
             yield key, getattr(here, key), getattr(there, key)
-    asked, trained = (info.recipe_config.get("instrument", {}) for info in (here, there))
+    asked, trained = (info.of_recipe("instrument") for info in (here, there))
     for key in sorted(asked.keys() & trained.keys() - {"source"}):
         if asked[key] != trained[key]:
             yield f"instrument.{key}", asked[key], trained[key]

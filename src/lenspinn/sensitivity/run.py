@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lenspinn.config import command_line, to_dict
-from lenspinn.data.provenance import provenance
+from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.errors import ConfigError
 from lenspinn.evaluate.files import save_figure
 from lenspinn.files import write_whole
@@ -181,8 +181,8 @@ class _State:
         out, records = self.config.out, self.records
         result = {
             "schema": SCHEMA_VERSION,
-            "command": command_line("sensitivity", self.config),
-            "config": to_dict(self.config) | self.identity,
+            "command": portable_command(command_line("sensitivity", self.config)),
+            "config": portable(to_dict(self.config)) | self.identity,
             **provenance(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "network": self.network,

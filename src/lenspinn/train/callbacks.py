@@ -1,6 +1,8 @@
 """What is written while training: scores, the best weights so far, and resumable checkpoints."""
 
 import csv
+import io
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -13,8 +15,12 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lenspinn.data.datamodule import Batch
+from lenspinn.errors import DataError
+from lenspinn.files import read_text, write_whole
 
 Row = dict[str, float]
+_NEEDED = ("epoch", "step", "images_seen", "val_loss", "val_micro_f1", "seconds")
+"""Scores that are in every row of every run."""
 
 
 class History(lightning.Callback):
@@ -223,9 +229,22 @@ def best_row(rows: Sequence[Row]) -> Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a run's ``metrics.csv``."""
-    with path.open(newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    """Read a run's ``metrics.csv``.
+
+    Raises
+    ------
+    DataError
+        If it is missing, or not the scores of a training.
+    """
+    lines = csv.DictReader(read_text(path).splitlines())
+    try:
+        rows = [{key: float(value) for key, value in row.items()} for row in lines]
+    except (TypeError, ValueError, csv.Error) as error:  # short, long or damaged lines
+        raise DataError(f"{path} is not a table of numbers: copy the run folder again") from error
+    numbers = [row.get(key, math.nan) for row in rows for key in (*row, *_NEEDED)]
+    if not rows or not all(map(math.isfinite, numbers)):
+        raise DataError(f"{path} lacks scores of the training: copy the run folder again")
+    return rows
 
 
 def _no_sums() -> dict[str, float]:
@@ -233,9 +252,8 @@ def _no_sums() -> dict[str, float]:
 
 
 def _write_rows(rows: Sequence[Row], path: Path) -> None:
-    draft = path.with_suffix(".part")
-    with draft.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(draft, path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())

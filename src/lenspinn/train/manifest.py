@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from lenspinn.errors import ModelError
-from lenspinn.files import write_whole
+from lenspinn.files import read_json, write_whole
 
 __all__ = ["check_manifest", "write_manifest"]
 
@@ -68,11 +68,12 @@ def _listed(folder: Path) -> dict[str, str] | None:
     path = folder / MANIFEST
     if not path.exists():
         return None
+    content = read_json(path, ModelError)
     try:
-        listed: dict[str, str] = json.loads(path.read_text())["sha256"]
+        listed: dict[str, str] = content["sha256"]
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name in listed):
             raise ValueError("it lists files outside of the folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is damaged: copy the run folder again") from error
     return listed
 

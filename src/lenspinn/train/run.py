@@ -1,7 +1,5 @@
 """Train a network on a dataset into a run folder, and read a run folder back."""
 
-import dataclasses
-import json
 import logging
 import math
 import os
@@ -17,15 +15,14 @@ from typing import Any, NamedTuple
 import lightning
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
-from lenspinn.config import dotted, parse_config, to_dict
+from lenspinn.config import to_dict
 from lenspinn.data.datamodule import BatchSource, StoreDataModule
 from lenspinn.data.info import DatasetInfo
-from lenspinn.data.provenance import provenance
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, ModelError
+from lenspinn.files import FolderLock, clear_drafts, draft_folder
 from lenspinn.models import (
     Classifier,
     LensFit,
@@ -38,6 +35,17 @@ from lenspinn.models import (
 from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
 from lenspinn.train.config import TrainConfig
 from lenspinn.train.fitted import FittedImages, FittedModule, fit_images
+from lenspinn.train.folder import (
+    check_folder,
+    go_on_longer,
+    is_finished,
+    named_settings,
+    read_config,
+    read_info,
+    read_provenance,
+    read_split,
+    write_folder,
+)
 from lenspinn.train.manifest import check_manifest, write_manifest
 from lenspinn.train.module import ClassifierModule
 
@@ -81,6 +89,11 @@ class Run:
         """The dataset that holds its validation and test images."""
         return self.folder / HELD_OUT if self.config.streams else self.config.data
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its configuration for others to read: names in the place of paths."""
+        return named_settings(self.config)
+
 
 class Stream(NamedTuple):
     """Where the images of a streamed run come from."""
@@ -113,12 +126,14 @@ def train_model(
     Returns
     -------
     Path
-        The run folder. A finished run is returned as it is.
+        The run folder. A finished run is returned as it is, unless more epochs are asked for.
 
     Raises
     ------
     ConfigError
         If the folder holds something else, or a run of another configuration.
+    DataError
+        If another process is training in the folder.
     ModelError
         If the model is unknown or does not fit the dataset, or its loss is not finite.
     StoreError
@@ -128,8 +143,8 @@ def train_model(
         raise ConfigError("data is stream, and no stream is given: call lenspinn.workflow.train")
     stored = config.data if stream is None else stream.held_out
     info = ImageStore.open(stored).info
-    _check_folder(config, info)
-    if _is_finished(config.out):
+    check_folder(config, info)
+    if is_finished(config.out) and read_config(config.out).epochs == config.epochs:
         return config.out
     with torch.random.fork_rng(devices=[]), _quiet_lightning():
         torch.manual_seed(config.seed)
@@ -139,20 +154,29 @@ def train_model(
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
         data = _data_module(config, stored, stream, model.truth_keys)
-        _write_folder(config, info, data.split_indices)
-        if stream is not None and stored != config.out / HELD_OUT:
-            os.replace(stored, config.out / HELD_OUT)
-            data = _data_module(config, config.out / HELD_OUT, stream, model.truth_keys)
-        if config.fit_once:
-            data.inputs = _fitted_images(model, data, config, progress).read
-        best_weights = _fit(model, data, config, progress)
-    draft = save_pretrained(model, config.out / "model_last.part")
-    model.load_state_dict(best_weights)
-    save_pretrained(model, config.out / "model")
-    write_manifest(config.out, measured=False)
-    os.replace(draft, config.out / "model_last")  # last: a folder that has it is finished
-    shutil.rmtree(config.out / FITS, ignore_errors=True)
+        write_folder(config, info, data.split_indices)
+        with FolderLock(config.out):
+            for place in (config.out, config.out / "model"):
+                clear_drafts(place)
+            if stream is not None and stored != config.out / HELD_OUT:
+                os.replace(stored, config.out / HELD_OUT)
+                data = _data_module(config, config.out / HELD_OUT, stream, model.truth_keys)
+            go_on_longer(config)
+            _train(model, data, config, progress)
     return config.out
+
+
+def _train(model: Classifier, data: StoreDataModule, config: TrainConfig, progress: bool) -> None:
+    """Train to the end, and finish the folder."""
+    if config.fit_once:
+        data.inputs = _fitted_images(model, data, config, progress).read
+    best_weights = _fit(model, data, config, progress)
+    with draft_folder(config.out / "model_last") as draft:  # a folder that has it is finished
+        save_pretrained(model, draft)
+        model.load_state_dict(best_weights)
+        save_pretrained(model, config.out / "model")
+        write_manifest(config.out, measured=False)
+    shutil.rmtree(config.out / FITS, ignore_errors=True)
 
 
 def _data_module(
@@ -201,27 +225,47 @@ def load_run(folder: Path | str) -> Run:
     ConfigError
         If the folder holds no run, or an unfinished one.
     ModelError
-        If its model cannot be read, or a file of it is missing or is not what the run wrote.
+        If its model cannot be read or is not one for its dataset, or a file of it is missing or is
+        not what the run wrote.
+    DataError
+        If another of its files is damaged.
     """
     folder = Path(folder)
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder} is not a run folder: it has no config.yaml")
-    if not _is_finished(folder):
+    if not is_finished(folder):
         raise ConfigError(f"the run in {folder} is unfinished: the command that began it goes on")
     verified = check_manifest(folder)
-    config = parse_config(TrainConfig, [str(folder / "config.yaml")])
-    with np.load(folder / "split.npz") as split:
-        indices = dict(split)
-    return Run(
+    info = read_info(folder)
+    run = Run(
         folder=folder,
         model=from_pretrained(folder / "model"),
-        config=dataclasses.replace(config, out=folder),
-        data_info=DatasetInfo.from_json(_read_json(folder / "data.json")),
-        split=indices,
+        config=read_config(folder),
+        data_info=info,
+        split=read_split(folder, info.num_images),
         history=read_rows(folder / "metrics.csv"),
-        provenance=_read_json(folder / "provenance.json"),
+        provenance=read_provenance(folder),
         verified=verified,
     )
+    _check_one_run(run)
+    return run
+
+
+def _check_one_run(run: Run) -> None:
+    """Refuse a folder whose files are those of several runs."""
+    model, info = run.model, run.data_info
+    same = {
+        "name": model.config["name"] == run.config.model.name,
+        "num_pix": model.num_pix == info.num_pix,
+        "classes": model.classes == info.classes,
+        "pixel_scale": math.isclose(model.pixel_scale, info.pixel_scale, rel_tol=1e-6),
+    }
+    differing = [key for key, is_same in same.items() if not is_same]
+    if differing:
+        raise ModelError(
+            f"the model in {run.folder} is not that of its config.yaml and data.json "
+            f"({', '.join(differing)} differ): copy the run folder again"
+        )
 
 
 def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
@@ -292,74 +336,6 @@ def _fit(
         signal.signal(signal.SIGINT, interrupt)
         raise KeyboardInterrupt from None
     return history.best_weights
-
-
-def _check_folder(config: TrainConfig, info: DatasetInfo) -> None:
-    """Refuse a run folder that holds anything but this run; warn if exact resume is in doubt."""
-    if not config.out.exists() or (config.out.is_dir() and not any(config.out.iterdir())):
-        return
-    if not (config.out / "config.yaml").is_file():
-        raise ConfigError(f"{config.out} holds something else than a run: give another folder")
-    # Parsed, so that a setting which is younger than the run has its default value.
-    begun = dotted(to_dict(parse_config(TrainConfig, [str(config.out / "config.yaml")])))
-    asked = dotted(_resolved(config))
-    for key in sorted((begun.keys() | asked.keys()) - {"out"}):  # the folder may be moved
-        if begun.get(key) != asked.get(key):
-            raise ConfigError(
-                f"{config.out} holds a run with {key} {begun.get(key)}, not {asked.get(key)}: "
-                "give another folder, or delete it"
-            )
-    if DatasetInfo.from_json(_read_json(config.out / "data.json")) != info:
-        raise ConfigError(
-            f"{config.out} holds a run begun on another dataset than {config.data} is now: "
-            "give another folder, or delete it"
-        )
-    then, now = _read_json(config.out / "provenance.json"), _provenance()
-    for key in ("versions", "num_threads"):
-        if then[key] != now[key] and not _is_finished(config.out):
-            warnings.warn(
-                f"the run in {config.out} was begun with other {key} ({then[key]}, now "
-                f"{now[key]}): its weights may differ in the last bits from an uninterrupted run",
-                stacklevel=3,
-            )
-
-
-def _write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.ndarray]) -> None:
-    """Make the run folder with what identifies the run, unless it is there."""
-    if (config.out / "config.yaml").is_file():
-        return
-    # Moved into place as a whole: a run folder says what it is, or does not exist.
-    draft = config.out.with_name(config.out.name + ".creating")
-    shutil.rmtree(draft, ignore_errors=True)
-    (draft / "checkpoints").mkdir(parents=True)
-    (draft / "config.yaml").write_text(yaml.safe_dump(_resolved(config), sort_keys=False))
-    _write_json(info.to_json(), draft / "data.json")
-    _write_json(_provenance(), draft / "provenance.json")
-    np.savez(draft / "split.npz", **split)  # type: ignore[arg-type]
-    os.replace(draft, config.out)
-
-
-def _resolved(config: TrainConfig) -> dict[str, Any]:
-    paths = {"weights": config.weights, "data": None if config.streams else config.data}
-    return to_dict(config) | {k: str(path.resolve()) for k, path in paths.items() if path}
-
-
-def _provenance() -> dict[str, Any]:
-    return provenance() | {"num_threads": torch.get_num_threads()}
-
-
-def _is_finished(folder: Path) -> bool:
-    # A released copy holds a model, and neither the last weights nor checkpoints.
-    released = (folder / "model").is_dir() and not (folder / "checkpoints").is_dir()
-    return (folder / "model_last").is_dir() or released
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def _write_json(content: Any, path: Path) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from lenspinn.config import command_line, to_dict
 from lenspinn.data.limit import ENDS, SCHEMA_VERSION
-from lenspinn.data.provenance import provenance
+from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.errors import ConfigError
 from lenspinn.files import write_whole
 from lenspinn.places import check_output, check_own
@@ -221,8 +221,8 @@ def _write(path: Path, config: LimitConfig, recipe: Recipe, records: list[Record
     """Replace the result as a whole, so that it is valid whenever the run ends."""
     result = {
         "schema": SCHEMA_VERSION,
-        "command": command_line("limit", config),
-        "config": to_dict(config) | _identity(config, recipe),
+        "command": portable_command(command_line("limit", config)),
+        "config": portable(to_dict(config)) | _identity(config, recipe),
         **provenance(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "records": records,

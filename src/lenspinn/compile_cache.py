@@ -1,0 +1,53 @@
+"""A folder for what torch compiles, where the usual one cannot be used.
+
+Torch makes that folder when it imports its compiler, which other libraries do too, and fails then
+if it cannot: nothing that needs torch could be used where the folder must not be written to.
+"""
+
+import atexit
+import getpass
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+__all__ = ["ensure_compile_cache"]
+
+VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def ensure_compile_cache() -> Path | None:
+    """Send torch's compiled code to a folder of this process, if its own cannot be used.
+
+    Must run before torch's compiler is imported; imports nothing of torch itself.
+
+    Returns
+    -------
+    Path or None
+        The new folder, which goes when the process ends; None if none was needed, or none could
+        be made.
+    """
+    if _is_usable():
+        return None
+    try:
+        folder = tempfile.mkdtemp(prefix="lenspinn_")
+    except OSError:
+        return None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[VARIABLE] = folder
+    return Path(folder)
+
+
+def _is_usable() -> bool:
+    try:
+        given = os.environ.get(VARIABLE)
+        if given is None:
+            folder = Path(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}")
+            if not folder.exists():
+                return True  # torch can make it, or nothing can be made at all
+        else:
+            folder = Path(given)
+            folder.mkdir(parents=True, exist_ok=True)  # as torch does
+        return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, KeyError):  # no such folder can be; a user without a name
+        return False

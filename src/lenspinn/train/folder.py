@@ -1,0 +1,269 @@
+"""What a run folder says of its run: written whole, and read as what anybody may have put there.
+
+``config.yaml`` names the dataset and the first weights relative to the run folder, so that a run
+and its dataset may be moved together and no path of a machine is in it.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from lenspinn.config import dotted, parse_config, to_dict
+from lenspinn.data.info import DatasetInfo
+from lenspinn.data.provenance import check_provenance, portable, provenance
+from lenspinn.errors import ConfigError, DataError
+from lenspinn.files import draft_folder, read_json, read_text, write_whole
+from lenspinn.train.config import TrainConfig
+
+CONFIG = "config.yaml"
+DATA = "data.json"
+PROVENANCE = "provenance.json"
+SPLIT = "split.npz"
+PARTS = ("train", "validation", "test")
+
+_ROW_BYTES = 8
+_OTHER_BYTES = 10_000
+"""Of a file of rows at most: what is not rows."""
+_LAST_KEY = "checkpoint_every_steps"
+"""Of every configuration that was ever written: without it a file was cut."""
+_CHANGES_NOTHING = ("out", "num_workers", "checkpoint_every_steps")
+"""Settings in which a run that goes on may differ."""
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a folder holds the end of a training, or a released copy."""
+    # A released copy holds a model, and neither the last weights nor checkpoints.
+    released = (folder / "model").is_dir() and not (folder / "checkpoints").is_dir()
+    return (folder / "model_last").is_dir() or released
+
+
+def write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.ndarray]) -> None:
+    """Make the run folder with what identifies the run, unless it is there."""
+    if (config.out / CONFIG).is_file():
+        return
+    with draft_folder(config.out) as draft:
+        (draft / "checkpoints").mkdir()
+        (draft / CONFIG).write_text(config_text(config))
+        _write_json(info.to_json(), draft / DATA)
+        _write_json(run_provenance(), draft / PROVENANCE)
+        np.savez(draft / SPLIT, **split)  # type: ignore[arg-type]
+
+
+def config_text(config: TrainConfig) -> str:
+    """Return the content of ``config.yaml``."""
+    return yaml.safe_dump(_settings(config), sort_keys=False)
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """Read the configuration of a run; its paths are those that hold here and now.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, cut short or not that of a run.
+    """
+    path = folder / CONFIG
+    text = read_text(path, ConfigError)
+    if not text.endswith("\n") or f"\n{_LAST_KEY}:" not in text:
+        raise ConfigError(f"{path} is cut short: copy the run folder again")
+    config = parse_config(TrainConfig, [str(path)])
+    values = {field: getattr(config, field) for field in TrainConfig.__dataclass_fields__}
+    for key in ("data", "weights"):
+        if values[key] is not None and not (key == "data" and config.streams):
+            values[key] = Path(os.path.normpath(Path(os.path.realpath(folder)) / values[key]))
+    return TrainConfig(**values | {"out": folder})
+
+
+def named_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a run as others may read them: names in the place of paths."""
+    settings: dict[str, Any] = portable(to_dict(config))
+    for key in ("data", "weights"):
+        if settings[key] is not None:
+            settings[key] = _last_names(settings[key])
+    return settings
+
+
+def check_folder(config: TrainConfig, info: DatasetInfo) -> None:
+    """Refuse a run folder that holds anything but this run; warn if exact resume is in doubt.
+
+    More epochs than the run was begun with are this run too where its learning rate does not
+    depend on their number.
+
+    Raises
+    ------
+    ConfigError
+        With the setting that differs.
+    """
+    folder = config.out
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(f"{folder} holds something else than a run: give another folder")
+    # Parsed, so that a setting which is younger than the run has its default value.
+    begun, asked = (dotted(named_settings(each)) for each in (read_config(folder), config))
+    for key in sorted((begun.keys() | asked.keys()) - set(_CHANGES_NOTHING)):
+        if begun.get(key) == asked.get(key) or (key == "epochs" and _may_go_on(config, begun)):
+            continue
+        raise ConfigError(
+            f"{folder} holds a run with {key} {begun.get(key)}, not {asked.get(key)}"
+            f"{_why_not_longer(config, begun) if key == 'epochs' else ''}: "
+            "give another folder, or delete it"
+        )
+    if read_info(folder) != info:
+        raise ConfigError(
+            f"{folder} holds a run begun on another dataset than {config.data} is now: "
+            "give another folder, or delete it"
+        )
+    then, now = read_provenance(folder), run_provenance()
+    for key in ("versions", "num_threads"):
+        if then.get(key) != now[key] and not is_finished(folder):
+            warnings.warn(
+                f"the run in {folder} was begun with other {key} ({then.get(key)}, now "
+                f"{now[key]}): its weights may differ in the last bits from an uninterrupted run",
+                stacklevel=3,
+            )
+
+
+def go_on_longer(config: TrainConfig) -> None:
+    """Give a run that `check_folder` let through the epochs that are asked for, if it has fewer."""
+    if read_config(config.out).epochs == config.epochs:
+        return
+    last = config.out / "model_last"
+    if last.is_dir():  # the checkpoint holds those weights too
+        unfinished = last.with_name(f".{secrets.token_hex(8)}.old")
+        os.replace(last, unfinished)
+        shutil.rmtree(unfinished)
+    write_whole(config.out / CONFIG, config_text(config).encode())
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read what the dataset of a run was.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged.
+    """
+    record = read_json(folder / DATA)
+    try:
+        return DatasetInfo.from_json(record)
+    except DataError as error:
+        raise DataError(f"{folder / DATA} cannot be used: {error}") from error
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """Read what software and hardware made a run.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged.
+    """
+    record = read_json(folder / PROVENANCE)
+    try:
+        return check_provenance(record)
+    except DataError as error:
+        raise DataError(f"{folder / PROVENANCE} cannot be used: {error}") from error
+
+
+def read_split(folder: Path, num_images: int) -> dict[str, np.ndarray]:
+    """Read which images of a dataset trained, validated and tested a run.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    num_images
+        Of the dataset: no row is beyond.
+
+    Returns
+    -------
+    dict of (n_part,) int64
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged.
+    """
+    path = folder / SPLIT
+    if not path.is_file():
+        raise DataError(f"{path} is missing or not a regular file: copy the run folder again")
+    try:
+        if path.stat().st_size > _ROW_BYTES * num_images + _OTHER_BYTES:
+            raise ValueError("it is larger than the rows of all images")
+        with zipfile.ZipFile(path) as archive:
+            parts = {part: _rows(archive, f"{part}.npy", num_images) for part in PARTS}
+        part_of = np.zeros(num_images, dtype=np.int8)
+        for rows in parts.values():
+            np.add.at(part_of, rows, 1)
+        if (part_of > 1).any():
+            raise ValueError("an image is in two parts")
+    except Exception as error:  # whatever zip files and arrays that are damaged lead to
+        raise DataError(
+            f"{path} does not say which images trained, validated and tested the run "
+            f"({' '.join(str(error).split())[:100]}): copy the run folder again"
+        ) from error
+    return parts
+
+
+def run_provenance() -> dict[str, Any]:
+    """Describe what a training depends on: `provenance` and the threads of torch."""
+    return provenance() | {"num_threads": torch.get_num_threads()}
+
+
+def _rows(archive: zipfile.ZipFile, name: str, num_images: int) -> np.ndarray:
+    """Read one array of a zip file, after a look at what it declares."""
+    with archive.open(name) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} is not an array of numpy")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if dtype != np.dtype("<i8") or len(shape) != 1 or not 0 <= shape[0] <= num_images:
+            raise ValueError(f"{name} holds no row numbers")
+        rows = np.frombuffer(file.read(_ROW_BYTES * shape[0]), dtype=np.int64).copy()
+    if len(rows) != shape[0] or (len(rows) and not 0 <= rows.min() <= rows.max() < num_images):
+        raise ValueError(f"{name} is cut short, or has rows that the dataset does not have")
+    return rows
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """Return what is written: paths as they are seen from the run folder."""
+    here = os.path.realpath(config.out)
+    paths = {"weights": config.weights, "data": None if config.streams else config.data}
+    relative = {k: os.path.relpath(os.path.realpath(p), here) for k, p in paths.items() if p}
+    return to_dict(config) | relative | {"out": "."}
+
+
+def _last_names(path: str) -> str:
+    """Return the last name of a path, or the last two of a folder ``model``."""
+    parts = Path(path).parts
+    return "/".join(parts[-2 if parts[-1:] == ("model",) else -1 :])
+
+
+def _may_go_on(config: TrainConfig, begun: dict[str, Any]) -> bool:
+    return config.epochs > begun["epochs"] and not _why_not_longer(config, begun)
+
+
+def _why_not_longer(config: TrainConfig, begun: dict[str, Any]) -> str:
+    """Return why a run cannot go on for more epochs as if it had never stopped, if so."""
+    if config.epochs < begun["epochs"]:
+        return ""
+    if config.schedule != "constant":
+        return f", and its learning rate ({config.schedule}) was planned for those"
+    if not (config.out / "checkpoints" / "last.ckpt").is_file():
+        return ", and no checkpoint to go on from"
+    if any((config.out / name).exists() for name in ("evaluation", "calibration")):
+        return ", and was evaluated after those"
+    return ""
+
+
+def _write_json(content: Any, path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
