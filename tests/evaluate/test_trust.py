@@ -37,7 +37,7 @@ def draw(num: int, seed: int) -> tuple[Outputs, np.ndarray]:
 
 def lenses(num: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     found = {name: rng.normal(0, 0.05, num) for name in SMOOTH_PARAMETERS}
-    return found | {key: rng.lognormal(0, 0.3, num) for key in ("source_flux", "signal_to_noise")}
+    return found | {"signal_to_noise": rng.lognormal(0, 0.3, num)}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,8 @@ def test_batches_are_judged_as_the_whole(calibration):
 def test_a_lens_that_calibration_never_had_is_refused_and_named(calibration):
     outputs, _ = draw(40, 6)
     before = calibration.judge(outputs)
-    outputs.fitted["center_x"][7] = 0.4
+    for name in ("center_x", "source_x"):
+        outputs.fitted[name][7] += 0.4
     judgement = calibration.judge(outputs)
     assert judgement.refused[7]
     (words,) = judgement.outside_in_words(7)

@@ -238,6 +238,7 @@ def save_calibration(calibration: Calibration, run: Path) -> Path:
         **{f"space.{name}": value for name, value in vars(reference.space).items()},
         **{f"features.{name}": value for name, value in vars(reference.features).items()},
         **{f"pixels.{name}": value for name, value in vars(reference.pixels).items()},
+        **({f"lens.{k}": v for k, v in vars(reference.lens).items()} if reference.lens else {}),
         **{f"ranked.{name}": values for name, values in reference.ranked.items()},
     }
     facts = {
@@ -306,6 +307,7 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
             space=FeatureSpace(**part("space.")),
             features=Cloud(**part("features.")),
             pixels=Cloud(**part("pixels.")),
+            lens=Cloud(**part("lens.")) if part("lens.") else None,
             ranked=part("ranked."),
         ),
         ranges={name: (float(low), float(high)) for name, (low, high) in facts["ranges"].items()},
