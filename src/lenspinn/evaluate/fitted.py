@@ -1,4 +1,4 @@
-"""Which lenses a network that fits them was calibrated on: the numbers of its fits, and their ranges.
+"""Which lenses a network that fits them was calibrated on: the numbers of its fits, their ranges.
 
 What lies outside was never there, so that nothing is known of what the network makes of it, though
 its fit may be right: a smooth lens that stands beside the middle of its image was called `axion`.

@@ -42,7 +42,7 @@ class ShiftReference:
     pixels: Cloud
     """One centre."""
     lens: Cloud | None
-    """One centre, of `lenspinn.evaluate.fitted.lens_coordinates`; None of a model that fits none."""
+    """One centre, of `lenspinn.evaluate.fitted.lens_coordinates`; None where no lens is fitted."""
     ranked: Scores
     """Scores of calibration images that nothing here was fitted to, in one order."""
 
