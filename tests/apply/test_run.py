@@ -17,7 +17,8 @@ from lenspinn.evaluate import predict
 from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import load_calibration
-from lenspinn.simulate import SimulateConfig, simulate
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.simulate import SimulateConfig, get_recipe, simulate, simulate_images
 from lenspinn.train import ModelConfig, load_run, train_model
 from lenspinn.train.manifest import write_manifest
 
@@ -442,3 +443,46 @@ def test_the_ring_of_cosmos_is_not_answered(
     serious = {mismatch.kind for mismatch in answer.mismatches if mismatch.serious}
     assert {"lens light", "PSF"} <= serious
     assert "lens model" not in serious
+
+
+def beside_the_middle(offset: tuple[float, float]) -> np.ndarray:
+    """A smooth lens with a plain source, but for its place as the shipped network knows them."""
+    x, y = offset
+    recipe = get_recipe(
+        "survey/hst_realistic",
+        **{"lens.center_x": x, "lens.center_y": y, "lens.theta_E": 1.0, "lens.gamma": 2.0},
+        **{"lens.e1": 0.05, "lens.e2": 0.1, "lens.gamma1": 0.02, "lens.gamma2": 0.0},
+        **{"source.magnitude": 22.0, "source.clumps.share": 0.0, "num_pix": 96},
+        **{"source.center_x": x + 0.1, "source.center_y": y + 0.05},
+    )
+    images, labels, _ = simulate_images(recipe, 3, 1)
+    return images[labels == recipe.classes.index("no_sub")][0, 0]
+
+
+def test_a_smooth_lens_beside_the_middle_is_not_answered_as_an_array(
+    shipped: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "beside.npy", beside_the_middle((0.0, 0.4))[16:-16, 16:-16])
+    answer = answer_one(tmp_path / "beside.npy", shipped, tmp_path / "out", 0.08)
+    assert (answer.answer, answer.trusted) == (None, False)
+    assert "fitted lens" in of_image(answer)
+    assert "offset from the middle 0.4" in str(answer)
+
+
+def test_a_telescope_image_is_centred_on_its_lens_before_the_network_sees_it(
+    shipped: Path, tmp_path: Path
+) -> None:
+    folder, pixels = tmp_path / "beside", beside_the_middle((0.0, 0.4))
+    folder.mkdir()
+    run = load_run(shipped)
+    exposure_time = run.data_info.camera["exposure_time"]
+    noise = np.sqrt(run.data_info.noise_sigma**2 + pixels.clip(min=0) / exposure_time)
+    axis = np.array(gaussian_kernel(0.12 / 0.08, 5.0))
+    for name, part in (("data", pixels), ("noise_map", noise), ("psf", np.outer(axis, axis))):
+        write_fits(folder / f"{name}.fits", part, 0.08)
+    (answer,) = apply_model([folder], model=shipped, out=tmp_path / "out", lens_light="none")
+    assert isinstance(answer, Answer)
+    assert answer.theta_E == pytest.approx(1.0, rel=0.02)
+    assert "fitted lens" not in of_image(answer)
+    assert answer.uncertainty is not None
+    assert "no_sub" in answer.uncertainty.possible
