@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from lenspinn.errors import DataError
 from lenspinn.evaluate.predict import Outputs
@@ -132,7 +133,28 @@ def damage_facts(folder: Path) -> None:
     (folder / "calibration.json").write_text("{}")
 
 
-@pytest.mark.parametrize("damage", [damage_arrays, damage_facts])
+def damage_temperature(folder: Path) -> None:
+    path = folder / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": float("nan")}))
+
+
+def damage_range(folder: Path) -> None:
+    path = folder / "calibration.json"
+    facts = json.loads(path.read_text())
+    facts["ranges"]["theta_E"] = [0.5, float("inf")]
+    path.write_text(json.dumps(facts))
+
+
+def damage_cloud(folder: Path) -> None:
+    path = folder / "calibration.safetensors"
+    arrays = load_file(path)
+    arrays["pixels.precision"] *= np.nan
+    save_file(arrays, path)
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_arrays, damage_facts, damage_temperature, damage_range, damage_cloud]
+)
 def test_a_damaged_calibration_is_named(damage, calibration, tmp_path):
     damage(save_calibration(calibration, tmp_path))
     with pytest.raises(DataError, match="is damaged: `lenspinn evaluate"):

@@ -297,6 +297,7 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
             if name.startswith(prefix)
         }
 
+    _check_finite(facts, arrays)
     return Calibration(
         classes=tuple(facts["classes"]),
         temperature=facts["temperature"],
@@ -314,3 +315,13 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
         num_fitted=facts["num_fitted"],
         chose_weights=facts["chose_weights"],
     )
+
+
+def _check_finite(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Refuse numbers that would judge every image alike, such as NaN."""
+    ends = [end for ends in facts["ranges"].values() for end in ends]
+    numbers = np.array([facts["temperature"], *ends], dtype=np.float64)
+    known = [values for name, values in arrays.items() if not name.startswith("ranked.")]
+    finite = all(np.isfinite(values).all() for values in (numbers, *known))
+    if not (finite and facts["temperature"] > 0 and 0 < facts["coverage"] < 1):
+        raise ValueError("a number of the calibration is impossible")
