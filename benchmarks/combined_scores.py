@@ -27,7 +27,6 @@ from lenspinn.train import load_run
 
 NUM, SEED = 64, 300
 CHANGES: dict[str, dict[str, Any]] = {
-    "none": {},
     "lens 0.4 arcsec beside the middle": {"lens.center_x": 0.3, "lens.center_y": -0.27},
     "PSF x 1.33": {"instrument.psf_fwhm": 0.16},
     "noise x 1.41": {"instrument.exposure_time": 2700.0},
