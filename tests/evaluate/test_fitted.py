@@ -12,8 +12,8 @@ from lenspinn.evaluate.fitted import (
 from lenspinn.lensing.smooth import parameter_names
 
 OFFSET = "offset from the middle"
-# The tail of a Gaussian falls faster than the exponential that is put there: fewer alarms.
 ROUNDED_B = 3e-3  # of b in three digits after the point
+# The tail of a Gaussian falls faster than the exponential that is put there: fewer alarms.
 MOST_ALARMS = 1.5 * 20 * ALARMS
 
 
