@@ -14,11 +14,10 @@ from lenspinn.data.fits import write_fits
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError, ImageError, ModelError
 from lenspinn.evaluate import predict
-from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import load_calibration
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.simulate import SimulateConfig, get_recipe, simulate, simulate_images
+from lenspinn.simulate import get_recipe, simulate_images
 from lenspinn.train import ModelConfig, load_run, train_model
 from lenspinn.train.manifest import write_manifest
 
@@ -28,12 +27,6 @@ FLOAT32 = 1e-5  # probabilities of one image alone and in a batch
 def answer_one(path: Path, run: Path, out: Path, pixel_scale: float | None = None) -> Answer:
     (answer,) = apply_model([path], model=run, out=out, pixel_scale=pixel_scale, progress=False)
     assert isinstance(answer, Answer)
-    return answer
-
-
-def answer_table(path: Path, run: Path, out: Path) -> TableAnswer:
-    (answer,) = apply_model([path], model=run, out=out, progress=False)
-    assert isinstance(answer, TableAnswer)
     return answer
 
 
@@ -198,40 +191,6 @@ def test_a_clipped_image_is_noticed(run_folder: Path, image: np.ndarray, tmp_pat
     assert of_image(answer) == ["saturation"]
 
 
-def test_a_dataset_gets_a_table_a_summary_and_some_pictures(
-    dataset: Path, run_folder: Path, tmp_path: Path, few_pictures: None
-) -> None:
-    answer = answer_table(dataset, run_folder, tmp_path)
-    assert of_image(answer) == []
-    with open(tmp_path / "model_3.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    store, model = ImageStore.open(dataset), load_run(run_folder).model
-    expected = predict(model, store)
-    found = np.array([[float(row[f"p_{name}"]) for name in model.classes] for row in rows])
-    np.testing.assert_allclose(found, expected, atol=FLOAT32)
-    summary = json.loads((tmp_path / "model_3.json").read_text())
-    assert summary["accuracy"] == pytest.approx((expected.argmax(axis=1) == store.labels).mean())
-    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
-    assert pictures == [f"model_3_{row:05d}.png" for row in range(2)]
-    assert pictures == summary["pictures"]
-    first = json.loads((tmp_path / "model_3_00000.json").read_text())
-    assert first["label"] == "axion"
-
-
-def test_a_dataset_of_another_recipe_is_resampled_and_not_trusted(
-    run_folder: Path, tmp_path: Path, few_pictures: None
-) -> None:
-    config = SimulateConfig(
-        recipe="deeplense/model_2", num=4, out=tmp_path / "euclid.zarr", num_workers=1
-    )
-    path = simulate(config, progress=False)
-    answer = answer_table(path, run_folder, tmp_path / "out")
-    kinds = {mismatch.kind for mismatch in answer.mismatches}
-    assert {"pixel scale", "instrument", "recipe"} <= kinds
-    assert not answer.trusted
-    assert answer.probabilities.shape == (4, 3)
-
-
 @pytest.mark.parametrize(
     "bad", [np.full((64, 64), np.nan), np.ones((64, 64)), np.eye(64)[:32], np.eye(40)]
 )
@@ -263,24 +222,6 @@ def test_a_fits_file_without_image_is_refused(run_folder: Path, tmp_path: Path) 
         apply_model([tmp_path / "empty.fits"], model=run_folder, out=tmp_path / "out")
 
 
-def test_a_calibrated_run_gives_calibrated_probabilities_and_sets(
-    calibrated_run: Path, tmp_path: Path, few_pictures: None
-) -> None:
-    run, calibration = load_run(calibrated_run), load_calibration(calibrated_run)
-    assert calibration is not None
-    answer = answer_table(run.data, calibrated_run, tmp_path)
-    outputs = network_outputs(run.model, ImageStore.open(run.data))
-    expected = scaled_probabilities(outputs.logits, calibration.temperature)
-    np.testing.assert_allclose(answer.probabilities, expected, atol=FLOAT32)
-    first = answer.answers[0]
-    assert first.uncertainty is not None
-    assert list(first.probabilities.values()) == pytest.approx(expected[0], abs=FLOAT32)
-    assert first.most_probable in first.uncertainty.possible
-    # Most of these images are the calibration images themselves.
-    assert answer.judgement is not None
-    assert answer.judgement.refused.mean() < 0.1
-
-
 def test_an_image_unlike_those_of_calibration_is_refused_with_the_reason(
     calibrated_run: Path, tmp_path: Path
 ) -> None:
@@ -305,24 +246,12 @@ def test_a_damaged_calibration_stops_everything(
 ) -> None:
     damaged = shutil.copytree(calibrated_run, tmp_path / "run")
     (damaged / "calibration" / "calibration.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="is not the file that the run wrote"):
+        apply_model([npy], model=damaged, out=tmp_path / "out")
+    write_manifest(damaged)
     with pytest.raises(DataError, match="is damaged"):
         apply_model([npy], model=damaged, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_network_with_quantities_that_is_not_calibrated_gives_none(
-    quantities_run: Path, tmp_path: Path, few_pictures: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lenspinn.models.lens_fit.compiled_or_eager", lambda function: function)
-    answer_table(quantities_run.parent / "data.zarr", quantities_run, tmp_path)
-    with open(tmp_path / "data.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["predicted_theta_E"] for row in rows} == {""}
-    assert {row["predicted_log10_axion_mass_eV_sigma"] for row in rows} == {""}
-    np.save(tmp_path / "one.npy", ImageStore.open(quantities_run.parent / "data.zarr").images([0]))
-    one = answer_one(tmp_path / "one.npy", quantities_run, tmp_path, pixel_scale=0.08)
-    assert one.estimates == ()
-    assert one.to_json()["estimates"] == []
 
 
 def test_a_missing_run_is_refused(npy: Path, tmp_path: Path) -> None:
