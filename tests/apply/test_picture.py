@@ -106,7 +106,9 @@ def test_serious_mismatches_and_the_verdict_are_red(view: View) -> None:
     noise = Mismatch("noise", "the training images have none", serious=True)
     doubtful = answer(0.2, noise)
     lines = texts(drawn(doubtful, view, view.image))
-    assert lines[doubtful.verdict] == BAD
+    verdict = [line for line in lines if line in doubtful.verdict]
+    assert " ".join(verdict) == doubtful.verdict
+    assert {lines[line] for line in verdict} == {BAD}
     assert lines["noise: the training images have none"] == BAD
 
 
@@ -205,3 +207,16 @@ def test_an_answer_that_is_not_trusted_has_no_calibrated_probabilities(view: Vie
         found = dataclasses.replace(answer(0.2, *mismatches), uncertainty=SURE)
         titles = [axes.get_title() for axes in drawn(found, view, view.image).axes]
         assert title in titles
+
+
+@pytest.mark.parametrize("num", [2, 4, 7])
+def test_any_number_of_classes_has_a_bar_each(view: View, num: int) -> None:
+    names = tuple(f"class_{index}" for index in range(num))
+    chances = np.full(num, 1 / num)
+    own = dataclasses.replace(
+        answer(0.2), probabilities=dict(zip(names, chances.tolist(), strict=True))
+    )
+    seen = dataclasses.replace(view, classes=names, probabilities=chances)
+    panel = drawn(own, seen, view.image).axes[-1]
+    assert [text.get_text() for text in panel.get_yticklabels()] == list(names)
+    assert len(panel.patches) == num

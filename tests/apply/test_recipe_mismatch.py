@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,8 +131,7 @@ def test_fewer_classes_are_named() -> None:
 
 
 def test_images_that_were_not_simulated_are_known_by_name_alone() -> None:
-    imported = {"recipe": "imported", "recipe_config": {"folder": "a", "files": {}}}
-    other = info(get_recipe("survey/hst"), **imported)
+    other = replace(TRAINED, recipe="imported", recipe_config={"folder": "a", "files": {}})
     (found,) = recipe_mismatches(other, TRAINED)
     assert (found.kind, found.serious) == ("recipe", True)
     assert recipe_mismatches(other, other) == ()

@@ -14,10 +14,10 @@ from lenspinn.data.fits import write_fits
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError, ImageError, ModelError
 from lenspinn.evaluate import predict
-from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.trust import load_calibration
-from lenspinn.simulate import SimulateConfig, simulate
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.simulate import get_recipe, simulate_images
 from lenspinn.train import ModelConfig, load_run, train_model
 from lenspinn.train.manifest import write_manifest
 
@@ -27,12 +27,6 @@ FLOAT32 = 1e-5  # probabilities of one image alone and in a batch
 def answer_one(path: Path, run: Path, out: Path, pixel_scale: float | None = None) -> Answer:
     (answer,) = apply_model([path], model=run, out=out, pixel_scale=pixel_scale, progress=False)
     assert isinstance(answer, Answer)
-    return answer
-
-
-def answer_table(path: Path, run: Path, out: Path) -> TableAnswer:
-    (answer,) = apply_model([path], model=run, out=out, progress=False)
-    assert isinstance(answer, TableAnswer)
     return answer
 
 
@@ -197,40 +191,6 @@ def test_a_clipped_image_is_noticed(run_folder: Path, image: np.ndarray, tmp_pat
     assert of_image(answer) == ["saturation"]
 
 
-def test_a_dataset_gets_a_table_a_summary_and_some_pictures(
-    dataset: Path, run_folder: Path, tmp_path: Path, few_pictures: None
-) -> None:
-    answer = answer_table(dataset, run_folder, tmp_path)
-    assert of_image(answer) == []
-    with open(tmp_path / "model_3.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    store, model = ImageStore.open(dataset), load_run(run_folder).model
-    expected = predict(model, store)
-    found = np.array([[float(row[f"p_{name}"]) for name in model.classes] for row in rows])
-    np.testing.assert_allclose(found, expected, atol=FLOAT32)
-    summary = json.loads((tmp_path / "model_3.json").read_text())
-    assert summary["accuracy"] == pytest.approx((expected.argmax(axis=1) == store.labels).mean())
-    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
-    assert pictures == [f"model_3_{row:05d}.png" for row in range(2)]
-    assert pictures == summary["pictures"]
-    first = json.loads((tmp_path / "model_3_00000.json").read_text())
-    assert first["label"] == "axion"
-
-
-def test_a_dataset_of_another_recipe_is_resampled_and_not_trusted(
-    run_folder: Path, tmp_path: Path, few_pictures: None
-) -> None:
-    config = SimulateConfig(
-        recipe="deeplense/model_2", num=4, out=tmp_path / "euclid.zarr", num_workers=1
-    )
-    path = simulate(config, progress=False)
-    answer = answer_table(path, run_folder, tmp_path / "out")
-    kinds = {mismatch.kind for mismatch in answer.mismatches}
-    assert {"pixel scale", "instrument", "recipe"} <= kinds
-    assert not answer.trusted
-    assert answer.probabilities.shape == (4, 3)
-
-
 @pytest.mark.parametrize(
     "bad", [np.full((64, 64), np.nan), np.ones((64, 64)), np.eye(64)[:32], np.eye(40)]
 )
@@ -262,24 +222,6 @@ def test_a_fits_file_without_image_is_refused(run_folder: Path, tmp_path: Path) 
         apply_model([tmp_path / "empty.fits"], model=run_folder, out=tmp_path / "out")
 
 
-def test_a_calibrated_run_gives_calibrated_probabilities_and_sets(
-    calibrated_run: Path, tmp_path: Path, few_pictures: None
-) -> None:
-    run, calibration = load_run(calibrated_run), load_calibration(calibrated_run)
-    assert calibration is not None
-    answer = answer_table(run.data, calibrated_run, tmp_path)
-    outputs = network_outputs(run.model, ImageStore.open(run.data))
-    expected = scaled_probabilities(outputs.logits, calibration.temperature)
-    np.testing.assert_allclose(answer.probabilities, expected, atol=FLOAT32)
-    first = answer.answers[0]
-    assert first.uncertainty is not None
-    assert list(first.probabilities.values()) == pytest.approx(expected[0], abs=FLOAT32)
-    assert first.most_probable in first.uncertainty.possible
-    # Most of these images are the calibration images themselves.
-    assert answer.judgement is not None
-    assert answer.judgement.refused.mean() < 0.1
-
-
 def test_an_image_unlike_those_of_calibration_is_refused_with_the_reason(
     calibrated_run: Path, tmp_path: Path
 ) -> None:
@@ -304,24 +246,12 @@ def test_a_damaged_calibration_stops_everything(
 ) -> None:
     damaged = shutil.copytree(calibrated_run, tmp_path / "run")
     (damaged / "calibration" / "calibration.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="is not the file that the run wrote"):
+        apply_model([npy], model=damaged, out=tmp_path / "out")
+    write_manifest(damaged)
     with pytest.raises(DataError, match="is damaged"):
         apply_model([npy], model=damaged, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_network_with_quantities_that_is_not_calibrated_gives_none(
-    quantities_run: Path, tmp_path: Path, few_pictures: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lenspinn.models.lens_fit.compiled_or_eager", lambda function: function)
-    answer_table(quantities_run.parent / "data.zarr", quantities_run, tmp_path)
-    with open(tmp_path / "data.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["predicted_theta_E"] for row in rows} == {""}
-    assert {row["predicted_log10_axion_mass_eV_sigma"] for row in rows} == {""}
-    np.save(tmp_path / "one.npy", ImageStore.open(quantities_run.parent / "data.zarr").images([0]))
-    one = answer_one(tmp_path / "one.npy", quantities_run, tmp_path, pixel_scale=0.08)
-    assert one.estimates == ()
-    assert one.to_json()["estimates"] == []
 
 
 def test_a_missing_run_is_refused(npy: Path, tmp_path: Path) -> None:
@@ -442,3 +372,46 @@ def test_the_ring_of_cosmos_is_not_answered(
     serious = {mismatch.kind for mismatch in answer.mismatches if mismatch.serious}
     assert {"lens light", "PSF"} <= serious
     assert "lens model" not in serious
+
+
+def beside_the_middle(offset: tuple[float, float]) -> np.ndarray:
+    """A smooth lens with a plain source, but for its place as the shipped network knows them."""
+    x, y = offset
+    recipe = get_recipe(
+        "survey/hst_realistic",
+        **{"lens.center_x": x, "lens.center_y": y, "lens.theta_E": 1.0, "lens.gamma": 2.0},
+        **{"lens.e1": 0.05, "lens.e2": 0.1, "lens.gamma1": 0.02, "lens.gamma2": 0.0},
+        **{"source.magnitude": 22.0, "source.clumps.share": 0.0, "num_pix": 96},
+        **{"source.center_x": x + 0.1, "source.center_y": y + 0.05},
+    )
+    images, labels, _ = simulate_images(recipe, 3, 1)
+    return images[labels == recipe.classes.index("no_sub")][0, 0]
+
+
+def test_a_smooth_lens_beside_the_middle_is_not_answered_as_an_array(
+    shipped: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "beside.npy", beside_the_middle((0.0, 0.4))[16:-16, 16:-16])
+    answer = answer_one(tmp_path / "beside.npy", shipped, tmp_path / "out", 0.08)
+    assert (answer.answer, answer.trusted) == (None, False)
+    assert "fitted lens" in of_image(answer)
+    assert "offset from the middle 0.4" in str(answer)
+
+
+def test_a_telescope_image_is_centred_on_its_lens_before_the_network_sees_it(
+    shipped: Path, tmp_path: Path
+) -> None:
+    folder, pixels = tmp_path / "beside", beside_the_middle((0.0, 0.4))
+    folder.mkdir()
+    run = load_run(shipped)
+    exposure_time = run.data_info.camera["exposure_time"]
+    noise = np.sqrt(run.data_info.noise_sigma**2 + pixels.clip(min=0) / exposure_time)
+    axis = np.array(gaussian_kernel(0.12 / 0.08, 5.0))
+    for name, part in (("data", pixels), ("noise_map", noise), ("psf", np.outer(axis, axis))):
+        write_fits(folder / f"{name}.fits", part, 0.08)
+    (answer,) = apply_model([folder], model=shipped, out=tmp_path / "out", lens_light="none")
+    assert isinstance(answer, Answer)
+    assert answer.theta_E == pytest.approx(1.0, rel=0.02)
+    assert "fitted lens" not in of_image(answer)
+    assert answer.uncertainty is not None
+    assert "no_sub" in answer.uncertainty.possible

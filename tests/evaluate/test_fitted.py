@@ -1,10 +1,18 @@
 import numpy as np
 import pytest
 
-from lenspinn.evaluate.fitted import ALARMS, fit_ranges, is_outside, lens_numbers
+from lenspinn.evaluate.fitted import (
+    ALARMS,
+    RATIOS,
+    fit_ranges,
+    is_outside,
+    lens_coordinates,
+    lens_numbers,
+)
 from lenspinn.lensing.smooth import parameter_names
 
 OFFSET = "offset from the middle"
+ROUNDED_B = 3e-3  # of b in three digits after the point
 # The tail of a Gaussian falls faster than the exponential that is put there: fewer alarms.
 MOST_ALARMS = 1.5 * 20 * ALARMS
 
@@ -15,7 +23,6 @@ def fitted(num: int, seed: int, count: int = 19) -> dict[str, np.ndarray]:
     names = parameter_names(count)
     numbers = {name: rng.normal(0, 0.05, num) for name in names}
     numbers["theta_E"] = rng.uniform(0.6, 1.5, num)
-    numbers["source_flux"] = rng.lognormal(0, 0.3, num)
     numbers["signal_to_noise"] = rng.lognormal(4, 0.3, num)
     return numbers
 
@@ -53,8 +60,8 @@ def test_every_fitted_parameter_has_a_range() -> None:
         ("ellipticity of the source", {"source_e1": 0.5}),
         ("size of the source", {"log_R_sersic": 2.0}),
         ("Sersic index of the source", {"log_n_sersic": -2.0}),
-        ("flux of the source", {"source_flux": 1e-4}),
-        ("signal to noise", {"signal_to_noise": 1e4}),
+        ("flux of the source", {"log_amplitude": -5.0}),
+        ("signal to noise", {"signal_to_noise": 0.0}),
     ):
         there = fitted(1, 3)
         for key, value in moved.items():
@@ -78,3 +85,24 @@ def test_ellipsoids_have_no_slope_and_no_multipoles() -> None:
 
 def test_a_network_that_fits_no_lens_has_no_ranges() -> None:
     assert lens_numbers({}) == fit_ranges({}) == {}
+
+
+def test_coordinates_are_the_numbers_and_logarithms_of_ratios() -> None:
+    there = fitted(4, 7)
+    numbers, found = lens_numbers(there), lens_coordinates(there)
+    assert found.shape == (4, len(numbers))
+    for name, column in zip(numbers, found.T, strict=True):
+        expected = np.log(numbers[name]) if name in RATIOS else numbers[name]
+        np.testing.assert_allclose(column, expected)
+
+
+def test_the_flux_is_that_of_the_whole_profile() -> None:
+    there = fitted(1, 8) | {
+        "log_R_sersic": np.log([0.2]),
+        "log_n_sersic": np.array([0.0]),
+        "log_amplitude": np.log([3.0]),
+    }
+    # Of an exponential disc: 2 pi n b^-2n Gamma(2n) e^b R^2 I, b = 1.678 (Graham & Driver 2005).
+    expected = 2 * np.pi * 1.678**-2 * np.exp(1.678) * 0.2**2 * 3.0
+    found = lens_numbers(there)["flux of the source"][0]
+    assert found == pytest.approx(expected, rel=ROUNDED_B)

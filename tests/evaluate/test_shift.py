@@ -6,6 +6,7 @@ from scipy.stats import kstest
 
 from lenspinn.evaluate.predict import Outputs
 from lenspinn.evaluate.shift import fit_reference
+from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 
 IMPROBABLE = 1e-4  # p-value of the test of uniformity
 
@@ -78,3 +79,33 @@ def test_scores_that_agree_ask_for_no_more_than_one_does():
 def test_false_alarms_of_all_scores_together_are_what_is_allowed(reference):
     together, _ = reference.p_values(outputs(4000, 7))
     assert abs((together <= 0.05).mean() - 0.05) <= 4 * np.sqrt(0.05 * 0.95 * (1 / 4000 + 1 / 5000))
+
+
+def lensed(num: int, seed: int) -> Outputs:
+    """With lenses near the middle."""
+    rng = np.random.default_rng(seed + 50)
+    fitted = {name: rng.normal(0, 0.05, num) for name in SMOOTH_PARAMETERS}
+    fitted["signal_to_noise"] = rng.lognormal(4, 0.3, num)
+    return replace(outputs(num, seed), fitted=fitted)
+
+
+def test_a_lens_beside_the_middle_is_seen_in_the_lens_alone():
+    reference = fit_reference(lensed(600, 0), np.arange(600) % 3, lensed(1000, 1))
+    new = lensed(100, 2)
+    for name in ("center_y", "source_y"):
+        new.fitted[name] += 0.4
+    together, found = reference.p_values(new)
+    assert found["lens"].max() < 0.01
+    assert together.max() < 0.05
+    assert found["pixels"].mean() > 0.4
+
+
+def test_a_fit_that_failed_does_not_spoil_the_reference():
+    fitted = lensed(600, 3)
+    fitted.fitted["theta_E"][5] = np.nan
+    reference = fit_reference(fitted, np.arange(600) % 3, lensed(1000, 4))
+    together, _ = reference.p_values(lensed(1000, 5))
+    assert abs((together <= 0.05).mean() - 0.05) <= 4 * np.sqrt(0.05 * 0.95 * 2 / 1000)
+    new = lensed(1, 6)
+    new.fitted["theta_E"][:] = np.nan
+    assert reference.p_values(new)[1]["lens"] == 1 / 1001

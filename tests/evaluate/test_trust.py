@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from lenspinn.errors import DataError
 from lenspinn.evaluate.predict import Outputs
@@ -37,7 +38,7 @@ def draw(num: int, seed: int) -> tuple[Outputs, np.ndarray]:
 
 def lenses(num: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     found = {name: rng.normal(0, 0.05, num) for name in SMOOTH_PARAMETERS}
-    return found | {key: rng.lognormal(0, 0.3, num) for key in ("source_flux", "signal_to_noise")}
+    return found | {"signal_to_noise": rng.lognormal(0, 0.3, num)}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,8 @@ def test_batches_are_judged_as_the_whole(calibration):
 def test_a_lens_that_calibration_never_had_is_refused_and_named(calibration):
     outputs, _ = draw(40, 6)
     before = calibration.judge(outputs)
-    outputs.fitted["center_x"][7] = 0.4
+    for name in ("center_x", "source_x"):
+        outputs.fitted[name][7] += 0.4
     judgement = calibration.judge(outputs)
     assert judgement.refused[7]
     (words,) = judgement.outside_in_words(7)
@@ -131,7 +133,28 @@ def damage_facts(folder: Path) -> None:
     (folder / "calibration.json").write_text("{}")
 
 
-@pytest.mark.parametrize("damage", [damage_arrays, damage_facts])
+def damage_temperature(folder: Path) -> None:
+    path = folder / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": float("nan")}))
+
+
+def damage_range(folder: Path) -> None:
+    path = folder / "calibration.json"
+    facts = json.loads(path.read_text())
+    facts["ranges"]["theta_E"] = [0.5, float("inf")]
+    path.write_text(json.dumps(facts))
+
+
+def damage_cloud(folder: Path) -> None:
+    path = folder / "calibration.safetensors"
+    arrays = load_file(path)
+    arrays["pixels.precision"] *= np.nan
+    save_file(arrays, path)
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_arrays, damage_facts, damage_temperature, damage_range, damage_cloud]
+)
 def test_a_damaged_calibration_is_named(damage, calibration, tmp_path):
     damage(save_calibration(calibration, tmp_path))
     with pytest.raises(DataError, match="is damaged: `lenspinn evaluate"):

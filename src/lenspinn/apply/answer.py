@@ -8,12 +8,13 @@ from typing import Any, Literal
 import numpy as np
 
 from lenspinn.apply.estimates import Estimate
-from lenspinn.evaluate.shift import FEATURES, PIXELS
+from lenspinn.evaluate.shift import FEATURES, LENS, PIXELS
 from lenspinn.evaluate.trust import FALSE_ALARMS, Judgement
 
 REASONS = {
     FEATURES: "what the network sees",
     PIXELS: "noise, brightness or sharpness",
+    LENS: "the lens and source that fit it",
     "chi2": "what the fitted lens leaves unexplained",
     "source": "how much structure of the source would explain of what the fitted lens leaves",
     "psf": "how much broader or narrower its PSF seems than it is said to be",

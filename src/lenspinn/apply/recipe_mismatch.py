@@ -5,8 +5,6 @@ from typing import Any
 
 from lenspinn.apply.answer import Mismatch
 from lenspinn.data.info import DatasetInfo
-from lenspinn.errors import ConfigError
-from lenspinn.simulate.distributions import Distribution, Normal, as_distribution
 
 __all__ = ["recipe_mismatches"]
 
@@ -19,6 +17,8 @@ DRAWN = ("lens.", "source.", "lens_light.", "exposure_time")
 smaller subhalos are still inside, and cannot be seen."""
 MOST_NAMED = 6
 """Differences that are named one by one."""
+BETWEEN = ("uniform", "log_uniform", "power_law")
+"""Distributions between their first two parameters."""
 WIDEST = 2.0
 """Standard deviations within which a normal distribution counts as lying."""
 
@@ -96,7 +96,7 @@ def _differences(here: DatasetInfo, trained: DatasetInfo) -> Iterator[tuple[str,
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield numbers, words and distributions by dotted key; what is none or off is left out."""
-    if isinstance(node, Mapping) and _distribution(node) is None:
+    if isinstance(node, Mapping) and _reach(node) is None:
         for key, value in node.items():
             yield from _leaves(value, f"{prefix}{key}.")
     elif node is not None and node is not False:
@@ -104,27 +104,23 @@ def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _lies_within(value: Any, known: Any) -> bool:
-    part, whole = _distribution(value), _distribution(known)
+    part, whole = _reach(value), _reach(known)
     if part is None or whole is None:
         return False
-    (low, high), (lowest, highest) = _reach(part), _reach(whole)
-    return lowest <= low and high <= highest
+    return whole[0] <= part[0] and part[1] <= whole[1]
 
 
-def _reach(distribution: Distribution) -> tuple[float, float]:
-    if isinstance(distribution, Normal):
-        width = WIDEST * distribution.sigma
-        return distribution.mean - width, distribution.mean + width
-    return distribution.minimum, distribution.maximum
-
-
-def _distribution(value: Any) -> Distribution | None:
-    if isinstance(value, bool | str) or value is None:
+def _reach(value: Any) -> tuple[float, float] | None:
+    """Return where a number or a distribution in its plain form lies; None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value), float(value)
+    if not (isinstance(value, Mapping) and len(value) == 1):
         return None
-    try:
-        return as_distribution(value, "")
-    except ConfigError:
-        return None
+    ((name, numbers),) = value.items()
+    if name == "normal":
+        mean, sigma = numbers
+        return mean - WIDEST * sigma, mean + WIDEST * sigma
+    return (numbers[0], numbers[1]) if name in BETWEEN else None
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Which lenses a network that fits them was calibrated on: the range of each number of its fit.
+"""Which lenses a network that fits them was calibrated on: the numbers of its fits, their ranges.
 
 What lies outside was never there, so that nothing is known of what the network makes of it, though
 its fit may be right: a smooth lens that stands beside the middle of its image was called `axion`.
@@ -10,7 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float
 
-__all__ = ["Ranges", "fit_ranges", "is_outside", "lens_numbers"]
+from lenspinn.lensing.light import sersic_total_flux
+
+__all__ = ["Ranges", "fit_ranges", "is_outside", "lens_coordinates", "lens_numbers"]
 
 PerImage = Float[np.ndarray, " images"]
 Ranges = dict[str, tuple[float, float]]
@@ -29,13 +31,16 @@ AMOUNTS = {
     "ellipticity of the source": ("source_e1", "source_e2"),
 }
 """Lengths of two parameters: which way a lens is turned does not matter."""
-SIZES = {"size of the source": "log_R_sersic", "Sersic index of the source": "log_n_sersic"}
-PLAIN = {
-    "theta_E": "theta_E",
-    "density slope": "gamma",
-    "flux of the source": "source_flux",
-    "signal to noise": "signal_to_noise",
-}
+PLAIN = {"theta_E": "theta_E", "density slope": "gamma"}
+RATIOS = frozenset(
+    {
+        "size of the source",
+        "Sersic index of the source",
+        "flux of the source",
+        "signal to noise",
+    }
+)
+"""Numbers above 0, of which logarithms are compared."""
 
 
 def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
@@ -49,8 +54,8 @@ def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
     Returns
     -------
     dict
-        Lengths and sizes in arcsec, flux in the unit of the images. The source is placed from the
-        middle of the lens.
+        Lengths and sizes in arcsec, flux in the unit of the images: that of the Sersic profile. The
+        source is placed from the middle of the lens.
     """
     if not fitted:
         return {}
@@ -61,7 +66,23 @@ def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
     numbers["offset of the source"] = np.hypot(
         fitted["source_x"] - fitted["center_x"], fitted["source_y"] - fitted["center_y"]
     )
-    return numbers | {name: np.exp(fitted[key]) for name, key in SIZES.items()}
+    R_sersic, n_sersic, amplitude = (
+        np.exp(fitted[f"log_{key}"].astype(np.float64))
+        for key in ("R_sersic", "n_sersic", "amplitude")
+    )
+    return {
+        **numbers,
+        "size of the source": R_sersic,
+        "Sersic index of the source": n_sersic,
+        "flux of the source": np.asarray(sersic_total_flux(R_sersic, n_sersic, amplitude)),
+        "signal to noise": fitted["signal_to_noise"],
+    }
+
+
+def lens_coordinates(fitted: Mapping[str, PerImage]) -> Float[np.ndarray, "images numbers"]:
+    """Return the same numbers as coordinates: logarithms of `RATIOS`."""
+    numbers = lens_numbers(fitted)
+    return np.column_stack([_straight(name, values) for name, values in numbers.items()])
 
 
 def fit_ranges(fitted: Mapping[str, PerImage]) -> Ranges:
@@ -78,10 +99,16 @@ def fit_ranges(fitted: Mapping[str, PerImage]) -> Ranges:
     the share `ALARMS`: with few images it is beyond all of them, with many a fit that failed moves
     it little. What cannot be negative has no lower end but 0.
     """
-    return {
-        name: (0.0 if _is_amount(name) else -_upper_end(-values), _upper_end(values))
-        for name, values in lens_numbers(fitted).items()
-    }
+    ranges = {}
+    for name, values in lens_numbers(fitted).items():
+        straight = _straight(name, values)
+        if name in RATIOS:
+            ranges[name] = (math.exp(-_upper_end(-straight)), math.exp(_upper_end(straight)))
+        elif name in PLAIN:
+            ranges[name] = (-_upper_end(-straight), _upper_end(straight))
+        else:
+            ranges[name] = (0.0, _upper_end(straight))
+    return ranges
 
 
 def is_outside(values: PerImage, low: float, high: float) -> Bool[np.ndarray, " images"]:
@@ -89,12 +116,13 @@ def is_outside(values: PerImage, low: float, high: float) -> Bool[np.ndarray, " 
     return ~((low <= values) & (values <= high))
 
 
-def _is_amount(name: str) -> bool:
-    return name in AMOUNTS or name == "offset of the source"
+def _straight(name: str, values: PerImage) -> Float[np.ndarray, " images"]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(values.astype(np.float64)) if name in RATIOS else values.astype(np.float64)
 
 
 def _upper_end(values: PerImage) -> float:
-    ordered = np.sort(values[np.isfinite(values)].astype(np.float64))[::-1]
+    ordered = np.sort(values[np.isfinite(values)])[::-1]
     num = min(max(FEWEST, round(TAIL * len(ordered))), len(ordered) - 1)
     excess = float(np.mean(ordered[:num] - ordered[num]))
     return float(ordered[num]) + excess * math.log(num / len(ordered) / ALARMS)

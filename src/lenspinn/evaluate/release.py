@@ -203,8 +203,8 @@ def _drawn_from(info: DatasetInfo) -> str:
         return "They were not simulated here: `data.json` has what is known of them."
     content = {"recipe": info.recipe, "num": 1000, "overrides": recipe}
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
-    return f"""`lenspinn simulate like_training.yaml --out like_training.zarr --seed SEED`, any other seed
-than {info.seed}, draws images like them from this file, which is the whole recipe:
+    return f"""`lenspinn simulate like_training.yaml --out like_training.zarr --seed SEED` (not seed
+{info.seed}) draws images like them from this file, which is the whole recipe:
 
 ```yaml
 {text.rstrip()}

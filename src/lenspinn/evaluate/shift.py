@@ -2,7 +2,8 @@
 
 Two scores or more are looked at, each high for images unlike the calibration images: how far the
 features of the network lie from those of any class, how far noise, brightness and sharpness of the
-pixels lie from theirs, and what a physics model adds, such as the chi^2 of its fit. A network may
+pixels lie from theirs, and what a physics model adds: how far the lens that it fits lies from
+theirs, and such as the chi^2 of its fit. A network may
 be blind to a change that its transform takes away, and the pixels to a change that only a network
 sees.
 
@@ -10,19 +11,22 @@ The scores are combined by ranking once more: an image counts by the score in wh
 unlike the others, among images that are counted by theirs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from lenspinn.evaluate.conformal import p_values
 from lenspinn.evaluate.distance import Cloud, FeatureSpace, fit_cloud, fit_feature_space
+from lenspinn.evaluate.fitted import lens_coordinates
 from lenspinn.evaluate.predict import Outputs
 
-__all__ = ["FEATURES", "PIXELS", "ShiftReference", "fit_reference"]
+__all__ = ["FEATURES", "LENS", "PIXELS", "ShiftReference", "fit_reference"]
 
 FEATURES, PIXELS = "features", "pixels"
 """Names of the scores that every model has."""
+LENS = "lens"
+"""That of a model that fits the lens."""
 
 PerImage = Float[np.ndarray, " images"]
 Scores = dict[str, PerImage]
@@ -37,6 +41,8 @@ class ShiftReference:
     """One centre a class, in `space`."""
     pixels: Cloud
     """One centre."""
+    lens: Cloud | None
+    """One centre, of `lenspinn.evaluate.fitted.lens_coordinates`; None where no lens is fitted."""
     ranked: Scores
     """Scores of calibration images that nothing here was fitted to, in one order."""
 
@@ -60,9 +66,13 @@ class ShiftReference:
 
     def scores(self, outputs: Outputs) -> Scores:
         """Return how unlike the calibration images each image is, by score."""
+        lens = {}
+        if self.lens is not None:
+            lens[LENS] = self.lens.distance(lens_coordinates(outputs.fitted))
         return {
             FEATURES: self.features.distance(self.space.coordinates(outputs.features)),
             PIXELS: self.pixels.distance(outputs.pixels),
+            **lens,
             **outputs.scores,
         }
 
@@ -88,14 +98,17 @@ def fit_reference(
         space=space,
         features=fit_cloud(space.coordinates(fitted.features), labels),
         pixels=fit_cloud(pixels, np.zeros_like(labels)),
+        lens=_lens_cloud(fitted) if fitted.fitted else None,
         ranked={},
     )
-    return ShiftReference(
-        space=space,
-        features=reference.features,
-        pixels=reference.pixels,
-        ranked=reference.scores(ranked),
-    )
+    return replace(reference, ranked=reference.scores(ranked))
+
+
+def _lens_cloud(fitted: Outputs) -> Cloud:
+    """Fit the cloud of lenses; one whose fit failed is left out."""
+    coordinates = lens_coordinates(fitted.fitted)
+    coordinates = coordinates[np.isfinite(coordinates).all(axis=1)]
+    return fit_cloud(coordinates, np.zeros(len(coordinates), dtype=np.int64))
 
 
 def _num_above(calibration: Float[np.ndarray, " ranked"], scores: PerImage) -> PerImage:

@@ -238,6 +238,7 @@ def save_calibration(calibration: Calibration, run: Path) -> Path:
         **{f"space.{name}": value for name, value in vars(reference.space).items()},
         **{f"features.{name}": value for name, value in vars(reference.features).items()},
         **{f"pixels.{name}": value for name, value in vars(reference.pixels).items()},
+        **({f"lens.{k}": v for k, v in vars(reference.lens).items()} if reference.lens else {}),
         **{f"ranked.{name}": values for name, values in reference.ranked.items()},
     }
     facts = {
@@ -296,6 +297,7 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
             if name.startswith(prefix)
         }
 
+    _check_finite(facts, arrays)
     return Calibration(
         classes=tuple(facts["classes"]),
         temperature=facts["temperature"],
@@ -306,9 +308,20 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
             space=FeatureSpace(**part("space.")),
             features=Cloud(**part("features.")),
             pixels=Cloud(**part("pixels.")),
+            lens=Cloud(**part("lens.")) if part("lens.") else None,
             ranked=part("ranked."),
         ),
         ranges={name: (float(low), float(high)) for name, (low, high) in facts["ranges"].items()},
         num_fitted=facts["num_fitted"],
         chose_weights=facts["chose_weights"],
     )
+
+
+def _check_finite(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Refuse numbers that would judge every image alike, such as NaN."""
+    ends = [end for ends in facts["ranges"].values() for end in ends]
+    numbers = np.array([facts["temperature"], *ends], dtype=np.float64)
+    known = [values for name, values in arrays.items() if not name.startswith("ranked.")]
+    finite = all(np.isfinite(values).all() for values in (numbers, *known))
+    if not (finite and facts["temperature"] > 0 and 0 < facts["coverage"] < 1):
+        raise ValueError("a number of the calibration is impossible")

@@ -288,9 +288,8 @@ class LensFit(Classifier):
     def examine(self, image: Image) -> Examination:
         """Return all that one fit says of images.
 
-        Shift scores are ``chi2`` of the best fit, for a degree of freedom; ``source``, how much of
-        its excess with a Sersic source is structure of that; ``psf``, by how much the PSF seems
-        broader or narrower than it is told. See `lenspinn.lensing.alternatives`.
+        Shift scores are ``chi2`` of the best fit, per degree of freedom, and ``source`` and ``psf``
+        of `lenspinn.lensing.alternatives`.
         """
         solution = self._solve(image)
         seen, optics = self._seen(image, solution), self._optics(image, None)

@@ -86,16 +86,14 @@ class LensSolution(NamedTuple):
         Returns
         -------
         dict
-            The smooth parameters (`lenspinn.lensing.smooth.parameter_names`); ``source_flux``, that
-            of the source without any lens, in the unit of the image; and ``signal_to_noise``, of
-            all its pixels together.
+            The smooth parameters (`lenspinn.lensing.smooth.parameter_names`), and
+            ``signal_to_noise`` of all pixels of the model together.
         """
         fit = self.best
         names = parameter_names(fit.parameters.shape[1])
         seen = self.image(fit.parameters, optics) / fit.sigma
         return {
             **dict(zip(names, fit.parameters.unbind(dim=1), strict=True)),
-            "source_flux": self.source(optics).sum(dim=(1, 2)),
             "signal_to_noise": seen.square().sum(dim=(1, 2)).sqrt(),
         }
 
