@@ -82,6 +82,16 @@ def first_panel(figure: Figure) -> Axes:
     return figure.axes[0]
 
 
+@pytest.mark.parametrize(
+    ("measures", "words"),
+    [(False, "learns theta_E from the classes alone"), (True, "was trained to read off the image")],
+)
+def test_the_picture_says_what_theta_E_is(view: View, measures: bool, words: str) -> None:
+    view = dataclasses.replace(view, measures_theta_E=measures)
+    lines = texts(answer_figure(answer(0.2), view, view.image))
+    assert any(words in " ".join(line.split()) for line in lines)
+
+
 def test_an_image_of_the_models_grid_is_drawn_whole(view: View) -> None:
     axes = first_panel(drawn(answer(0.2), view, view.image))
     assert axes.get_xlim() == pytest.approx((-1.6, 1.6))

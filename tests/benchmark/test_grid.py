@@ -13,6 +13,7 @@ from lenspinn.train import TrainConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGS = REPOSITORY / "configs" / "benchmark"
+IMAGENET = {"imagenet", "imagenet_lite0"}
 GRIDS = sorted(set(CONFIGS.glob("*.yaml")) - {CONFIGS / "rows.yaml", CONFIGS / "protocols.yaml"})
 
 
@@ -27,7 +28,7 @@ def published():
 
 
 def test_every_grid_of_the_repository_makes_cells(published):
-    names = {"table1", "table2", "claims", "equal_terms", "imagenet", "survey_hst"}
+    names = {"table1", "table2", "claims", "equal_terms", "survey_hst"} | IMAGENET
     assert published.keys() == names
     for cells in published.values():
         assert len({cell.result for cell in cells}) == len(cells) > 0
@@ -46,10 +47,24 @@ def test_every_row_of_every_grid_is_a_network(published):
             assert create_model(model["name"], **options).num_pix == 64
 
 
-def test_the_grid_of_imagenet_weights_begins_with_them_and_no_other_does(published):
-    for name, cells in published.items():
-        for cell in cells:
-            assert cell.config.model.options.get("pretrained", False) == (name == "imagenet")
+def test_the_grids_of_imagenet_weights_begin_with_them_and_no_other_does(published):
+    weights = {
+        name: {cell.config.model.options.get("pretrained", False) for cell in cells}
+        for name, cells in published.items()
+    }
+    file = "weights/tf_efficientnet_lite0.safetensors"
+    assert weights.pop("imagenet") == {True}
+    assert weights.pop("imagenet_lite0") == {False, file}
+    assert all(found == {False} for found in weights.values())
+
+
+def test_no_published_cell_reads_the_truth(published):
+    options = [
+        cell.config.model.options
+        for name in ("table1", "table2", "claims", "equal_terms")
+        for cell in published[name]
+    ]
+    assert not any({"theta_E_weight", "consistency_weight"} & each.keys() for each in options)
 
 
 def test_grids_share_the_cells_they_have_in_common(published):

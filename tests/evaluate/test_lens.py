@@ -63,10 +63,19 @@ def test_a_class_without_images_has_no_scores(radii):
 
 
 def test_the_report_has_a_row_for_all_images_and_for_each_class():
-    lines = lens_lines(lambda name: f"<{name}>", CLASSES)
+    lines = lens_lines(lambda name: f"<{name}>", CLASSES, SCORES, "a note")
     rows = [line for line in lines if line.startswith("| ")][1:]
     assert [row.split(" | ")[0] for row in rows] == ["| all", "| axion", "| cdm", "| no_sub"]
     assert all(f"<{name}_cdm>" in rows[2] for name in SCORES)
+    assert "a note" in lines
+
+
+def test_radii_without_errors_are_scored_without_coverage(radii):
+    bare = EinsteinRadii(theta_E=radii.theta_E, standard_error=None, truth=radii.truth)
+    labels = np.arange(NUM) % 3
+    found, whole = (lens_metrics(given, labels, CLASSES) for given in (bare, radii))
+    assert found["theta_E_error_cdm"] == whole["theta_E_error_cdm"]
+    assert not any("coverage" in name for name in found)
 
 
 def test_a_network_that_fits_the_lens_is_asked_for_its_radii(noisy_store, monkeypatch):
@@ -79,8 +88,16 @@ def test_a_network_that_fits_the_lens_is_asked_for_its_radii(noisy_store, monkey
     assert found.theta_E.shape == (2,)
 
 
-def test_a_network_that_does_not_measure_is_not_asked(noisy_store):
+def test_an_encoder_is_asked_for_its_radii_without_errors(noisy_store):
+    store, rows = ImageStore.open(noisy_store), np.array([4, 1])
+    outputs = network_outputs(create_model("lenspinn_small"), store, rows)
+    found = einstein_radii(outputs, store, rows)
+    np.testing.assert_array_equal(found.truth, store.read_truth("theta_E")[rows])
+    assert found.standard_error is None
+
+
+def test_a_network_without_a_lens_is_not_asked(noisy_store):
     store = ImageStore.open(noisy_store)
     rows = np.arange(2)
-    outputs = network_outputs(create_model("lenspinn_small"), store, rows)
+    outputs = network_outputs(create_model("mobilenetv3"), store, rows)
     assert einstein_radii(outputs, store, rows) is None

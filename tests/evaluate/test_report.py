@@ -49,6 +49,14 @@ def test_record_counts_the_images(report):
     assert found["input"] == "noise_safe"
 
 
+def test_the_report_says_what_theta_E_of_a_network_of_classes_is_worth(report):
+    assert 0 < record(report)["theta_E_error_no_sub"] < 1
+    text = report.read_text()
+    assert "| images | median error / theta_E | above 5% |" in text
+    assert "trained by the classes alone, so it is no measurement" in text
+    assert "intervals hold the truth" not in text
+
+
 def test_scores_are_those_of_the_runs_own_test_images(report, run, store):
     trained, opened = load_run(run), ImageStore.open(store)
     rows = trained.split["test"]

@@ -8,7 +8,7 @@ import torch
 
 from lenspinn.errors import ModelError
 from lenspinn.models import create_model
-from lenspinn.models.baselines import timm_cnn
+from lenspinn.models.baselines import timm_cam_layer, timm_cnn
 
 CNN = "mobilenetv3_small_050"
 
@@ -79,6 +79,17 @@ def test_offline_the_message_says_what_to_do():
         timm_cnn(CNN, pretrained=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [(CNN, "blocks.1"), ("efficientnet_b0", "blocks.2"), ("resnet18", "layer2")],
+)
+def test_the_layer_for_grad_cam_has_an_eighth_of_the_side(name, layer):
+    before = torch.get_rng_state()
+    assert timm_cam_layer(name, 64) == layer
+    # Published cells were trained from the random numbers that follow.
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_an_unknown_network_is_named():
     with pytest.raises(ModelError, match="timm has no network 'resnet_of_doom'"):
         timm_cnn("resnet_of_doom")
@@ -91,6 +102,7 @@ def test_an_unknown_network_is_named():
         ("resnet18_stride1", 11_169_219),
         ("mobilenetv3", 571_011),
         ("efficientnet_b0", 4_010_815),
+        ("efficientnet_lite0", 3_374_275),
         ("cait", 13_766_739),
         ("cait_patch8", 13_654_437),
     ],

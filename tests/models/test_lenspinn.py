@@ -173,6 +173,97 @@ def test_without_a_source_the_features_are_those_of_the_image(images, settle):
     assert model.reconstruct(images) is None
 
 
+def teaching(images: Tensor, **options) -> LensPINN:
+    torch.manual_seed(0)
+    return lenspinn_small(num_pix=images.shape[-1], **options).train()
+
+
+def test_by_default_no_truth_is_read_and_nothing_is_added_to_the_loss(images):
+    model = teaching(images)
+    logits, more = model.training_outputs(images, {})
+    assert model.truth_keys == ()
+    assert not model.measures_theta_E
+    assert more == 0.0
+    assert logits.shape == (len(images), 3)
+
+
+def test_the_losses_leave_weights_and_logits_as_they_are(images):
+    plain, taught = (
+        teaching(images, **options)
+        for options in ({}, {"theta_E_weight": 1.0, "consistency_weight": 1.0})
+    )
+    truth = {"theta_E": torch.full((len(images),), 0.8)}
+    with torch.no_grad():
+        one, other = (model.eval().training_outputs(images, truth)[0] for model in (plain, taught))
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("option", ["theta_E_weight", "consistency_weight"])
+def test_each_loss_of_theta_E_trains_the_encoder_alone(images, option):
+    model = teaching(images, **{option: 1.0})
+    truth = {"theta_E": torch.full((len(images),), 0.8)}
+    assert model.measures_theta_E
+    model.training_outputs(images, truth)[1].backward()
+    for name, parameter in model.named_parameters():
+        learns = parameter.grad is not None and bool(parameter.grad.abs().max() > 0)
+        assert learns == name.startswith("encoder."), name
+
+
+def test_a_few_steps_bring_theta_E_to_its_truth(images):
+    model = teaching(images, theta_E_weight=1.0)
+    truth = {"theta_E": torch.full((len(images),), 0.5)}
+    optimizer = torch.optim.AdamW(model.encoder.parameters(), lr=1e-3)
+    errors = []
+    for _ in range(12):
+        loss = model.training_outputs(images, truth)[1]
+        errors.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert errors[-1] < 0.5 * errors[0]
+
+
+def test_an_encoder_says_its_radii_and_nothing_else_does(images):
+    for radius, says in (("learnt", True), ("frozen", True), (0.8, False), ("none", False)):
+        model = lenspinn_small(num_pix=images.shape[-1], einstein_radius=radius).eval()
+        found = model.examine(images[:2])
+        assert (found.theta_E is not None) == says
+        assert found.theta_E_error is None
+        assert torch.equal(found.logits, model(images[:2]))
+
+
+def test_any_convolutional_network_of_timm_can_be_named(images):
+    model = lenspinn_small(num_pix=images.shape[-1], cnn="resnet10t")
+    assert model(images[:2]).shape == (2, 3)
+    assert model.cam_layer == "preprocessed_cnn.layer2"
+    large = lenspinn_large(cnn="tf_efficientnet_lite0")
+    assert large.cam_layer == "preprocessed_cnn.blocks.2"
+
+
+@pytest.mark.parametrize("cnn", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_a_network_that_is_no_cnn_is_refused(cnn):
+    with pytest.raises(ModelError, match=f"cnn is '{cnn}', which is no convolutional network"):
+        lenspinn_small(cnn=cnn)
+
+
+def test_a_cnn_that_timm_does_not_have_is_refused():
+    with pytest.raises(ModelError, match="cnn is 'lite0', which timm does not have; eff"):
+        lenspinn_small(cnn="lite0")
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("option", ["theta_E_weight", "consistency_weight"])
+def test_a_weight_that_cannot_be_is_refused(option, weight):
+    with pytest.raises(ModelError, match=f"{option} is {weight}; it must be 0 or a positive"):
+        lenspinn_small(**{option: weight})
+
+
+@pytest.mark.parametrize("radius", ["frozen", "none", 0.8])
+def test_what_cannot_learn_is_not_taught(radius):
+    with pytest.raises(ModelError, match=r"theta_E_weight is 1\.0, but einstein_radius is"):
+        lenspinn_small(einstein_radius=radius, theta_E_weight=1.0)
+
+
 @pytest.mark.parametrize("options", [{"einstein_radius": 0.8}, {"einstein_radius": "none"}])
 def test_an_ablation_is_saved_and_read_back(images, options, settle, tmp_path):
     model = settle(lenspinn_small(num_pix=images.shape[-1], **options), images)

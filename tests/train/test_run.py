@@ -559,6 +559,12 @@ def test_images_in_another_unit_than_the_model_takes_are_refused(tiny_config, mo
     assert not tiny_config.out.exists()
 
 
+def test_theta_E_is_learnt_from_turned_images_too(tiny_config, monkeypatch):
+    monkeypatch.setattr(Classifier, "truth_keys", ("theta_E",))
+    run = load_run(train_model(dataclasses.replace(tiny_config, augment=True), progress=False))
+    assert run.config.augment
+
+
 def test_images_are_not_turned_away_from_their_truth(tiny_config, monkeypatch):
     monkeypatch.setattr(Classifier, "truth_keys", ("theta_E", "gamma1"))
     with pytest.raises(ConfigError, match="augment turns images but not the truth"):

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from lenspinn.apply.noise_map import AnyPixels, cosmic_rays, noise_of
 from lenspinn.apply.psf import Kernel, normalised_psf
-from lenspinn.data.fits import PLAUSIBLE_SCALE
+from lenspinn.data.pixel_scale import PLAUSIBLE_SCALE
 from lenspinn.errors import ImageError
 
 __all__ = ["Observation", "observe"]

@@ -193,6 +193,11 @@ def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
 
 
 def _about_theta_E(view: View) -> str:
+    if view.theta_E_error is None and view.measures_theta_E:
+        return (
+            "Circles have radius theta_E, which the network was trained to read off the image: it "
+            "comes without an error."
+        )
     if view.theta_E_error is None:
         return (
             "Circles have radius theta_E. The network learns theta_E from the classes alone: "

@@ -1,4 +1,4 @@
-"""How well a network that fits the lens knows its Einstein radius, and how well it knows that."""
+"""How well a network knows the Einstein radius of a lens, and how well it knows that."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,16 @@ from lenspinn.evaluate.metrics import (
 )
 from lenspinn.evaluate.predict import Chosen, Outputs
 
-__all__ = ["SCORES", "EinsteinRadii", "einstein_radii", "lens_lines", "lens_metrics"]
+__all__ = [
+    "OF_AN_ENCODER",
+    "OF_A_FIT",
+    "OF_CLASSES_ALONE",
+    "SCORES",
+    "EinsteinRadii",
+    "einstein_radii",
+    "lens_lines",
+    "lens_metrics",
+]
 
 OUTLIER = 0.05
 """A relative error of the Einstein radius above this counts as an outlier."""
@@ -29,6 +38,31 @@ SCORES = (
     *(f"theta_E_coverage_{round(100 * share)}" for share in COVERAGES),
 )
 """Names of the scores; ``<name>_<class>`` is that of one class."""
+HEADS = dict(
+    zip(
+        SCORES,
+        (
+            "median error / theta_E",
+            f"above {OUTLIER:.0%}",
+            "68 % intervals hold the truth",
+            "95 % intervals",
+        ),
+        strict=True,
+    )
+)
+OF_A_FIT = (
+    "Intervals of theta_E are those of the noise, for a smooth lens. Where substructure bends the "
+    "light too, theta_E takes some of its part, and the intervals do not allow for that."
+)
+OF_AN_ENCODER = (
+    "theta_E is what an encoder reads off the image, trained with its truth or with the image's "
+    "agreement with itself; it comes without an error."
+)
+OF_CLASSES_ALONE = (
+    "theta_E is what the network's lens layer works with. It was trained by the classes alone, so "
+    "it is no measurement, and these errors say how far it is from one."
+)
+"""Notes for `lens_lines`."""
 
 PerImage = Float[np.ndarray, " images"]
 
@@ -38,12 +72,13 @@ class EinsteinRadii:
     """What a network says of the Einstein radii of images, and the truth; arcsec."""
 
     theta_E: PerImage
-    standard_error: PerImage
+    standard_error: PerImage | None
+    """None of a network that gives none: one that predicts radii, and fits no lens."""
     truth: PerImage
 
 
 def einstein_radii(outputs: Outputs, store: ImageStore, indices: Chosen) -> EinsteinRadii | None:
-    """Return those of a network that measures them; None for others, or where truth is unknown.
+    """Return those of a network that says any; None for others, or where truth is unknown.
 
     Parameters
     ----------
@@ -51,11 +86,12 @@ def einstein_radii(outputs: Outputs, store: ImageStore, indices: Chosen) -> Eins
         Of the images `indices` of the dataset.
     """
     truth = store.read_truth("theta_E")
-    if truth is None or outputs.theta_E is None or outputs.theta_E_error is None:
+    if truth is None or outputs.theta_E is None:
         return None
+    error = outputs.theta_E_error
     return EinsteinRadii(
         theta_E=outputs.theta_E.astype(np.float64),
-        standard_error=outputs.theta_E_error.astype(np.float64),
+        standard_error=None if error is None else error.astype(np.float64),
         truth=truth[indices],
     )
 
@@ -71,8 +107,8 @@ def lens_metrics(
         Over all images and for each class: ``theta_E_error``, the median of ``|error| / theta_E``;
         ``theta_E_outliers``, the share of images with more than `OUTLIER`; and
         ``theta_E_coverage_68`` and ``_95``, the share whose interval of so many per cent (Gaussian,
-        from the standard error) holds the truth. Each with its 95 % interval as in
-        `lenspinn.evaluate.metrics.classification_metrics`.
+        from the standard error) holds the truth; not for radii without errors. Each with its 95 %
+        interval as in `lenspinn.evaluate.metrics.classification_metrics`.
     """
     error = np.abs(radii.theta_E - radii.truth)
     relative = error / radii.truth
@@ -83,26 +119,40 @@ def lens_metrics(
         score[f"{SCORES[0]}{suffix}"] = median_of(relative, among)
         score[f"{SCORES[1]}{suffix}"] = mean_of(relative > OUTLIER, among)
         for name, share in zip(SCORES[2:], COVERAGES, strict=True):
+            if radii.standard_error is None:
+                break
             width = NormalDist().inv_cdf((1 + share) / 2)
             score[name + suffix] = mean_of(error <= width * radii.standard_error, among)
     return with_intervals(score, len(labels), N_BOOTSTRAP, seed)
 
 
-def lens_lines(cells: Callable[[str], str], classes: Sequence[str]) -> list[str]:
-    """Lines of a report on Einstein radii; `cells` gives a score with its interval."""
+def lens_lines(
+    cells: Callable[[str], str], classes: Sequence[str], scores: Sequence[str], note: str
+) -> list[str]:
+    """Lines of a report on Einstein radii.
+
+    Parameters
+    ----------
+    cells
+        Gives a score with its interval.
+    classes
+    scores
+        Those of `SCORES` that were measured.
+    note
+        What the radii of this network are.
+    """
     rows = {"all": "", **{name: f"_{name}" for name in classes}}
+    heads = [HEADS[name] for name in scores]
     return [
         "## Einstein radius",
         "",
-        f"| images | median error / theta_E | above {OUTLIER:.0%} | 68 % intervals hold the truth "
-        "| 95 % intervals |",
-        "|---|---|---|---|---|",
+        f"| images | {' | '.join(heads)} |",
+        "|---" * (1 + len(heads)) + "|",
         *(
-            f"| {name} | " + " | ".join(cells(score + suffix) for score in SCORES) + " |"
+            f"| {name} | " + " | ".join(cells(score + suffix) for score in scores) + " |"
             for name, suffix in rows.items()
         ),
         "",
-        "Intervals of theta_E are those of the noise, for a smooth lens. Where substructure bends "
-        "the light too, theta_E takes some of its part, and the intervals do not allow for that.",
+        note,
         "",
     ]

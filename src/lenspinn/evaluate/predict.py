@@ -37,9 +37,9 @@ class Outputs:
     """Of the quantities of the model, in their order."""
     quantity_sigmas: Float64[np.ndarray, "images quantities"]
     theta_E: PerImage | None = None
-    """Einstein radius, arcsec; None of a model that does not measure it."""
+    """Einstein radius, arcsec; None of a model that says none."""
     theta_E_error: PerImage | None = None
-    """Its standard error, arcsec."""
+    """Its standard error, arcsec; None of a model that gives none."""
     fitted: dict[str, PerImage] = field(default_factory=dict)
     """Of a model that fits the lens: `lenspinn.models.LensSolution.fitted`."""
 

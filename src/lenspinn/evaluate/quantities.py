@@ -96,8 +96,9 @@ def predicted_quantities(
             sigma=outputs.quantity_sigmas[:, place],
             truth=truth[quantity.name],
         )
-        if quantity.name == "theta_E" and radii is not None:
-            mean, sigma = radii.theta_E, radii.standard_error
+        sigma = None if radii is None else radii.standard_error
+        if quantity.name == "theta_E" and radii is not None and sigma is not None:
+            mean = radii.theta_E
             found.append(replace(predicted, name="fitted_theta_E", mean=mean, sigma=sigma))
         found.append(predicted)
     return found

@@ -27,7 +27,15 @@ from lenspinn.evaluate.image_set import (
     calibration_for,
     own_test_images,
 )
-from lenspinn.evaluate.lens import SCORES, einstein_radii, lens_lines, lens_metrics
+from lenspinn.evaluate.lens import (
+    OF_A_FIT,
+    OF_AN_ENCODER,
+    OF_CLASSES_ALONE,
+    SCORES,
+    einstein_radii,
+    lens_lines,
+    lens_metrics,
+)
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.quantities import (
@@ -300,10 +308,14 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
 
 
 def _lens(run: Run, record: dict[str, Any]) -> list[str]:
-    """Lines on Einstein radii, for a network that fits the lens."""
-    if SCORES[0] not in record:
+    """Lines on Einstein radii, for a network that says any."""
+    scores = [name for name in SCORES if name in record]
+    if not scores:
         return []
-    return lens_lines(lambda name: _cell(record, name), run.model.classes)
+    note = OF_AN_ENCODER if run.model.measures_theta_E else OF_CLASSES_ALONE
+    if SCORES[-1] in scores:
+        note = OF_A_FIT
+    return lens_lines(lambda name: _cell(record, name), run.model.classes, scores, note)
 
 
 def _quantities(run: Run, record: dict[str, Any]) -> list[str]:

@@ -33,6 +33,8 @@ class View:
     """Einstein radius, arcsec; None for a model without physics."""
     theta_E_error: float | None = None
     """Its standard error, arcsec, as far as noise goes; None for a model that measures none."""
+    measures_theta_E: bool = False
+    """Whether `theta_E` is meant to be that of the lens, not what helps to classify."""
     source: Pixels | None = None
     """Reconstructed source, in units of `image`; None for a model without physics."""
     coverage: Pixels | None = None
@@ -89,6 +91,7 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
             pixel_scale=model.pixel_scale,
             theta_E=None if physics is None else float(physics.theta_E[index]),
             theta_E_error=None if errors is None else float(errors[index]),
+            measures_theta_E=model.measures_theta_E,
             fit=None if fits is None else fits[index],
             **{name: values[index] for name, values in arrays.items()},
         )

@@ -93,7 +93,7 @@ def timm_cam_layer(name: str, num_pix: int) -> str:
     ModelError
         timm has no such network, or it is none that makes maps of images of any size.
     """
-    if not timm.is_model(name):
+    if not timm.is_model(str(name)):
         raise ModelError(
             f"cnn is '{name}', which timm does not have; efficientnet_b0, tf_efficientnet_lite0, "
             "mobilenetv3_small_050 or resnet18 would do"

@@ -34,9 +34,10 @@ class Examination(NamedTuple):
     shift_scores: dict[str, PerImage]
     """Scores of the model's own, high for images unlike those it was made for."""
     theta_E: PerImage | None = None
-    """Einstein radius, arcsec; None for a model that does not measure it."""
+    """Einstein radius, arcsec; None for a model that says none. Only with `measures_theta_E` is it
+    meant to be that of the lens."""
     theta_E_error: PerImage | None = None
-    """Its standard error, arcsec."""
+    """Its standard error, arcsec; None for a model that gives none."""
     fitted: dict[str, PerImage] | None = None
     """What a model that fits the lens found, by name (`LensSolution.fitted`); None for others."""
 
@@ -74,6 +75,8 @@ class Classifier(nn.Module, ABC):
     """Names of the truth of each image that `training_outputs` wants."""
     quantities: tuple[Quantity, ...] = ()
     """Numbers that it predicts of an image beside the class."""
+    measures_theta_E: bool = False
+    """Whether the Einstein radii that it gives are meant to be those of the lenses."""
 
     def __init__(
         self,

@@ -124,6 +124,7 @@ class LensFit(Classifier):
     """
 
     takes_unit = "e-/s"
+    measures_theta_E = True
 
     encoder: Any  # with the methods that all networks of timm have, as the classifier
     classifier: Any

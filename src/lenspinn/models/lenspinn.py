@@ -212,6 +212,7 @@ class LensPINN(Classifier):
                 )
         self.theta_E_weight, self.consistency_weight = theta_E_weight, consistency_weight
         self.truth_keys = ("theta_E",) if theta_E_weight else ()
+        self.measures_theta_E = bool(theta_E_weight or consistency_weight)
         self.shared_cnn: Any = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
         # A bias would cancel in the difference of image and source features and never learn.
         self.shared_cnn.get_classifier().register_parameter("bias", None)
@@ -248,11 +249,6 @@ class LensPINN(Classifier):
     def forward_head(self, features: Features) -> Logits:
         """Logits from the features of `forward_features`."""
         return self.head(features)
-
-    @property
-    def measures_theta_E(self) -> bool:
-        """Whether something beside the classes taught the encoder what theta_E is."""
-        return self.theta_E_weight > 0 or self.consistency_weight > 0
 
     def training_outputs(
         self, image: Image, truth: Mapping[str, PerImage]
@@ -307,7 +303,8 @@ def _weights(theta_E_weight: float, consistency_weight: float) -> dict[str, floa
     """Return the weights of losses by name, none of them below 0."""
     weights = {"theta_E_weight": theta_E_weight, "consistency_weight": consistency_weight}
     for name, weight in weights.items():
-        if isinstance(weight, bool) or not 0 <= weight < math.inf:
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 <= weight < math.inf:
             raise ModelError(f"{name} is {weight}; it must be 0 or a positive number")
     return weights
 

@@ -15,6 +15,8 @@ RADIUS_WIDTH = 0.05
 SMALLEST_SHARE = 0.03
 """Unexplained share of an image below which less is no gain: what noise and the blur of the
 reconstruction leave, so that a lens is not chosen for what neither knows."""
+TINY = 1e-30
+"""Keeps an image without contrast from a division by 0."""
 
 PerImage = Float[Tensor, " batch"]
 Maps = Float[Tensor, "batch y x"]
@@ -65,10 +67,10 @@ def self_consistency(image: Maps, rays: Rays, source: SourceImage, pixel_scale: 
     """
     again = relens(source.source, rays.beta_x, rays.beta_y, pixel_scale=pixel_scale)
     contrast = (image - image.mean(dim=(1, 2), keepdim=True)).square().sum(dim=(1, 2))
-    share = (again - image).square().sum(dim=(1, 2)) / contrast
+    share = (again - image).square().sum(dim=(1, 2)) / contrast.clamp(min=TINY)
     sky = image.flatten(1).median(dim=1).values[:, None, None]
     weight = (image - sky).clamp(min=0).square()
-    weight = weight / weight.sum(dim=(1, 2), keepdim=True)
+    weight = weight / weight.sum(dim=(1, 2), keepdim=True).clamp(min=TINY)
     area: Tensor | float = 0.0
     for beta in (rays.beta_x, rays.beta_y):
         middle = (weight * beta).sum(dim=(1, 2), keepdim=True)
