@@ -156,8 +156,8 @@ def how_to_calibrate(run: Run) -> str:
     return (
         f"calibration takes {FEWEST_IMAGES} images that training did not see, and the run has "
         f"{num} validation images, {FEWEST_IMAGES - num} too few: give it others of the same "
-        f"recipe and another seed (`lenspinn evaluate {folder} --calibrate_on OTHER.zarr`), or train with "
-        f"{again}"
+        f"recipe and another seed (`lenspinn evaluate {folder} --calibrate_on OTHER.zarr`), or "
+        f"train with {again}"
     )
 
 
