@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -95,3 +98,31 @@ def test_without_words_every_command_is_explained(capsys: pytest.CaptureFixture)
     assert cli.main([]) == 0
     overview = capsys.readouterr().out
     assert all(f"  {name}" in overview for name in cli.COMMANDS)
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"lenspinn {version('lenspinn')}\n"
+
+
+def test_help_lists_and_the_version_load_nothing_heavy() -> None:
+    code = """
+import sys
+from lenspinn import cli
+for words in [[name, "--help"] for name in cli.COMMANDS] + [["recipes"], ["models"], ["--version"]]:
+    assert cli.main(words) == 0, words
+print([name for name in ("numpy", "torch", "scipy", "astropy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded() -> None:
+    code = """
+import sys
+from lenspinn import cli
+print(cli.main(["fit", "lens.fits", "--nosie", "x.fits"]), "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert "did you mean 'noise'" in done.stderr

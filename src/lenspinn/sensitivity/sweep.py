@@ -1,20 +1,19 @@
 """What is looked for, and at which brightness of the source."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lenspinn.errors import ConfigError
+from lenspinn.sensitivity.config import SensitivityConfig
 from lenspinn.sensitivity.curves import FEWEST_WITHOUT
 from lenspinn.simulate import Recipe, get_recipe
 from lenspinn.simulate.draw import Truth
 from lenspinn.simulate.limit.smooth import check_smooth
 from lenspinn.simulate.overrides import with_overrides
 
-__all__ = ["NO_SUBSTRUCTURE", "SensitivityConfig", "Sweep", "mass_of", "quantity_of"]
+__all__ = ["NO_SUBSTRUCTURE", "Sweep", "check_settings", "mass_of", "quantity_of", "sweeps_of"]
 
 NO_SUBSTRUCTURE = "no_sub"
 """The class against which substructure is detected."""
@@ -38,57 +37,32 @@ class Sweep(NamedTuple):
         return [name for name in self.recipe.classes if name != NO_SUBSTRUCTURE]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SensitivityConfig:
-    """Whose sensitivity to measure, and how well."""
-
-    recipe: str
-    """Name of a recipe; those of survey/* are meant."""
-    out: Path
-    """Folder for the results; what it already holds of this measurement is kept."""
-    run: Path | None = None
-    """Run folder of a network trained for the recipe's instrument; without one, or until one is
-    given, the curves are those of the ideal observer alone."""
-    magnitudes: list[float] = field(default_factory=lambda: [20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
-    """AB magnitudes of the unlensed source, for the curves against magnitude."""
-    mass_magnitudes: list[float] = field(default_factory=lambda: [20.0, 22.0, 24.0])
-    """The same for the curves against mass, one curve each."""
-    num: int = 3000
-    """Images that the network sees for each magnitude of each of the two; the classes in turn."""
-    num_lenses: int = 128
-    """Lenses of the ideal observer, the same at every magnitude; more may be asked for later."""
-    seed: int = 1
-    """Another seed gives other lenses; not that of the images the network was trained on."""
-    overrides: dict[str, Any] = field(default_factory=dict)
-    """Changes to the recipe by dotted key, such as instrument.exposure_time: 2700."""
-    mass_overrides: dict[str, Any] = field(
-        default_factory=lambda: {
-            "populations.cdm.mean_number": 1.0,
-            "populations.cdm.mass": {"log_uniform": [1e7, 1e10]},
-            "faults.fixed_subhalo_count": True,
-            "populations.axion.mass": {"log_uniform": [1e8, 1e11]},
-        }
+def sweeps_of(config: SensitivityConfig) -> tuple[Sweep, Sweep]:
+    """Return the recipe as it is against magnitude, and with `mass_overrides` against mass."""
+    own = get_recipe(config.recipe, **config.overrides)
+    wide = with_overrides(own, config.mass_overrides)
+    return (
+        Sweep("magnitude", own, sorted(set(map(float, config.magnitudes)))),
+        Sweep("mass", wide, sorted(set(map(float, config.mass_magnitudes)))),
     )
-    """Further changes for the curves against mass: one subhalo, and masses of every size."""
 
-    def __post_init__(self) -> None:
-        for sweep in self.sweeps:
-            _check(sweep)
-        num_classes = len(self.sweeps[0].recipe.classes)
-        least = {"num": num_classes * FEWEST_WITHOUT, "num_lenses": 2, "seed": 0}
-        for key, value in least.items():
-            if getattr(self, key) < value:
-                raise ConfigError(f"{key} must be at least {value}, got {getattr(self, key)}")
 
-    @property
-    def sweeps(self) -> tuple[Sweep, Sweep]:
-        """The recipe as it is against magnitude, and with the `mass_overrides` against mass."""
-        own = get_recipe(self.recipe, **self.overrides)
-        wide = with_overrides(own, self.mass_overrides)
-        return (
-            Sweep("magnitude", own, sorted(set(map(float, self.magnitudes)))),
-            Sweep("mass", wide, sorted(set(map(float, self.mass_magnitudes)))),
-        )
+def check_settings(config: SensitivityConfig) -> None:
+    """Refuse what cannot be measured.
+
+    Raises
+    ------
+    ConfigError
+        If a recipe, a magnitude or a number is impossible.
+    """
+    sweeps = sweeps_of(config)
+    for sweep in sweeps:
+        _check(sweep)
+    num_classes = len(sweeps[0].recipe.classes)
+    least = {"num": num_classes * FEWEST_WITHOUT, "num_lenses": 2, "seed": 0}
+    for key, value in least.items():
+        if getattr(config, key) < value:
+            raise ConfigError(f"{key} must be at least {value}, got {getattr(config, key)}")
 
 
 def quantity_of(recipe: Recipe, name: str) -> str:
