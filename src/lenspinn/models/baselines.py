@@ -1,4 +1,4 @@
-"""Networks from timm, whole or as a part of other models; the only timm import.
+"""Networks from timm, whole or as a part of other models; timm is imported here alone, and late.
 
 The convolutional rivals of LensPINN: ResNet-18 (He et al. 2016, arXiv:1512.03385) of the paper's
 Table 1, MobileNetV3 (Howard et al. 2019, arXiv:1905.02244) and EfficientNet-B0 (Tan & Le 2019,
@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 from safetensors import SafetensorError
-from timm.models.cait import Cait
 from torch import nn
 
 from lenspinn.errors import ModelError
@@ -52,6 +50,8 @@ def timm_cnn(
     ModelError
         timm has no such network, or the weights cannot be had or do not fit.
     """
+    import timm  # with torchvision; readers of other networks need neither
+
     if not timm.is_model(name):
         raise ModelError(f"timm has no network '{name}'")
     overlay = None
@@ -259,6 +259,8 @@ class CaiT(Classifier):
         classes: Sequence[str],
         transform: str,
     ) -> None:
+        from timm.models.cait import Cait
+
         super().__init__(
             num_pix=num_pix,
             pixel_scale=pixel_scale,
