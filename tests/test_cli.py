@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -126,3 +127,16 @@ print(cli.main(["fit", "lens.fits", "--nosie", "x.fits"]), "torch" in sys.module
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "False"]
     assert "did you mean 'noise'" in done.stderr
+
+
+@pytest.mark.parametrize("given", [None, "7"])
+def test_a_core_is_left_to_others_unless_the_user_says_how_many_threads(given: str | None) -> None:
+    code = "from lenspinn import cli; import os; cli.main(['models']); print(dict(os.environ))"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if given is not None:
+        environment["OMP_NUM_THREADS"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    expected = given or str(max(1, len(os.sched_getaffinity(0)) - 1))
+    assert f"'OMP_NUM_THREADS': '{expected}'" in done.stdout

@@ -6,6 +6,7 @@ This is the only module that prints or exits. Exit status: 0 done, 2 the input c
 
 import dataclasses
 import importlib
+import os
 import sys
 import traceback
 import warnings
@@ -123,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"lenspinn {version('lenspinn')}")
         return 0
+    _leave_a_core()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -164,6 +166,18 @@ def _call(name: str, words: list[str]) -> Any:
 def _load(path: str) -> Any:
     module, name = path.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _leave_a_core() -> None:
+    """Give torch a thread fewer than there are cores, unless the user has said how many.
+
+    Threads wait for each other after each step of a computation: where another process has one of
+    their cores, all stand still. Two threads on two cores then train several times slower than one
+    (`benchmarks/threads.py`).
+    """
+    if "torch" not in sys.modules:  # which reads this once
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) - 1)))
 
 
 def _signature(path: str) -> Callable[..., Any]:
