@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -95,3 +99,44 @@ def test_without_words_every_command_is_explained(capsys: pytest.CaptureFixture)
     assert cli.main([]) == 0
     overview = capsys.readouterr().out
     assert all(f"  {name}" in overview for name in cli.COMMANDS)
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"lenspinn {version('lenspinn')}\n"
+
+
+def test_help_lists_and_the_version_load_nothing_heavy() -> None:
+    code = """
+import sys
+from lenspinn import cli
+for words in [[name, "--help"] for name in cli.COMMANDS] + [["recipes"], ["models"], ["--version"]]:
+    assert cli.main(words) == 0, words
+print([name for name in ("numpy", "torch", "scipy", "astropy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded() -> None:
+    code = """
+import sys
+from lenspinn import cli
+print(cli.main(["fit", "lens.fits", "--nosie", "x.fits"]), "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert "did you mean 'noise'" in done.stderr
+
+
+@pytest.mark.parametrize("given", [None, "7"])
+def test_a_core_is_left_to_others_unless_the_user_says_how_many_threads(given: str | None) -> None:
+    code = "from lenspinn import cli; import os; cli.main(['models']); print(dict(os.environ))"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if given is not None:
+        environment["OMP_NUM_THREADS"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    expected = given or str(max(1, len(os.sched_getaffinity(0)) - 1))
+    assert f"'OMP_NUM_THREADS': '{expected}'" in done.stdout

@@ -135,3 +135,21 @@ def test_an_unknown_model_names_the_nearest(
     assert main(["train", *words, "--model.name", "lenspin_small"]) == 2
     assert "lenspinn_small" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_first_example_learns_from_a_third_of_its_images_and_is_calibrated(
+    tmp_path: Path,
+) -> None:
+    data, run = str(tmp_path / "data.zarr"), str(tmp_path / "run")
+    recipe = "configs/simulate/deeplense_model_3.yaml"
+    assert main(["simulate", recipe, "--num", "12000", "--out", data]) == 0
+    assert (
+        main(["train", "configs/train/lenspinn_small_demo.yaml", "--data", data, "--out", run]) == 0
+    )
+    assert main(["evaluate", run]) == 0
+    result = json.loads((Path(run) / "evaluation" / "evaluation.json").read_text())
+    (record,) = result["records"]
+    assert record["above_chance"]
+    assert record["accuracy_low"] > 0.85
+    assert record["calibrated"]

@@ -20,3 +20,16 @@ def test_importing_the_package_alone_loads_no_heavy_library() -> None:
     code = "import lenspinn, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_fit_needs_torch_and_scipy_alone() -> None:
+    heavy = (
+        "timm lightning torchmetrics captum matplotlib lenstronomy astropy h5py zarr tensorboard"
+    )
+    code = f"""
+import lenspinn, sys
+lenspinn.fit_lens
+print([name for name in {heavy.split()} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -4,13 +4,13 @@ The names below are the public interface; each room (`lenspinn.lensing`, `lenspi
 has more. They are imported when first used, so that ``import lenspinn`` itself costs nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lenspinn.compile_cache import ensure_compile_cache
+from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
-    from lenspinn.apply import Answer, apply_model
+    from lenspinn.apply import Answer, apply_model, fit_image, fit_lens
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
@@ -39,6 +39,8 @@ __all__ = [
     "delens",
     "evaluate_run",
     "explain_run",
+    "fit_image",
+    "fit_lens",
     "from_pretrained",
     "get_recipe",
     "grad_cam",
@@ -55,32 +57,5 @@ __all__ = [
     "train_model",
 ]
 
-_ROOMS = (
-    "lensing",
-    "simulate",
-    "data",
-    "models",
-    "train",
-    "evaluate",
-    "explain",
-    "apply",
-    "benchmark",
-    "sensitivity",
-)
-
-
 ensure_compile_cache()  # before anything imports torch
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"lenspinn.{name}")
-    if name in __all__:
-        for room in map(importlib.import_module, (f"lenspinn.{room}" for room in _ROOMS)):
-            if name in room.__all__:
-                return getattr(room, name)
-    raise AttributeError(f"module 'lenspinn' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return [*__all__, *_ROOMS]
+lazy_package(__name__)

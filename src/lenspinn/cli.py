@@ -6,10 +6,12 @@ This is the only module that prints or exits. Exit status: 0 done, 2 the input c
 
 import dataclasses
 import importlib
+import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from lenspinn.errors import ConfigError, LenspinnError
@@ -97,7 +99,7 @@ COMMANDS = {
         "lenspinn release runs/small models/small",
     ),
     "recipes": Command(
-        "lenspinn.simulate.catalogue:describe_recipes",
+        "lenspinn.simulate.names:describe_recipes",
         "list the recipes that can be simulated",
         "lenspinn recipes",
     ),
@@ -123,6 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(_overview())
         return 0
+    if words[0] == "--version":
+        print(f"lenspinn {version('lenspinn')}")
+        return 0
+    _leave_a_core()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -150,20 +156,45 @@ def _call(name: str, words: list[str]) -> Any:
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name[:80]!r}; the commands are {', '.join(COMMANDS)}")
     command = COMMANDS[name]
-    function = _load(command.function)
     text = {
         "prog": f"lenspinn {name}",
         "description": f"{command.summary[0].upper()}{command.summary[1:]}.",
         "epilog": f"example: {command.example}",
     }
+    # The function itself, with all that it needs, is imported when its words are understood.
     if command.config_class is None:
-        return function(**config.parse_call(function, words, **text))
-    return function(config.parse_config(_load(command.config_class), words, **text))
+        values = config.parse_call(_signature(command.function), words, **text)
+        return _load(command.function)(**values)
+    parsed = config.parse_config(_load(command.config_class), words, **text)
+    return _load(command.function)(parsed)
 
 
 def _load(path: str) -> Any:
     module, name = path.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _leave_a_core() -> None:
+    """Give torch a thread fewer than there are cores, unless the user has said how many.
+
+    Threads wait for each other after each step of a computation: where another process has one of
+    their cores, all stand still. Two threads on two cores then train several times slower than one
+    (`benchmarks/threads.py`).
+    """
+    if "torch" not in sys.modules:  # which reads this once
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) - 1)))
+
+
+def _signature(path: str) -> Callable[..., Any]:
+    """Return the function of a command, or something with its signature that is there at once."""
+    from lenspinn.signature import read_signature
+
+    try:
+        return read_signature(*path.split(":"))
+    except LookupError:
+        function: Callable[..., Any] = _load(path)
+        return function
 
 
 def _overview() -> str:
@@ -174,6 +205,7 @@ def _overview() -> str:
             "lenspinn: from a dark-matter model to an answer on a telescope image",
             "",
             "usage: lenspinn COMMAND ... [--debug]      lenspinn COMMAND --help explains a command",
+            "       lenspinn --version",
             "",
             *lines,
         ]

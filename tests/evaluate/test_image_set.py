@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import warnings
@@ -8,12 +9,17 @@ import pytest
 
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import DataError
-from lenspinn.evaluate.image_set import all_images, calibration_for, own_test_images
+from lenspinn.evaluate.image_set import (
+    all_images,
+    calibration_for,
+    how_to_calibrate,
+    own_test_images,
+)
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.report import evaluate_run
 from lenspinn.evaluate.trust import calibrate, load_calibration
 from lenspinn.simulate import SimulateConfig, simulate
-from lenspinn.train import Run, load_run
+from lenspinn.train import Run, StreamConfig, load_run
 
 
 def record(report: Path) -> dict:
@@ -108,3 +114,20 @@ def test_training_images_are_refused_as_a_test_set(run, store, folder):
     for data in (store, copy):
         with pytest.raises(DataError, match=r"holds images the run .* was trained on"):
             evaluate_run(run, data=data, progress=False)
+
+
+def test_a_run_with_enough_validation_images_needs_an_evaluation_alone(run):
+    trained = load_run(run)
+    many = dataclasses.replace(trained, split=trained.split | {"validation": np.arange(300)})
+    text = how_to_calibrate(many)
+    assert text.startswith(f"the folder holds no calibration: `lenspinn evaluate {run}` makes one")
+
+
+def test_a_streamed_run_is_told_the_option_that_draws_more_validation_images(run):
+    trained = load_run(run)
+    config = dataclasses.replace(
+        trained.config, data=Path("stream"), stream=StreamConfig(recipe="survey/hst")
+    )
+    text = how_to_calibrate(dataclasses.replace(trained, config=config))
+    assert "24 validation images, 216 too few" in text
+    assert "--stream.num_validation 240" in text

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError
 from lenspinn.evaluate.metrics import classification_metrics
-from lenspinn.evaluate.predict import predict
+from lenspinn.evaluate.predict import network_outputs, predict
 from lenspinn.evaluate.report import evaluate_run
 from lenspinn.train import load_run
 
@@ -98,8 +99,32 @@ def test_report_shows_all_figures(report):
 
 def test_a_run_with_few_validation_images_is_not_calibrated_and_says_so(report, run):
     assert record(report)["calibrated"] is False
-    assert "Not calibrated: that takes 240 validation images" in report.read_text()
+    assert "calibration takes 240 images that training did not see" in report.read_text()
+    assert "24 validation images, 216 too few" in report.read_text()
+    assert "train with 960 images in the place of 96" in report.read_text()
     assert not (run / "calibration").exists()
+
+
+def test_a_run_that_is_not_calibrated_warns_how_to_calibrate_it(run, tmp_path):
+    with pytest.warns(UserWarning, match=r"not calibrated: .* 216 too few.* --calibrate_on OTHER"):
+        evaluate_run(run, out=tmp_path, progress=False)
+
+
+def test_a_network_that_guesses_is_said_to_guess(report, run, tmp_path, monkeypatch):
+    found = record(report)
+    assert found["chance_accuracy"] == pytest.approx(1 / 3)
+    assert found["above_chance"] == (found["accuracy_low"] > found["chance_accuracy"])
+    assert "Against guessing: the accuracy" in report.read_text()
+
+    def guess(model, store, rows, **_):
+        outputs = network_outputs(model, store, rows, progress=False)
+        return dataclasses.replace(outputs, logits=np.zeros_like(outputs.logits))
+
+    monkeypatch.setattr("lenspinn.evaluate.report.network_outputs", guess)
+    with pytest.warns(UserWarning, match=r"accuracy 0\.333 .* is not above chance .*; train on"):
+        guessed = evaluate_run(run, out=tmp_path, progress=False)
+    assert record(guessed)["above_chance"] is False
+    assert "is not above chance" in guessed.read_text()
 
 
 def test_uncertainties_are_reported_beside_the_scores(calibrated_run):

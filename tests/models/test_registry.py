@@ -4,9 +4,9 @@ import pytest
 from torch import Tensor, nn
 
 from lenspinn.errors import ModelError
-from lenspinn.models import registry
+from lenspinn.models import names
 from lenspinn.models.classifier import Classifier
-from lenspinn.models.registry import create_model, list_models, register_model
+from lenspinn.models.registry import create_model, register_model
 
 
 class Mean(Classifier):
@@ -26,18 +26,13 @@ class Mean(Classifier):
 
 
 @pytest.fixture
-def mean_model(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
-
+def mean_model():
     @register_model
     def mean_model(*, num_pix: int = 8, weights: tuple[int, ...] = (1, 2)) -> Mean:
         return Mean(num_pix)
 
-    return mean_model
-
-
-def test_the_paper_models_are_listed():
-    assert {"lenspinn_large", "lenspinn_small"} <= set(list_models())
+    yield mean_model
+    del names.FACTORIES["mean_model"]
 
 
 def test_a_registered_model_is_created_by_its_function_name(mean_model):
@@ -57,6 +52,14 @@ def test_a_name_registered_twice_is_refused(mean_model):
 
     with pytest.raises(ModelError, match="'mean_model' is already registered"):
         register_model(mean_model)
+
+
+def test_a_name_of_ours_is_taken_before_its_module_is_imported():
+    def vit() -> Mean:
+        return Mean(8)
+
+    with pytest.raises(ModelError, match="'vit' is already registered"):
+        register_model(vit)
 
 
 def test_an_unknown_model_is_answered_with_the_nearest_name():

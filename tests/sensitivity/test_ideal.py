@@ -9,6 +9,7 @@ from lenspinn.sensitivity.ideal import (
     see_lenses,
     write_lenses,
 )
+from lenspinn.sensitivity.sweep import sweeps_of
 from lenspinn.simulate.limit.lenses import draw_lenses, visibility
 
 from .conftest import make_config
@@ -16,7 +17,8 @@ from .conftest import make_config
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    return make_config(tmp_path_factory.mktemp("ideal"), overrides={"num_pix": 24}).sweeps[1]
+    config = make_config(tmp_path_factory.mktemp("ideal"), overrides={"num_pix": 24})
+    return sweeps_of(config)[1]
 
 
 @pytest.fixture(scope="module")

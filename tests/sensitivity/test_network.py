@@ -6,6 +6,7 @@ import pytest
 from lenspinn.errors import ConfigError
 from lenspinn.sensitivity import network as module
 from lenspinn.sensitivity.network import describe_network, load_network, network_records
+from lenspinn.sensitivity.sweep import sweeps_of
 from lenspinn.train import load_run
 
 from .conftest import SMALL, make_config
@@ -13,7 +14,7 @@ from .conftest import SMALL, make_config
 
 @pytest.fixture
 def sweeps(tmp_path):
-    return make_config(tmp_path).sweeps
+    return sweeps_of(make_config(tmp_path))
 
 
 @pytest.mark.filterwarnings("error")
@@ -41,7 +42,7 @@ def test_a_network_of_the_same_instrument_and_magnitudes_is_taken(network, sweep
 )
 def test_a_network_for_other_images_is_refused(network, tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):
-        load_network(network, make_config(tmp_path, **changes).sweeps[0], seed=1)
+        load_network(network, sweeps_of(make_config(tmp_path, **changes))[0], seed=1)
 
 
 def test_the_lenses_of_training_are_refused(network, sweeps):
@@ -55,7 +56,7 @@ def test_another_recipe_and_unseen_magnitudes_are_said(network, tmp_path):
         pytest.warns(UserWarning, match=r"has never seen images of 25\.5$"),
         pytest.warns(UserWarning, match="trained on survey/hst, not survey/hst_shallow"),
     ):
-        load_network(network, config.sweeps[0], seed=1)
+        load_network(network, sweeps_of(config)[0], seed=1)
 
 
 def test_a_network_trained_at_one_magnitude_knows_that_one_alone(run_folder):

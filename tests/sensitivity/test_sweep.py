@@ -6,21 +6,21 @@ import pytest
 from lenspinn.config import parse_config
 from lenspinn.errors import ConfigError
 from lenspinn.sensitivity import SensitivityConfig
-from lenspinn.sensitivity.sweep import mass_of, quantity_of
+from lenspinn.sensitivity.sweep import mass_of, quantity_of, sweeps_of
 from lenspinn.simulate import draw_scenes, get_recipe
 
 from .conftest import make_config
 
 
 def test_against_magnitude_the_recipe_is_as_it_is():
-    own, _ = make_config(Path("out"), overrides={}).sweeps
+    own, _ = sweeps_of(make_config(Path("out"), overrides={}))
     assert own.recipe == get_recipe("survey/hst")
     assert own.magnitudes == [21.0, 24.0]
     assert own.detected == ["axion", "cdm"]
 
 
 def test_against_mass_there_is_one_subhalo_of_any_mass():
-    _, wide = make_config(Path("out")).sweeps
+    _, wide = sweeps_of(make_config(Path("out")))
     _, truth = draw_scenes(wide.recipe, 0, range(1, 600, 3))
     assert (truth["num_subhalos"] == 1).all()
     mass = mass_of(truth, quantity_of(wide.recipe, "cdm"))
@@ -31,7 +31,7 @@ def test_against_mass_there_is_one_subhalo_of_any_mass():
 
 
 def test_against_mass_vortices_have_any_mass():
-    _, wide = make_config(Path("out")).sweeps
+    _, wide = sweeps_of(make_config(Path("out")))
     _, truth = draw_scenes(wide.recipe, 0, range(0, 600, 3))
     assert quantity_of(wide.recipe, "axion") == "vortex_mass"
     decades = np.bincount(np.log10(mass_of(truth, "vortex_mass")).astype(int))[8:]
@@ -39,7 +39,7 @@ def test_against_mass_vortices_have_any_mass():
 
 
 def test_every_source_has_the_magnitude_asked_for():
-    own, _ = make_config(Path("out")).sweeps
+    own, _ = sweeps_of(make_config(Path("out")))
     _, truth = draw_scenes(own.at(24.0), 0, range(6))
     assert truth["source_magnitude"].tolist() == [24.0] * 6
 
@@ -62,7 +62,7 @@ def test_one_of_the_changes_against_mass_can_be_given_alone():
     words = ["--recipe", "survey/hst", "--out", "x"]
     change = ["--mass_overrides.populations.axion.mass", "{log_uniform: [1e9, 1e10]}"]
     before, after = (parse_config(SensitivityConfig, [*words, *w]) for w in ([], change))
-    was, now = (config.sweeps[1].recipe.populations for config in (before, after))
+    was, now = (sweeps_of(config)[1].recipe.populations for config in (before, after))
     assert now["cdm"] == was["cdm"]
     assert now["axion"].mass.low == 1e9
 

@@ -4,7 +4,7 @@ import torch
 
 from lenspinn.data.datamodule import StoreDataModule
 from lenspinn.simulate import SceneStream, SimulateConfig, get_recipe, simulate
-from lenspinn.simulate.dataset import Engine
+from lenspinn.simulate.config import Engine
 
 SMALL = {"num_pix": 16, "instrument.pixel_scale": 0.3}
 BATCH = 10

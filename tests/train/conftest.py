@@ -1,6 +1,6 @@
 """A dataset and a network so small that a whole training run takes a second."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import nn
 
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.store import StoreWriter
-from lenspinn.models import registry
+from lenspinn.models import names, registry
 from lenspinn.models.classifier import Classifier, Features, Image, Logits
 from lenspinn.train import ModelConfig, TrainConfig
 
@@ -46,7 +46,7 @@ class TinyClassifier(Classifier):
 
 
 @pytest.fixture(autouse=True)
-def tiny_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_classifier() -> Iterator[None]:
     """Register `tiny_classifier` and `tiny_fit` as models for one test."""
 
     def tiny_classifier(
@@ -67,9 +67,10 @@ def tiny_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> TinyClassifier:
         return TinyClassifier(num_pix, pixel_scale, classes)
 
-    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
     registry.register_model(tiny_classifier)
     registry.register_model(tiny_fit)
+    yield
+    del names.FACTORIES["tiny_classifier"], names.FACTORIES["tiny_fit"]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,16 @@
 """Images of any origin in, answers out, with plain warnings where they cannot be trusted."""
 
-from lenspinn.apply.answer import Answer, Mismatch, Uncertainty
-from lenspinn.apply.lens_file import fit_image
-from lenspinn.apply.lens_fit import LensMeasurement, fit_lens
-from lenspinn.apply.ring import ring_radius
-from lenspinn.apply.run import apply_model
-from lenspinn.apply.table import TableAnswer
+from typing import TYPE_CHECKING
+
+from lenspinn.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from lenspinn.apply.answer import Answer, Mismatch, Uncertainty
+    from lenspinn.apply.lens_file import fit_image
+    from lenspinn.apply.lens_fit import LensMeasurement, fit_lens
+    from lenspinn.apply.ring import ring_radius
+    from lenspinn.apply.run import apply_model
+    from lenspinn.apply.table import TableAnswer
 
 __all__ = [
     "Answer",
@@ -18,3 +23,5 @@ __all__ = [
     "fit_lens",
     "ring_radius",
 ]
+
+lazy_package(__name__)

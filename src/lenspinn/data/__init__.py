@@ -4,21 +4,26 @@
 Lightning and matplotlib, which take seconds to load.
 """
 
-from lenspinn.data.fits import TelescopeImage, read_fits, write_fits
-from lenspinn.data.hdf5 import read_hdf5, read_hdf5_psf
-from lenspinn.data.info import DatasetInfo
-from lenspinn.data.legacy import import_deeplense
-from lenspinn.data.npy import read_npy
-from lenspinn.data.store import ImageStore, StoreWriter
-from lenspinn.data.transforms import (
-    TRANSFORMS,
-    background_sigma,
-    check_image,
-    deeplense_preprocess,
-    min_max,
-    noise_safe_preprocess,
-    resample,
-)
+from typing import TYPE_CHECKING
+
+from lenspinn.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from lenspinn.data.fits import TelescopeImage, read_fits, write_fits
+    from lenspinn.data.hdf5 import read_hdf5, read_hdf5_psf
+    from lenspinn.data.info import DatasetInfo
+    from lenspinn.data.legacy import import_deeplense
+    from lenspinn.data.npy import read_npy
+    from lenspinn.data.store import ImageStore, StoreWriter
+    from lenspinn.data.transforms import (
+        TRANSFORMS,
+        background_sigma,
+        check_image,
+        deeplense_preprocess,
+        min_max,
+        noise_safe_preprocess,
+        resample,
+    )
 
 __all__ = [
     "TRANSFORMS",
@@ -39,3 +44,5 @@ __all__ = [
     "resample",
     "write_fits",
 ]
+
+lazy_package(__name__)

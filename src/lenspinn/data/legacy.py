@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from lenspinn.data.image_folders import Listing, Place, list_images
 from lenspinn.data.info import DatasetInfo
+from lenspinn.data.layout import CHUNK_IMAGES
 from lenspinn.data.npy import open_stack, read_image_and_number, single_image
-from lenspinn.data.store import CHUNK_IMAGES, SHARD_IMAGES, StoreWriter
+from lenspinn.data.store import SHARD_IMAGES, StoreWriter
 from lenspinn.data.transforms import SMALLEST_IMAGE, background_sigma
 from lenspinn.errors import DataError
 

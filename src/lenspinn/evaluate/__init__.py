@@ -1,14 +1,19 @@
 """Trained networks measured: probabilities, scores with intervals, figures and reports."""
 
-from lenspinn.evaluate.figures import (
-    confusion_figure,
-    learning_figure,
-    reliability_figure,
-    roc_figure,
-)
-from lenspinn.evaluate.metrics import classification_metrics
-from lenspinn.evaluate.predict import predict
-from lenspinn.evaluate.report import evaluate_run
+from typing import TYPE_CHECKING
+
+from lenspinn.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from lenspinn.evaluate.figures import (
+        confusion_figure,
+        learning_figure,
+        reliability_figure,
+        roc_figure,
+    )
+    from lenspinn.evaluate.metrics import classification_metrics
+    from lenspinn.evaluate.predict import predict
+    from lenspinn.evaluate.report import evaluate_run
 
 __all__ = [
     "classification_metrics",
@@ -19,3 +24,5 @@ __all__ = [
     "reliability_figure",
     "roc_figure",
 ]
+
+lazy_package(__name__)

@@ -1,5 +1,6 @@
 """Which images a run is measured on, and which it is calibrated on."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from lenspinn.evaluate.trust import (
 )
 from lenspinn.train import Run
 
-__all__ = ["ImageSet", "all_images", "calibration_for", "own_test_images"]
+__all__ = ["ImageSet", "all_images", "calibration_for", "how_to_calibrate", "own_test_images"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,27 @@ def calibration_for(
     if len(rows) < FEWEST_IMAGES:
         return None
     return _calibrated(run, test.store, rows, coverage, chose_weights=True)
+
+
+def how_to_calibrate(run: Run) -> str:
+    """Say what the calibration of a run lacks, and the commands that give it."""
+    folder, num = run.folder, len(run.split["validation"])
+    if num >= FEWEST_IMAGES:
+        return (
+            f"the folder holds no calibration: `lenspinn evaluate {folder}` makes one of the "
+            f"{num:,} validation images"
+        )
+    if run.config.streams:
+        again = f"`--stream.num_validation {FEWEST_IMAGES}` or more"
+    else:
+        enough = math.ceil(run.data_info.num_images * FEWEST_IMAGES / max(num, 1))
+        again = f"{enough:,} images in the place of {run.data_info.num_images:,}, or another split"
+    return (
+        f"calibration takes {FEWEST_IMAGES} images that training did not see, and the run has "
+        f"{num} validation images, {FEWEST_IMAGES - num} too few: give it others of the same "
+        f"recipe and another seed (`lenspinn evaluate {folder} --calibrate_on OTHER.zarr`), or "
+        f"train with {again}"
+    )
 
 
 def _calibrated(

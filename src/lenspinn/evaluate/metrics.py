@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lenspinn.errors import DataError
+from lenspinn.evaluate.chance import chance_metrics
 
 CONFIDENCE = 0.95
 """Coverage of the bootstrap intervals."""
@@ -66,7 +67,8 @@ def classification_metrics(
         ``auc_<class>`` (one class versus the rest), ``auc_micro`` and ``ece``: the score under its
         name, and its 95 % percentile interval under ``<name>_low`` and ``<name>_high`` (None
         where it is undefined: the AUC of a class that does not occur). ``confusion`` counts
-        images, rows are true classes; ``n_test`` is the number of images.
+        images, rows are true classes; ``n_test`` is the number of images. ``chance_accuracy`` is
+        the share of the largest class, ``above_chance`` whether ``accuracy_low`` is above it.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def classification_metrics(
     confusion = weighted_confusion(probabilities, labels, np.ones((1, len(labels))))[0]
     metrics["confusion"] = confusion.astype(int).tolist()
     metrics["n_test"] = len(labels)
-    return metrics
+    return metrics | chance_metrics(metrics["confusion"], metrics["accuracy_low"])
 
 
 def paired_difference(

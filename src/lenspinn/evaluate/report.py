@@ -1,6 +1,7 @@
 """A run measured on images it never saw: JSON for machines, a page and pictures for people."""
 
 import json
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from matplotlib.figure import Figure
 
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
-from lenspinn.data.provenance import portable, portable_command, provenance
+from lenspinn.data.provenance import portable_command, provenance
 from lenspinn.device import best_device
 from lenspinn.evaluate.calibration import scaled_probabilities
+from lenspinn.evaluate.chance import chance_sentence
 from lenspinn.evaluate.conformal import check_coverage
 from lenspinn.evaluate.figures import (
     confusion_figure,
@@ -25,6 +27,7 @@ from lenspinn.evaluate.image_set import (
     ImageSet,
     all_images,
     calibration_for,
+    how_to_calibrate,
     own_test_images,
 )
 from lenspinn.evaluate.lens import (
@@ -47,7 +50,6 @@ from lenspinn.evaluate.quantities import (
 from lenspinn.evaluate.record import learning_record
 from lenspinn.evaluate.trust import (
     FALSE_ALARMS,
-    FEWEST_IMAGES,
     Calibration,
     Judgement,
 )
@@ -74,7 +76,8 @@ def evaluate_run(
     are fitted to the validation images and written to ``calibration`` in the run folder, where
     `lenspinn apply` finds them; see `lenspinn.evaluate.trust`. They are then measured on the test
     images, which choose nothing. On another dataset those in the run folder are measured, unless
-    `calibrate_on` asks for new ones.
+    `calibrate_on` asks for new ones. An accuracy whose interval is not above that of guessing gives
+    a warning, and so does a run that is left without a calibration.
 
     Parameters
     ----------
@@ -162,6 +165,10 @@ def evaluate_run(
     report.write_text(_markdown(command, trained, test, record))
     if replaced:
         write_manifest(trained.folder)
+    if not record["above_chance"]:
+        warnings.warn(chance_sentence(record), stacklevel=2)
+    if calibration is None:
+        warnings.warn(f"not calibrated: {how_to_calibrate(trained)}", stacklevel=2)
     return report
 
 
@@ -244,6 +251,8 @@ def _markdown(command: str, run: Run, test: ImageSet, record: dict[str, Any]) ->
             "|---|---|---|---|",
             *classes,
             "",
+            f"Against guessing: {chance_sentence(record)}.",
+            "",
             _footnote(record),
             "",
             *_trust(run, record),
@@ -283,8 +292,7 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
     if not record["calibrated"]:
         return [
             *lines,
-            f"Not calibrated: that takes {FEWEST_IMAGES} validation images, and an evaluation on "
-            f"the run's own dataset (`lenspinn evaluate {portable(run.folder)}`).",
+            f"Not calibrated, so that no answer of it can be trusted: {how_to_calibrate(run)}.",
         ]
     names = ["ece", "ece_calibrated", "set_coverage", "set_size", "refused"]
     names[3:3] = [f"set_coverage_{name}" for name in run.model.classes]

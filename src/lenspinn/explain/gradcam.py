@@ -1,7 +1,6 @@
 """Grad-CAM: where in the image the evidence for a class lies."""
 
 import torch
-from captum.attr import LayerAttribution, LayerGradCam
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -38,6 +37,8 @@ def grad_cam(
     ----------
     Selvaraju et al. (2017), arXiv:1610.02391, eqs. 1 and 2; Fig. 3 of the LensPINN paper.
     """
+    from captum.attr import LayerAttribution, LayerGradCam  # with matplotlib
+
     try:
         layer = model.get_submodule(model.cam_layer)
     except AttributeError as error:

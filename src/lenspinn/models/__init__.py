@@ -3,31 +3,36 @@
 A physics model adds `reconstruct(image) -> Reconstruction`.
 """
 
-# Importing a module of models registers them.
-from lenspinn.models.baselines import (
-    CaiT,
-    TimmCNN,
-    cait,
-    cait_patch8,
-    efficientnet_b0,
-    efficientnet_lite0,
-    mobilenetv3,
-    resnet18,
-    resnet18_stride1,
-)
-from lenspinn.models.classifier import CLASSES, Classifier, Examination
-from lenspinn.models.inverse_lens import InverseLens
-from lenspinn.models.lens_fit import LensFit, Told, lenspinn_fit
-from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
-from lenspinn.models.lenspinn import (
-    LensPINN,
-    lenspinn_large,
-    lenspinn_small,
-)
-from lenspinn.models.pretrained import from_pretrained, load_weights, save_pretrained
-from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
-from lenspinn.models.registry import create_model, list_models, list_options, register_model
-from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
+from typing import TYPE_CHECKING
+
+from lenspinn.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from lenspinn.models.baselines import (
+        CaiT,
+        TimmCNN,
+        cait,
+        cait_patch8,
+        efficientnet_b0,
+        efficientnet_lite0,
+        mobilenetv3,
+        resnet18,
+        resnet18_stride1,
+    )
+    from lenspinn.models.classifier import CLASSES, Classifier, Examination
+    from lenspinn.models.inverse_lens import InverseLens
+    from lenspinn.models.lens_fit import LensFit, Told, lenspinn_fit
+    from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
+    from lenspinn.models.lenspinn import (
+        LensPINN,
+        lenspinn_large,
+        lenspinn_small,
+    )
+    from lenspinn.models.names import list_models
+    from lenspinn.models.pretrained import from_pretrained, load_weights, save_pretrained
+    from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
+    from lenspinn.models.registry import create_model, list_options, register_model
+    from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
 
 __all__ = [
     "CLASSES",
@@ -67,3 +72,5 @@ __all__ = [
     "vitsd",
     "vitsd_patch8",
 ]
+
+lazy_package(__name__)

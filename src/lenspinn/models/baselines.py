@@ -1,4 +1,4 @@
-"""Networks from timm, whole or as a part of other models; the only timm import.
+"""Networks from timm, whole or as a part of other models; timm is imported here alone, and late.
 
 The convolutional rivals of LensPINN: ResNet-18 (He et al. 2016, arXiv:1512.03385) of the paper's
 Table 1, MobileNetV3 (Howard et al. 2019, arXiv:1905.02244) and EfficientNet-B0 (Tan & Le 2019,
@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError
-from timm.models.cait import Cait
 from torch import nn
 
 from lenspinn.errors import ModelError
@@ -56,6 +54,8 @@ def timm_cnn(
     ModelError
         timm has no such network, or the weights cannot be had or do not fit.
     """
+    import timm  # with torchvision; readers of other networks need neither
+
     if not timm.is_model(name):
         raise ModelError(f"timm has no network '{name}'")
     overlay = None
@@ -93,6 +93,8 @@ def timm_cam_layer(name: str, num_pix: int) -> str:
     ModelError
         timm has no such network, or it is none that makes maps of images of any size.
     """
+    import timm  # as above
+
     if not timm.is_model(str(name)):
         raise ModelError(
             f"cnn is '{name}', which timm does not have; efficientnet_b0, tf_efficientnet_lite0, "
@@ -314,6 +316,8 @@ class CaiT(Classifier):
         classes: Sequence[str],
         transform: str,
     ) -> None:
+        from timm.models.cait import Cait
+
         super().__init__(
             num_pix=num_pix,
             pixel_scale=pixel_scale,

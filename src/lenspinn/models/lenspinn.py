@@ -213,9 +213,10 @@ class LensPINN(Classifier):
         self.theta_E_weight, self.consistency_weight = theta_E_weight, consistency_weight
         self.truth_keys = ("theta_E",) if theta_E_weight else ()
         self.measures_theta_E = bool(theta_E_weight or consistency_weight)
-        self.shared_cnn: Any = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
+        shared_cnn: Any = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
         # A bias would cancel in the difference of image and source features and never learn.
-        self.shared_cnn.get_classifier().register_parameter("bias", None)
+        shared_cnn.get_classifier().register_parameter("bias", None)
+        self.shared_cnn = shared_cnn
         self.preprocessed_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
         self.head = nn.Sequential(
             nn.Linear(2 * CNN_FEATURES, HEAD_DIM),

@@ -1,6 +1,7 @@
 """Models by name: `@register_model` on a factory, then `create_model(name, **options)`."""
 
 import functools
+import importlib
 import inspect
 import json
 import math
@@ -11,12 +12,12 @@ from difflib import get_close_matches
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from lenspinn.errors import ModelError
+from lenspinn.models import names
 from lenspinn.models.classifier import Classifier
+from lenspinn.models.names import list_models
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Classifier)
-
-_FACTORIES: dict[str, Callable[..., Classifier]] = {}
 
 LARGEST = {"num_pix": 512, "supersampling": 16, "steps": 1000}
 """Of options that memory or time grows with; far beyond what images of lenses need."""
@@ -34,7 +35,7 @@ def register_model(factory: Callable[P, M]) -> Callable[P, M]:
         The name is taken; by the factory, if an option has a wrong kind or is too large.
     """
     name = factory.__name__
-    if name in _FACTORIES:
+    if name in names.FACTORIES or names.MODULES.get(name, factory.__module__) != factory.__module__:
         raise ModelError(f"a model named '{name}' is already registered")
     signature, hints = inspect.signature(factory), typing.get_type_hints(factory)
 
@@ -48,13 +49,8 @@ def register_model(factory: Callable[P, M]) -> Callable[P, M]:
         model.config = {"name": name, "options": json.loads(json.dumps(bound.arguments))}
         return model
 
-    _FACTORIES[name] = build
+    names.FACTORIES[name] = build
     return build
-
-
-def list_models() -> list[str]:
-    """Names of all registered models, sorted."""
-    return sorted(_FACTORIES)
 
 
 def list_options(name: str) -> list[str]:
@@ -65,9 +61,7 @@ def list_options(name: str) -> list[str]:
     ModelError
         The name is unknown (the nearest known ones are given).
     """
-    if name not in _FACTORIES:
-        raise ModelError(f"there is no model '{name}'; {_nearest(name, list_models())}")
-    return list(inspect.signature(_FACTORIES[name]).parameters)
+    return list(inspect.signature(_factory(name)).parameters)
 
 
 def create_model(name: str, **options: Any) -> Classifier:
@@ -93,7 +87,17 @@ def create_model(name: str, **options: Any) -> Classifier:
     for option in options:
         if option not in known:
             raise ModelError(f"model '{name}' has no option '{option}'; {_nearest(option, known)}")
-    return _FACTORIES[name](**options)
+    model: Classifier = _factory(name)(**options)
+    return model
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    """Return a factory by name, from its module if that was not imported yet."""
+    if name not in names.FACTORIES and name in names.MODULES:
+        importlib.import_module(names.MODULES[name])
+    if name not in names.FACTORIES:
+        raise ModelError(f"there is no model '{name}'; {_nearest(name, list_models())}")
+    return names.FACTORIES[name]
 
 
 def _check_options(name: str, options: Mapping[str, Any], hints: Mapping[str, Any]) -> None:

@@ -1,6 +1,13 @@
 """How little substructure can be seen: by a network, and by an observer that is told of it."""
 
-from lenspinn.sensitivity.run import measure_sensitivity
-from lenspinn.sensitivity.sweep import SensitivityConfig
+from typing import TYPE_CHECKING
+
+from lenspinn.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from lenspinn.sensitivity.config import SensitivityConfig
+    from lenspinn.sensitivity.run import measure_sensitivity
 
 __all__ = ["SensitivityConfig", "measure_sensitivity"]
+
+lazy_package(__name__)

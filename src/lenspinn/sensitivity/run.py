@@ -15,6 +15,7 @@ from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.errors import ConfigError
 from lenspinn.evaluate.files import save_figure
 from lenspinn.files import write_whole
+from lenspinn.sensitivity.config import FIGURE, RESULT, TABLE, SensitivityConfig
 from lenspinn.sensitivity.figure import sensitivity_figure
 from lenspinn.sensitivity.ideal import (
     IDEAL,
@@ -25,7 +26,7 @@ from lenspinn.sensitivity.ideal import (
     write_lenses,
 )
 from lenspinn.sensitivity.network import describe_network, load_network, network_records
-from lenspinn.sensitivity.sweep import FIGURE, RESULT, TABLE, SensitivityConfig
+from lenspinn.sensitivity.sweep import sweeps_of
 from lenspinn.train import Run
 
 __all__ = ["measure_sensitivity"]
@@ -73,7 +74,8 @@ def measure_sensitivity(config: SensitivityConfig, progress: bool = True) -> Pat
         the same seed, or ``config.out`` holds another measurement.
     """
     state = _State(config)
-    run = None if config.run is None else load_network(config.run, config.sweeps[0], config.seed)
+    own, _ = sweeps_of(config)
+    run = None if config.run is None else load_network(config.run, own, config.seed)
     state.check_network(run)
     config.out.mkdir(parents=True, exist_ok=True)  # after all refusals, before the long part
     state.write()
@@ -86,7 +88,7 @@ def measure_sensitivity(config: SensitivityConfig, progress: bool = True) -> Pat
 def _measure_network(state: "_State", run: Run, progress: bool) -> None:
     config = state.config
     done = {(r["sweep"], r["magnitude"]) for r in state.network_records}
-    pieces = [(sweep, m) for sweep in config.sweeps for m in sweep.magnitudes]
+    pieces = [(sweep, m) for sweep in sweeps_of(config) for m in sweep.magnitudes]
     pending = [(sweep, m) for sweep, m in pieces if (sweep.name, m) not in done]
     for sweep, magnitude in tqdm(pending, unit=" magnitudes", disable=not progress):
         state.network_records += network_records(run, sweep, magnitude, config.num, config.seed)
@@ -95,7 +97,7 @@ def _measure_network(state: "_State", run: Run, progress: bool) -> None:
 
 def _measure_ideal(state: "_State", progress: bool) -> None:
     config = state.config
-    for sweep in config.sweeps:
+    for sweep in sweeps_of(config):
         done = len({seen.lens for seen in state.lenses if seen.sweep == sweep.name})
         with tqdm(
             total=config.num_lenses,
@@ -144,7 +146,7 @@ class _State:
     @property
     def identity(self) -> Record:
         """What every record depends on."""
-        own, wide = self.config.sweeps
+        own, wide = sweeps_of(self.config)
         content = {
             "seed": self.config.seed,
             "magnitudes": own.magnitudes,
@@ -171,7 +173,7 @@ class _State:
     @property
     def records(self) -> list[Record]:
         """The points of all curves, in a fixed order."""
-        ideal = [r for sweep in self.config.sweeps for r in ideal_records(sweep, self.lenses)]
+        ideal = [r for sweep in sweeps_of(self.config) for r in ideal_records(sweep, self.lenses)]
         records = [*self.network_records, *ideal]
         records.sort(key=lambda record: [record[key] or 0 for key in _ORDER])
         return records
@@ -188,7 +190,7 @@ class _State:
             "network": self.network,
             "records": records,
         }
-        recipe = self.config.sweeps[0].recipe
+        recipe = sweeps_of(self.config)[0].recipe
         facts = {"recipe": recipe.name, "instrument": recipe.instrument.name}
         write_whole(out / TABLE, _csv([facts | record for record in records]).encode())
         save_figure(sensitivity_figure(records, **facts, network=self.network), out / FIGURE)

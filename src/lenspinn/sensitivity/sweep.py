@@ -1,15 +1,13 @@
 """What is looked for, and at which brightness of the source."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lenspinn.errors import ConfigError
-from lenspinn.places import check_output, check_own
 from lenspinn.plain_yaml import Plain
+from lenspinn.sensitivity.config import ONE_SUBHALO, SensitivityConfig
 from lenspinn.sensitivity.curves import FEWEST_WITHOUT
 from lenspinn.simulate import Recipe
 from lenspinn.simulate.catalogue import changed_recipe, configured_recipe
@@ -17,33 +15,10 @@ from lenspinn.simulate.draw import Truth
 from lenspinn.simulate.limit.smooth import check_smooth
 from lenspinn.simulate.overrides import with_overrides
 
-__all__ = [
-    "FIGURE",
-    "NO_SUBSTRUCTURE",
-    "RESULT",
-    "TABLE",
-    "SensitivityConfig",
-    "Sweep",
-    "mass_of",
-    "quantity_of",
-]
+__all__ = ["NO_SUBSTRUCTURE", "Sweep", "check_settings", "mass_of", "quantity_of", "sweeps_of"]
 
 NO_SUBSTRUCTURE = "no_sub"
 """The class against which substructure is detected."""
-
-
-RESULT, TABLE, FIGURE = "sensitivity.json", "sensitivity.csv", "sensitivity.png"
-"""Files of the folder of a measurement."""
-MOST_OF = {"num": 10_000_000, "num_lenses": 1_000_000}
-"""Images and lenses of a measurement."""
-
-ONE_SUBHALO: dict[str, Plain] = {
-    "populations.cdm.mean_number": 1.0,
-    "populations.cdm.mass": {"log_uniform": [1e7, 1e10]},
-    "faults.fixed_subhalo_count": True,
-    "populations.axion.mass": {"log_uniform": [1e8, 1e11]},
-}
-"""Changes to a recipe by which each lens has substructure of one mass, and that of every size."""
 
 
 class Sweep(NamedTuple):
@@ -64,69 +39,46 @@ class Sweep(NamedTuple):
         return [name for name in self.recipe.classes if name != NO_SUBSTRUCTURE]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SensitivityConfig:
-    """Whose sensitivity to measure, and how well."""
+def sweeps_of(config: SensitivityConfig) -> tuple[Sweep, Sweep]:
+    """Return the recipe as it is against magnitude, and with `mass_overrides` against mass."""
+    own = configured_recipe(config.recipe, config.overrides)
+    wide = changed_recipe(own, _mass_changes(config, own))
+    return (
+        Sweep("magnitude", own, sorted(set(map(float, config.magnitudes)))),
+        Sweep("mass", wide, sorted(set(map(float, config.mass_magnitudes)))),
+    )
 
-    recipe: str
-    """Name of a recipe; those of survey/* are meant."""
-    out: Path
-    """Folder for the results; what it already holds of this measurement is kept."""
-    run: Path | None = None
-    """Run folder of a network trained for the recipe's instrument; without one, or until one is
-    given, the curves are those of the ideal observer alone."""
-    magnitudes: list[float] = field(default_factory=lambda: [20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
-    """AB magnitudes of the unlensed source, for the curves against magnitude."""
-    mass_magnitudes: list[float] = field(default_factory=lambda: [20.0, 22.0, 24.0])
-    """The same for the curves against mass, one curve each."""
-    num: int = 3000
-    """Images that the network sees for each magnitude of each of the two; the classes in turn."""
-    num_lenses: int = 128
-    """Lenses of the ideal observer, the same at every magnitude; more may be asked for later."""
-    seed: int = 1
-    """Another seed gives other lenses; not that of the images the network was trained on."""
-    overrides: dict[str, Plain] = field(default_factory=dict)
-    """Changes to the recipe by dotted key, such as instrument.exposure_time: 2700."""
-    mass_overrides: dict[str, Plain] = field(default_factory=lambda: dict(ONE_SUBHALO))
-    """Further changes for the curves against mass, laid over these: one subhalo, and masses of
-    every size."""
 
-    def __post_init__(self) -> None:
-        check_output(self.out / RESULT, "out")
-        check_own(self.out, "out", mark=RESULT, replaced=[TABLE, FIGURE])
-        for key, value in MOST_OF.items():
-            if getattr(self, key) > value:
-                raise ConfigError(f"{key} must be at most {value}, got {getattr(self, key)}")
-        for sweep in self.sweeps:
-            _check(sweep)
-        num_classes = len(self.sweeps[0].recipe.classes)
-        least = {"num": num_classes * FEWEST_WITHOUT, "num_lenses": 2, "seed": 0}
-        for key, value in least.items():
-            if getattr(self, key) < value:
-                raise ConfigError(f"{key} must be at least {value}, got {getattr(self, key)}")
+def _mass_changes(config: SensitivityConfig, recipe: Recipe) -> dict[str, Plain]:
+    """Return the `mass_overrides`, less those by default for classes that are not there."""
 
-    @property
-    def sweeps(self) -> tuple[Sweep, Sweep]:
-        """The recipe as it is against magnitude, and with the `mass_overrides` against mass."""
-        own = configured_recipe(self.recipe, self.overrides)
-        wide = changed_recipe(own, self._mass_changes(own))
+    def is_absent(key: str, value: Plain) -> bool:
+        name = key.removeprefix("populations.").split(".")[0]
         return (
-            Sweep("magnitude", own, sorted(set(map(float, self.magnitudes)))),
-            Sweep("mass", wide, sorted(set(map(float, self.mass_magnitudes)))),
+            ONE_SUBHALO.get(key) == value
+            and key.startswith("populations.")
+            and (name not in recipe.classes)
         )
 
-    def _mass_changes(self, recipe: Recipe) -> dict[str, Plain]:
-        """Return the `mass_overrides`, less those by default for classes that are not there."""
+    return {k: v for k, v in config.mass_overrides.items() if not is_absent(k, v)}
 
-        def is_absent(key: str, value: Plain) -> bool:
-            name = key.removeprefix("populations.").split(".")[0]
-            return (
-                ONE_SUBHALO.get(key) == value
-                and key.startswith("populations.")
-                and (name not in recipe.classes)
-            )
 
-        return {k: v for k, v in self.mass_overrides.items() if not is_absent(k, v)}
+def check_settings(config: SensitivityConfig) -> None:
+    """Refuse what cannot be measured.
+
+    Raises
+    ------
+    ConfigError
+        If a recipe, a magnitude or a number is impossible.
+    """
+    sweeps = sweeps_of(config)
+    for sweep in sweeps:
+        _check(sweep)
+    num_classes = len(sweeps[0].recipe.classes)
+    least = {"num": num_classes * FEWEST_WITHOUT, "num_lenses": 2, "seed": 0}
+    for key, value in least.items():
+        if getattr(config, key) < value:
+            raise ConfigError(f"{key} must be at least {value}, got {getattr(config, key)}")
 
 
 def quantity_of(recipe: Recipe, name: str) -> str:

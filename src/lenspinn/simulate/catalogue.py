@@ -16,6 +16,7 @@ from lenspinn.plain_yaml import shown
 from lenspinn.simulate.distributions import Fixed, LogUniform, Normal, PowerLaw, Uniform
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
+from lenspinn.simulate.names import SUMMARIES, list_recipes
 from lenspinn.simulate.overrides import nearest, to_plain, with_overrides
 from lenspinn.simulate.populations import POPULATIONS, PointSubhalos, Population
 from lenspinn.simulate.priors import (
@@ -27,13 +28,7 @@ from lenspinn.simulate.priors import (
 )
 from lenspinn.simulate.recipes import Recipe
 
-__all__ = [
-    "changed_recipe",
-    "configured_recipe",
-    "describe_recipes",
-    "get_recipe",
-    "list_recipes",
-]
+__all__ = ["changed_recipe", "configured_recipe", "get_recipe"]
 
 LEAST_CLASSES, MOST_CLASSES = 2, 100
 """Of a recipe; the store has a byte for a label."""
@@ -110,17 +105,6 @@ def changed_recipe(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
             "source.clumps.share of 0"
         )
     return changed
-
-
-def list_recipes() -> list[str]:
-    """Return the names of all recipes, sorted."""
-    return sorted(RECIPES)
-
-
-def describe_recipes() -> list[str]:
-    """Return a line for each recipe: its name and what it is."""
-    width = max(map(len, RECIPES))
-    return [f"{name:<{width}}  {RECIPES[name].summary}" for name in list_recipes()]
 
 
 def _spelt_out(key: str, value: Any) -> Any:
@@ -209,7 +193,7 @@ _MODEL_2_AND_3_FAULTS = Faults(
 _DEEPLENSE = (
     Recipe(
         name="deeplense/model_1",
-        summary="DeepLense Model I: 150 pixels of 0.05 arcsec, noisy counts, one lens",
+        summary=SUMMARIES["deeplense/model_1"],
         instrument=INSTRUMENTS["deeplense_model_1"],
         num_pix=150,
         exposure_time=LogUniform(10**3.0, 10**3.5),
@@ -228,7 +212,7 @@ _DEEPLENSE = (
     ),
     Recipe(
         name="deeplense/model_2",
-        summary="DeepLense Model II: Euclid VIS with its old zero point, noise-free, one lens",
+        summary=SUMMARIES["deeplense/model_2"],
         instrument=INSTRUMENTS["euclid_vis_legacy"],
         lens=_DEEPLENSE_LENS,
         source=_DEEPLENSE_SOURCE,
@@ -237,7 +221,7 @@ _DEEPLENSE = (
     ),
     Recipe(
         name="deeplense/model_3",
-        summary="DeepLense Model III, the paper's: HST, noise-free, one lens",
+        summary=SUMMARIES["deeplense/model_3"],
         instrument=INSTRUMENTS["hst_wfc3_f160w"],
         lens=_DEEPLENSE_LENS,
         source=_DEEPLENSE_SOURCE,
@@ -246,7 +230,7 @@ _DEEPLENSE = (
     ),
     Recipe(
         name="deeplense/model_3_varied_mass",
-        summary="deeplense/model_3 with lenses of every mass: theta_E 0.6 to 1.4 arcsec",
+        summary=SUMMARIES["deeplense/model_3_varied_mass"],
         instrument=INSTRUMENTS["hst_wfc3_f160w"],
         # 0.6 to 1.4 in the image: the faults scale all deflections by 0.63346.
         lens=replace(_DEEPLENSE_LENS, mass=None, theta_E=Uniform(0.9472, 2.2101)),
@@ -285,7 +269,7 @@ _MULTIPOLES = MultipolePrior(
 )
 _SURVEY_HST = Recipe(
     name="survey/hst",
-    summary="HST WFC3/F160W: correct distances, varied lens and source, all noise",
+    summary=SUMMARIES["survey/hst"],
     instrument=INSTRUMENTS["hst_wfc3_f160w"],
     lens=LensPrior(
         theta_E=Uniform(0.6, 1.5),
@@ -306,13 +290,13 @@ _SURVEY = (
     replace(
         _SURVEY_HST,
         name="survey/hst_shallow",
-        summary="survey/hst with the mass function of the published data, dN/dm as m^-0.9",
+        summary=SUMMARIES["survey/hst_shallow"],
         populations=_PAPER_CLASSES | {"cdm": _SHALLOW},
     ),
     replace(
         _SURVEY_HST,
         name="survey/hst_multipoles",
-        summary="survey/hst with lenses that are no ellipses: multipoles of order 3 and 4",
+        summary=SUMMARIES["survey/hst_multipoles"],
         lens=replace(
             _SURVEY_HST.lens,
             multipoles=_MULTIPOLES,
@@ -321,13 +305,13 @@ _SURVEY = (
     replace(
         _SURVEY_HST,
         name="survey/hst_tnfw",
-        summary="survey/hst with subhalos that are truncated NFW halos, not points",
+        summary=SUMMARIES["survey/hst_tnfw"],
         populations=_PAPER_CLASSES | {"cdm": POPULATIONS["tnfw_subhalos"]},
     ),
     replace(
         _SURVEY_HST,
         name="survey/hst_cosmos",
-        summary="survey/hst with images of real galaxies as sources; needs source.galaxies",
+        summary=SUMMARIES["survey/hst_cosmos"],
         source=GalaxyPrior(
             galaxies="",
             magnitude=Fixed(22.0),
@@ -340,14 +324,14 @@ _SURVEY = (
     replace(
         _SURVEY_HST,
         name="survey/hst_clumpy",
-        summary="survey/hst with star-forming clumps on its sources",
+        summary=SUMMARIES["survey/hst_clumpy"],
         source=_CLUMPY_SOURCE,
         supersampling=2,
     ),
     replace(
         _SURVEY_HST,
         name="survey/hst_complex",
-        summary="survey/hst_clumpy with lenses of varied density slope, with multipoles",
+        summary=SUMMARIES["survey/hst_complex"],
         lens=replace(_SURVEY_HST.lens, gamma=Normal(2.0, 0.16), multipoles=_MULTIPOLES),
         source=_CLUMPY_SOURCE,
         supersampling=2,
@@ -355,7 +339,7 @@ _SURVEY = (
     replace(
         _SURVEY_HST,
         name="survey/hst_realistic",
-        summary="survey/hst_complex as the shipped network knows it: fainter, lumpier, PSF 0.12",
+        summary=SUMMARIES["survey/hst_realistic"],
         instrument=replace(_SURVEY_HST.instrument, psf_fwhm=0.12),
         lens=replace(_SURVEY_HST.lens, gamma=Normal(2.0, 0.16), multipoles=_MULTIPOLES),
         source=replace(
@@ -374,7 +358,7 @@ _SURVEY = (
     replace(
         _SURVEY_HST,
         name="survey/hst_lenslight",
-        summary="survey/hst with the light of the lens, imperfectly subtracted",
+        summary=SUMMARIES["survey/hst_lenslight"],
         lens_light=LensLightPrior(
             magnitude=Uniform(18.0, 20.0),
             R_sersic=LogUniform(0.5, 1.5),
@@ -387,21 +371,21 @@ _SURVEY = (
     replace(
         _SURVEY_HST,
         name="survey/euclid",
-        summary="the sky of survey/hst seen by Euclid VIS",
+        summary=SUMMARIES["survey/euclid"],
         instrument=INSTRUMENTS["euclid_vis"],
         supersampling=2,
     ),
     replace(
         _SURVEY_HST,
         name="survey/rubin",
-        summary="the sky of survey/hst in the ten-year i-band coadd of Rubin/LSST",
+        summary=SUMMARIES["survey/rubin"],
         instrument=INSTRUMENTS["rubin_i"],
         supersampling=4,
     ),
     replace(
         _SURVEY_HST,
         name="survey/jwst",
-        summary="the sky of survey/hst seen by JWST NIRCam F277W",
+        summary=SUMMARIES["survey/jwst"],
         instrument=INSTRUMENTS["jwst_nircam_f277w"],
         num_pix=96,
         supersampling=2,

@@ -12,9 +12,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,9 +21,8 @@ from tqdm import tqdm
 
 from lenspinn.data.store import SHARD_IMAGES, DatasetInfo, StoreWriter
 from lenspinn.errors import ConfigError, StoreError
-from lenspinn.places import check_output
-from lenspinn.plain_yaml import Plain
 from lenspinn.simulate.catalogue import configured_recipe, get_recipe
+from lenspinn.simulate.config import BLOCK, Engine, SimulateConfig
 from lenspinn.simulate.draw import Truth, draw_scenes, noise_generator, truth_fields
 from lenspinn.simulate.exclusive import exclusive_writer
 from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
@@ -43,49 +41,7 @@ __all__ = [
     "simulate_images",
 ]
 
-BLOCK = 64
-"""Images of one class rendered together."""
-
-MOST_WORKERS = 1024
-"""Threads."""
-
-Engine = Literal["torch", "compiled", "eager", "lenstronomy"]
 Images = tuple[np.ndarray, np.ndarray, Truth]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulateConfig:
-    """What to simulate, and where to."""
-
-    recipe: str
-    """Name of a recipe, such as deeplense/model_3 or survey/hst; `lenspinn recipes` lists them."""
-    num: int
-    """Number of images; the classes take turns."""
-    out: Path
-    """Folder of the dataset, by custom X.zarr; if it is unfinished, the rest is simulated."""
-    seed: int = 0
-    """Another seed gives other images; the same one the same bytes."""
-    engine: Engine = "torch"
-    """torch: compiled where there is a C++ compiler, else eager, and says so; either can be asked
-    for by name; lenstronomy is the slow reference. Pixels differ by rounding, 1e-5 of the peak."""
-    batch_size: int = BLOCK
-    """Images rendered at once, rounded up to whole blocks of 64; changes memory, not images."""
-    num_workers: int = 0
-    """Threads; 0 is one for each core. Changes speed, not images."""
-    overrides: dict[str, Plain] = field(default_factory=dict)
-    """Changes to the recipe by dotted key, such as source.magnitude: 23."""
-
-    def __post_init__(self) -> None:
-        check_output(self.out, "out")
-        for key, least in (("num", 1), ("seed", 0), ("batch_size", 1), ("num_workers", 0)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
-        if self.num_workers > MOST_WORKERS:
-            raise ConfigError(f"num_workers must be at most {MOST_WORKERS}, got {self.num_workers}")
-        if self.engine not in get_args(Engine):
-            known = ", ".join(get_args(Engine))
-            raise ConfigError(f"engine must be one of {known}, got {self.engine!r}")
-        configured_recipe(self.recipe, self.overrides)
 
 
 def simulate(config: SimulateConfig, progress: bool = True) -> Path:

@@ -17,10 +17,11 @@ from lenspinn.data.contact_sheet import (
 from lenspinn.data.histograms import truth_histograms
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError
-from lenspinn.simulate.catalogue import get_recipe, list_recipes
+from lenspinn.simulate.catalogue import get_recipe
 from lenspinn.simulate.draw import draw_scenes
 from lenspinn.simulate.limit.fit import fit_smooth
 from lenspinn.simulate.limit.smooth import smooth_model
+from lenspinn.simulate.names import list_recipes
 from lenspinn.simulate.noise import noise_sigma
 from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import render, render_subtracted

@@ -7,7 +7,8 @@ import torch
 
 from lenspinn.data.datamodule import Batch, truth_tensors
 from lenspinn.device import best_device
-from lenspinn.simulate.dataset import Engine, resolved_engine
+from lenspinn.simulate.config import Engine
+from lenspinn.simulate.dataset import resolved_engine
 from lenspinn.simulate.draw import draw_batch
 from lenspinn.simulate.noise import observe
 from lenspinn.simulate.recipes import Recipe

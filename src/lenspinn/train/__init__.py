@@ -1,8 +1,13 @@
 """Networks trained into run folders, resumable at any time."""
 
-from lenspinn.train.callbacks import best_row
-from lenspinn.train.config import ModelConfig, StreamConfig, TrainConfig
-from lenspinn.train.run import Run, Stream, load_run, train_model
+from typing import TYPE_CHECKING
+
+from lenspinn.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from lenspinn.train.callbacks import best_row
+    from lenspinn.train.config import ModelConfig, StreamConfig, TrainConfig
+    from lenspinn.train.run import Run, Stream, load_run, train_model
 
 __all__ = [
     "ModelConfig",
@@ -14,3 +19,5 @@ __all__ = [
     "load_run",
     "train_model",
 ]
+
+lazy_package(__name__)

@@ -8,6 +8,8 @@ Deflection ``alpha`` is reduced (``beta = theta - alpha``), potential ``psi`` is
 Every function broadcasts positions (*batch, y, x) against parameters (*batch, 1, 1), has no branch
 that depends on data, and has finite values and gradients everywhere: see `CENTRE_RADIUS` and
 `ellipticity_to_axis_ratio` for what happens where the formulas themselves are singular.
+caustics brings all of astropy.cosmology, which takes half as long to import as torch: it is
+imported where one of its formulas is called.
 """
 
 from lenspinn.lensing.profiles.centre import CENTRE_RADIUS

@@ -1,6 +1,5 @@
 """External shear."""
 
-import caustics.func
 import torch
 
 from lenspinn.lensing.grid import Map, PerLens
@@ -26,14 +25,14 @@ def deflection_shear(
     ----------
     Meneghetti, Introduction to Gravitational Lensing, gradient of eq. 3.80.
     """
-    return caustics.func.reduced_deflection_angle_external_shear(
-        0.0, 0.0, gamma1, gamma2, theta_x, theta_y
-    )
+    return gamma1 * theta_x + gamma2 * theta_y, gamma2 * theta_x - gamma1 * theta_y
 
 
 def potential_shear(theta_x: Map, theta_y: Map, gamma1: PerLens, gamma2: PerLens) -> Map:
     """Potential ``gamma1 (x^2 - y^2) / 2 + gamma2 x y`` of `deflection_shear`, arcsec^2."""
-    return caustics.func.potential_external_shear(0.0, 0.0, gamma1, gamma2, theta_x, theta_y)
+    from caustics import func
+
+    return func.potential_external_shear(0.0, 0.0, gamma1, gamma2, theta_x, theta_y)
 
 
 def convergence_shear(theta_x: Map, theta_y: Map, gamma1: PerLens, gamma2: PerLens) -> Map:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import caustics.func
 import torch
 
 from lenspinn.lensing.grid import Map, PerLens
@@ -29,21 +28,27 @@ def deflection_sis(theta_x: Map, theta_y: Map, theta_E: PerLens) -> tuple[Map, M
     ----------
     Meneghetti, Introduction to Gravitational Lensing, eq. 3.46.
     """
+    from caustics import func
+
     at_centre, x, y = off_centre(theta_x, theta_y)
-    alpha = caustics.func.reduced_deflection_angle_sis(0.0, 0.0, theta_E, x, y)
+    alpha = func.reduced_deflection_angle_sis(0.0, 0.0, theta_E, x, y)
     return zero_where(at_centre, *alpha)
 
 
 def potential_sis(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:
     """Potential ``theta_E theta`` of `deflection_sis`, arcsec^2."""
+    from caustics import func
+
     _, x, y = off_centre(theta_x, theta_y)
-    return caustics.func.potential_sis(0.0, 0.0, theta_E, x, y)
+    return func.potential_sis(0.0, 0.0, theta_E, x, y)
 
 
 def convergence_sis(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:
     """Convergence ``theta_E / (2 theta)`` of `deflection_sis`."""
+    from caustics import func
+
     _, x, y = off_centre(theta_x, theta_y)
-    return caustics.func.convergence_sis(0.0, 0.0, theta_E, x, y)
+    return func.convergence_sis(0.0, 0.0, theta_E, x, y)
 
 
 def deflection_sie(
@@ -115,13 +120,17 @@ def deflection_sie_with(theta_x: Map, theta_y: Map, constants: SIEConstants) -> 
 
 def potential_sie(theta_x: Map, theta_y: Map, theta_E: PerLens, e1: PerLens, e2: PerLens) -> Map:
     """Potential ``theta . alpha`` of `deflection_sie`, arcsec^2."""
+    from caustics import func
+
     _, x, y = off_centre(theta_x, theta_y)
     q, phi = ellipticity_to_axis_ratio(e1, e2)
-    return caustics.func.potential_sie(0.0, 0.0, q, phi, theta_E, x, y)
+    return func.potential_sie(0.0, 0.0, q, phi, theta_E, x, y)
 
 
 def convergence_sie(theta_x: Map, theta_y: Map, theta_E: PerLens, e1: PerLens, e2: PerLens) -> Map:
     """Convergence of `deflection_sie`."""
+    from caustics import func
+
     _, x, y = off_centre(theta_x, theta_y)
     q, phi = ellipticity_to_axis_ratio(e1, e2)
-    return caustics.func.convergence_sie(0.0, 0.0, q, phi, theta_E, x, y)
+    return func.convergence_sie(0.0, 0.0, q, phi, theta_E, x, y)

@@ -1,6 +1,5 @@
 """Point mass."""
 
-import caustics.func
 import torch
 
 from lenspinn.lensing.grid import Map, PerLens
@@ -26,15 +25,19 @@ def deflection_point_mass(theta_x: Map, theta_y: Map, theta_E: PerLens) -> tuple
     ----------
     Meneghetti, Introduction to Gravitational Lensing, eq. 3.1.
     """
+    from caustics import func
+
     at_centre, x, y = off_centre(theta_x, theta_y)
-    alpha = caustics.func.reduced_deflection_angle_point(0.0, 0.0, theta_E, x, y)
+    alpha = func.reduced_deflection_angle_point(0.0, 0.0, theta_E, x, y)
     return zero_where(at_centre, *alpha)
 
 
 def potential_point_mass(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:
     """Potential ``theta_E^2 ln(theta / 1 arcsec)`` of `deflection_point_mass`, arcsec^2."""
+    from caustics import func
+
     _, x, y = off_centre(theta_x, theta_y)
-    return caustics.func.potential_point(0.0, 0.0, theta_E, x, y)
+    return func.potential_point(0.0, 0.0, theta_E, x, y)
 
 
 def convergence_point_mass(theta_x: Map, theta_y: Map, theta_E: PerLens) -> Map:

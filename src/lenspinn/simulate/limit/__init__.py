@@ -1,5 +1,13 @@
 """How well substructure can be told from a smooth lens at all, whoever looks."""
 
-from lenspinn.simulate.limit.run import LimitConfig, detection_limit
+from typing import TYPE_CHECKING
+
+from lenspinn.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from lenspinn.simulate.limit.config import LimitConfig
+    from lenspinn.simulate.limit.run import detection_limit
 
 __all__ = ["LimitConfig", "detection_limit"]
+
+lazy_package(__name__)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,62 +16,20 @@ from lenspinn.data.limit import ENDS, SCHEMA_VERSION
 from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.errors import ConfigError
 from lenspinn.files import write_whole
-from lenspinn.places import check_output, check_own
-from lenspinn.plain_yaml import Plain
 from lenspinn.simulate.catalogue import configured_recipe
 from lenspinn.simulate.limit.classifier import mean_interval
+from lenspinn.simulate.limit.config import FIGURE, RESULT, LimitConfig
 from lenspinn.simulate.limit.figure import limit_figure
 from lenspinn.simulate.limit.lenses import Visibility, draw_lenses, together, visibility
 from lenspinn.simulate.limit.search import subhalo_prior
-from lenspinn.simulate.limit.smooth import check_smooth
 from lenspinn.simulate.recipes import Recipe
 
 __all__ = ["LimitConfig", "detection_limit"]
 
 BATCH = 16
 """Lenses fitted together: more do not fit into a core's cache."""
-MOST_LENSES = 1_000_000
-"""All of them are in memory together."""
-RESULT, FIGURE = "limit.json", "limit.png"
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LimitConfig:
-    """Whose limit to measure, and how well."""
-
-    recipe: str
-    """Name of a recipe; those of survey/* are meant."""
-    out: Path
-    """Folder for limit.json and limit.png; magnitudes that it already holds are kept."""
-    magnitudes: list[float] = field(default_factory=lambda: [20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
-    """AB magnitudes of the unlensed source, in the place of the recipe's."""
-    num: int = 512
-    """Number of lenses, the same at every magnitude."""
-    seed: int = 0
-    """Another seed gives other lenses."""
-    known: list[str] = field(default_factory=list)
-    """Parameters of the smooth model that are not fitted, such as lens.center_x."""
-    overrides: dict[str, Plain] = field(default_factory=dict)
-    """Changes to the recipe by dotted key, such as instrument: euclid_vis."""
-
-    def __post_init__(self) -> None:
-        if not self.magnitudes:
-            raise ConfigError("magnitudes must name at least one")
-        for magnitude in self.magnitudes:
-            if not 0 <= magnitude <= 40:
-                raise ConfigError(f"magnitudes must lie between 0 and 40, got {magnitude}")
-        check_output(self.out / RESULT, "out")
-        check_own(self.out, "out", mark=RESULT, replaced=[FIGURE])
-        if self.num > MOST_LENSES:
-            raise ConfigError(f"num must be at most {MOST_LENSES}, got {self.num}")
-        for key, least in (("num", 2), ("seed", 0)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"{key} must be at least {least}, got {getattr(self, key)}")
-        recipe = configured_recipe(self.recipe, self.overrides)
-        check_smooth(recipe)
-        recipe.check_files()
 
 
 def detection_limit(config: LimitConfig, progress: bool = True) -> Path:

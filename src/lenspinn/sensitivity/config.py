@@ -1,0 +1,61 @@
+"""What `lenspinn sensitivity` is asked for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lenspinn.errors import ConfigError
+from lenspinn.places import check_output, check_own
+from lenspinn.plain_yaml import Plain
+
+__all__ = ["FIGURE", "ONE_SUBHALO", "RESULT", "TABLE", "SensitivityConfig"]
+
+RESULT, TABLE, FIGURE = "sensitivity.json", "sensitivity.csv", "sensitivity.png"
+"""Files of the folder of a measurement."""
+MOST_OF = {"num": 10_000_000, "num_lenses": 1_000_000}
+"""Images and lenses of a measurement."""
+
+ONE_SUBHALO: dict[str, Plain] = {
+    "populations.cdm.mean_number": 1.0,
+    "populations.cdm.mass": {"log_uniform": [1e7, 1e10]},
+    "faults.fixed_subhalo_count": True,
+    "populations.axion.mass": {"log_uniform": [1e8, 1e11]},
+}
+"""Changes to a recipe by which each lens has substructure of one mass, and that of every size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityConfig:
+    """Whose sensitivity to measure, and how well."""
+
+    recipe: str
+    """Name of a recipe; those of survey/* are meant."""
+    out: Path
+    """Folder for the results; what it already holds of this measurement is kept."""
+    run: Path | None = None
+    """Run folder of a network trained for the recipe's instrument; without one, or until one is
+    given, the curves are those of the ideal observer alone."""
+    magnitudes: list[float] = field(default_factory=lambda: [20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
+    """AB magnitudes of the unlensed source, for the curves against magnitude."""
+    mass_magnitudes: list[float] = field(default_factory=lambda: [20.0, 22.0, 24.0])
+    """The same for the curves against mass, one curve each."""
+    num: int = 3000
+    """Images that the network sees for each magnitude of each of the two; the classes in turn."""
+    num_lenses: int = 128
+    """Lenses of the ideal observer, the same at every magnitude; more may be asked for later."""
+    seed: int = 1
+    """Another seed gives other lenses; not that of the images the network was trained on."""
+    overrides: dict[str, Plain] = field(default_factory=dict)
+    """Changes to the recipe by dotted key, such as instrument.exposure_time: 2700."""
+    mass_overrides: dict[str, Plain] = field(default_factory=lambda: dict(ONE_SUBHALO))
+    """Further changes for the curves against mass, laid over these: one subhalo, and masses of
+    every size."""
+
+    def __post_init__(self) -> None:
+        check_output(self.out / RESULT, "out")
+        check_own(self.out, "out", mark=RESULT, replaced=[TABLE, FIGURE])
+        for key, value in MOST_OF.items():
+            if getattr(self, key) > value:
+                raise ConfigError(f"{key} must be at most {value}, got {getattr(self, key)}")
+        from lenspinn.sensitivity.sweep import check_settings  # brings torch
+
+        check_settings(self)
