@@ -82,7 +82,7 @@ def benchmark(
     if jobs > MOST_JOBS:
         raise ConfigError(f"jobs is {jobs}: at most {MOST_JOBS} are possible")
     for key, folder in (("out", out), ("work", work)):
-        check_output(folder / "data", key)
+        check_output(folder, key)
     check_own(out, "out", mark="cells", replaced=["README.md"])
     asked = read_grid(grid)
     cells = grid_cells(asked, work=work, out=out)

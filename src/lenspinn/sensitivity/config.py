@@ -51,7 +51,7 @@ class SensitivityConfig:
     every size."""
 
     def __post_init__(self) -> None:
-        check_output(self.out / RESULT, "out")
+        check_output(self.out, "out")
         check_own(self.out, "out", mark=RESULT, replaced=[TABLE, FIGURE])
         for key, value in MOST_OF.items():
             if getattr(self, key) > value:

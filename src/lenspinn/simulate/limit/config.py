@@ -40,7 +40,7 @@ class LimitConfig:
         for magnitude in self.magnitudes:
             if not 0 <= magnitude <= 40:
                 raise ConfigError(f"magnitudes must lie between 0 and 40, got {magnitude}")
-        check_output(self.out / RESULT, "out")
+        check_output(self.out, "out")
         check_own(self.out, "out", mark=RESULT, replaced=[FIGURE])
         if self.num > MOST_LENSES:
             raise ConfigError(f"num must be at most {MOST_LENSES}, got {self.num}")
