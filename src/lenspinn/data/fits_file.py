@@ -158,16 +158,8 @@ def _unpacked(file: BufferedIOBase, size: int, path: Path) -> tuple[BufferedIOBa
     """Return a file as it is, or what is compressed in it, and its size."""
     start = file.read(6)
     file.seek(0)
-    unpack: Callable[[Any], Any]
-    if start.startswith(b"\x1f\x8b"):
-        unpack = gzip.open
-    elif start.startswith(b"BZh"):
-        unpack = bz2.open
-    elif start.startswith(b"\xfd7zXZ"):
-        unpack = lzma.open
-    elif start.startswith(b"PK"):
-        unpack = _only_member
-    else:
+    unpack = next((u for magic, u in UNPACK.items() if start.startswith(magic)), None)
+    if unpack is None:
         return file, size
     try:
         with unpack(file) as packed:
@@ -187,6 +179,15 @@ def _only_member(file: BufferedIOBase) -> Any:
     if len(names) != 1:
         raise DataError(f"it holds {len(names)} files, not one")
     return archive.open(names[0])
+
+
+UNPACK: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+    b"PK": _only_member,
+}
+"""By the first bytes of a file."""
 
 
 def _damaged(path: Path, what: str, error: Exception) -> str:
