@@ -48,7 +48,7 @@ def test_batch_size_does_not_change_the_answer(model, store):
 
 
 def test_byte_order_does_not_change_the_answer(model, store):
-    images = store.images()
+    images = ImageStore.open(store).images(slice(None))
     np.testing.assert_array_equal(predict(model, images.astype(">f4")), predict(model, images))
 
 

@@ -14,8 +14,9 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from astropy.io import fits
@@ -143,7 +144,7 @@ def opened(path: Path) -> Iterator[FitsFile]:
             yield FitsFile(path, hdus, declared)
 
 
-def _astropy(file: BinaryIO, path: Path) -> fits.HDUList:
+def _astropy(file: BufferedIOBase, path: Path) -> fits.HDUList:
     try:
         # What astropy warns about is either mended by it or fails when it is read.
         with warnings.catch_warnings():
@@ -153,20 +154,12 @@ def _astropy(file: BinaryIO, path: Path) -> fits.HDUList:
         raise DataError(_damaged(path, "its first header", error)) from error
 
 
-def _unpacked(file: BinaryIO, size: int, path: Path) -> tuple[BinaryIO, int]:
+def _unpacked(file: BufferedIOBase, size: int, path: Path) -> tuple[BufferedIOBase, int]:
     """Return a file as it is, or what is compressed in it, and its size."""
     start = file.read(6)
     file.seek(0)
-    unpack: Callable[[BinaryIO], Any]
-    if start.startswith(b"\x1f\x8b"):
-        unpack = gzip.open
-    elif start.startswith(b"BZh"):
-        unpack = bz2.BZ2File
-    elif start.startswith(b"\xfd7zXZ"):
-        unpack = lzma.LZMAFile
-    elif start.startswith(b"PK"):
-        unpack = _only_member
-    else:
+    unpack = next((u for magic, u in UNPACK.items() if start.startswith(magic)), None)
+    if unpack is None:
         return file, size
     try:
         with unpack(file) as packed:
@@ -180,12 +173,21 @@ def _unpacked(file: BinaryIO, size: int, path: Path) -> tuple[BinaryIO, int]:
     return io.BytesIO(content), len(content)
 
 
-def _only_member(file: BinaryIO) -> Any:
+def _only_member(file: BufferedIOBase) -> Any:
     archive = zipfile.ZipFile(file)
     names = archive.namelist()
     if len(names) != 1:
         raise DataError(f"it holds {len(names)} files, not one")
     return archive.open(names[0])
+
+
+UNPACK: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+    b"PK": _only_member,
+}
+"""By the first bytes of a file."""
 
 
 def _damaged(path: Path, what: str, error: Exception) -> str:

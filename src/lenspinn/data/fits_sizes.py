@@ -6,7 +6,7 @@ FITS standard 4.0 (2018), sections 3.1 (blocks), 4.4.1 (mandatory keywords), 10.
 import math
 import re
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from lenspinn.errors import DataError
 
@@ -37,7 +37,7 @@ class Declared:
     compressed: bool = False
 
 
-def declared_extensions(file: BinaryIO, size: int, name: str) -> list[Declared]:
+def declared_extensions(file: BufferedIOBase, size: int, name: str) -> list[Declared]:
     """List the extensions of a file, having checked that their data are there.
 
     Parameters
@@ -80,7 +80,7 @@ def declared_extensions(file: BinaryIO, size: int, name: str) -> list[Declared]:
     return found
 
 
-def _header(file: BinaryIO, block: bytes, name: str) -> tuple[int, dict[str, str]]:
+def _header(file: BufferedIOBase, block: bytes, name: str) -> tuple[int, dict[str, str]]:
     """Return the length of a header in bytes, and its cards with a value, the first of each."""
     if not block.startswith((b"SIMPLE  =", b"XTENSION=")):
         raise DataError(f"{name} cannot be read as FITS: No SIMPLE card found")

@@ -113,13 +113,15 @@ def square_pixel_scale(matrix: np.ndarray, name: str) -> float:
     ImageError
         If its pixels are not square, sheared, without area, or of an absurd size.
     """
-    across, along = np.hypot(*matrix)
+    across, along = map(float, np.hypot(*matrix))
     if abs(across - along) > SQUARE_TOLERANCE * across:
         raise ImageError(
             f"{name} has pixels of {across:.4g} x {along:.4g} arcsec, only square ones are "
             f"supported: resample it, or {INSTEAD}"
         )
-    if abs(matrix[:, 0] @ matrix[:, 1]) > SQUARE_TOLERANCE * across * along:
+    with np.errstate(over="ignore", invalid="ignore"):
+        sheared = abs(float(matrix[:, 0] @ matrix[:, 1]))
+    if not sheared <= SQUARE_TOLERANCE * across * along:
         raise ImageError(
             f"{name} has pixels that are sheared or have no area, by the matrix of its WCS: "
             f"{INSTEAD}"
