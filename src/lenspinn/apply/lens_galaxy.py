@@ -92,7 +92,7 @@ def _is_brightest(circles: list[np.ndarray], sigma: Pixels, pixel_scale: float) 
     darkest = float(medians[inner : brightest + 1].min())
     noise = SIGMAS * float(np.median(sigma[np.isfinite(sigma)]))
     return bright > noise and (
-        bright > ABOVE * medians[brightest] or bright > CONTRAST * darkest + noise
+        bright > ABOVE * float(medians[brightest]) or bright > CONTRAST * darkest + noise
     )
 
 
