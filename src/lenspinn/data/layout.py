@@ -134,9 +134,8 @@ def open_arrays(group: zarr.Group, path: Path, attributes: Attributes) -> dict[s
         If one is not there, or not as lenspinn writes it.
     """
     num_images, num_pix = attributes.info.num_images, attributes.info.num_pix
-    kinds: dict[str, tuple[tuple[int, ...], str, str | int]] = {
-        "images": ((num_images, 1, num_pix, num_pix), "float32", "NaN")
-    }
+    kinds: dict[str, tuple[tuple[int, ...], str, Any]] = {}
+    kinds["images"] = ((num_images, 1, num_pix, num_pix), "float32", "NaN")
     for name, shape in attributes.truth_fields.items():
         kinds[f"truth/{name}"] = ((num_images, *shape), "float64", "NaN")
     kinds["labels"] = ((num_images,), "int8", NOT_WRITTEN)
