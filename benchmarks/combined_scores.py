@@ -21,6 +21,7 @@ from scipy.stats import norm
 
 from lenspinn.evaluate.conformal import p_values
 from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.shift import LENS
 from lenspinn.evaluate.trust import FALSE_ALARMS, load_calibration
 from lenspinn.simulate import simulate_images
 from lenspinn.train import load_run
@@ -84,6 +85,8 @@ def main() -> None:
         record = {"what": what, "n": NUM, "wrong": float(wrong.mean())}
         for name, found in refused(own, new).items():
             record |= {name: float(found.mean()), f"{name}, wrong": float((wrong & ~found).mean())}
+        rest = [row for row, name in enumerate(reference.ranked) if name != LENS]
+        record["smallest, without lens"] = float(refused(own[rest], new[rest])["smallest"].mean())
         record |= {
             f"{name} alone": float((p <= FALSE_ALARMS).mean()) for name, p in by_score.items()
         }
