@@ -23,7 +23,7 @@ from lenspinn.errors import LenspinnError
 SIDE = 20
 MOST_SECONDS = 10.0
 FAST = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 LONG = settings(FAST, max_examples=6000)
 
