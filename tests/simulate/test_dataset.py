@@ -10,7 +10,8 @@ import yaml
 
 from lenspinn.data import store
 from lenspinn.data.store import ImageStore, StoreWriter
-from lenspinn.errors import ConfigError, StoreError
+from lenspinn.errors import ConfigError, DataError, StoreError
+from lenspinn.files import FolderLock
 from lenspinn.simulate import (
     SimulateConfig,
     draw_scene,
@@ -174,6 +175,15 @@ def test_a_finished_dataset_is_left_alone(tmp_path):
     changed = {file: file.stat().st_mtime_ns for file in config.out.rglob("*")}
     simulate(config, progress=False)
     assert {file: file.stat().st_mtime_ns for file in config.out.rglob("*")} == changed
+
+
+def test_a_second_process_is_told_to_wait(tmp_path):
+    config = small(tmp_path / "a.zarr", num=7)
+    simulate(config, progress=False)
+    before = contents(config.out)
+    with FolderLock(config.out), pytest.raises(DataError, match="by another process: wait"):
+        simulate(config, progress=False)
+    assert contents(config.out) == before
 
 
 def test_another_dataset_is_not_overwritten(tmp_path):

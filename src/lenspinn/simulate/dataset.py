@@ -24,7 +24,6 @@ from lenspinn.errors import ConfigError, StoreError
 from lenspinn.simulate.catalogue import configured_recipe, get_recipe
 from lenspinn.simulate.config import BLOCK, Engine, SimulateConfig
 from lenspinn.simulate.draw import Truth, draw_scenes, noise_generator, truth_fields
-from lenspinn.simulate.exclusive import exclusive_writer
 from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
 from lenspinn.simulate.needs import check_disk, check_memory
 from lenspinn.simulate.noise import observe
@@ -64,10 +63,11 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
     ------
     ConfigError
         If the images do not fit on the disk or into memory.
+    DataError
+        If another process is writing the dataset.
     StoreError
-        If another process is writing the dataset, another one is at ``config.out``, or the disk is
-        full. What was written stays, and the same call goes on from there, also after an
-        interruption.
+        If another dataset is at ``config.out``, or the disk is full. What was written stays, and
+        the same call goes on from there, also after an interruption.
     """
     recipe = configured_recipe(config.recipe, config.overrides)
     recipe.check_files()
@@ -85,8 +85,8 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
     engine = resolved_engine(config.engine, recipe)
     info = dataset_info(recipe, config.num, config.seed, engine)
     simulator = _Simulator(recipe, config.seed, engine, config.batch_size)
-    with exclusive_writer(config.out, lambda: StoreWriter.open(config.out, info, fields)) as writer:
-        _write_shards(writer, simulator, workers, progress)
+    writer = StoreWriter.open(config.out, info, fields)
+    _write_shards(writer, simulator, workers, progress)
     return config.out
 
 
