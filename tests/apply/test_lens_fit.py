@@ -15,6 +15,8 @@ from lenspinn.lensing import SMOOTH_PARAMETERS, make_optics, pixel_grid, smooth_
 
 MOST_SIGMAS = 3.0
 MOST_CHI2 = 1.2
+# Natural logarithms of the size and brightness of a source in coarse pixels.
+SOURCE = 0.15
 # Of an image that was rounded to float32.
 SAME = 1e-3
 # Of a critical curve made of straight pieces, and with shear, of an area of pi theta_E^2.
@@ -119,8 +121,8 @@ def test_a_lens_of_a_group_of_galaxies_is_measured(guess: float | None) -> None:
     assert found.light_mode == "none"
     assert found.trusted, found.reasons
     assert found.pixel_scale == pytest.approx(0.4)
-    again = smooth_image(found.smooth_parameters, make_optics(len(found.image), 0.4, (1.0,)))
-    assert again.max() == pytest.approx(found.source_image.max(), rel=0.1)
+    assert found.parameters["log_R_sersic"] == pytest.approx(-0.5, abs=SOURCE)
+    assert found.parameters["log_amplitude"] == pytest.approx(0.0, abs=SOURCE)
 
 
 def test_a_ring_at_the_border_of_the_image_is_not_trusted() -> None:
