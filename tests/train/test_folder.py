@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -59,6 +60,11 @@ def test_paths_of_a_run_through_a_link_are_those_of_the_run(begun, tmp_path):
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "link").symlink_to(begun.out)
     assert read_config(tmp_path / "deeper" / "link").data == begun.data
+
+
+def test_a_run_copied_without_its_dataset_still_finds_it(begun, tmp_path):
+    copy = shutil.copytree(begun.out, tmp_path / "somewhere" / "else" / "run")
+    assert read_config(copy).data == begun.data.resolve()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.9, 0.99])

@@ -1,7 +1,8 @@
 """What a run folder says of its run: written whole, and read as what anybody may have put there.
 
 ``config.yaml`` names the dataset and the first weights relative to the run folder, so that a run
-and its dataset may be moved together and no path of a machine is in it.
+and its dataset may be moved together and no path of a machine is in it. Beside the checkpoints,
+which nobody gives away, a file remembers the place of the dataset for a run moved without it.
 """
 
 import json
@@ -28,6 +29,8 @@ CONFIG = "config.yaml"
 DATA = "data.json"
 PROVENANCE = "provenance.json"
 SPLIT = "split.npz"
+LOCAL = Path("checkpoints", "data_path.txt")
+"""Where the dataset was on this machine, for a run that is copied without it; never released."""
 PARTS = ("train", "validation", "test")
 
 _ROW_BYTES = 8
@@ -51,7 +54,8 @@ def write_folder(config: TrainConfig, info: DatasetInfo, split: dict[str, np.nda
     if (config.out / CONFIG).is_file():
         return
     with draft_folder(config.out) as draft:
-        (draft / "checkpoints").mkdir()
+        (draft / LOCAL).parent.mkdir()
+        (draft / LOCAL).write_text(os.path.realpath(config.data))
         (draft / CONFIG).write_text(config_text(config))
         _write_json(info.to_json(), draft / DATA)
         _write_json(run_provenance(), draft / PROVENANCE)
@@ -80,6 +84,9 @@ def read_config(folder: Path) -> TrainConfig:
     for key in ("data", "weights"):
         if values[key] is not None and not (key == "data" and config.streams):
             values[key] = Path(os.path.normpath(Path(os.path.realpath(folder)) / values[key]))
+    local = folder / LOCAL
+    if not (config.streams or values["data"].exists()) and local.is_file():
+        values["data"] = Path(read_text(local, ConfigError))
     return TrainConfig(**values | {"out": folder})
 
 
