@@ -178,6 +178,8 @@ class LensPINN(Classifier):
 
     one_transform = True
 
+    shared_cnn: Any  # with the methods that all networks of timm have
+
     def __init__(  # noqa: PLR0913 - all named
         self,
         cnn: str,
@@ -213,7 +215,7 @@ class LensPINN(Classifier):
         self.theta_E_weight, self.consistency_weight = theta_E_weight, consistency_weight
         self.truth_keys = ("theta_E",) if theta_E_weight else ()
         self.measures_theta_E = bool(theta_E_weight or consistency_weight)
-        self.shared_cnn: Any = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
+        self.shared_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)
         # A bias would cancel in the difference of image and source features and never learn.
         self.shared_cnn.get_classifier().register_parameter("bias", None)
         self.preprocessed_cnn = timm_cnn(cnn, num_classes=CNN_FEATURES, pretrained=pretrained)

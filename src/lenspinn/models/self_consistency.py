@@ -71,7 +71,7 @@ def self_consistency(image: Maps, rays: Rays, source: SourceImage, pixel_scale: 
     sky = image.flatten(1).median(dim=1).values[:, None, None]
     weight = (image - sky).clamp(min=0).square()
     weight = weight / weight.sum(dim=(1, 2), keepdim=True).clamp(min=TINY)
-    area: Tensor | float = 0.0
+    area = torch.zeros_like(share)
     for beta in (rays.beta_x, rays.beta_y):
         middle = (weight * beta).sum(dim=(1, 2), keepdim=True)
         area = area + (weight * (beta - middle).square()).sum(dim=(1, 2))
