@@ -178,6 +178,8 @@ class LensPINN(Classifier):
 
     one_transform = True
 
+    shared_cnn: Any  # with the methods that all networks of timm have
+
     def __init__(  # noqa: PLR0913 - all named
         self,
         cnn: str,
