@@ -125,7 +125,6 @@ class LensFit(Classifier):
 
     takes_unit = "e-/s"
     measures_theta_E = True
-
     encoder: Any  # with the methods that all networks of timm have, as the classifier
     classifier: Any
     middle: Tensor
