@@ -254,7 +254,7 @@ def test_a_cnn_that_timm_does_not_have_is_refused():
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 @pytest.mark.parametrize("option", ["theta_E_weight", "consistency_weight"])
 def test_a_weight_that_cannot_be_is_refused(option, weight):
-    with pytest.raises(ModelError, match=f"{option} is {weight}; it must be 0 or a positive"):
+    with pytest.raises(ModelError, match=f"{option} is {weight}; "):
         lenspinn_small(**{option: weight})
 
 

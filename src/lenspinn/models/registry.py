@@ -106,7 +106,7 @@ def _check_options(name: str, options: Mapping[str, Any], hints: Mapping[str, An
         hint = hints.get(option, Any)
         if not _fits(value, hint):
             kind = getattr(hint, "__name__", hint)
-            raise ModelError(f"{option} of '{name}' is {str(value)[:80]!r}; it takes {kind}")
+            raise ModelError(f"{option} is {repr(value)[:80]}; {name} takes a finite {kind} there")
         if option in LARGEST and value > LARGEST[option]:
             raise ModelError(f"{option} of '{name}' is {value}; it is at most {LARGEST[option]}")
 
