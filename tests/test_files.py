@@ -152,12 +152,14 @@ def test_a_draft_that_is_being_written_is_not_removed(tmp_path: Path) -> None:
 
 
 def test_a_draft_of_another_folder_is_not_removed(tmp_path: Path) -> None:
-    draft = tmp_path / f".0123456789abcdef{MARKER}"
-    draft.mkdir()
-    (draft / MARKER).write_text("output")
+    draft, named = tmp_path / f".0123456789abcdef{MARKER}", tmp_path / f".thesis{MARKER}"
+    for folder, content in ((draft, "output"), (named, "out")):
+        folder.mkdir()
+        (folder / MARKER).write_text(content)
     with draft_folder(tmp_path / "out"):
         pass
     assert (draft / MARKER).exists()
+    assert (named / MARKER).exists()
 
 
 def test_a_folder_is_held_by_one_and_free_afterwards(tmp_path: Path) -> None:

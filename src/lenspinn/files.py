@@ -211,7 +211,8 @@ def _move(draft: Path, out: Path) -> None:
 def _remove_stale_drafts(out: Path) -> None:
     for draft in out.parent.glob(f".*{MARKER}"):
         marker = draft / MARKER
-        if draft.is_symlink() or marker.is_symlink() or not marker.is_file():
+        ours = _DRAFT_NAME.fullmatch(draft.name) and marker.is_file()
+        if not ours or draft.is_symlink() or marker.is_symlink():
             continue
         # Whatever cannot be opened, locked or read is left alone: it is not surely ours.
         with suppress(OSError, UnicodeDecodeError), marker.open("r+") as file:
