@@ -88,7 +88,7 @@ def first_panel(figure: Figure) -> Axes:
 )
 def test_the_picture_says_what_theta_E_is(view: View, measures: bool, words: str) -> None:
     view = dataclasses.replace(view, measures_theta_E=measures)
-    lines = texts(answer_figure(answer(0.2), view, view.image))
+    lines = texts(drawn(answer(0.2), view, view.image))
     assert any(words in " ".join(line.split()) for line in lines)
 
 

@@ -104,7 +104,9 @@ def test_the_state_of_a_run_is_told_from_its_folder(tmp_path):
     assert run_state(folder) == ("not begun", 0, 0)
     folder.mkdir()
     assert run_state(folder) == ("begun", 0, 0)
-    (folder / "metrics.csv").write_text("epoch,images_seen,seconds\n1.0,48,2.0\n1.5,72,2.5\n")
+    columns = "epoch,step,images_seen,val_loss,val_micro_f1,seconds"
+    rows = "1.0,4,48,1.1,0.3,2.0\n1.5,6,72,1.1,0.3,2.5\n"
+    (folder / "metrics.csv").write_text(f"{columns}\n{rows}")
     assert run_state(folder) == ("begun (epoch 1.5)", 72, 2.5)
     (folder / "model_last").mkdir()
     assert run_state(folder) == ("trained", 72, 2.5)
