@@ -153,7 +153,8 @@ def _locate(folder: str | Path) -> Path:
         return Path(snapshot_download(str(folder), allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"'{folder}' is no folder, and the hub gave no model of this id: check its name"
+            f"'{folder}' is no folder, and no model of this id could be had from the hub: "
+            "check its name"
         ) from error
 
 
