@@ -1,3 +1,5 @@
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -140,3 +142,12 @@ def test_a_core_is_left_to_others_unless_the_user_says_how_many_threads(given: s
     )
     expected = given or str(max(1, len(os.sched_getaffinity(0)) - 1))
     assert f"'OMP_NUM_THREADS': '{expected}'" in done.stdout
+
+
+def test_where_nothing_can_be_said_the_exit_status_is_the_same(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert cli.main(["nothing"]) == 2

@@ -89,7 +89,7 @@ def test_an_unknown_option_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere.yaml"], "no configuration file nowhere.yaml"),
+        (["nowhere.yaml"], "nowhere.yaml cannot be read as a configuration"),
         (["--data", "x", "--optics.psf_fwhm", "wide"], "optics.psf_fwhm.*float"),
         ([], "required.*data"),
         (["--data", "x", "--split", "[0.9, 0.9]"], "split must sum to 1"),

@@ -152,12 +152,14 @@ def test_a_draft_that_is_being_written_is_not_removed(tmp_path: Path) -> None:
 
 
 def test_a_draft_of_another_folder_is_not_removed(tmp_path: Path) -> None:
-    draft = tmp_path / f".0123456789abcdef{MARKER}"
-    draft.mkdir()
-    (draft / MARKER).write_text("output")
+    draft, named = tmp_path / f".0123456789abcdef{MARKER}", tmp_path / f".thesis{MARKER}"
+    for folder, content in ((draft, "output"), (named, "out")):
+        folder.mkdir()
+        (folder / MARKER).write_text(content)
     with draft_folder(tmp_path / "out"):
         pass
     assert (draft / MARKER).exists()
+    assert (named / MARKER).exists()
 
 
 def test_a_folder_is_held_by_one_and_free_afterwards(tmp_path: Path) -> None:
@@ -205,7 +207,7 @@ def test_json_is_read(tmp_path: Path) -> None:
 def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "."):
-        with pytest.raises(DataError, match="not a regular file"):
+        with pytest.raises(DataError, match="no regular file"):
             read_text(tmp_path / name)
 
 
@@ -217,5 +219,5 @@ def test_a_huge_text_is_refused_unread(tmp_path: Path) -> None:
 
 
 def test_a_missing_text_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is missing"):
+    with pytest.raises(DataError, match="nowhere cannot be read as text: No such file"):
         read_text(tmp_path / "nowhere")

@@ -1,10 +1,9 @@
-import os
 from pathlib import Path
 
 import pytest
 
 from lenspinn.errors import ConfigError
-from lenspinn.places import check_file, check_output, check_own
+from lenspinn.places import check_output, check_own
 
 
 @pytest.mark.parametrize("name", [".", "/", "..", "a/.."])
@@ -28,19 +27,3 @@ def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
         check_own(tmp_path, "out", mark="cells", replaced=["README.md"])
     (tmp_path / "cells").mkdir()
     check_own(tmp_path, "out", mark="cells", replaced=["README.md"])
-
-
-def test_only_regular_files_of_some_size_are_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "file").write_bytes(bytes(11))
-    check_file(tmp_path / "file", 11)
-    for name, said in {
-        "file": "has 11 bytes, more than the 10",
-        "pipe": "no regular file",
-        ".": "no regular file",
-        "/dev/zero": "no regular file",
-        "missing": "cannot be read",
-        "a\0b": "character",
-    }.items():
-        with pytest.raises(ConfigError, match=said):
-            check_file(tmp_path / name, 10)

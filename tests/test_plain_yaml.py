@@ -95,11 +95,11 @@ def test_a_file_must_be_a_regular_one_of_a_mapping(tmp_path: Path):
         "pipe": "no regular file",
         ".": "no regular file",
         "/dev/zero": "no regular file",
-        "large": "bytes, a configuration at most",
+        "large": f"bytes, and at most {MOST_BYTES} are read",
         "latin1": "no UTF-8 text",
         "null": "must hold 'key: value' lines, got nothing",
         "list": "must hold 'key: value' lines, got list",
-        "missing": "there is no configuration file",
+        "missing": "cannot be read as a configuration: No such file",
         "a\0b": "character",
     }.items():
         with pytest.raises(ConfigError, match=said):

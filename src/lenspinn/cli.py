@@ -4,6 +4,7 @@ This is the only module that prints or exits. Exit status: 0 done, 2 the input c
 (one sentence says why), 130 interrupted, 1 a bug in lenspinn.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -232,9 +233,10 @@ def _one_line(text: str) -> str:
 
 
 def _fail(text: str, status: int, debug: bool) -> int:
-    print(_one_line(text), file=sys.stderr)
-    if debug:
-        traceback.print_exc()
+    with contextlib.suppress(OSError):  # such as of a disk that is full
+        print(_one_line(text), file=sys.stderr)
+        if debug:
+            traceback.print_exc()
     return status
 
 

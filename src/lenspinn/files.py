@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lenspinn.errors import ConfigError, DataError, LenspinnError
+from lenspinn.regular_file import require_regular_file
 
 __all__ = ["FolderLock", "clear_drafts", "draft_folder", "read_json", "read_text", "write_whole"]
 
@@ -163,18 +163,10 @@ def read_text(path: Path, error: type[LenspinnError] = DataError) -> str:
     LenspinnError
         Of the class ``error``: it is missing, not a regular file, too large or not UTF-8.
     """
+    remedy = "copy the whole folder again"
+    require_regular_file(path, "text", most_bytes=MAX_TEXT_BYTES, error=error, remedy=remedy)
     try:
-        state = path.stat()
-        if not stat.S_ISREG(state.st_mode):
-            raise error(f"{path} is not a regular file: give one")
-        if state.st_size > MAX_TEXT_BYTES:
-            raise error(
-                f"{path} has {state.st_size} bytes, and at most {MAX_TEXT_BYTES} are read: it is "
-                "not what its name says; copy its folder again"
-            )
         return path.read_bytes().decode()
-    except FileNotFoundError:
-        raise error(f"{path} is missing: copy the whole folder again") from None
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "it is not text in UTF-8"
         raise error(f"{path} cannot be read ({reason}): copy its folder again") from problem
@@ -219,7 +211,8 @@ def _move(draft: Path, out: Path) -> None:
 def _remove_stale_drafts(out: Path) -> None:
     for draft in out.parent.glob(f".*{MARKER}"):
         marker = draft / MARKER
-        if draft.is_symlink() or marker.is_symlink() or not marker.is_file():
+        ours = _DRAFT_NAME.fullmatch(draft.name) and marker.is_file()
+        if not ours or draft.is_symlink() or marker.is_symlink():
             continue
         # Whatever cannot be opened, locked or read is left alone: it is not surely ours.
         with suppress(OSError, UnicodeDecodeError), marker.open("r+") as file:

@@ -1,13 +1,12 @@
-"""Places that are written to, and files that are read, checked before they are."""
+"""Places that are written to, checked before they are."""
 
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from lenspinn.errors import ConfigError
 from lenspinn.plain_yaml import check_text
 
-__all__ = ["check_file", "check_output", "check_own"]
+__all__ = ["check_output", "check_own"]
 
 
 def check_output(path: Path, key: str) -> None:
@@ -24,27 +23,6 @@ def check_output(path: Path, key: str) -> None:
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
             raise ConfigError(f"{key} is {path}, but {place} is a file: give another folder")
-
-
-def check_file(path: Path, most_bytes: int) -> None:
-    """Refuse to read what is no regular file, or too large a one.
-
-    Raises
-    ------
-    ConfigError
-        Naming the file.
-    """
-    check_text(str(path), "the name of a file")
-    try:
-        facts = path.stat()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; check the path") from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise ConfigError(f"{path} is no regular file: give the path of one")
-    if facts.st_size > most_bytes:
-        raise ConfigError(
-            f"{path} has {facts.st_size} bytes, more than the {most_bytes} that can be used"
-        )
 
 
 def check_own(folder: Path, key: str, *, mark: str, replaced: Sequence[str]) -> None:

@@ -6,13 +6,13 @@ code, and how long, deep and manifold it is gets checked before it takes memory.
 
 import math
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lenspinn.errors import ConfigError
+from lenspinn.regular_file import require_regular_file
 
 __all__ = ["Plain", "check_plain", "check_text", "parse_yaml", "read_yaml", "shown"]
 
@@ -71,18 +71,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         is no mapping or refused by `parse_yaml`.
     """
     check_text(str(path), "the path of a configuration")
-    try:
-        facts = path.stat()
-    except OSError as error:
-        reason = "check the path" if isinstance(error, FileNotFoundError) else error.strerror
-        raise ConfigError(f"there is no configuration file {str(path)[:200]}: {reason}") from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise ConfigError(f"{path} is no regular file: give the path of a YAML file")
-    if facts.st_size > MOST_BYTES:
-        raise ConfigError(
-            f"{path} has {facts.st_size} bytes, a configuration at most {MOST_BYTES}: give a file "
-            "of 'key: value' lines"
-        )
+    remedy = "give the path of a YAML file of 'key: value' lines"
+    require_regular_file(
+        path, "a configuration", most_bytes=MOST_BYTES, error=ConfigError, remedy=remedy
+    )
     with path.open("rb") as file:
         content = file.read(MOST_BYTES)
     try:

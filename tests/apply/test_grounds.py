@@ -85,7 +85,18 @@ def test_a_copy_without_calibration_is_not_calibrated(run: Path) -> None:
     assert lacking(run) == ["calibration"]
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"records": []}', '{"records": [{"accuracy": 1}]}'])
+RECORD = '{"accuracy": 1, "accuracy_low": 1, "accuracy_high": 1, "n_test": %s, "recipe": "x"%s}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", '{"records": []}', '{"records": [{"accuracy": 1}]}', "[" * 100_000),
+        '{"records": [%s]}' % (RECORD % ("1e400", "")),
+        '{"records": [%s]}' % (RECORD % ("1", ', "confusion": [[0]]')),
+        '{"records": [%s]}' % (RECORD % ("1", f', "chance_accuracy": {"9" * 400}')),
+    ],
+)
 def test_a_damaged_evaluation_is_named(text: str, run: Path) -> None:
     (run / "evaluation" / "evaluation.json").write_text(text)
     write_manifest(run)

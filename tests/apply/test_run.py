@@ -278,7 +278,7 @@ def test_an_image_that_the_network_cannot_take_is_named(
     image = np.load(npy)
     image[3, 5] = -image.max()
     np.save(tmp_path / "negative.npy", image)
-    with pytest.raises(ModelError, match=r"negative\.npy: .* 1 pixels are <= 0"):
+    with pytest.raises(ModelError, match=r"negative\.npy: .* 1 pixels are <= 0: use a"):
         apply_model([npy, tmp_path / "negative.npy"], model=paper, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -343,8 +343,9 @@ def test_an_option_that_a_network_has_no_use_for_is_refused(
     option: dict, run_folder: Path, image: np.ndarray, tmp_path: Path
 ) -> None:
     write_fits(tmp_path / "lens.fits", image, 0.08)
-    write_fits(tmp_path / "psf.fits", np.outer(*2 * [np.hanning(9)]), 0.08)
     if "psf" in option:
+        kernel = np.exp(-(np.hypot(*np.mgrid[-7:8, -7:8]) ** 2) / 4).astype(np.float32)
+        write_fits(tmp_path / "psf.fits", kernel, 0.08)
         option = {"psf": tmp_path / "psf.fits"}
     with pytest.raises(DataError, match="for networks that fit the lens"):
         apply_model([tmp_path / "lens.fits"], model=run_folder, out=tmp_path / "out", **option)

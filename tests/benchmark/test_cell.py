@@ -99,18 +99,14 @@ def test_a_newer_cell_is_refused(cell, content):
         read_cell(cell)
 
 
-ROWS = """epoch,step,images_seen,val_loss,val_micro_f1,seconds
-1.0,2,48,1.0,0.5,2.0
-1.5,3,72,1.0,0.5,2.5
-"""
-
-
 def test_the_state_of_a_run_is_told_from_its_folder(tmp_path):
     folder = tmp_path / "run"
     assert run_state(folder) == ("not begun", 0, 0)
     folder.mkdir()
     assert run_state(folder) == ("begun", 0, 0)
-    (folder / "metrics.csv").write_text(ROWS)
+    columns = "epoch,step,images_seen,val_loss,val_micro_f1,seconds"
+    rows = "1.0,4,48,1.1,0.3,2.0\n1.5,6,72,1.1,0.3,2.5\n"
+    (folder / "metrics.csv").write_text(f"{columns}\n{rows}")
     assert run_state(folder) == ("begun (epoch 1.5)", 72, 2.5)
     (folder / "model_last").mkdir()
     assert run_state(folder) == ("trained", 72, 2.5)

@@ -39,8 +39,8 @@ def test_what_is_done_or_begun_takes_less_time(cells, make_cell, monkeypatch):
     whole = plan([small, slow], nothing_finished(cells), jobs=2)
     assert whole[-1] == "2 cells, 2 at once: about 1 h 20 min"
     slow.config.out.mkdir(parents=True)  # 24 of 48 images in 20 minutes
-    scores = "epoch,step,images_seen,val_loss,val_micro_f1,seconds\n1.0,1,24,1.0,0.5,1200.0\n"
-    (slow.config.out / "metrics.csv").write_text(scores)
+    columns = "epoch,step,images_seen,val_loss,val_micro_f1,seconds"
+    (slow.config.out / "metrics.csv").write_text(f"{columns}\n1.0,2,24,1.1,0.3,1200.0\n")
     finished = nothing_finished(cells) | {small.name: make_cell()}
     lines = plan([small, slow], finished, jobs=1)
     assert "done" in lines[0]

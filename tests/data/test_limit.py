@@ -72,7 +72,13 @@ def test_the_limit_of_something_else_is_refused(limit, overrides, said):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{}", "is not a limit.json"), ("no json", "is not a limit.json"), (None, "cannot read")],
+    [
+        ("{}", "is not a limit.json"),
+        ('{"schema": 2, "config": {"recipe_config": []}, "records": []}', "is not a limit.json"),
+        ("no json", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        (None, "cannot be read as text"),
+    ],
 )
 def test_what_is_no_limit_is_refused(tmp_path, text, said):
     path = tmp_path / "limit.json"
@@ -80,6 +86,13 @@ def test_what_is_no_limit_is_refused(tmp_path, text, said):
         path.write_text(text)
     with pytest.raises(DataError, match=said):
         read_limit(path, info())
+
+
+@pytest.mark.parametrize("value", ["null", "NaN", "1e400", "9" * 400, "[]"])
+def test_a_limit_with_accuracies_that_are_none_is_refused(limit, value):
+    limit.write_text(limit.read_text().replace("0.78", value))
+    with pytest.raises(DataError, match=r"is not a limit\.json.*: give one"):
+        read_limit(limit, info())
 
 
 def test_another_schema_is_refused(limit):

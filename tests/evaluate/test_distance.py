@@ -57,3 +57,10 @@ def test_components_are_few_enough_for_the_images():
     assert space.coordinates(np.zeros((1, 200))).shape == (1, 11)
     kept = space.components.astype(np.float64)
     np.testing.assert_allclose(kept @ kept.T, np.eye(10), atol=ROUNDING)
+
+
+def test_a_group_without_points_is_near_nothing():
+    points = np.random.default_rng(8).normal(size=(60, 2))
+    labels = np.repeat([0, 1], 30)
+    both = fit_cloud(points, labels).distance(points)
+    np.testing.assert_array_equal(fit_cloud(points, 2 * labels).distance(points), both)

@@ -152,9 +152,30 @@ def damage_cloud(folder: Path) -> None:
     save_file(arrays, path)
 
 
-@pytest.mark.parametrize(
-    "damage", [damage_arrays, damage_facts, damage_temperature, damage_range, damage_cloud]
-)
+def damage_shape(folder: Path) -> None:
+    path = folder / "calibration.safetensors"
+    arrays = load_file(path)
+    arrays["ranked_labels"] = arrays["ranked_labels"][:-1].copy()
+    save_file(arrays, path)
+
+
+def damage_kind(folder: Path) -> None:
+    path = folder / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ranges": ["theta_E"]}))
+
+
+DAMAGES = [
+    damage_arrays,
+    damage_facts,
+    damage_temperature,
+    damage_range,
+    damage_cloud,
+    damage_shape,
+    damage_kind,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_calibration_is_named(damage, calibration, tmp_path):
     damage(save_calibration(calibration, tmp_path))
     with pytest.raises(DataError, match="is damaged: `lenspinn evaluate"):
@@ -167,3 +188,18 @@ def test_another_schema_is_refused(schema, calibration, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
     with pytest.raises(DataError, match=f"has schema {schema}.*`lenspinn evaluate"):
         load_calibration(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["calibration.json", "calibration.safetensors"])
+def test_a_huge_file_of_a_calibration_is_not_read(name, calibration, tmp_path):
+    with (save_calibration(calibration, tmp_path) / name).open("r+b") as file:
+        file.truncate(10**11)
+    with pytest.raises(DataError, match=r"has 100000000000 bytes, and at most \d+ are read"):
+        load_calibration(tmp_path)
+
+
+def test_the_calibration_of_another_network_judges_nothing(calibration):
+    outputs, _ = draw(5, 8)
+    wider = replace(outputs, features=np.column_stack([outputs.features, outputs.features]))
+    with pytest.raises(DataError, match="not that of this network: `lenspinn evaluate` writes it"):
+        calibration.judge(wider)

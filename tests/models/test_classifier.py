@@ -247,7 +247,7 @@ def test_an_unknown_transform_among_joined_ones_is_named():
         ({"num_pix": 1}, "num_pix is 1"),
         ({"num_pix": 32}, "num_pix is 32; LensPINN needs more than one patch"),
         ({"pixel_scale": -0.1}, "pixel_scale is -0.1"),
-        ({"pixel_scale": float("nan")}, "pixel_scale is nan"),
+        ({"pixel_scale": float("nan")}, "pixel_scale of .* is nan; it takes a finite number"),
         ({"classes": ["cdm"]}, "classes are"),
         ({"classes": ["cdm", "cdm"]}, "classes are"),
         ({"transform": "sharpen"}, "no transform 'sharpen'; the transforms are .*noise_safe"),

@@ -10,6 +10,7 @@ from lenspinn.config import parse_config
 from lenspinn.errors import ConfigError
 from lenspinn.sensitivity import SensitivityConfig, measure_sensitivity, run
 from lenspinn.sensitivity.ideal import SeenLens
+from lenspinn.train.manifest import write_manifest
 
 from .conftest import SMALL, make_config
 
@@ -155,6 +156,7 @@ def test_another_network_or_test_is_refused(both, network, tmp_path):
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
+    write_manifest(other)
     with pytest.raises(ConfigError, match=r"another network \(weights_sha256"):
         measure_sensitivity(make_config(both.parent, run=other), progress=False)
 
@@ -166,12 +168,27 @@ def test_a_refused_network_writes_nothing(network, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_files_of_something_else_are_refused(copy):
-    (copy / "sensitivity.json").write_text("[]")
+HALF = '{"schema": 1, "network": null, "config": %s, "records": %s}'
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 100_000, HALF % ("3", "[]"), HALF % ("{}", "[{}]")])
+def test_files_of_something_else_are_refused(copy, text):
+    (copy / "sensitivity.json").write_text(text)
     with pytest.raises(ConfigError, match="is not a sensitivity of lenspinn"):
         measure_sensitivity(make_config(copy), progress=False)
-    (copy / "sensitivity.json").unlink()
-    with pytest.raises(ConfigError, match=r"has lenses\.csv without sensitivity\.json"):
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (["sensitivity.json"], "whose sensitivity.csv was not written here"),
+        (["sensitivity.json", "sensitivity.csv", "sensitivity.png"], "has lenses.csv without"),
+    ],
+)
+def test_what_is_left_of_a_measurement_is_not_replaced(copy, lost, said):
+    for name in lost:
+        (copy / name).unlink()
+    with pytest.raises(ConfigError, match=said):
         measure_sensitivity(make_config(copy), progress=False)
 
 

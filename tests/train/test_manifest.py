@@ -43,6 +43,14 @@ def test_an_altered_file_is_named(folder: Path) -> None:
         check_manifest(folder)
 
 
+def test_a_huge_file_is_refused_before_its_hash_is_taken(folder: Path) -> None:
+    write_manifest(folder)
+    with (folder / "config.yaml").open("r+b") as file:
+        file.truncate(10**12)
+    with pytest.raises(ModelError, match=r"has 1000000000000 bytes.*copy the whole run folder"):
+        check_manifest(folder)
+
+
 def test_nothing_vouches_for_an_evaluation_that_is_being_replaced(folder: Path) -> None:
     write_manifest(folder, measured=False)
     assert not check_manifest(folder)
@@ -52,7 +60,16 @@ def test_nothing_vouches_for_an_evaluation_that_is_being_replaced(folder: Path) 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"sha256": 3}', '{"sha256": {"../secret": "0"}}', '{"sha256": {"/x": "0"}}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"sha256": 3}',
+        '{"sha256": ["config.yaml"]}',
+        '{"sha256": {"../secret": "0"}}',
+        '{"sha256": {"/x": "0"}}',
+        json.dumps({"sha256": {f"model{i * '/'}config.json": "0" for i in range(1, 70)}}),
+    ],
 )
 def test_a_damaged_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / MANIFEST).write_text(content)

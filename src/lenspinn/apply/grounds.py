@@ -1,6 +1,5 @@
 """A run that judges images, and what it must have shown before any answer of it is given."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lenspinn.apply.answer import Mismatch
 from lenspinn.data.transforms import resample
 from lenspinn.errors import DataError, ImageError
 from lenspinn.evaluate.trust import Calibration, Judgement, load_calibration
+from lenspinn.files import read_json
 from lenspinn.models import Classifier
 from lenspinn.train import Run, load_run
 
@@ -120,12 +120,12 @@ def _record(run: Run) -> dict[str, Any] | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_text())["records"][0]
+        record: dict[str, Any] = read_json(path)["records"][0]
         for name in ("accuracy", "accuracy_low", "accuracy_high"):
             record[name] = float(record[name])
         record["n_test"] = int(record["n_test"])
         _ = record["recipe"], _chance(record)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged: `lenspinn evaluate` writes it anew") from error
     return record
 

@@ -23,7 +23,7 @@ from lenspinn.evaluate import classification_metrics, predict
 from lenspinn.evaluate.metrics import Labels, Probabilities, roc_curve
 from lenspinn.evaluate.record import learning_record
 from lenspinn.explain.view import view_images
-from lenspinn.files import write_whole
+from lenspinn.files import read_json, write_whole
 from lenspinn.models import Classifier, from_pretrained
 from lenspinn.train import ModelConfig, Run, TrainConfig, best_row, load_run
 from lenspinn.train.callbacks import read_rows
@@ -104,10 +104,13 @@ def read_cell(cell: Cell) -> Finished | None:
     if not cell.result.is_file():
         return None
     try:
-        finished = json.loads(cell.result.read_text())
+        finished = read_json(cell.result, BenchmarkError)
         schema, config, test = (finished[key] for key in ("schema", "config", "test"))
-    except (ValueError, KeyError, TypeError):
-        raise BenchmarkError(f"{cell.result} is not a cell of lenspinn benchmark") from None
+        config, test = dict(config), dict(test)
+    except (LookupError, TypeError, ValueError):
+        raise BenchmarkError(
+            f"{cell.result} is not a cell of lenspinn benchmark: delete it to measure it anew"
+        ) from None
     if schema != SCHEMA_VERSION:
         raise BenchmarkError(
             f"{cell.result} has schema {schema}, this lenspinn reads {SCHEMA_VERSION}"

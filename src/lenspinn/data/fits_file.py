@@ -23,8 +23,8 @@ from astropy.io import fits
 from astropy.io.fits import Header
 
 from lenspinn.data.fits_sizes import MOST_PIXELS, Declared, declared_extensions
-from lenspinn.data.regular_file import require_regular_file
 from lenspinn.errors import DataError, ImageError
+from lenspinn.regular_file import require_regular_file
 
 __all__ = ["FITS_SUFFIXES", "FitsFile", "opened"]
 

@@ -202,7 +202,8 @@ def _chosen(root: Path, by_name: dict[str, Path], names: list[str]) -> dict[str,
         ]
         if not fits:
             raise DataError(
-                f"{root} has nothing for class {wanted}; it has {', '.join(by_name) or 'no folder'}"
+                f"{root} has nothing for class {wanted}, but {', '.join(by_name) or 'no folder'}: "
+                "name the classes that are there"
             )
         chosen |= {name: by_name[name] for name in fits}
     return chosen

@@ -31,6 +31,8 @@ _MAX_PLACES = 10**6
 _MAX_FILES = 10**6
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 _ROOT_FILE = "zarr.json"
+AGAIN = "make the dataset again, or copy it again"
+"""What to do about a store that is damaged."""
 
 TruthFields = Mapping[str, tuple[int, ...]]
 """Shape of each field for one image."""
@@ -76,7 +78,7 @@ def open_group(path: Path, *, mode: Literal["r", "r+"]) -> zarr.Group:
     try:
         return zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
     except Exception as error:  # whatever zarr makes of a file that is not what it wrote
-        raise StoreError(f"{path} is not a lenspinn dataset: {_short(error)}") from error
+        raise StoreError(f"{path} is not a lenspinn dataset: {_short(error)}; {AGAIN}") from error
 
 
 def check_is_store(path: Path) -> None:
@@ -109,11 +111,11 @@ def read_attributes(path: Path) -> Attributes:
     if schema > SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema {schema}, written by a newer lenspinn; "
-            f"this one reads schemas up to {SCHEMA_VERSION}"
+            f"this one reads schemas up to {SCHEMA_VERSION}: install that one"
         )
     info, complete = attributes["info"], attributes.get("complete")
     if schema < 1 or not isinstance(info, dict) or not isinstance(complete, bool):
-        raise StoreError(f"{path} is damaged: make the dataset again, or copy it again")
+        raise StoreError(f"{path} is damaged: {AGAIN}")
     try:
         return Attributes(
             DatasetInfo.from_json(info),
@@ -122,7 +124,7 @@ def read_attributes(path: Path) -> Attributes:
             complete,
         )
     except DataError as error:
-        raise StoreError(f"{path} cannot be used: {error}") from error
+        raise StoreError(f"{path} cannot be used: {error}; {AGAIN}") from error
 
 
 def open_arrays(group: zarr.Group, path: Path, attributes: Attributes) -> dict[str, StoredArray]:
@@ -147,7 +149,7 @@ def open_arrays(group: zarr.Group, path: Path, attributes: Attributes) -> dict[s
             values = group[name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
         except Exception as error:  # whatever zarr makes of a file that is not what it wrote
             raise StoreError(
-                f"{path} is damaged: the array {name} cannot be opened ({_short(error)})"
+                f"{path} is damaged: the array {name} cannot be opened ({_short(error)}); {AGAIN}"
             ) from error
         kind = np.dtype(dtype).newbyteorder("<")
         files = ShardFiles(path / name, shape, shard_rows=rows, chunk_rows=chunk_rows, dtype=kind)

@@ -1,6 +1,6 @@
 """What the best classifiers reach: the numbers in a ``limit.json`` of `lenspinn limit`."""
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.style import COLORS, INK, draw_band
 from lenspinn.errors import DataError
+from lenspinn.files import read_json
+from lenspinn.plain_yaml import shown
 
 __all__ = [
     "CLASSIFIERS",
@@ -70,26 +72,30 @@ def read_limit(path: Path, info: DatasetInfo) -> Limit:
     DataError
         If the file is no limit, or not that of this dataset's recipe and magnitude.
     """
+    result = read_json(path)
     try:
-        result = json.loads(path.read_text())
         schema, recipe = result["schema"], result["config"]["recipe_config"]
-        points = {r["magnitude"]: accuracies(r) for r in result["records"]}
-    except OSError as error:
-        raise DataError(f"cannot read the limit {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path} is not a limit.json of lenspinn limit") from None
-    if schema != SCHEMA_VERSION:
-        raise DataError(f"{path} has schema {schema}, this lenspinn reads {SCHEMA_VERSION}")
-    if _sky(recipe) != _sky(info.recipe_config):
+        points = {_finite(r["magnitude"]): accuracies(r) for r in result["records"]}
+        same_sky = _sky(recipe) == _sky(info.recipe_config)
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
         raise DataError(
-            f"{path} is the limit of {recipe.get('name')}, not of this dataset's {info.recipe}: "
-            "measure one with the recipe and overrides of the dataset"
+            f"{path} is not a limit.json of lenspinn limit: give one, or measure it anew"
+        ) from None
+    if schema != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} has schema {shown(schema)}, this lenspinn reads {SCHEMA_VERSION}: measure the "
+            "limit anew"
+        )
+    if not same_sky:
+        raise DataError(
+            f"{path} is the limit of {recipe.get('name')}, not of this dataset's "
+            f"{info.recipe}: measure one with the recipe and overrides of the dataset"
         )
     magnitude = info.of_recipe("source").get("magnitude")
     if not isinstance(magnitude, int | float) or magnitude not in points:
         raise DataError(
             f"{path} has magnitudes {', '.join(f'{m:g}' for m in sorted(points))}, but the sources "
-            f"of this dataset have {magnitude}"
+            f"of this dataset have {magnitude}: measure a limit at that magnitude"
         )
     return Limit({m: points[m] for m in sorted(points)}, at=float(magnitude))
 
@@ -103,7 +109,14 @@ def accuracies(record: Mapping[str, Any]) -> Accuracies:
         If the ideal classifier's is missing: it is in every limit.
     """
     measured = [name for name in CLASSIFIERS if name in record or name == "ideal_accuracy"]
-    return {name: tuple(record[f"{name}{end}"] for end in ENDS) for name in measured}
+    return {name: tuple(_finite(record[f"{name}{end}"]) for end in ENDS) for name in measured}
+
+
+def _finite(number: Any) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    return value
 
 
 def draw_accuracies(axes: Axes, accuracy: Mapping[float, Accuracies]) -> None:

@@ -26,6 +26,7 @@ import zarr
 
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.layout import (
+    AGAIN,
     CHUNK_IMAGES,
     NOT_WRITTEN,
     SCHEMA_VERSION,
@@ -197,7 +198,7 @@ class ImageStore:
         """
         path = Path(path)
         if not path.exists():
-            raise StoreError(f"There is no dataset at {path}")
+            raise StoreError(f"There is no dataset at {path}: check the path")
         attributes = read_attributes(path)
         if not attributes.complete:
             raise StoreError(f"{path} is incomplete: run the command that made it again to resume")
@@ -205,7 +206,9 @@ class ImageStore:
         for shard in range(store._arrays["labels"].files.num_files):
             damaged = _damaged_file(store._arrays, shard)
             if damaged is not None:
-                raise StoreError(f"{path} is truncated: {damaged} is missing or has a wrong size")
+                raise StoreError(
+                    f"{path} is truncated: {damaged} is missing or has a wrong size; {AGAIN}"
+                )
         return store
 
     def __len__(self) -> int:
@@ -304,7 +307,7 @@ def _create(path: Path, info: DatasetInfo, truth_fields: TruthFields) -> None:
 def _check_truth(name: str, values: np.ndarray) -> None:
     """Refuse what cannot be true of an image; NaN stands for what does not exist or is unknown."""
     if np.isinf(values).any() or ("mass" in name.rpartition("/")[2] and (values < 0).any()):
-        raise StoreError(f"{name} holds what cannot be true: infinity, or a negative mass")
+        raise StoreError(f"{name} holds what cannot be true, infinity or a negative mass: {AGAIN}")
 
 
 def _create_arrays(group: zarr.Group, info: DatasetInfo, truth_fields: TruthFields) -> None:

@@ -46,7 +46,7 @@ def fit_cloud(points: Points, labels: Labels) -> Cloud:
     ----------
     points : (points, coordinates)
     labels : (points,)
-        Group of each point, from 0; every group has points.
+        Group of each point, from 0; one without points has no centre.
 
     Notes
     -----
@@ -56,8 +56,9 @@ def fit_cloud(points: Points, labels: Labels) -> Cloud:
     ----------
     Chen, Wiesel, Eldar & Hero (2010), arXiv:0907.4698, eq. 23 (oracle approximating shrinkage).
     """
-    centres = np.stack([points[labels == g].mean(axis=0) for g in range(labels.max() + 1)])
-    inner = points - centres[labels]
+    groups, group_of = np.unique(labels, return_inverse=True)
+    centres = np.stack([points[labels == group].mean(axis=0) for group in groups])
+    inner = points - centres[group_of]
     spread = _spread(inner)
     unit = inner / spread
     number, size = unit.shape

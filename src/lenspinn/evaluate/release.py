@@ -14,7 +14,7 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, ENDS
 from lenspinn.data.provenance import portable
 from lenspinn.errors import ConfigError, ModelError
-from lenspinn.evaluate.trust import FOLDER as CALIBRATION
+from lenspinn.evaluate.trust import load_calibration, save_calibration
 from lenspinn.files import draft_folder, read_json, write_whole
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lenspinn.train import Run, load_run
@@ -88,8 +88,9 @@ def _copy(trained: Run, draft: Path) -> None:
     settings = trained.settings | {"out": "."}
     write_whole(draft / "config.yaml", yaml.safe_dump(settings, sort_keys=False).encode())
     shutil.copyfile(run / "model" / CONFIG_FILE, draft / "model" / CONFIG_FILE)
-    if (run / CALIBRATION).is_dir():
-        shutil.copytree(run / CALIBRATION, draft / CALIBRATION)
+    calibration = load_calibration(run)
+    if calibration is not None:
+        save_calibration(calibration, draft)
     weights = safetensors.torch.load_file(run / "model" / WEIGHTS_FILE)
     halved = {name: _halved(name, value) for name, value in weights.items()}
     write_whole(draft / "model" / WEIGHTS_FILE, safetensors.torch.save(halved))

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
 
 from lenspinn.errors import DataError
 from lenspinn.evaluate.calibration import fit_temperature, scaled_probabilities
@@ -25,8 +24,10 @@ from lenspinn.evaluate.conformal import check_coverage, prediction_sets, set_thr
 from lenspinn.evaluate.distance import Cloud, FeatureSpace
 from lenspinn.evaluate.fitted import Ranges, fit_ranges, is_outside, lens_numbers
 from lenspinn.evaluate.predict import Outputs
-from lenspinn.evaluate.shift import ShiftReference, fit_reference
-from lenspinn.files import write_whole
+from lenspinn.evaluate.shift import FEATURES, LENS, PIXELS, ShiftReference, fit_reference
+from lenspinn.files import read_json, write_whole
+from lenspinn.plain_yaml import shown
+from lenspinn.regular_file import require_regular_file
 
 __all__ = [
     "FALSE_ALARMS",
@@ -43,6 +44,8 @@ FOLDER = "calibration"
 """In the run folder."""
 ARRAYS_FILE, FACTS_FILE = "calibration.safetensors", "calibration.json"
 SCHEMA_VERSION = 4
+MOST_BYTES = 1 << 28
+"""Of the arrays that are read; those of 100,000 calibration images take 10 MB."""
 
 FALSE_ALARMS = 0.05
 """Share of images like the calibration images that is refused, at most."""
@@ -147,7 +150,13 @@ class Calibration:
         outputs
         coverage
             Of the prediction sets; by default that of the calibration.
+
+        Raises
+        ------
+        DataError
+            If the calibration is that of another network.
         """
+        self._check_is_of(outputs)
         coverage = self.coverage if coverage is None else coverage
         probabilities = scaled_probabilities(outputs.logits, self.temperature)
         shift, by_score = self.reference.p_values(outputs)
@@ -160,6 +169,23 @@ class Calibration:
             lens=lens_numbers(outputs.fitted),
             ranges=self.ranges,
         )
+
+    def _check_is_of(self, outputs: Outputs) -> None:
+        reference, numbers = self.reference, lens_numbers(outputs.fitted)
+        lens = reference.lens
+        scores = {FEATURES, PIXELS, *outputs.scores, *([LENS] if lens else [])}
+        fits = (
+            outputs.logits.shape[1] == len(self.classes)
+            and outputs.features.shape[1] == len(reference.space.mean)
+            and outputs.pixels.shape[1] == reference.pixels.centres.shape[1]
+            and (lens is None or len(numbers) == lens.centres.shape[1])
+            and reference.ranked.keys() <= scores
+            and self.ranges.keys() <= numbers.keys()
+        )
+        if not fits:
+            raise DataError(
+                "the calibration is not that of this network: `lenspinn evaluate` writes it anew"
+            )
 
 
 def calibrate(
@@ -274,19 +300,22 @@ def load_calibration(run: Path) -> Calibration | None:
     folder = run / FOLDER
     if not (folder / FACTS_FILE).is_file():
         return None
+    anew = f"`lenspinn evaluate {run}` writes it anew"
+    facts = read_json(folder / FACTS_FILE)
+    schema = facts.get("schema")
+    if isinstance(schema, int) and schema != SCHEMA_VERSION:
+        raise DataError(
+            f"{folder} has schema {shown(schema)}, this lenspinn reads schema {SCHEMA_VERSION}: "
+            f"{anew}"
+        )
+    require_regular_file(folder / ARRAYS_FILE, "arrays", most_bytes=MOST_BYTES, remedy=anew)
     try:
-        facts = json.loads((folder / FACTS_FILE).read_text())
-        arrays = safetensors.numpy.load_file(folder / ARRAYS_FILE)
-        if facts["schema"] != SCHEMA_VERSION:
-            raise DataError(
-                f"{folder} has schema {facts['schema']}, this lenspinn reads schema "
-                f"{SCHEMA_VERSION}: `lenspinn evaluate {run}` writes it anew"
-            )
-        return _calibration(facts, arrays)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{folder} is damaged: `lenspinn evaluate {run}` writes it anew") from error
+        calibration = _calibration(facts, safetensors.numpy.load_file(folder / ARRAYS_FILE))
+        _check_agrees(calibration)
+    # Whatever is wrong in the files of a stranger.
+    except Exception as error:
+        raise DataError(f"{folder} is damaged: {anew}") from error
+    return calibration
 
 
 def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibration:
@@ -297,6 +326,8 @@ def _calibration(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Calibr
             if name.startswith(prefix)
         }
 
+    if "schema" not in facts:
+        raise ValueError("it has no schema")
     _check_finite(facts, arrays)
     return Calibration(
         classes=tuple(facts["classes"]),
@@ -325,3 +356,34 @@ def _check_finite(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     finite = all(np.isfinite(values).all() for values in (numbers, *known))
     if not (finite and facts["temperature"] > 0 and 0 < facts["coverage"] < 1):
         raise ValueError("a number of the calibration is impossible")
+
+
+def _check_agrees(calibration: Calibration) -> None:
+    """Refuse parts of a calibration that are not of one kind, or do not belong together."""
+    reference, number = calibration.reference, len(calibration.chance_of_truth)
+    space, labels = reference.space, calibration.ranked_labels
+    clouds = [reference.features, reference.pixels, *([reference.lens] if reference.lens else [])]
+    coordinates = len(space.components) + 1  # the last is what the components leave
+    agree = (
+        all(isinstance(name, str) for name in calibration.classes)
+        and type(calibration.num_fitted) is int
+        and type(calibration.chose_weights) is bool
+        and number > 0
+        and labels.dtype.kind == "i"
+        and calibration.chance_of_truth.ndim == 1
+        and labels.shape == (number,)
+        and 0 <= labels.min() <= labels.max() < len(calibration.classes)
+        and {FEATURES, PIXELS} <= reference.ranked.keys()
+        and all(scores.shape == (number,) for scores in reference.ranked.values())
+        and space.mean.ndim == 1
+        and space.mean.shape == space.scale.shape == space.components.shape[1:]
+        and bool((space.scale > 0).all())
+        and reference.features.centres.shape[1:] == (coordinates,)
+        and all(len(cloud.centres) and _is_square(cloud) for cloud in clouds)
+    )
+    if not agree:
+        raise ValueError("parts of the calibration do not belong together")
+
+
+def _is_square(cloud: Cloud) -> bool:
+    return cloud.precision.shape == (cloud.centres.shape[1],) * 2

@@ -35,12 +35,7 @@ from lenspinn.lensing.structure import fit_structure, scan_beside_structure
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
 from lenspinn.models.free_light import free_light, some_free_light
-from lenspinn.models.lens_guess import (
-    LENS_TRUTH,
-    TYPICAL_LENSES,
-    encoder_loss,
-    guessing_networks,
-)
+from lenspinn.models.lens_guess import LENS_TRUTH, TYPICAL_LENSES, encoder_loss, guessing_networks
 from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution, Seen
 from lenspinn.models.quantities import (
     Prediction,

@@ -21,6 +21,7 @@ from lenspinn.models.registry import create_model
 SCHEMA_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+_AGAIN = "copy the folder again"
 
 
 def save_pretrained(model: Classifier, folder: str | Path) -> Path:
@@ -147,35 +148,39 @@ def _locate(folder: str | Path) -> Path:
         return path
     is_hub_id = isinstance(folder, str) and len(path.parts) == 2 and not path.is_absolute()
     if not is_hub_id:
-        raise ModelError(f"there is no model folder '{folder}'")
+        raise ModelError(f"there is no model folder '{folder}': check the path")
     try:
         return Path(snapshot_download(str(folder), allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"'{folder}' is no folder, and no model of this id could be had from the hub"
+            f"'{folder}' is no folder, and no model of this id could be had from the hub: "
+            "check its name"
         ) from error
 
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.exists():
-        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing")
+        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing; {_AGAIN}")
     config = read_json(file, ModelError)
     if type(config.get("schema")) is not int:
-        raise ModelError(f"'{file}' is not the config of a lenspinn model")
+        raise ModelError(f"'{file}' is not the config of a lenspinn model: {_AGAIN}")
     if config["schema"] > SCHEMA_VERSION:
         raise ModelError(
             f"'{file}' has schema {config['schema']} and was written by lenspinn "
-            f"{config.get('lenspinn_version')}; this version reads up to schema {SCHEMA_VERSION}"
+            f"{config.get('lenspinn_version')}; this version reads up to schema {SCHEMA_VERSION}: "
+            "install that one"
         )
     if not isinstance(config.get("name"), str) or not isinstance(config.get("options"), dict):
-        raise ModelError(f"'{file}' does not say which model it belongs to and its options")
+        raise ModelError(
+            f"'{file}' does not say which model it belongs to and its options: {_AGAIN}"
+        )
     return config
 
 
 def _read_weights(file: Path, model: Classifier, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Read the weights that a model wants; what the file declares is looked at first."""
     if not file.is_file():
-        raise ModelError(f"'{file.parent}' holds no weights: {file.name} is missing")
+        raise ModelError(f"'{file.parent}' holds no weights: {file.name} is missing; {_AGAIN}")
     try:
         with safe_open(file, framework="pt") as content:
             shapes = {name: content.get_slice(name).get_shape() for name in content.keys()}  # noqa: SIM118

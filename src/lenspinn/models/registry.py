@@ -105,8 +105,10 @@ def _check_options(name: str, options: Mapping[str, Any], hints: Mapping[str, An
     for option, value in options.items():
         hint = hints.get(option, Any)
         if not _fits(value, hint):
-            kind = getattr(hint, "__name__", hint)
-            raise ModelError(f"{option} is {repr(value)[:80]}; {name} takes a finite {kind} there")
+            kind, given = getattr(hint, "__name__", hint), repr(str(value)[:80])
+            if isinstance(value, float):
+                kind, given = (kind if _is_finite(value) else "a finite number"), str(value)
+            raise ModelError(f"{option} of '{name}' is {given}; it takes {kind}")
         if option in LARGEST and value > LARGEST[option]:
             raise ModelError(f"{option} of '{name}' is {value}; it is at most {LARGEST[option]}")
 

@@ -14,7 +14,7 @@ from lenspinn.config import command_line, to_dict
 from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.errors import ConfigError
 from lenspinn.evaluate.files import save_figure
-from lenspinn.files import write_whole
+from lenspinn.files import read_json, write_whole
 from lenspinn.sensitivity.config import FIGURE, RESULT, TABLE, SensitivityConfig
 from lenspinn.sensitivity.figure import sensitivity_figure
 from lenspinn.sensitivity.ideal import (
@@ -129,10 +129,13 @@ class _State:
                 raise ConfigError(f"{config.out} has {LENSES} without {RESULT}: choose another out")
             return
         try:
-            result = json.loads(path.read_text())
-            schema, there, self.network = result["schema"], result["config"], result["network"]
+            result = read_json(path, ConfigError)
+            schema, there = result["schema"], dict(result["config"])
+            self.network = result["network"]
             self.network_records = [r for r in result["records"] if r["observer"] != IDEAL]
-        except (ValueError, KeyError, TypeError):
+            for record in self.network_records:
+                _ = str(record["sweep"]), float(record["magnitude"])
+        except (LookupError, OverflowError, TypeError, ValueError):
             raise ConfigError(
                 f"{path} is not a sensitivity of lenspinn; choose another out"
             ) from None

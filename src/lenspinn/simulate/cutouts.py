@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from lenspinn.data.fits import read_fits
 from lenspinn.errors import ConfigError, DataError, ImageError
-from lenspinn.places import check_file
+from lenspinn.regular_file import require_regular_file
 
 __all__ = ["FINER", "Cutout", "finite_cutout", "isolated_galaxy", "read_cutouts", "resampled"]
 
@@ -87,7 +87,7 @@ def read_cutouts(folder: Path) -> list[Cutout]:
         raise ConfigError(f"source.galaxies: {str(folder)!r} {found}")
     for file in files:
         try:
-            check_file(file, MOST_BYTES)
+            require_regular_file(file, "cut-outs", most_bytes=MOST_BYTES, error=ConfigError)
         except ConfigError as error:
             raise ConfigError(f"source.galaxies: {error}") from None
     cutouts = [cutout for file in files for cutout in _read(file)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from lenspinn.data.fits import read_fits
 from lenspinn.errors import ConfigError, LenspinnError
-from lenspinn.places import check_file
+from lenspinn.regular_file import require_regular_file
 
 __all__ = ["read_map"]
 
@@ -40,7 +40,7 @@ def read_map(path: str, pixel_scale: float, key: str) -> np.ndarray:
         that its pixels are of another size; a file that does not say is taken to be right.
     """
     try:
-        check_file(Path(path), MOST_BYTES)
+        require_regular_file(Path(path), "a map", most_bytes=MOST_BYTES, error=ConfigError)
         values = _read(Path(path), pixel_scale)
     except (LenspinnError, OSError, ValueError) as error:
         raise ConfigError(f"{key}: {error}") from None

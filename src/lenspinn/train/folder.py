@@ -33,6 +33,7 @@ LOCAL = Path("checkpoints", "data_path.txt")
 """Where the dataset was on this machine, for a run that is copied without it; never released."""
 PARTS = ("train", "validation", "test")
 
+_AGAIN = "copy the run folder again"
 _ROW_BYTES = 8
 _OTHER_BYTES = 10_000
 """Of a file of rows at most: what is not rows."""
@@ -164,7 +165,7 @@ def read_info(folder: Path) -> DatasetInfo:
     try:
         return DatasetInfo.from_json(record)
     except DataError as error:
-        raise DataError(f"{folder / DATA} cannot be used: {error}") from error
+        raise DataError(f"{folder / DATA} cannot be used: {error}; {_AGAIN}") from error
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     try:
         return check_provenance(record)
     except DataError as error:
-        raise DataError(f"{folder / PROVENANCE} cannot be used: {error}") from error
+        raise DataError(f"{folder / PROVENANCE} cannot be used: {error}; {_AGAIN}") from error
 
 
 def read_split(folder: Path, num_images: int) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lenspinn.errors import ModelError
 from lenspinn.files import read_json, write_whole
+from lenspinn.regular_file import require_regular_file
 
 __all__ = ["check_manifest", "write_manifest"]
 
@@ -19,6 +20,11 @@ TRAINED = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.
 """Patterns of the files of training that are listed."""
 MEASURED = ("evaluation.json", "evaluation/evaluation.json", "calibration/*")
 """Patterns of those of an evaluation."""
+MOST_BYTES = 1 << 31
+"""Of a file of a run; the weights of the largest network take a tenth of that."""
+MOST_FILES = 64
+"""In a run; of ours some ten."""
+_AGAIN = "copy the whole run folder again"
 _BLOCK = 1 << 20
 
 
@@ -56,7 +62,10 @@ def check_manifest(folder: Path) -> bool:
         return False
     for name, expected in listed.items():
         if not (folder / name).is_file():
-            raise ModelError(f"{folder / name} is missing: copy the whole run folder again")
+            raise ModelError(f"{folder / name} is missing: {_AGAIN}")
+        require_regular_file(
+            folder / name, "part of a run", most_bytes=MOST_BYTES, error=ModelError, remedy=_AGAIN
+        )
         if _hash(folder / name) != expected:
             raise ModelError(
                 f"{folder / name} is not the file that the run wrote: copy the run folder again"
@@ -70,7 +79,9 @@ def _listed(folder: Path) -> dict[str, str] | None:
         return None
     content = read_json(path, ModelError)
     try:
-        listed: dict[str, str] = content["sha256"]
+        listed = dict(content["sha256"])
+        if len(listed) > MOST_FILES:
+            raise ValueError("it lists more files than a run has")
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name in listed):
             raise ValueError("it lists files outside of the folder")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -232,7 +232,7 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     if not (folder / "config.yaml").is_file():
-        raise ConfigError(f"{folder} is not a run folder: it has no config.yaml")
+        raise ConfigError(f"{folder} is not a run folder: it has no config.yaml; give another")
     if not is_finished(folder):
         raise ConfigError(f"the run in {folder} is unfinished: the command that began it goes on")
     verified = check_manifest(folder)

@@ -133,8 +133,12 @@ def test_a_refused_limit_writes_nothing(tmp_path, changes, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_file_that_is_no_limit_is_refused(tmp_path):
-    (tmp_path / "limit.json").write_text("[]")
+HALF = '{"schema": 2, "config": %s, "records": %s}'
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 100_000, HALF % ("3", "[]"), HALF % ("{}", "[{}]")])
+def test_file_that_is_no_limit_is_refused(tmp_path, text):
+    (tmp_path / "limit.json").write_text(text)
     with pytest.raises(ConfigError, match=r"limit\.json is not a limit of lenspinn"):
         detection_limit(config(tmp_path), progress=False)
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lenspinn.config import command_line, to_dict
-from lenspinn.data.limit import ENDS, SCHEMA_VERSION
+from lenspinn.data.limit import ENDS, SCHEMA_VERSION, accuracies
 from lenspinn.data.provenance import portable, portable_command, provenance
 from lenspinn.errors import ConfigError
-from lenspinn.files import write_whole
+from lenspinn.files import read_json, write_whole
 from lenspinn.simulate.catalogue import configured_recipe
 from lenspinn.simulate.limit.classifier import mean_interval
 from lenspinn.simulate.limit.config import FIGURE, RESULT, LimitConfig
@@ -162,9 +162,11 @@ def _finished(path: Path, config: LimitConfig, recipe: Recipe) -> list[Record]:
     if not path.exists():
         return []
     try:
-        result = json.loads(path.read_text())
-        there, schema, records = result["config"], result["schema"], list(result["records"])
-    except (ValueError, KeyError, TypeError):
+        result = read_json(path, ConfigError)
+        there, schema, records = dict(result["config"]), result["schema"], list(result["records"])
+        for record in records:
+            _ = accuracies(record), float(record["magnitude"]), str(record["class"])
+    except (LookupError, OverflowError, TypeError, ValueError):
         raise ConfigError(f"{path} is not a limit of lenspinn; choose another out") from None
     if schema != SCHEMA_VERSION:
         raise ConfigError(f"{path} has schema {schema}, this lenspinn writes {SCHEMA_VERSION}")
