@@ -131,6 +131,18 @@ def test_a_ring_at_the_border_of_the_image_is_not_trusted() -> None:
     assert any("near the border" in reason for reason in found.reasons)
 
 
+def test_a_ring_outside_of_what_was_fitted_speaks_against_it(scene) -> None:
+    found = fit_lens(
+        scene.image,
+        pixel_scale=scene.pixel_scale,
+        noise=scene.sigma,
+        psf=scene.psf,
+        mask=scene.mask,
+        theta_E_guess=0.35,
+    )
+    assert any("lies outside of what was fitted" in reason for reason in found.reasons)
+
+
 def test_an_image_without_arcs_is_not_trusted() -> None:
     noise = np.random.default_rng(3).standard_normal((33, 33))
     found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")

@@ -188,8 +188,8 @@ def _centre_of_mass(arcs: Arcs, seen: Observation) -> tuple[int, int] | None:
     frame = arcs.frame.narrowed(FIELD * arcs.guess + 2 * arcs.centre_error)
     if np.isfinite(frame.sigma).sum() < LEAST_USED:
         return None
-    starts = starts_around(frame, arcs.light, arcs.guess, arcs.centre_error)
     light = arcs.light_of(frame)
+    starts = starts_around(frame, light, arcs.guess, arcs.centre_error)
     found = fit_source(frame, light, starts, centre_error=arcs.centre_error, supersampling=1)
     first = SMOOTH_PARAMETERS.index("center_x")
     x, y = (found.parameters[0, first : first + 2] / frame.pixel_scale).tolist()

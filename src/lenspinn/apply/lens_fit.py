@@ -54,7 +54,10 @@ LENS_PARAMETERS = 7
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensMeasurement:
-    """What a fit says of one lens. Maps share one square frame, centred on the light's peak."""
+    """What a fit says of one lens.
+
+    Maps share one square frame, centred on the light's peak, or on the mass where no light shows.
+    """
 
     theta_E: float
     """Arcsec, of an isothermal ellipsoid: its critical curve without shear has the area
@@ -177,7 +180,7 @@ def fit_lens(
     An isothermal ellipsoid with shear and an elliptical Sersic source, each with weak priors
     (`lenspinn.apply.joint_fit`), and the lens light as a sum of elliptical Gaussians
     (`lenspinn.apply.lens_light`) are fitted together, from several starts around the ring that
-    remains when the lens light is taken away.
+    remains when the lens light is taken away, and around the centre of mass if there is none.
 
     Parameters
     ----------
