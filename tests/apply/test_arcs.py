@@ -101,9 +101,10 @@ def test_a_guess_that_is_no_einstein_radius_is_refused(guess: float) -> None:
 
 
 def test_an_image_with_few_pixels_left_is_refused() -> None:
-    image = dark_ring(1.0, 61, 0.1)
-    noise = np.zeros_like(image)
-    noise[30, 25:35] = 1
+    image = dark_ring(1.0, 121, 0.1)
+    noise = np.ones_like(image)
+    noise[19:102, 19:102] = 0
+    noise[60, 55:65] = 1
     with pytest.raises(ImageError, match="leave 10 pixels around the lens"):
         find_arcs(
             image,
@@ -124,7 +125,6 @@ def test_a_dark_lens_beside_the_middle_is_in_the_middle_of_its_frame() -> None:
     arcs = arcs_of(image + np.random.default_rng(3).standard_normal(image.shape), 0.1)
     assert arcs.lens_light == "none"
     assert arcs.frame.middle == pytest.approx((0.5, -0.3), abs=0.1)
-    assert arcs.radius == pytest.approx(0.9, rel=RING)
 
 
 def test_arcs_in_smaller_angles_are_the_same_arcs(modelled: Arcs) -> None:

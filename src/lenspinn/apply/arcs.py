@@ -49,6 +49,8 @@ UNSEEN_CENTRE = 0.25
 no light shows it."""
 MOVED = 2.0
 """Pixels between those two from which the image is looked at again around the centre of mass."""
+ROUNDS = 3
+"""How often, at most."""
 LARGEST_GUESS = 3.0
 """Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
 `lenspinn.lensing.fit` are for galaxies."""
@@ -176,14 +178,22 @@ def find_arcs(
     while theta_E_guess is None and arcs.radius > AT_EDGE * radius and arcs.reach >= radius:
         radius *= WIDER
         arcs = _arcs_within(radius, seen, mode, centre, None)
-    if mode == "none":
-        centre = _centre_of_mass(arcs, seen)
-        return arcs if centre is None else _arcs_within(radius, seen, mode, centre, theta_E_guess)
+    for _ in range(ROUNDS if mode == "none" else 0):
+        beside = _centre_of_mass(arcs, seen, centre)
+        if beside is None:
+            break
+        centre = beside
+        arcs = _arcs_within(radius, seen, mode, centre, theta_E_guess)
     return arcs
 
 
-def _centre_of_mass(arcs: Arcs, seen: Observation) -> tuple[int, int] | None:
-    """Return row and column around which arcs without lens light are lensed; None: the middle."""
+def _centre_of_mass(
+    arcs: Arcs, seen: Observation, centre: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """Return row and column around which arcs without lens light are lensed.
+
+    None if that is where they were looked for: at `centre`, by default the middle.
+    """
     arcs = arcs.shrunk(arcs.zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess + 2 * arcs.centre_error)
     if np.isfinite(frame.sigma).sum() < LEAST_USED:
@@ -193,12 +203,10 @@ def _centre_of_mass(arcs: Arcs, seen: Observation) -> tuple[int, int] | None:
     found = fit_source(frame, light, starts, centre_error=arcs.centre_error, supersampling=1)
     first = SMOOTH_PARAMETERS.index("center_x")
     x, y = (found.parameters[0, first : first + 2] / frame.pixel_scale).tolist()
-    row, column = (side // 2 + round(by) for side, by in zip(seen.image.shape, (y, x), strict=True))
-    room = min(
-        row,
-        column,
-        *(side - 1 - at for side, at in zip(seen.image.shape, (row, column), strict=True)),
-    )
+    rows, columns = seen.image.shape
+    before = (rows // 2, columns // 2) if centre is None else centre
+    row, column = before[0] + round(y), before[1] + round(x)
+    room = min(row, column, rows - 1 - row, columns - 1 - column)
     return (row, column) if math.hypot(x, y) > MOVED and room >= LEAST_PIXELS else None
 
 
@@ -254,7 +262,7 @@ def _arcs_within(
     ring = ring_radius(*around, inner=inner, outer=len(arcs) * seen.pixel_scale / 2)
     guess = ring if guess is None else guess
     rival = rival_ring(*around, inner=inner, field=FIELD * guess)
-    unsure = 2 * UNSEEN_CENTRE * guess if centre is None else 0.0
+    unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
     frame = _without_neighbours(wide, arcs, NEIGHBOURS * guess + unsure)
     if mode == "mask":
         frame = frame.without(frame.radius < MASKED * guess)

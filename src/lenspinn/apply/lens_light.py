@@ -86,15 +86,14 @@ def fit_lens_light(
         def misfit(at: np.ndarray, error: Pixels = error) -> np.ndarray:
             return _solved(_gaussians(at, image, pixel_scale, psf), image, error)[1].ravel()
 
-        shape = _best_shape(misfit, starts, pixel_scale)
-        starts = [shape]
-        basis = _gaussians(shape, image, pixel_scale, psf)
+        starts = [_best_shape(misfit, starts, pixel_scale)]
+        basis = _gaussians(starts[0], image, pixel_scale, psf)
         amplitudes, _ = _solved(basis, image, error)
         model = np.tensordot(amplitudes, basis, axes=1)
         used = np.isfinite(sigma) & (image - model < ARC * sigma)
     needed = amplitudes != 0
     needed[-1] = True
-    return LensLight(basis[needed], model, shape, float(amplitudes[-1] * basis[-1, 0, 0]))
+    return LensLight(basis[needed], model, starts[0], float(amplitudes[-1] * basis[-1, 0, 0]))
 
 
 def _best_shape(
