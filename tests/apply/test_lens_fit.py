@@ -172,10 +172,10 @@ GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))
         (GOOD[:8], {}, r"shape \(8, 32\)"),
         (GOOD, {"pixel_scale": 0.0}, "pixel_scale is 0.0"),
         (GOOD, {"noise": GOOD[:-1]}, r"noise map has shape \(31, 32\)"),
-        (GOOD, {"mask": np.ones_like(GOOD)}, "leave out every pixel"),
+        (GOOD, {"mask": np.ones_like(GOOD)}, "0 pixels of the image count"),
         (GOOD, {"noise": GOOD}, "the noise map is the image itself"),
         (GOOD, {"theta_E_guess": 0.0}, "theta_E_guess is 0.0"),
-        (GOOD, {"psf": np.ones((6, 6))}, r"peak in pixel \(0, 0\)"),
+        (GOOD, {"psf": np.diag([2.0] + 14 * [1.0])}, r"peak in pixel \(0, 0\)"),
         (GOOD, {"psf": np.zeros((3, 3))}, "sums to 0"),
     ],
 )
