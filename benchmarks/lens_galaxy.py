@@ -22,7 +22,7 @@ from lenspinn.data import read_fits
 from lenspinn.simulate import Recipe, get_recipe, simulate_images
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "apply" / "lens_galaxy.json"
-SEEDS, NUM = (71, 72), 12
+SEEDS, NUM = (71, 83), 12
 RECIPES = ("survey/hst", "survey/hst_clumpy", "survey/hst_complex", "survey/euclid", "survey/jwst")
 ASIDE = {"lens.center_x": {"uniform": [-0.4, 0.4]}, "lens.center_y": {"uniform": [-0.4, 0.4]}}
 """Of `survey/hst`, arcsec."""

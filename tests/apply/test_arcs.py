@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
 from lenspinn.apply import LensMeasurement
 from lenspinn.apply.arcs import MASKED, Arcs, find_arcs, lensed_source
 from lenspinn.errors import ImageError
+from lenspinn.lensing import SMOOTH_PARAMETERS, make_optics, smooth_image
 
 # Of a circle through a ring of elliptical lens and source.
 RING = 0.1
@@ -99,9 +101,10 @@ def test_a_guess_that_is_no_einstein_radius_is_refused(guess: float) -> None:
 
 
 def test_an_image_with_few_pixels_left_is_refused() -> None:
-    image = dark_ring(1.0, 61, 0.1)
-    noise = np.zeros_like(image)
-    noise[30, 25:35] = 1
+    image = dark_ring(1.0, 121, 0.1)
+    noise = np.ones_like(image)
+    noise[19:102, 19:102] = 0
+    noise[60, 55:65] = 1
     with pytest.raises(ImageError, match="leave 10 pixels around the lens"):
         find_arcs(
             image,
@@ -112,6 +115,16 @@ def test_an_image_with_few_pixels_left_is_refused() -> None:
             theta_E_guess=None,
             lens_light="none",
         )
+
+
+def test_a_dark_lens_beside_the_middle_is_in_the_middle_of_its_frame() -> None:
+    truth = {"theta_E": 0.9, "center_x": 0.5, "center_y": -0.3, "source_x": 0.6, "source_y": -0.3}
+    truth |= {"log_R_sersic": -1.6, "log_amplitude": 7.0}
+    values = torch.tensor([[truth.get(name, 0.0) for name in SMOOTH_PARAMETERS]])
+    image = smooth_image(values, make_optics(61, 0.1, (1.0,)))[0].double().numpy()
+    arcs = arcs_of(image + np.random.default_rng(3).standard_normal(image.shape), 0.1)
+    assert arcs.lens_light == "none"
+    assert arcs.frame.middle == pytest.approx((0.5, -0.3), abs=0.1)
 
 
 def test_arcs_in_smaller_angles_are_the_same_arcs(modelled: Arcs) -> None:

@@ -15,7 +15,9 @@ def image(row: int, column: int) -> np.ndarray:
 def frame(row: int = 30, column: int = 40, *, lens_light: bool = True) -> Frame:
     pixels = image(row, column)
     centre = (row, column) if lens_light else None
-    return cut_frame(pixels, np.ones_like(pixels), SCALE, None, centre=centre, radius=2.0)
+    return cut_frame(
+        pixels, np.ones_like(pixels), SCALE, None, centre=centre, radius=2.0, lit=lens_light
+    )
 
 
 def test_the_peak_of_the_light_is_found() -> None:
@@ -38,8 +40,8 @@ def test_the_peak_is_looked_for_within_so_many_pixels() -> None:
 def test_a_pedestal_is_no_light_of_the_lens() -> None:
     pixels = image(30, 40)
     cuts = [
-        cut_frame(pixels + sky, np.ones_like(pixels), SCALE, None, centre=(30, 40), radius=2.0)
-        for sky in (0.0, 1000.0)
+        cut_frame(sky, np.ones_like(sky), SCALE, None, centre=(30, 40), radius=2.0, lit=True)
+        for sky in (pixels, pixels + 1000)
     ]
     assert cuts[1].weighed_sigma == pytest.approx(cuts[0].weighed_sigma)
 
@@ -70,7 +72,7 @@ def test_a_narrower_frame_leaves_out_its_corners() -> None:
 def test_a_lens_at_the_border_is_refused() -> None:
     pixels = image(30, 8)[:, :30]
     with pytest.raises(ImageError, match="8 pixels from the border"):
-        cut_frame(pixels, np.ones_like(pixels), SCALE, None, centre=(30, 8), radius=2.0)
+        cut_frame(pixels, np.ones_like(pixels), SCALE, None, centre=(30, 8), radius=2.0, lit=True)
 
 
 def test_a_frame_knows_where_it_lies_in_the_image() -> None:

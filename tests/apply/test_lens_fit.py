@@ -131,6 +131,18 @@ def test_a_ring_at_the_border_of_the_image_is_not_trusted() -> None:
     assert any("near the border" in reason for reason in found.reasons)
 
 
+def test_a_ring_outside_of_what_was_fitted_speaks_against_it(scene) -> None:
+    found = fit_lens(
+        scene.image,
+        pixel_scale=scene.pixel_scale,
+        noise=scene.sigma,
+        psf=scene.psf,
+        mask=scene.mask,
+        theta_E_guess=0.35,
+    )
+    assert any("lies outside of what was fitted" in reason for reason in found.reasons)
+
+
 def test_an_image_without_arcs_is_not_trusted() -> None:
     noise = np.random.default_rng(3).standard_normal((33, 33))
     found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")
@@ -160,10 +172,10 @@ GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))
         (GOOD[:8], {}, r"shape \(8, 32\)"),
         (GOOD, {"pixel_scale": 0.0}, "pixel_scale is 0.0"),
         (GOOD, {"noise": GOOD[:-1]}, r"noise map has shape \(31, 32\)"),
-        (GOOD, {"mask": np.ones_like(GOOD)}, "leave out every pixel"),
+        (GOOD, {"mask": np.ones_like(GOOD)}, "0 pixels of the image count"),
         (GOOD, {"noise": GOOD}, "the noise map is the image itself"),
         (GOOD, {"theta_E_guess": 0.0}, "theta_E_guess is 0.0"),
-        (GOOD, {"psf": np.ones((6, 6))}, r"peak in pixel \(0, 0\)"),
+        (GOOD, {"psf": np.diag([2.0] + 14 * [1.0])}, r"peak in pixel \(0, 0\)"),
         (GOOD, {"psf": np.zeros((3, 3))}, "sums to 0"),
     ],
 )

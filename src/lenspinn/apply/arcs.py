@@ -1,5 +1,6 @@
 """A lens with its light taken away, before anything is known of what bends the arcs."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,14 +9,20 @@ import torch
 from jaxtyping import Float
 from scipy import ndimage
 
-from lenspinn.apply.frame import Frame, cut_frame, light_peak
+from lenspinn.apply.frame import LEAST_PIXELS, Frame, cut_frame, light_peak
+from lenspinn.apply.joint_fit import fit_source, starts_around
 from lenspinn.apply.lens_galaxy import find_lens_galaxy
 from lenspinn.apply.lens_light import LensLight, fit_lens_light, only_sky
 from lenspinn.apply.noise_map import AnyPixels
 from lenspinn.apply.observation import Observation, observe
-from lenspinn.apply.ring import ring_radius
+from lenspinn.apply.ring import ring_radius, rival_ring
 from lenspinn.errors import ImageError
-from lenspinn.lensing.smooth import SmoothParameters, make_optics, smooth_image
+from lenspinn.lensing.smooth import (
+    SMOOTH_PARAMETERS,
+    SmoothParameters,
+    make_optics,
+    smooth_image,
+)
 
 Pixels = Float[np.ndarray, "y x"]
 LensLightMode = Literal["model", "mask", "none"]
@@ -26,6 +33,8 @@ SEARCH = 2.5
 """Radius of what is looked at in units of a theta_E that is given, if that is larger."""
 AT_EDGE, WIDER = 0.9, 2.0
 """A ring beyond this share of the search radius is looked for again in so many times that."""
+FIELD = 2.0
+"""Radius of what a fit sees in units of the guess."""
 LEAST_USED = 100
 """Pixels around a lens that count."""
 NEIGHBOURS = 1.6
@@ -33,6 +42,18 @@ NEIGHBOURS = 1.6
 NEIGHBOUR_SIGMAS = 5.0
 INNERMOST = 4.0
 """Pixels: the smallest ring that is looked for."""
+CENTRE_ERROR = 1.0
+"""Pixels, one sigma, between the centres of mass and light."""
+UNSEEN_CENTRE = 0.25
+"""In units of the guess, one sigma, between the centre of mass and the middle of the image, where
+no light shows it."""
+MOVED = 2.0
+"""Pixels between those two from which the image is looked at again around the centre of mass."""
+ROUNDS = 3
+"""How often, at most."""
+LARGEST_GUESS = 3.0
+"""Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
+`lenspinn.lensing.fit` are for galaxies."""
 MASKED = 0.6
 """Ring radii within which lens light is left out where it is masked."""
 
@@ -49,6 +70,8 @@ class Arcs:
     """In the frame: modelled, or the sky alone where it is masked or there is none."""
     radius: float
     """Of the ring, arcsec: `lenspinn.apply.ring_radius`."""
+    rival: float | None
+    """Radius of another ring, outside of what a fit sees, that could be the one; arcsec."""
     guess: float
     """Of theta_E, arcsec."""
     unit: float
@@ -59,6 +82,18 @@ class Arcs:
         """From the middle of the frame to its border, arcsec."""
         return len(self.frame.image) / 2 * self.frame.pixel_scale
 
+    @property
+    def centre_error(self) -> float:
+        """One sigma of the centre of mass about the middle of the frame, arcsec."""
+        if self.lens_light == "none":
+            return UNSEEN_CENTRE * self.guess
+        return CENTRE_ERROR * self.frame.pixel_scale
+
+    @property
+    def zoom(self) -> float:
+        """By which angles are made smaller for a fit."""
+        return max(1.0, self.guess / LARGEST_GUESS)
+
     def shrunk(self, factor: float) -> "Arcs":
         """Return the same arcs in angles that are smaller by a factor."""
         shape = self.light.shape / np.array([factor, factor, 1, 1, 1, 1])
@@ -67,6 +102,7 @@ class Arcs:
             frame=replace(self.frame, pixel_scale=self.frame.pixel_scale / factor),
             light=self.light._replace(shape=shape),
             radius=self.radius / factor,
+            rival=None if self.rival is None else self.rival / factor,
             guess=self.guess / factor,
         )
 
@@ -142,7 +178,36 @@ def find_arcs(
     while theta_E_guess is None and arcs.radius > AT_EDGE * radius and arcs.reach >= radius:
         radius *= WIDER
         arcs = _arcs_within(radius, seen, mode, centre, None)
+    for _ in range(ROUNDS if mode == "none" else 0):
+        beside = _centre_of_mass(arcs, seen, centre)
+        if beside is None:
+            break
+        centre = beside
+        arcs = _arcs_within(radius, seen, mode, centre, theta_E_guess)
     return arcs
+
+
+def _centre_of_mass(
+    arcs: Arcs, seen: Observation, centre: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """Return row and column around which arcs without lens light are lensed.
+
+    None if that is where they were looked for: at `centre`, by default the middle.
+    """
+    arcs = arcs.shrunk(arcs.zoom)
+    frame = arcs.frame.narrowed(FIELD * arcs.guess + 2 * arcs.centre_error)
+    if np.isfinite(frame.sigma).sum() < LEAST_USED:
+        return None
+    light = arcs.light_of(frame)
+    starts = starts_around(frame, light, arcs.guess, arcs.centre_error)
+    found = fit_source(frame, light, starts, centre_error=arcs.centre_error, supersampling=1)
+    first = SMOOTH_PARAMETERS.index("center_x")
+    x, y = (found.parameters[0, first : first + 2] / frame.pixel_scale).tolist()
+    rows, columns = seen.image.shape
+    before = (rows // 2, columns // 2) if centre is None else centre
+    row, column = before[0] + round(y), before[1] + round(x)
+    room = min(row, column, rows - 1 - row, columns - 1 - column)
+    return (row, column) if math.hypot(x, y) > MOVED and room >= LEAST_PIXELS else None
 
 
 def lens_light_shown(seen: Observation) -> LensLightMode:
@@ -175,7 +240,13 @@ def _arcs_within(
 ) -> Arcs:
     """Take the lens light away within a radius in arcsec, and look for a ring there."""
     wide = cut_frame(
-        seen.image, seen.sigma, seen.pixel_scale, seen.psf, centre=centre, radius=radius
+        seen.image,
+        seen.sigma,
+        seen.pixel_scale,
+        seen.psf,
+        centre=centre,
+        radius=radius,
+        lit=mode != "none",
     )
     num_used = int(np.isfinite(wide.sigma).sum())
     if num_used < LEAST_USED:
@@ -186,19 +257,25 @@ def _arcs_within(
     light = only_sky(wide.image, wide.sigma) if mode == "none" else _lens_light(wide)
     wide = wide if mode == "none" else wide.lit(light.galaxy)
     arcs = wide.image - light.model
-    ring = ring_radius(
-        arcs,
-        wide.weighed_sigma,
-        seen.pixel_scale,
-        inner=INNERMOST * seen.pixel_scale,
-        outer=len(arcs) * seen.pixel_scale / 2,
-    )
+    inner = INNERMOST * seen.pixel_scale
+    around = (arcs, wide.weighed_sigma, seen.pixel_scale)
+    ring = ring_radius(*around, inner=inner, outer=len(arcs) * seen.pixel_scale / 2)
     guess = ring if guess is None else guess
-    frame = _without_neighbours(wide, arcs, guess)
+    rival = rival_ring(*around, inner=inner, field=FIELD * guess)
+    unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
+    frame = _without_neighbours(wide, arcs, NEIGHBOURS * guess + unsure)
     if mode == "mask":
         frame = frame.without(frame.radius < MASKED * guess)
         light = only_sky(frame.image, frame.sigma)
-    return Arcs(frame=frame, lens_light=mode, light=light, radius=ring, guess=guess, unit=seen.unit)
+    return Arcs(
+        frame=frame,
+        lens_light=mode,
+        light=light,
+        radius=ring,
+        rival=rival,
+        guess=guess,
+        unit=seen.unit,
+    )
 
 
 def _lens_light(
@@ -215,8 +292,8 @@ def _lens_light(
     )
 
 
-def _without_neighbours(frame: Frame, arcs: Pixels, guess: float) -> Frame:
-    """Leave out what is bright far outside of the ring."""
+def _without_neighbours(frame: Frame, arcs: Pixels, beyond: float) -> Frame:
+    """Leave out what is bright far outside of the ring, beyond a radius in arcsec."""
     significance = ndimage.uniform_filter(arcs / frame.weighed_sigma, 3)
-    bright = (significance > NEIGHBOUR_SIGMAS) & (frame.radius > NEIGHBOURS * guess)
+    bright = (significance > NEIGHBOUR_SIGMAS) & (frame.radius > beyond)
     return frame.without(ndimage.binary_dilation(bright, iterations=2))

@@ -116,6 +116,7 @@ def cut_frame(
     *,
     centre: tuple[int, int] | None,
     radius: float,
+    lit: bool,
 ) -> Frame:
     """Cut the largest frame within `radius` (arcsec) that fits into the image.
 
@@ -126,9 +127,10 @@ def cut_frame(
     pixel_scale : arcsec.
     psf : as in `Frame`.
     centre
-        Row and column of the peak of the lens light, which is then the middle; None if there is no
-        light, and the middle is that of the image.
+        Row and column of the middle; None for that of the image.
     radius : arcsec.
+    lit
+        Whether the lens shines.
 
     Raises
     ------
@@ -146,7 +148,7 @@ def cut_frame(
     reach = min(room, int(np.ceil(radius / pixel_scale)))
     inner = (slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1))
     cut = image[inner].astype(np.float64)
-    light = np.zeros_like(cut) if centre is None else _above_sky(cut, sigma[inner])
+    light = _above_sky(cut, sigma[inner]) if lit else np.zeros_like(cut)
     return Frame(
         image=cut,
         sigma=sigma[inner],

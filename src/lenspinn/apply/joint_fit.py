@@ -37,8 +37,6 @@ PRIORS = {
     "log_n_sersic": 0.6,
 }
 """Standard deviations about 0, weak against arcs that say anything: what lenses are like."""
-CENTRE_PRIOR = 1.0
-"""Pixels between the centres of mass and light."""
 NO_SHEAR = 1e-5
 """Standard deviation of a shear that is none."""
 SIZE_PRIOR = (0.15, 0.8)
@@ -50,6 +48,8 @@ RADII = (0.75, 0.9, 1.0, 1.15)
 """At which fits start, in units of the guess."""
 OFFSETS = ((0.0, 0.0), (0.12, 0.0), (-0.06, 0.104), (-0.06, -0.104))
 """Of the source at the start from where the arcs point, in units of the guess."""
+ASIDE = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
+"""Centres of mass at which fits start too where no light shows them, in standard deviations."""
 ARC_SIGMAS = 3.0
 
 
@@ -74,7 +74,9 @@ class JointFit:
         return float(self.parameters[0, 0])
 
 
-def starts_around(frame: Frame, light: LensLight, guess: float) -> SmoothParameters:
+def starts_around(
+    frame: Frame, light: LensLight, guess: float, centre_error: float
+) -> SmoothParameters:
     """Return starts: several radii, and source positions around where the arcs point.
 
     Parameters
@@ -85,28 +87,42 @@ def starts_around(frame: Frame, light: LensLight, guess: float) -> SmoothParamet
         Its lens light.
     guess
         Of theta_E, arcsec.
+    centre_error
+        Arcsec: one sigma of the centre of mass about the middle. If that is more than two pixels,
+        fits also start from centres `ASIDE`.
     """
     arcs = frame.image - light.model
     significance = arcs / frame.weighed_sigma
-    weight = np.where(significance > ARC_SIGMAS, significance, 0)
-    half = len(arcs) // 2
-    y, x = (np.indices(arcs.shape) - half) * frame.pixel_scale
-    radius = np.maximum(np.hypot(x, y), frame.pixel_scale)
-    weight = weight * (radius > guess / 3)
-    total = max(float(weight.sum()), 1e-30)
+    weight = np.where(significance > ARC_SIGMAS, significance, 0) * (frame.radius > guess / 3)
+    aside = ASIDE if centre_error > 2 * frame.pixel_scale else ()
+    begin = [((0.0, 0.0), offset) for offset in OFFSETS]
+    begin += [((x * centre_error, y * centre_error), OFFSETS[0]) for x, y in aside]
     rows = []
-    for factor in RADII:
-        theta_E = factor * guess
-        beta = [float((weight * side * (1 - theta_E / radius)).sum()) / total for side in (x, y)]
-        for offset in OFFSETS:
+    for theta_E in (factor * guess for factor in RADII):
+        for centre, offset in begin:
             row = dict.fromkeys(SMOOTH_PARAMETERS, 0.0)
             row["theta_E"] = theta_E
+            row["center_x"], row["center_y"] = centre
             row["source_x"], row["source_y"] = (
-                at + guess * by for at, by in zip(beta, offset, strict=True)
+                at + guess * by
+                for at, by in zip(_pointed_at(weight, frame, centre, theta_E), offset, strict=True)
             )
             row["log_R_sersic"] = math.log(SIZE_PRIOR[0] * guess)
             rows.append(list(row.values()))
     return torch.tensor(rows)
+
+
+def _pointed_at(
+    weight: Pixels, frame: Frame, centre: tuple[float, float], theta_E: float
+) -> tuple[float, float]:
+    """Return where a round lens traces arcs back to, their mean by weight, arcsec."""
+    half = len(weight) // 2
+    y, x = (np.indices(weight.shape) - half) * frame.pixel_scale
+    from_x, from_y = x - centre[0], y - centre[1]
+    radius = np.maximum(np.hypot(from_x, from_y), frame.pixel_scale)
+    total = max(float(weight.sum()), 1e-30)
+    x, y = x - theta_E * from_x / radius, y - theta_E * from_y / radius
+    return float((weight * x).sum()) / total, float((weight * y).sum()) / total
 
 
 def fit_source(
@@ -114,6 +130,7 @@ def fit_source(
     light: LensLight,
     starts: SmoothParameters,
     *,
+    centre_error: float,
     supersampling: int,
     shear: bool = True,
 ) -> JointFit:
@@ -127,6 +144,8 @@ def fit_source(
         Its lens light and sky, of which the amplitudes are fitted again.
     starts
         Where to begin.
+    centre_error
+        Arcsec: one sigma of the centre of mass about the middle.
     supersampling
         Of the source, as in `lenspinn.lensing.make_optics`.
     shear
@@ -138,7 +157,7 @@ def fit_source(
     psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
     optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
     span = orthonormal_span(torch.from_numpy(light.basis / sigma)[None]).float()
-    prior = _prior(float(starts[:, 0].median()), frame.pixel_scale, shear)
+    prior = _prior(float(starts[:, 0].median()), centre_error, shear)
 
     def linearize(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
         maps = apart_from(span, whitened_derivatives(parameters, image, sigma, optics)).flatten(2)
@@ -187,11 +206,11 @@ def _best_light(image: Pixels, sigma: Pixels, light: LensLight) -> Pixels:
     return np.tensordot(amplitudes, light.basis, axes=1)
 
 
-def _prior(theta_E: float, pixel_scale: float, shear: bool) -> Float[Tensor, "2 parameters"]:
+def _prior(theta_E: float, centre_error: float, shear: bool) -> Float[Tensor, "2 parameters"]:
     """Give means and inverse standard deviations, 0 where nothing is known."""
     size, width = SIZE_PRIOR
     known = {name: (0.0, sigma) for name, sigma in PRIORS.items()}
-    known |= dict.fromkeys(("center_x", "center_y"), (0.0, CENTRE_PRIOR * pixel_scale))
+    known |= dict.fromkeys(("center_x", "center_y"), (0.0, centre_error))
     if not shear:
         known |= dict.fromkeys(("gamma1", "gamma2"), (0.0, NO_SHEAR))
     known["log_R_sersic"] = (math.log(size * theta_E), width)

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from lenspinn.apply.arcs import LEAST_USED, Arcs, LensLightMode, find_arcs
+from lenspinn.apply.arcs import FIELD, LEAST_USED, Arcs, LensLightMode, find_arcs
 from lenspinn.apply.frame import Frame
 from lenspinn.apply.joint_fit import JointFit, fit_source, starts_around
 from lenspinn.apply.noise_map import AnyPixels
@@ -21,13 +22,8 @@ __all__ = ["LensMeasurement", "fit_arcs", "fit_lens"]
 
 Pixels = Float[np.ndarray, "y x"]
 
-FIELD = 2.0
-"""Radius of the fit in units of the ring's."""
 FINALISTS, SUPERSAMPLING = 3, 2
 """Starts that are followed to the end, and samples along a pixel from then on."""
-LARGEST_GUESS = 3.0
-"""Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
-`lenspinn.lensing.fit` are for galaxies."""
 SYSTEMATIC = {"model": 0.03, "mask": 0.03, "none": 0.01}
 """One sigma of theta_E, relative, by what is done about the lens light: what models of source and
 lens light are wrong by, however little noise there is; see docs/real_lenses.md."""
@@ -58,7 +54,10 @@ LENS_PARAMETERS = 7
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensMeasurement:
-    """What a fit says of one lens. Maps share one square frame, centred on the light's peak."""
+    """What a fit says of one lens.
+
+    Maps share one square frame, centred on the light's peak, or on the mass where no light shows.
+    """
 
     theta_E: float
     """Arcsec, of an isothermal ellipsoid: its critical curve without shear has the area
@@ -181,7 +180,7 @@ def fit_lens(
     An isothermal ellipsoid with shear and an elliptical Sersic source, each with weak priors
     (`lenspinn.apply.joint_fit`), and the lens light as a sum of elliptical Gaussians
     (`lenspinn.apply.lens_light`) are fitted together, from several starts around the ring that
-    remains when the lens light is taken away.
+    remains when the lens light is taken away, and around the centre of mass if there is none.
 
     Parameters
     ----------
@@ -223,7 +222,7 @@ def fit_lens(
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
     """Fit lens, source and lens light to arcs that were found, in their unit; see `fit_lens`."""
-    zoom = max(1.0, arcs.guess / LARGEST_GUESS)
+    zoom = arcs.zoom
     arcs = arcs.shrunk(zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess)
     num_used = int(np.isfinite(frame.sigma).sum())
@@ -233,15 +232,14 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
             "are needed: leave out fewer, or give theta_E_guess"
         )
     light = arcs.light_of(frame)
-    starts = starts_around(frame, light, arcs.guess)
-    found = fit_source(frame, light, starts, supersampling=1)
-    found = fit_source(frame, light, found.parameters[:FINALISTS], supersampling=SUPERSAMPLING)
+    starts = starts_around(frame, light, arcs.guess, arcs.centre_error)
+    fit = partial(fit_source, centre_error=arcs.centre_error)
+    found = fit(frame, light, starts, supersampling=1)
+    found = fit(frame, light, found.parameters[:FINALISTS], supersampling=SUPERSAMPLING)
     if arcs.lens_light == "model":
         light = arcs.light_of(frame, found.source_image, light)
-        found = fit_source(frame, light, found.parameters, supersampling=SUPERSAMPLING)
-    shearless = fit_source(
-        frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False
-    )
+        found = fit(frame, light, found.parameters, supersampling=SUPERSAMPLING)
+    shearless = fit(frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False)
     return _enlarged(_measurement(frame, found, shearless.theta_E, arcs), zoom)
 
 
@@ -284,7 +282,7 @@ def _measurement(
     reasons = [
         *_poor_fit(gain, found.chi2_per_pixel),
         *_uncertain(theta_E, error, spread),
-        *_elsewhere(theta_E, without_shear, arcs.radius, frame),
+        *_elsewhere(theta_E, without_shear, arcs, frame),
         *(_off_centre(values) if arcs.lens_light != "none" else ()),
         *_at_bounds(values),
     ]
@@ -334,7 +332,7 @@ def _uncertain(theta_E: float, error: float, spread: float) -> list[str]:
     return reasons
 
 
-def _elsewhere(theta_E: float, without_shear: float, ring: float, frame: Frame) -> list[str]:
+def _elsewhere(theta_E: float, without_shear: float, arcs: Arcs, frame: Frame) -> list[str]:
     """Say where theta_E is not where another look at the same image puts it."""
     reasons = []
     by_shear = abs(theta_E - without_shear) / theta_E
@@ -342,9 +340,15 @@ def _elsewhere(theta_E: float, without_shear: float, ring: float, frame: Frame) 
         reasons.append(
             f"without shear theta_E differs by {by_shear:.0%}, above {MOST_BY_SHEAR:.0%}"
         )
-    if not abs(theta_E - ring) < MOST_FROM_RING * ring:
+    if not abs(theta_E - arcs.radius) < MOST_FROM_RING * arcs.radius:
         reasons.append(
-            f'theta_E is more than {MOST_FROM_RING:.0%} from the radius of the ring, {ring:.2f}"'
+            f"theta_E is more than {MOST_FROM_RING:.0%} from the radius of the ring, "
+            f'{arcs.radius:.2f}"'
+        )
+    if arcs.rival is not None:
+        reasons.append(
+            f'another ring, of {arcs.rival:.2f}", lies outside of what was fitted: give '
+            "theta_E_guess"
         )
     reach = len(frame.image) / 2 * frame.pixel_scale
     if not theta_E < MOST_OF_FRAME * reach:

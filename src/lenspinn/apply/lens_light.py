@@ -4,6 +4,7 @@ With no negative Gaussians (`lenspinn.lensing.gaussians`) the sum can be no ring
 of a lens alone.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ CLIPS = 3
 EVALUATIONS = 12
 """Of the derivatives, at most, in each round."""
 MOST_ELLIPTICITY = 0.6
+TWISTS = ((0.0, 0.0, 0.0, 0.0), (0.1, 0.0, -0.1, 0.0), (0.0, 0.1, 0.0, -0.1))
+"""Ellipticities of the two groups at which a fit begins where no shape is known. Groups that begin
+alike part by chance, and may end far above the best sum."""
 
 
 class LensLight(NamedTuple):
@@ -65,7 +69,8 @@ def fit_lens_light(
     psf
         In pixels of the image, sum 1; None for none.
     shape
-        Where the fit of `LensLight.shape` begins.
+        Where the fit of `LensLight.shape` begins; by default at each of `TWISTS`, and the best is
+        followed.
     clip
         Whether to leave out what lies above the fit: arcs. Not if they are already subtracted.
 
@@ -73,7 +78,7 @@ def fit_lens_light(
     ----------
     Cappellari (2002), MNRAS 333, 400.
     """
-    shape = np.zeros(6) if shape is None else shape
+    starts = [np.array([0, 0, *twist]) for twist in TWISTS] if shape is None else [shape]
     used = np.isfinite(sigma)
     for _ in range(CLIPS if clip else 1):
         error = np.where(used, sigma, np.inf)
@@ -81,23 +86,34 @@ def fit_lens_light(
         def misfit(at: np.ndarray, error: Pixels = error) -> np.ndarray:
             return _solved(_gaussians(at, image, pixel_scale, psf), image, error)[1].ravel()
 
-        bound = np.array([3 * pixel_scale] * 2 + [MOST_ELLIPTICITY] * 4)
-        shape = least_squares(
-            misfit,
-            np.clip(shape, -0.9 * bound, 0.9 * bound),
-            bounds=(-bound, bound),
-            x_scale=[pixel_scale] * 2 + [0.1] * 4,
-            diff_step=1e-3,
-            max_nfev=EVALUATIONS,
-            loss="soft_l1",
-        ).x
-        basis = _gaussians(shape, image, pixel_scale, psf)
+        starts = [_best_shape(misfit, starts, pixel_scale)]
+        basis = _gaussians(starts[0], image, pixel_scale, psf)
         amplitudes, _ = _solved(basis, image, error)
         model = np.tensordot(amplitudes, basis, axes=1)
         used = np.isfinite(sigma) & (image - model < ARC * sigma)
     needed = amplitudes != 0
     needed[-1] = True
-    return LensLight(basis[needed], model, shape, float(amplitudes[-1] * basis[-1, 0, 0]))
+    return LensLight(basis[needed], model, starts[0], float(amplitudes[-1] * basis[-1, 0, 0]))
+
+
+def _best_shape(
+    misfit: Callable[[np.ndarray], np.ndarray], starts: list[np.ndarray], pixel_scale: float
+) -> np.ndarray:
+    """Return the shape that fits best of those found from each start."""
+    bound = np.array([3 * pixel_scale] * 2 + [MOST_ELLIPTICITY] * 4)
+    fits = [
+        least_squares(
+            misfit,
+            np.clip(start, -0.9 * bound, 0.9 * bound),
+            bounds=(-bound, bound),
+            x_scale=[pixel_scale] * 2 + [0.1] * 4,
+            diff_step=1e-3,
+            max_nfev=EVALUATIONS,
+            loss="soft_l1",
+        )
+        for start in starts
+    ]
+    return min(fits, key=lambda fit: fit.cost).x
 
 
 def only_sky(image: Pixels, sigma: Pixels) -> LensLight:

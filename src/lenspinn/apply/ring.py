@@ -10,6 +10,9 @@ MOST_SIGMAS = 3.0
 """A pixel counts no more than this: what matters is how much of the circle is lit."""
 SMOOTHING = 1.0
 """Of the profile, standard deviation in pixels."""
+RIVAL, SEEN = 0.5, 3.0
+"""Share of the brightest circle from which one further out could be the ring as well, and its least
+significance: circles of noise alone have 1."""
 
 
 def ring_radius(
@@ -33,6 +36,39 @@ def ring_radius(
         Arcsec. For a round ring theta_E; for two images of a source that is far off the centre
         nearer to the brighter one.
     """
+    profile = _profile(arcs, sigma)
+    peak = _brightest(profile, inner / pixel_scale, outer / pixel_scale)
+    return _vertex(profile, peak) * pixel_scale
+
+
+def rival_ring(
+    arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, field: float
+) -> float | None:
+    """Return the radius of a ring outside of a field that could be the ring as well as one inside.
+
+    Parameters
+    ----------
+    arcs, sigma, pixel_scale
+        As in `ring_radius`.
+    inner, field : arcsec
+        Between which the ring is that was found.
+
+    Returns
+    -------
+    float or None
+        Arcsec; None if there is none before the border of the image.
+    """
+    profile, half = _profile(arcs, sigma), len(arcs) / 2
+    first = field / pixel_scale + 1
+    if first >= half:
+        return None
+    ring = profile[_brightest(profile, inner / pixel_scale, field / pixel_scale)]
+    peak = _brightest(profile, first, half)
+    return peak * pixel_scale if profile[peak] > max(SEEN, RIVAL * ring) else None
+
+
+def _profile(arcs: Pixels, sigma: Pixels) -> Float[np.ndarray, " radius"]:
+    """Return the significance of the light on each circle, by its radius in pixels."""
     y, x = np.indices(arcs.shape) - (np.array(arcs.shape)[:, None, None] - 1) / 2
     radius = np.hypot(x, y)
     used = np.isfinite(sigma)
@@ -40,11 +76,14 @@ def ring_radius(
     ring = np.rint(radius[used]).astype(int)
     total = np.bincount(ring, significance[used])
     profile = total / np.sqrt(np.maximum(np.bincount(ring), 1))
-    profile = ndimage.gaussian_filter1d(profile, SMOOTHING)
-    first = max(1, round(inner / pixel_scale))
-    last = max(first + 1, min(len(profile), round(outer / pixel_scale) + 1))
-    peak = first + int(profile[first:last].argmax())
-    return _vertex(profile, peak) * pixel_scale
+    return ndimage.gaussian_filter1d(profile, SMOOTHING)
+
+
+def _brightest(profile: np.ndarray, inner: float, outer: float) -> int:
+    """Return the radius of the brightest circle between two, in pixels."""
+    first = min(max(1, round(inner)), len(profile) - 1)
+    last = max(first + 1, min(len(profile), round(outer) + 1))
+    return first + int(profile[first:last].argmax())
 
 
 def _vertex(profile: np.ndarray, peak: int) -> float:
