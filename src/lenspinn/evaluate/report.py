@@ -292,7 +292,8 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
     if not record["calibrated"]:
         return [
             *lines,
-            f"Not calibrated, so that no answer of it can be trusted: {how_to_calibrate(run)}.",
+            f"Not calibrated, so that no answer of it can be trusted: "
+            f"{how_to_calibrate(run, run.folder.name)}.",
         ]
     names = ["ece", "ece_calibrated", "set_coverage", "set_size", "refused"]
     names[3:3] = [f"set_coverage_{name}" for name in run.model.classes]

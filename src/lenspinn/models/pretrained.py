@@ -158,7 +158,9 @@ def _locate(folder: str | Path) -> Path:
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.exists():
-        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing")
+        inner = file.parent / "model"
+        instead = f"it is a run, so give {inner}" if inner.is_dir() else "give another folder"
+        raise ModelError(f"'{file.parent}' holds no model, for {file.name} is missing: {instead}")
     config = read_json(file, ModelError)
     if type(config.get("schema")) is not int:
         raise ModelError(f"'{file}' is not the config of a lenspinn model")
