@@ -154,7 +154,8 @@ def test_an_image_is_not_its_own_noise_map_or_psf(
 ) -> None:
     path = write_fits(tmp_path / "a.fits", image, SCALE)
     copy = write_fits(tmp_path / "b.fits", factor * image, SCALE)
-    for other in (path, copy):
+    sizes = write_fits(tmp_path / "c.fits", np.abs(image), SCALE)
+    for other in (path, copy, sizes):
         with pytest.raises(ImageError, match="is the image itself, or a multiple of it; give"):
             read_with_companions(path, FileOptions(**{kind: other}))
 
@@ -247,6 +248,15 @@ def test_one_band_of_a_cube_has_the_noise_of_that_band(tmp_path: Path, image: np
         found, known = read_with_companions(tmp_path / "a.fits", options)
         np.testing.assert_allclose(found.data, 2 * image)
         np.testing.assert_allclose(known.noise, 2 * noise_map())
+
+
+def test_a_file_of_several_images_says_which_was_taken(tmp_path: Path, image: np.ndarray) -> None:
+    path = file_of(tmp_path / "a.fits", F160W_SCI=image, F814W_SCI=2 * image)
+    with pytest.warns(UserWarning, match=r"extension 1 \(F160W\), the first of 2: name another"):
+        read_with_companions(path)
+    found, known = read_with_companions(path, FileOptions(band="f814w"))
+    np.testing.assert_allclose(found.data, 2 * image)
+    assert known.notes == ()
 
 
 def test_extensions_are_for_fits_files(tmp_path: Path, image: np.ndarray) -> None:

@@ -42,7 +42,8 @@ def test_a_fresh_run_lacks_everything(run_folder: Path) -> None:
     found = Judge.of(run_folder).lacking
     assert [mismatch.kind for mismatch in found] == ["calibration", "evaluation"]
     assert all(mismatch.serious for mismatch in found)
-    assert all(f"`lenspinn evaluate {run_folder}`" in mismatch.message for mismatch in found)
+    assert all(f"`lenspinn evaluate {run_folder}" in mismatch.message for mismatch in found)
+    assert "too few" in found[0].message
 
 
 def test_an_interval_that_holds_chance_is_no_better_than_chance(run: Path) -> None:

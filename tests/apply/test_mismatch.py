@@ -77,7 +77,7 @@ def test_an_assumed_pixel_scale_is_said() -> None:
     found = only(find_mismatches(observed(scale_assumed=True), TRAINED))
     assert found.kind == "pixel scale"
     assert not found.serious
-    assert "--pixel-scale" in found.message
+    assert "--pixel_scale" in found.message
 
 
 def test_noise_that_training_never_had_is_serious() -> None:

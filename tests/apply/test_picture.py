@@ -92,6 +92,16 @@ def test_the_picture_says_what_theta_E_is(view: View, measures: bool, words: str
     assert any(words in " ".join(line.split()) for line in lines)
 
 
+def test_a_fitted_theta_E_that_is_not_trusted_has_no_error(fitted: View) -> None:
+    sure = dataclasses.replace(answer(0.2), uncertainty=SURE)
+    assert any(
+        "theta_E 0.8000 +- 0.0100" in line for line in texts(drawn(sure, fitted, fitted.image))
+    )
+    lines = texts(drawn(answer(0.2), fitted, fitted.image))
+    assert any('theta_E 0.80": untrusted' in line for line in lines)
+    assert not any("+- 0.0100" in line for line in lines)
+
+
 def test_an_image_of_the_models_grid_is_drawn_whole(view: View) -> None:
     axes = first_panel(drawn(answer(0.2), view, view.image))
     assert axes.get_xlim() == pytest.approx((-1.6, 1.6))

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lenspinn.data.extensions import companion_of, find_extension, role_of, stem_of
+from lenspinn.data.extensions import (
+    companion_of,
+    find_extension,
+    other_images,
+    role_of,
+    stem_of,
+)
 from lenspinn.data.fits_file import opened
 from lenspinn.errors import ImageError
 
@@ -88,3 +94,9 @@ def test_of_several_bands_that_of_the_image_is_meant(tmp_path: Path) -> None:
         assert find_extension(file, "noise", stem=("nir",)) == 2
         with pytest.raises(ImageError, match="does not say which"):
             find_extension(file, "noise", stem=("r",))
+
+
+def test_images_that_might_as_well_be_meant_are_counted(tmp_path: Path) -> None:
+    with opened(file_of(tmp_path, "VIS_FLUX", "VIS_RMS", "NIR_FLUX", "NIR_RMS")) as file:
+        assert other_images(file, 1) == 1
+        assert other_images(file, 2) == 1

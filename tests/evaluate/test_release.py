@@ -62,8 +62,10 @@ def test_the_card_says_what_was_measured_and_what_not_to_do(measured, released):
 
 def test_the_card_has_the_whole_recipe_and_the_command_that_draws_such_images(measured, released):
     card = (released / "README.md").read_text()
-    assert "`lenspinn simulate like_training.yaml --out like_training.zarr" in card
+    file = released / "like_training.yaml"
+    assert f"`lenspinn simulate {released.name}/{file.name} --out like_training.zarr" in card
     (text,) = re.findall(r"```yaml\n(.*?)```", card, re.DOTALL)
+    assert file.read_text() == text
     content = yaml.safe_load(text)
     found = get_recipe(content["recipe"], **content["overrides"]).to_dict()
     known = json.loads((measured / "data.json").read_text())["recipe_config"]

@@ -102,6 +102,7 @@ def test_a_run_with_few_validation_images_is_not_calibrated_and_says_so(report, 
     assert "calibration takes 240 images that training did not see" in report.read_text()
     assert "24 validation images, 216 too few" in report.read_text()
     assert "train with 960 images in the place of 96" in report.read_text()
+    assert f"`lenspinn evaluate {run.name} --calibrate_on OTHER.zarr`" in report.read_text()
     assert not (run / "calibration").exists()
 
 

@@ -1,3 +1,4 @@
+import functools
 from statistics import NormalDist
 
 import numpy as np
@@ -8,6 +9,7 @@ from lenspinn.data.instrument import INSTRUMENTS
 from lenspinn.data.orientations import flip_and_turn
 from lenspinn.errors import ModelError
 from lenspinn.explain.gradcam import grad_cam
+from lenspinn.lensing.fit import whitened_derivatives
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 from lenspinn.models import Told, create_model
@@ -355,6 +357,15 @@ def test_what_is_told_takes_the_place_of_options_and_encoder(model, lenses):
     assert (found.residual[0, :8] == 0).all()
     assert model.known is None
     torch.testing.assert_close(told.head.weight, model.head.weight)
+
+
+def test_one_image_is_fitted_without_compiling(model, monkeypatch):
+    compiled = functools.partial(whitened_derivatives)
+    monkeypatch.setattr(model, "linearize", compiled)
+    plain = model.uncompiled()
+    assert plain.linearize is whitened_derivatives
+    assert model.linearize is compiled
+    assert plain.head.weight is model.head.weight
 
 
 def test_a_told_psf_takes_the_place_of_the_gaussian(model, lenses):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,12 @@ def test_the_first_weights_of_a_pretrained_model_are_not_fetched_again(folder):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"no model folder '.*nowhere'"):
         from_pretrained(tmp_path / "nowhere")
+
+
+def test_the_folder_of_a_run_is_told_from_that_of_its_model(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run" / "model")
+    with pytest.raises(ModelError, match=r"it is a run, so give .*model$"):
+        from_pretrained(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

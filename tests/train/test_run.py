@@ -474,7 +474,7 @@ def test_missing_dataset_is_refused_before_anything_is_written(tiny_config, tmp_
 
 def test_split_without_validation_images_is_refused(tiny_config):
     config = dataclasses.replace(tiny_config, split=(0.9, 0.001, 0.099))
-    with pytest.raises(ConfigError, match="leaves no validation images of the 72"):
+    with pytest.raises(ConfigError, match=r"no validation images of the 72 in .*: give a larger"):
         train_model(config, progress=False)
 
 

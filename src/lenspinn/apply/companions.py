@@ -118,6 +118,12 @@ def read_with_companions(
         found = read_fits(
             image, pixel_scale=options.pixel_scale, hdu=options.image_hdu, band=options.band
         )
+        if found.others:
+            name = f" ({' '.join(found.stem).upper()})" if found.stem else ""
+            notes.append(
+                f"the image is extension {found.extension}{name}, the first of "
+                f"{found.others + 1}: name another by image_hdu or band"
+            )
         own = _own_parts(image, found, options, notes)
     parts = own | _given_parts(found, options)
     _refuse_copies(found, parts)
@@ -214,13 +220,14 @@ def _refuse_copies(found: TelescopeImage, parts: dict[str, FitsPart]) -> None:
 
 
 def _is_copy(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether two arrays, whatever the signs of their pixels, are one but for a factor."""
     if one.shape != other.shape:
         return False
     known = np.isfinite(one) & np.isfinite(other)
-    a, b = one[known].astype(np.float64), other[known].astype(np.float64)
+    a, b = np.abs(one[known].astype(np.float64)), np.abs(other[known].astype(np.float64))
     if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return False  # two constant maps are no copies
-    a, b = a / np.abs(a).max(), b / np.abs(b).max()
+    a, b = a / a.max(), b / b.max()
     factor = float(a @ b) / float(b @ b)
     return bool(np.abs(a - factor * b).max() <= COPY_TOLERANCE)
 

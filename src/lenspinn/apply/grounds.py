@@ -11,6 +11,7 @@ from jaxtyping import Float
 from lenspinn.apply.answer import Mismatch
 from lenspinn.data.transforms import resample
 from lenspinn.errors import DataError, ImageError
+from lenspinn.evaluate.image_set import how_to_calibrate
 from lenspinn.evaluate.trust import Calibration, Judgement, load_calibration
 from lenspinn.files import read_json
 from lenspinn.models import Classifier
@@ -92,7 +93,7 @@ def missing_grounds(run: Run, calibration: Calibration | None) -> tuple[Mismatch
         message = f"no manifest lists all files of {run.folder}: {again} writes it"
         found.append(Mismatch("verification", message, serious=True))
     if calibration is None:
-        message = f"its probabilities mean nothing yet and nothing is refused: {again} calibrates"
+        message = f"its probabilities mean nothing yet, and {how_to_calibrate(run)}"
         found.append(Mismatch("calibration", message, serious=True))
     record = _record(run)
     if record is None:

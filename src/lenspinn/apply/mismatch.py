@@ -165,7 +165,7 @@ def _pixel_scale(observed: Observed, trained: DatasetInfo) -> Mismatch | None:
     if observed.scale_assumed:
         message = (
             f'the file states none, so {trained.pixel_scale:g}" of the training images is assumed; '
-            "give the right one with --pixel-scale"
+            "give the right one with --pixel_scale"
         )
         return Mismatch("pixel scale", message, serious=False)
     factor = trained.pixel_scale / observed.pixel_scale

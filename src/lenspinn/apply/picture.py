@@ -188,11 +188,11 @@ def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
         text = f"Predicted by the network: {'; '.join(map(str, answer.estimates))}."
         lines.append((text, INK, "normal"))
     if view.theta_E is not None:
-        lines.append((_about_theta_E(view), INK, "normal"))
+        lines.append((_about_theta_E(view, answer.trusted), INK, "normal"))
     return lines
 
 
-def _about_theta_E(view: View) -> str:
+def _about_theta_E(view: View, trusted: bool) -> str:
     if view.theta_E_error is None and view.measures_theta_E:
         return (
             "Circles have radius theta_E, which the network was trained to read off the image: it "
@@ -203,6 +203,8 @@ def _about_theta_E(view: View) -> str:
             "Circles have radius theta_E. The network learns theta_E from the classes alone: "
             "it is what its lens layer works with, not a measurement."
         )
+    if not trusted:
+        return f'The fitted smooth lens has theta_E {view.theta_E:.2f}": untrusted, as all above.'
     return (
         f'The fitted smooth lens has theta_E {view.theta_E:.4f} +- {view.theta_E_error:.4f}": the '
         "error is that of noise, if lens and source are as modelled."

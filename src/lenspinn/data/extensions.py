@@ -13,7 +13,7 @@ from typing import Literal
 from lenspinn.data.fits_file import FitsFile
 from lenspinn.errors import ImageError
 
-__all__ = ["Role", "companion_of", "find_extension", "role_of", "stem_of"]
+__all__ = ["Role", "companion_of", "find_extension", "other_images", "role_of", "stem_of"]
 
 Role = Literal["image", "noise", "variance", "weight", "psf", "mask", "other", "unknown"]
 """``weight`` is 1 / variance. ``unknown`` says nothing; ``other`` is something that is not used."""
@@ -108,6 +108,16 @@ def find_extension(
         f"{kind}: name it by {kind}_hdu"
         if kind != "mask"
         else f"{file.path} does not say which of its extensions is the mask: give a file of one"
+    )
+
+
+def other_images(file: FitsFile, chosen: int) -> int:
+    """Count the extensions beside one that might as well be the image by their names."""
+    role, shape = role_of(file.name(chosen)), file.shape(chosen)
+    return sum(
+        role_of(file.name(number)) == role and file.shape(number) == shape
+        for number in _images(file)
+        if number != chosen
     )
 
 

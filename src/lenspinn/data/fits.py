@@ -9,7 +9,7 @@ from astropy.io import fits
 from astropy.io.fits import Header
 
 from lenspinn.data.bands import find_image, plane_of
-from lenspinn.data.extensions import find_extension, stem_of
+from lenspinn.data.extensions import find_extension, other_images, stem_of
 from lenspinn.data.fits_file import opened
 from lenspinn.data.header import EXPOSURE_TIME, filter_name, number, text, zero_point
 from lenspinn.data.pixel_scale import check_pixel_scale, stated_pixel_scale
@@ -41,6 +41,8 @@ class TelescopeImage:
     """Number of the extension it was read from."""
     stem: tuple[str, ...] = ()
     """Words in the name of that extension that others of it share, e.g. the band."""
+    others: int = 0
+    """Extensions that might as well have been meant, where nobody said which."""
 
     @property
     def names(self) -> str | None:
@@ -92,6 +94,7 @@ def read_fits(
         plane = None if len(shape) == 2 else plane_of(shape, headers, wanted, str(path))
         data = file.pixels(found)
         stem = stem_of(file.name(found))
+        others = other_images(file, found) if hdu is None and wanted is None else 0
     if data.size == 0:
         raise ImageError(f"{path} holds an image without pixels, {shape}; give another")
     if pixel_scale is None:
@@ -109,6 +112,7 @@ def read_fits(
         zero_point=zero_point(headers),
         extension=found,
         stem=stem,
+        others=others,
     )
 
 

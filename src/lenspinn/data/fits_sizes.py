@@ -83,7 +83,9 @@ def declared_extensions(file: BufferedIOBase, size: int, name: str) -> list[Decl
 def _header(file: BufferedIOBase, block: bytes, name: str) -> tuple[int, dict[str, str]]:
     """Return the length of a header in bytes, and its cards with a value, the first of each."""
     if not block.startswith((b"SIMPLE  =", b"XTENSION=")):
-        raise DataError(f"{name} cannot be read as FITS: No SIMPLE card found")
+        raise DataError(
+            f"{name} is no FITS file, for it does not begin with SIMPLE: give a FITS or HDF5 file"
+        )
     cards: dict[str, str] = {}
     for number in range(1, MOST_BLOCKS + 1):
         text = block.decode("latin-1")

@@ -140,9 +140,16 @@ def calibration_for(
     return _calibrated(run, test.store, rows, coverage, chose_weights=True)
 
 
-def how_to_calibrate(run: Run) -> str:
-    """Say what the calibration of a run lacks, and the commands that give it."""
-    folder, num = run.folder, len(run.split["validation"])
+def how_to_calibrate(run: Run, folder: str | None = None) -> str:
+    """Say what the calibration of a run lacks, and the commands that give it.
+
+    Parameters
+    ----------
+    run
+    folder
+        What the commands call its folder; by default the path.
+    """
+    folder, num = folder or str(run.folder), len(run.split["validation"])
     if num >= FEWEST_IMAGES:
         return (
             f"the folder holds no calibration: `lenspinn evaluate {folder}` makes one of the "

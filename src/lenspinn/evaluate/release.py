@@ -23,6 +23,8 @@ from lenspinn.train.manifest import write_manifest
 __all__ = ["release_run"]
 
 CARD = "README.md"
+DRAWN_FROM = "like_training.yaml"
+"""What draws images like those of training."""
 EVALUATION = "evaluation.json"
 FACTS = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz")
 """Files of a run that are kept, as they are but for paths."""
@@ -75,6 +77,9 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
         _copy(trained, draft)
         write_whole(draft / EVALUATION, (json.dumps(quoted, indent=2) + "\n").encode())
         write_whole(draft / CARD, card)
+        recipe = _drawn_from(trained.data_info)
+        if recipe is not None:
+            write_whole(draft / DRAWN_FROM, f"{recipe}\n".encode())
         write_manifest(draft)
     return out / CARD
 
@@ -157,7 +162,7 @@ Matrices and kernels here are rounded to float16 after that. Its probabilities a
 
 ## What its training images are drawn from
 
-{_drawn_from(info)}
+{_how_drawn(info, name)}
 
 ## How to use it
 
@@ -197,18 +202,25 @@ def _images(info: DatasetInfo) -> str:
     return f"{info.instrument}, {size}, {light} lens light{depth}"
 
 
-def _drawn_from(info: DatasetInfo) -> str:
-    """Return the whole resolved recipe, as a file that draws such images, and the command."""
+def _drawn_from(info: DatasetInfo) -> str | None:
+    """Return the whole resolved recipe as a file that draws such images; None if there is none."""
     recipe = {k: v for k, v in info.recipe_config.items() if k not in ("name", "summary", "engine")}
     if "instrument" not in recipe:
-        return "They were not simulated here: `data.json` has what is known of them."
+        return None
     content = {"recipe": info.recipe, "num": 1000, "overrides": recipe}
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
-    return f"""`lenspinn simulate like_training.yaml --out like_training.zarr --seed SEED` (not seed
-{info.seed}) draws images like them from this file, which is the whole recipe:
+    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    return text.rstrip()
+
+
+def _how_drawn(info: DatasetInfo, name: str) -> str:
+    recipe = _drawn_from(info)
+    if recipe is None:
+        return "They were not simulated here: `data.json` has what is known of them."
+    return f"""`lenspinn simulate {name}/{DRAWN_FROM} --out like_training.zarr --seed SEED`
+(not seed {info.seed}) draws images like them. That file is the whole recipe:
 
 ```yaml
-{text.rstrip()}
+{recipe}
 ```"""
 
 

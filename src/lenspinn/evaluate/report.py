@@ -1,6 +1,5 @@
 """A run measured on images it never saw: JSON for machines, a page and pictures for people."""
 
-import dataclasses
 import json
 import warnings
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
-from lenspinn.data.provenance import portable, portable_command, provenance
+from lenspinn.data.provenance import portable_command, provenance
 from lenspinn.device import best_device
 from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.chance import chance_sentence
@@ -291,10 +290,10 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
     """Lines on calibrated probabilities, prediction sets and refusals."""
     lines = ["## Answers with their uncertainty", ""]
     if not record["calibrated"]:
-        named = dataclasses.replace(run, folder=Path(portable(run.folder)))
         return [
             *lines,
-            f"Not calibrated, so that no answer of it can be trusted: {how_to_calibrate(named)}.",
+            f"Not calibrated, so that no answer of it can be trusted: "
+            f"{how_to_calibrate(run, run.folder.name)}.",
         ]
     names = ["ece", "ece_calibrated", "set_coverage", "set_size", "refused"]
     names[3:3] = [f"set_coverage_{name}" for name in run.model.classes]

@@ -191,10 +191,15 @@ class LensFit(Classifier):
 
         Every method then uses what is known in the place of the options and of the encoder.
         """
-        told = copy.copy(self)
+        told = self.uncompiled()
         told.known = known
-        told.linearize = whitened_derivatives  # to compile it takes longer than one image
         return told
+
+    def uncompiled(self) -> "LensFit":
+        """Return this network for one image, than which compiling its fit takes longer."""
+        plain = copy.copy(self)
+        plain.linearize = whitened_derivatives
+        return plain
 
     def predict_parameters(self, image: Image) -> SmoothParameters:
         """Smooth parameters that the encoder guesses; the brightness of the source is arbitrary."""

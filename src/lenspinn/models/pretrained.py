@@ -160,7 +160,9 @@ def _locate(folder: str | Path) -> Path:
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.exists():
-        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing; {_AGAIN}")
+        inner = file.parent / "model"
+        instead = f"it is a run, so give {inner}" if inner.is_dir() else _AGAIN
+        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing; {instead}")
     config = read_json(file, ModelError)
     if type(config.get("schema")) is not int:
         raise ModelError(f"'{file}' is not the config of a lenspinn model: {_AGAIN}")

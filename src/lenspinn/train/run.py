@@ -196,7 +196,7 @@ def _data_module(
         if len(rows) == 0 and not (part == "train" and stream):
             raise ConfigError(
                 f"split {config.shares} leaves no {part} images of the {data.info.num_images} in "
-                f"{stored}"
+                f"{stored}: give a larger dataset, or other shares by split"
             )
     return data
 
