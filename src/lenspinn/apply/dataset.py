@@ -52,6 +52,7 @@ def answer_table(
     TableAnswer, list of Sheet
         The first images have a picture each.
     """
+    judge = judge.for_images(len(table.store))
     store, model = table.store, judge.model
     first = store.images(slice(0, MEASURED))
     seen = judge.on_its_grid(first, store.info.pixel_scale, str(table.path))

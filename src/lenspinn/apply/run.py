@@ -192,7 +192,7 @@ def _answer_image(
         model, seen = prepared.model, prepared.seen
     else:
         check_image(torch.from_numpy(image.pixels), str(image.path))  # here nothing is left out
-        model = model.uncompiled() if isinstance(model, LensFit) else model
+        model = judge.for_images(1).model
         seen = judge.on_its_grid(image.pixels[None, None], scale, str(image.path))
     outputs = network_outputs(model, seen)
     judgement = None if judge.calibration is None else judge.calibration.judge(outputs)
