@@ -89,6 +89,15 @@ def test_what_lies_beyond_the_border_is_left_out() -> None:
     assert frame().covering(1.0).image.shape == frame().image.shape
 
 
+def test_a_dark_lens_beside_the_middle_costs_no_pixels() -> None:
+    pixels = image(20, 35)
+    noise = np.ones_like(pixels)
+    cut = cut_frame(pixels, noise, SCALE, None, centre=(20, 35), radius=9.0, lit=False)
+    assert np.isfinite(cut.sigma).sum() == pixels.size
+    assert cut.image.shape == (79, 79)  # as far as the border at row 59
+    assert np.unravel_index(cut.image.argmax(), cut.image.shape) == (39, 39)
+
+
 def test_light_can_be_taken_away_without_its_noise() -> None:
     whole = frame()
     left = whole.minus(whole.image)

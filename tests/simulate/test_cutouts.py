@@ -53,7 +53,7 @@ REFUSED = {
     "no pixel scale": (lambda folder: write_fits(folder / "bad.fits", GALAXY, 0.0), "pixel scale"),
     "not finite": (with_nan, "not finite"),
     "not square": (lambda folder: write_fits(folder / "bad.fits", GALAXY[1:], SCALE), "square"),
-    "no FITS": (lambda folder: (folder / "bad.fits").write_text("galaxy"), "read as FITS"),
+    "no FITS": (lambda folder: (folder / "bad.fits").write_text("galaxy"), "is no FITS file"),
     "no npz": (lambda folder: (folder / "bad.npz").write_text("galaxy"), "read as npz"),
     "npz: no scale": (lambda folder: write_npz(folder / "bad.npz", pixel_scale=None), "pixel_sc"),
     "npz: scale 0": (lambda folder: write_npz(folder / "bad.npz", pixel_scale=0.0), "positive"),

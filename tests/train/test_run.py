@@ -479,8 +479,8 @@ def test_split_without_validation_images_is_refused(tiny_config):
 
 
 def test_training_that_diverges_is_stopped(tiny_config):
-    config = dataclasses.replace(tiny_config, lr=1e30, schedule="constant")
-    with pytest.raises(ModelError, match=r"training loss is (nan|inf) at step 1"):
+    config = dataclasses.replace(tiny_config, lr=1e6, schedule="constant")
+    with pytest.raises(ModelError, match=r"training loss is (nan|inf) at step "):
         train_model(config, progress=False)
 
 

@@ -120,6 +120,9 @@ def cut_frame(
 ) -> Frame:
     """Cut the largest frame within `radius` (arcsec) that fits into the image.
 
+    Where the lens does not shine, no pixel is given up for its place: the frame reaches as far as
+    the border that is farthest from a given centre, and what lies beyond another is left out.
+
     Parameters
     ----------
     image, sigma
@@ -145,13 +148,16 @@ def cut_frame(
             f"the lens is {room} pixels from the border of the image; it must be at least "
             f"{LEAST_PIXELS} from it"
         )
-    reach = min(room, int(np.ceil(radius / pixel_scale)))
-    inner = (slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1))
-    cut = image[inner].astype(np.float64)
-    light = _above_sky(cut, sigma[inner]) if lit else np.zeros_like(cut)
+    far = max(row, column, rows - 1 - row, columns - 1 - column)
+    reach = min(room if lit or centre is None else far, int(np.ceil(radius / pixel_scale)))
+    beyond = max(0, reach - room)
+    inner = tuple(slice(at + beyond - reach, at + beyond + reach + 1) for at in (row, column))
+    cut = np.pad(image, beyond)[inner].astype(np.float64)
+    noise = np.pad(sigma, beyond, constant_values=np.inf)[inner]
+    light = _above_sky(cut, noise) if lit else np.zeros_like(cut)
     return Frame(
         image=cut,
-        sigma=sigma[inner],
+        sigma=noise,
         pixel_scale=pixel_scale,
         psf=psf,
         light=light,

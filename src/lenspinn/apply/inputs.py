@@ -19,7 +19,7 @@ from lenspinn.apply.output_names import output_names, unique_names
 from lenspinn.data.fits_file import FITS_SUFFIXES
 from lenspinn.data.hdf5 import HDF5_SUFFIXES
 from lenspinn.data.npy import read_npy
-from lenspinn.data.pixel_scale import check_pixel_scale
+from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import check_image
 from lenspinn.errors import DataError

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from lenspinn.apply.noise_map import AnyPixels, cosmic_rays, noise_of
 from lenspinn.apply.psf import Kernel, normalised_psf
-from lenspinn.data.pixel_scale import PLAUSIBLE_SCALE
+from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.errors import ImageError
 
 __all__ = ["Observation", "observe"]
@@ -69,11 +69,7 @@ def observe(
         If the pixel scale is none of a telescope, arrays do not fit together, one is given as
         another, or no pixel is left.
     """
-    least, most = PLAUSIBLE_SCALE
-    if not least <= pixel_scale <= most:
-        raise ImageError(
-            f"pixel_scale is {pixel_scale}; it must be arcsec per pixel, between {least} and {most}"
-        )
+    check_pixel_scale(pixel_scale)
     image = _numbers("image", image)
     noise, psf, mask = (
         None if pixels is None else _numbers(name, pixels)

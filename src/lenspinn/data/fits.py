@@ -12,7 +12,8 @@ from lenspinn.data.bands import find_image, plane_of
 from lenspinn.data.extensions import find_extension, other_images, stem_of
 from lenspinn.data.fits_file import opened
 from lenspinn.data.header import EXPOSURE_TIME, filter_name, number, text, zero_point
-from lenspinn.data.pixel_scale import check_pixel_scale, stated_pixel_scale
+from lenspinn.data.pixel_scale import stated_pixel_scale
+from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.errors import DataError, ImageError
 
 __all__ = ["TelescopeImage", "read_fits", "read_fits_images", "read_fits_table", "write_fits"]

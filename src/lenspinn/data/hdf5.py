@@ -16,7 +16,8 @@ import numpy as np
 
 from lenspinn.data.fits import TelescopeImage
 from lenspinn.data.fits_sizes import MOST_PIXELS
-from lenspinn.data.pixel_scale import check_pixel_scale, square_pixel_scale
+from lenspinn.data.pixel_scale import square_pixel_scale
+from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.errors import DataError, ImageError
 from lenspinn.regular_file import require_regular_file
 

@@ -11,19 +11,15 @@ import numpy as np
 from astropy.io.fits import Header
 
 from lenspinn.data.header import Headers, card, number
+from lenspinn.data.plausible_scale import is_plausible
 from lenspinn.errors import ImageError
 
 __all__ = [
-    "PLAUSIBLE_SCALE",
-    "check_pixel_scale",
     "find_pixel_scale",
     "square_pixel_scale",
     "stated_pixel_scale",
 ]
 
-PLAUSIBLE_SCALE = (1e-3, 10.0)
-"""Arcsec per pixel. Outside of it a header's numbers are no pixel scale of a lens image, e.g. the
-CDELT of 1 that programs write where they know none."""
 SQUARE_TOLERANCE = 0.01
 """Largest relative difference between the sides of a pixel that counts as square, and cosine of the
 angle between them."""
@@ -40,23 +36,6 @@ PAIRS = (
 """Cards in use for arcsec per pixel, one for both axes and one for each."""
 AXES = (1, 2)
 INSTEAD = "give it as pixel_scale, in arcsec"
-
-
-def check_pixel_scale(scale: float) -> float:
-    """Return a pixel scale that somebody gave.
-
-    Raises
-    ------
-    ImageError
-        If it is no size of pixels that a lens is seen with.
-    """
-    if not _is_plausible(scale):
-        low, high = PLAUSIBLE_SCALE
-        raise ImageError(
-            f"pixel_scale is {scale}; it must be positive, from {low:g} to {high:g} arcsec per "
-            "pixel"
-        )
-    return float(scale)
 
 
 def stated_pixel_scale(headers: Headers, name: str) -> float:
@@ -95,14 +74,14 @@ def find_pixel_scale(headers: Headers, name: str) -> float | None:
     for header in headers:
         matrix = _matrix(header, name)
         sides = None if matrix is None else np.hypot(*matrix)
-        if matrix is not None and sides is not None and any(map(_is_plausible, sides)):
+        if matrix is not None and sides is not None and any(map(is_plausible, sides)):
             return square_pixel_scale(matrix, name)
     for pair in PAIRS:
         both = [number(headers, key) for key in pair]
-        if all(side is not None and _is_plausible(side) for side in both):
+        if all(side is not None and is_plausible(side) for side in both):
             return square_pixel_scale(np.diag(np.array(both)), name)
     stated = (number(headers, key) for key in (*KEYWORDS, *(key for pair in PAIRS for key in pair)))
-    return next((abs(s) for s in stated if s is not None and _is_plausible(abs(s))), None)
+    return next((abs(s) for s in stated if s is not None and is_plausible(abs(s))), None)
 
 
 def square_pixel_scale(matrix: np.ndarray, name: str) -> float:
@@ -127,14 +106,9 @@ def square_pixel_scale(matrix: np.ndarray, name: str) -> float:
             f"{INSTEAD}"
         )
     scale = float(np.sqrt(across * along))
-    if not _is_plausible(scale):
+    if not is_plausible(scale):
         raise ImageError(f"{name} says no pixel scale of a lens image, {scale:g} arcsec: {INSTEAD}")
     return scale
-
-
-def _is_plausible(scale: float) -> bool:
-    low, high = PLAUSIBLE_SCALE
-    return bool(low <= scale <= high)
 
 
 def _matrix(header: Header, name: str) -> np.ndarray | None:

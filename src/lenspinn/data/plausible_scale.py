@@ -1,0 +1,32 @@
+"""Sizes of pixels that a lens can be seen with."""
+
+from lenspinn.errors import ImageError
+
+__all__ = ["check_pixel_scale", "is_plausible"]
+
+PLAUSIBLE_SCALE = (1e-3, 10.0)
+"""Arcsec per pixel. Outside of it a header's numbers are no pixel scale of a lens image, e.g. the
+CDELT of 1 that programs write where they know none."""
+
+
+def check_pixel_scale(scale: float) -> float:
+    """Return a pixel scale that somebody gave.
+
+    Raises
+    ------
+    ImageError
+        If it is no size of pixels that a lens is seen with.
+    """
+    if not is_plausible(scale):
+        low, high = PLAUSIBLE_SCALE
+        raise ImageError(
+            f"pixel_scale is {scale}; it must be positive, from {low:g} to {high:g} arcsec per "
+            "pixel"
+        )
+    return float(scale)
+
+
+def is_plausible(scale: float) -> bool:
+    """Return whether a lens can be seen with pixels of that size in arcsec."""
+    low, high = PLAUSIBLE_SCALE
+    return bool(low <= scale <= high)
