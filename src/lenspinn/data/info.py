@@ -157,8 +157,8 @@ def check_pixel_scale(pixel_scale: float) -> None:
     least, most = PIXEL_SCALES
     if not least <= pixel_scale <= most:
         raise StoreError(
-            f"pixel_scale {pixel_scale:g} is outside of {least:g} to {most:g} arcsec per pixel: "
-            "give the one of the images"
+            f"pixel_scale is {pixel_scale}; give the size of a pixel in arcsec, between {least} "
+            f"and {most:g}"
         )
 
 

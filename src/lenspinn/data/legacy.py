@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from lenspinn.data.image_folders import Listing, Place, list_images
-from lenspinn.data.info import DatasetInfo
+from lenspinn.data.info import DatasetInfo, check_pixel_scale
 from lenspinn.data.layout import CHUNK_IMAGES
 from lenspinn.data.npy import open_stack, read_image_and_number, single_image
 from lenspinn.data.store import SHARD_IMAGES, StoreWriter
@@ -23,7 +23,6 @@ PART = "part"
 
 _NUM_PROBED = 64  # images of which the background noise is measured
 _MAX_PIXELS_AT_ONCE = 3 * 2**26  # of images that are written together: 768 of 512 x 512
-_PIXEL_SCALES = (1e-4, 100.0)  # arcsec; finer than any interferometer's, coarser than any survey's
 
 
 def import_deeplense(
@@ -71,18 +70,12 @@ def import_deeplense(
     ------
     DataError
         If the folder has none of these layouts, a class or part is ambiguous or empty, a file is
-        not an image like the others or has another label than its folder, or the pixel scale is
-        absurd. Nothing is written then.
+        not an image like the others or has another label than its folder. Nothing is written then.
     StoreError
-        If there is something else at `out`.
+        If the pixel scale is absurd, or there is something else at `out`.
     """
     folder, out = Path(folder), Path(out)
-    lowest, highest = _PIXEL_SCALES
-    if not lowest <= pixel_scale <= highest:
-        raise DataError(
-            f"pixel_scale is {pixel_scale}; give the size of a pixel in arcsec, between {lowest} "
-            f"and {highest:g}"
-        )
+    check_pixel_scale(pixel_scale)
     listing = list_images(folder, classes)
     reader = _Reader(listing)
     numbers, noise_sigma = reader.check(progress=progress)
