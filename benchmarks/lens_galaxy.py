@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from result_file import write_result
 
-from lenspinn.apply.lens_galaxy import find_lens_galaxy
-from lenspinn.apply.observation import observe
 from lenspinn.data import read_fits
+from lenspinn.measure.lens_galaxy import find_lens_galaxy
+from lenspinn.measure.observation import observe
 from lenspinn.simulate import Recipe, get_recipe, simulate_images
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "apply" / "lens_galaxy.json"

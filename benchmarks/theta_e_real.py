@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from result_file import write_result
 
-from lenspinn.apply import LensMeasurement, fit_lens
-from lenspinn.apply.companions import FileOptions, read_with_companions
-from lenspinn.apply.lens_picture import measurement_figure
 from lenspinn.evaluate.files import save_figure
 from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.measure import LensMeasurement, fit_lens
+from lenspinn.measure.companions import FileOptions, read_with_companions
+from lenspinn.measure.lens_picture import measurement_figure
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "theta_e" / "real.json"
 SEED = 1

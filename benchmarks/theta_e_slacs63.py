@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from result_file import write_result
 
-from lenspinn.apply import fit_lens
-from lenspinn.apply.companions import read_with_companions
 from lenspinn.evaluate.files import write_whole
+from lenspinn.measure import fit_lens
+from lenspinn.measure.companions import read_with_companions
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "theta_e" / "slacs63.json"
 HALVES = ("chosen_on", "reported")

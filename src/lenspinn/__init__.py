@@ -10,11 +10,12 @@ from lenspinn.compile_cache import ensure_compile_cache
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
-    from lenspinn.apply import Answer, apply_model, fit_image, fit_lens
+    from lenspinn.apply import Answer, apply_model
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
     from lenspinn.lensing import delens, pixel_grid, relens
+    from lenspinn.measure import LensMeasurement, fit_image, fit_lens
     from lenspinn.models import create_model, from_pretrained, list_models, save_pretrained
     from lenspinn.simulate import (
         SceneStream,
@@ -29,6 +30,7 @@ __all__ = [
     "Answer",
     "DatasetInfo",
     "ImageStore",
+    "LensMeasurement",
     "ModelConfig",
     "SceneStream",
     "SimulateConfig",

@@ -90,7 +90,7 @@ COMMANDS = {
         "lenspinn apply image.fits --model runs/small --out answers",
     ),
     "fit": Command(
-        "lenspinn.apply:fit_image",
+        "lenspinn.measure:fit_image",
         "measure the Einstein radius of a lens in an image, with its error and a picture",
         "lenspinn fit my_lens.fits --noise noise_map.fits --psf psf.fits --out fits",
     ),

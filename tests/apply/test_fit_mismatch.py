@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lenspinn.apply import LensMeasurement
 from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.prepare import Prepared
+from lenspinn.measure import LensMeasurement
 from lenspinn.models import create_model
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lenspinn.apply.grounds import FEWEST_COMPILED, Judge
 from lenspinn.errors import DataError, ImageError
-from lenspinn.lensing.fit import whitened_derivatives
+from lenspinn.fitting.solver import whitened_derivatives
 from lenspinn.train.manifest import write_manifest
 
 SURE = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9}

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lenspinn.apply.companions import FileOptions
 from lenspinn.apply.inputs import ImageFile, ImageTable, read_inputs
 from lenspinn.data.fits import write_fits
 from lenspinn.errors import DataError, ImageError, StoreError
+from lenspinn.measure.companions import FileOptions
 
 
 def save_npy(path: Path, image: np.ndarray) -> Path:

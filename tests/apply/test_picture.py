@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from lenspinn.apply import Answer, LensMeasurement, Mismatch, Uncertainty
+from lenspinn.apply import Answer, Mismatch, Uncertainty
 from lenspinn.apply.estimates import Estimate
 from lenspinn.apply.picture import BAD, GOOD, Sheet, answer_figure
 from lenspinn.apply.prepare import Prepared
 from lenspinn.explain import View
 from lenspinn.explain.view import FitView
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
+from lenspinn.measure import LensMeasurement
 from lenspinn.models import create_model
 from lenspinn.models.quantities import QUANTITIES
 

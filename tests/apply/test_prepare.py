@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from lenspinn.apply.companions import Companions
 from lenspinn.apply.inputs import ImageFile
 from lenspinn.apply.prepare import ASSUMED, Prepared, _seen_from, prepare, without_bad_pixels
 from lenspinn.data.transforms import background_sigma
 from lenspinn.errors import ImageError
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
+from lenspinn.measure.companions import Companions
 from lenspinn.models import LensFit, create_model
 from lenspinn.models.free_light import free_light
 

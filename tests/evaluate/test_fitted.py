@@ -9,7 +9,7 @@ from lenspinn.evaluate.fitted import (
     lens_coordinates,
     lens_numbers,
 )
-from lenspinn.lensing.smooth import parameter_names
+from lenspinn.fitting.smooth import parameter_names
 
 OFFSET = "offset from the middle"
 ROUNDED_B = 3e-3  # of b in three digits after the point

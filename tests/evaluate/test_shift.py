@@ -6,7 +6,7 @@ from scipy.stats import kstest
 
 from lenspinn.evaluate.predict import Outputs
 from lenspinn.evaluate.shift import fit_reference
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 
 IMPROBABLE = 1e-4  # p-value of the test of uniformity
 

@@ -15,7 +15,7 @@ from lenspinn.evaluate.trust import (
     load_calibration,
     save_calibration,
 )
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 
 CLASSES = ("axion", "cdm", "no_sub")
 

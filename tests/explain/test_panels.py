@@ -9,7 +9,7 @@ from matplotlib.patches import Circle
 
 from lenspinn.explain import View, panels
 from lenspinn.explain.view import FitView
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 
 CLASSES = ("axion", "cdm", "no_sub")
 

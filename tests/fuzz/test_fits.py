@@ -15,10 +15,10 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lenspinn.apply.companions import FileOptions, read_with_companions
-from lenspinn.apply.noise_map import noise_of
 from lenspinn.cli import main
 from lenspinn.errors import LenspinnError
+from lenspinn.measure.companions import FileOptions, read_with_companions
+from lenspinn.measure.noise_map import noise_of
 
 SIDE = 20
 MOST_SECONDS = 10.0

@@ -1,8 +1,8 @@
 import torch
 
-from lenspinn.lensing.gaussians import NUM_LIGHT_TEMPLATES
+from lenspinn.fitting.gaussians import NUM_LIGHT_TEMPLATES
+from lenspinn.fitting.smooth import make_optics
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.smooth import make_optics
 from lenspinn.models.free_light import LIT_SHARE, free_light, some_free_light
 
 OPTICS = make_optics(32, 0.1, gaussian_kernel(2.0, 5.0), supersampling=2)

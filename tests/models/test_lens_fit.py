@@ -9,9 +9,9 @@ from lenspinn.data.instrument import INSTRUMENTS
 from lenspinn.data.orientations import flip_and_turn
 from lenspinn.errors import ModelError
 from lenspinn.explain.gradcam import grad_cam
-from lenspinn.lensing.fit import whitened_derivatives
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
+from lenspinn.fitting.solver import whitened_derivatives
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
 from lenspinn.models import Told, create_model
 from lenspinn.models.free_light import free_light
 from lenspinn.models.lens_guess import LENS_TRUTH, TYPICAL_LENSES

@@ -1,16 +1,16 @@
 import pytest
 import torch
 
-from lenspinn.lensing.fit import fit_smooth_lens
-from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.scan import scan_point_masses
-from lenspinn.lensing.smooth import make_optics, smooth_image
-from lenspinn.lensing.structure import (
+from lenspinn.fitting.scan import scan_point_masses
+from lenspinn.fitting.smooth import make_optics, smooth_image
+from lenspinn.fitting.solver import fit_smooth_lens
+from lenspinn.fitting.structure import (
     NUM_SHAPELETS,
     fit_structure,
     scan_beside_structure,
     structure_image,
 )
+from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
 
 PIXEL = 0.08

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from lenspinn.lensing.smooth import SMOOTH_PARAMETERS
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 from lenspinn.models import FittedReconstruction, Reconstruction, create_model
 
 IMAGES = 3

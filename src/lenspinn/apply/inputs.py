@@ -8,14 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from lenspinn.apply.companions import (
-    Companions,
-    FileOptions,
-    is_hdf5,
-    is_lens_folder,
-    read_with_companions,
-)
-from lenspinn.apply.output_names import output_names, unique_names
 from lenspinn.data.fits_file import FITS_SUFFIXES
 from lenspinn.data.hdf5 import HDF5_SUFFIXES
 from lenspinn.data.npy import read_npy
@@ -23,6 +15,14 @@ from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import check_image
 from lenspinn.errors import DataError
+from lenspinn.measure.companions import (
+    Companions,
+    FileOptions,
+    is_hdf5,
+    is_lens_folder,
+    read_with_companions,
+)
+from lenspinn.measure.output_names import output_names, unique_names
 
 COMMAND = "apply"
 """In whose JSON files the names of images are looked up."""
@@ -63,8 +63,8 @@ def read_inputs(
     Parameters
     ----------
     paths
-        .npy, FITS and HDF5 files, folders of one lens (`lenspinn.apply.companions`) and folders of
-        datasets; one named twice is read once.
+        .npy, FITS and HDF5 files, folders of one lens (`lenspinn.measure.companions`) and folders
+        of datasets; one named twice is read once.
     options
         Files and extensions that go with one FITS or HDF5 image, and the pixel scale of single
         images, which overrides what their files say.

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lenspinn.apply.answer import Mismatch
-from lenspinn.apply.psf import instrument_words
 from lenspinn.apply.recipe_mismatch import recipe_mismatches
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.transforms import background_sigma
+from lenspinn.measure.psf import instrument_words
 from lenspinn.models.classifier import Image
 
 SAME_SCALE = 0.02

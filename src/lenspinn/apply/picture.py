@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from lenspinn.apply.answer import Answer
 from lenspinn.apply.prepare import Prepared
+from lenspinn.data.style import BAD, GOOD, INK
 from lenspinn.evaluate.trust import FALSE_ALARMS
 from lenspinn.explain.panels import (
     BARS_WIDTH,
@@ -43,7 +44,6 @@ LIGHT_DONE = {
     "mask": "lens light masked",
     "none": "no lens light taken away",
 }
-GOOD, BAD, INK = "#00664a", "#b3261e", "#333333"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

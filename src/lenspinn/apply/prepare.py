@@ -13,23 +13,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.apply.arcs import LensLightMode, find_arcs, lensed_source
-from lenspinn.apply.frame import Frame
 from lenspinn.apply.inputs import ImageFile
-from lenspinn.apply.lens_fit import LensMeasurement, fit_arcs
-from lenspinn.apply.lens_light import LensLight
-from lenspinn.apply.noise_map import robust_sigma
-from lenspinn.apply.psf import TRUNCATION, instrument_psf, normalised_psf, resampled_psf
 from lenspinn.data.transforms import background_sigma, resample, resample_noise
 from lenspinn.errors import ImageError
-from lenspinn.lensing.gaussians import LightShape
-from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.smooth import (
+from lenspinn.fitting.gaussians import LightShape
+from lenspinn.fitting.smooth import (
     SMOOTH_PARAMETERS,
     SmoothParameters,
     make_optics,
     smooth_image,
 )
+from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.measure.arcs import LensLightMode, find_arcs, lensed_source
+from lenspinn.measure.frame import Frame
+from lenspinn.measure.lens_fit import fit_arcs
+from lenspinn.measure.lens_light import LensLight
+from lenspinn.measure.lens_measurement import LensMeasurement
+from lenspinn.measure.noise_map import robust_sigma
+from lenspinn.measure.psf import TRUNCATION, instrument_psf, normalised_psf, resampled_psf
 from lenspinn.models import LensFit, Told
 from lenspinn.models.classifier import Image
 
@@ -100,7 +101,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     model
         The network.
     light
-        What is done about the lens light; see `lenspinn.apply.fit_lens`.
+        What is done about the lens light; see `lenspinn.measure.fit_lens`.
 
     Raises
     ------

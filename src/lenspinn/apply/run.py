@@ -11,16 +11,12 @@ import torch
 from jaxtyping import Float
 
 from lenspinn.apply.answer import Answer, Uncertainty
-from lenspinn.apply.arcs import LensLightMode, lens_light_shown
-from lenspinn.apply.companions import FileOptions
 from lenspinn.apply.dataset import answer_table
 from lenspinn.apply.estimates import answered_classes, estimates_of
 from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.grounds import Judge
 from lenspinn.apply.inputs import COMMAND, ImageFile, ImageTable, read_inputs
 from lenspinn.apply.mismatch import Observed, find_mismatches, measure
-from lenspinn.apply.observation import observe
-from lenspinn.apply.output_names import origin_of
 from lenspinn.apply.picture import Sheet, answer_figure
 from lenspinn.apply.prepare import Prepared, prepare, without_bad_pixels
 from lenspinn.apply.table import TableAnswer
@@ -30,6 +26,10 @@ from lenspinn.evaluate.files import save_figure
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.explain.view import View, view_images
 from lenspinn.files import write_whole
+from lenspinn.measure.arcs import LensLightMode, lens_light_shown
+from lenspinn.measure.companions import FileOptions
+from lenspinn.measure.observation import observe
+from lenspinn.measure.output_names import origin_of
 from lenspinn.models import LensFit
 from lenspinn.train import Run
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "INK", "clean_axes", "draw_band"]
+__all__ = ["BAD", "COLORS", "GOOD", "INK", "clean_axes", "draw_band"]
 
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Of Okabe & Ito (2008): distinguishable with every common form of colour blindness."""
 
-INK = "#333333"
+GOOD, BAD, INK = "#00664a", "#b3261e", "#333333"
+"""Of a trusted answer, of one that is not, and of text."""
 
 
 def clean_axes(axes: Axes) -> None:

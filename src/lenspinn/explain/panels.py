@@ -16,10 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from lenspinn.data.style import COLORS, INK
 from lenspinn.data.transforms import background_sigma
 from lenspinn.explain.view import Pixels, View
-from lenspinn.lensing.critical import caustics, critical_curves
+from lenspinn.fitting.critical import caustics, critical_curves
+from lenspinn.fitting.smooth import by_name
 from lenspinn.lensing.grid import pixel_grid
 from lenspinn.lensing.light import sersic
-from lenspinn.lensing.smooth import by_name
 
 MAP_COLORS = "inferno"
 CAM_COLORS = "viridis"
@@ -135,7 +135,7 @@ def draw_sersic_source(
     axes
         The panel.
     parameters : (1, parameters)
-        In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`.
+        In the order of `lenspinn.fitting.SMOOTH_PARAMETERS`.
     num_pix, pixel_scale
         Of the image, in which the critical curves lie.
     """

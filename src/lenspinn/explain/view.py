@@ -53,7 +53,7 @@ class FitView:
     """A smooth lens and source fitted to the image of a `View`."""
 
     parameters: Float[np.ndarray, "1 parameters"]
-    """In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`."""
+    """In the order of `lenspinn.fitting.SMOOTH_PARAMETERS`."""
     model: Pixels
     """The fitted image, in units of the image of the `View`."""
     residual: Pixels

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         sigma_critical,
         theta_E_point_mass,
     )
-    from lenspinn.lensing.fit import SmoothFit, continue_fit, fit_smooth_lens
     from lenspinn.lensing.grid import Map, PerLens, pixel_grid
     from lenspinn.lensing.light import interpolated_source, sersic, sersic_total_flux
     from lenspinn.lensing.profiles import (
@@ -49,24 +48,16 @@ if TYPE_CHECKING:
         sie_constants,
     )
     from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage, delens, relens
-    from lenspinn.lensing.scan import PointMassScan, scan_point_masses
-    from lenspinn.lensing.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
-    from lenspinn.lensing.structure import StructuredFit, fit_structure, scan_beside_structure
 
 __all__ = [
     "MIN_COVERAGE",
-    "SMOOTH_PARAMETERS",
     "Distances",
     "Map",
     "PerLens",
-    "PointMassScan",
     "SIEConstants",
-    "SmoothFit",
     "SourceImage",
-    "StructuredFit",
     "angular_diameter_distances",
     "axis_ratio_to_ellipticity",
-    "continue_fit",
     "convergence_epl",
     "convergence_multipole",
     "convergence_point_mass",
@@ -88,10 +79,7 @@ __all__ = [
     "deflection_tnfw",
     "delens",
     "ellipticity_to_axis_ratio",
-    "fit_smooth_lens",
-    "fit_structure",
     "interpolated_source",
-    "make_optics",
     "mass_from_theta_E",
     "pixel_grid",
     "potential_epl",
@@ -103,13 +91,10 @@ __all__ = [
     "potential_sis",
     "potential_tnfw",
     "relens",
-    "scan_beside_structure",
-    "scan_point_masses",
     "sersic",
     "sersic_total_flux",
     "sie_constants",
     "sigma_critical",
-    "smooth_image",
     "theta_E_point_mass",
 ]
 

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.lensing.gaussians import LightShape, light_templates
-from lenspinn.lensing.smooth import Optics, blurred
+from lenspinn.fitting.gaussians import LightShape, light_templates
+from lenspinn.fitting.smooth import Optics, blurred
 
 __all__ = ["free_light", "some_free_light"]
 
@@ -20,7 +20,7 @@ OFF_CENTRE, ELLIPTICITY = 0.5, 0.1
 def free_light(shape: LightShape, optics: Optics) -> Templates:
     """Return the blurred templates of lens light, (batch, 21, y, x).
 
-    See `lenspinn.lensing.gaussians`.
+    See `lenspinn.fitting.gaussians`.
     """
     num_pix = optics.theta_x.shape[-1] // optics.supersampling
     return blurred(light_templates(shape, num_pix, optics.pixel_scale), optics)

@@ -1,10 +1,11 @@
 """A classifier that solves the lens: one network guesses it, a fit refines it, one reads the rest.
 
 What a smooth lens cannot explain is what dark matter does. An encoder predicts lens and source from
-the image; a few damped Gauss-Newton steps (`lenspinn.lensing.fit`) refine them on the image itself;
-each pixel is tested for a point mass that would explain what is left (`lenspinn.lensing.scan`).
+the image; a few damped Gauss-Newton steps (`lenspinn.fitting.solver`) refine them on the image
+itself; each pixel is tested for a point mass that would explain what is left
+(`lenspinn.fitting.scan`).
 Residual and tests go with the image to a convolutional network that classifies. It may see both
-twice: of a Sersic source, and of one that has structure too (`lenspinn.lensing.structure`).
+twice: of a Sersic source, and of one that has structure too (`lenspinn.fitting.structure`).
 """
 
 import copy
@@ -19,7 +20,10 @@ from torch.nn import functional
 from lenspinn.compiled import compiled_or_eager
 from lenspinn.data.orientations import mean_over_orientations
 from lenspinn.errors import ModelError
-from lenspinn.lensing.fit import (
+from lenspinn.fitting.gaussians import LightShape
+from lenspinn.fitting.scan import scan_point_masses
+from lenspinn.fitting.smooth import Optics, SmoothParameters, make_optics, smooth_deflection
+from lenspinn.fitting.solver import (
     STEPS,
     SmoothFit,
     continue_fit,
@@ -27,11 +31,8 @@ from lenspinn.lensing.fit import (
     whitened_derivatives,
     with_typical_shape,
 )
-from lenspinn.lensing.gaussians import LightShape
+from lenspinn.fitting.structure import fit_structure, scan_beside_structure
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.lensing.scan import scan_point_masses
-from lenspinn.lensing.smooth import Optics, SmoothParameters, make_optics, smooth_deflection
-from lenspinn.lensing.structure import fit_structure, scan_beside_structure
 from lenspinn.models.baselines import timm_cnn
 from lenspinn.models.classifier import CLASSES, Classifier, Examination, Features, Image, Logits
 from lenspinn.models.free_light import free_light, some_free_light
@@ -222,7 +223,7 @@ class LensFit(Classifier):
         ----------
         image : (batch, 1, y, x), e-/s
         start : (batch, parameters)
-            In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`.
+            In the order of `lenspinn.fitting.SMOOTH_PARAMETERS`.
         noise : (batch, y, x), e-/s
             Standard deviation of each pixel, where it is known better; ``inf`` leaves one out.
         psf : (v, u)
@@ -289,7 +290,7 @@ class LensFit(Classifier):
         """Return all that one fit says of images.
 
         Shift scores are ``chi2`` of the best fit, per degree of freedom, and ``source`` and ``psf``
-        of `lenspinn.lensing.alternatives`.
+        of `lenspinn.fitting.alternatives`.
         """
         solution = self._solve(image)
         seen, optics = self._seen(image, solution), self._optics(image, None)

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lenspinn.lensing.fit import SmoothFit
-from lenspinn.lensing.smooth import SmoothParameters
+from lenspinn.fitting.smooth import SmoothParameters
+from lenspinn.fitting.solver import SmoothFit
 from lenspinn.models.baselines import timm_cnn
 
 __all__ = [

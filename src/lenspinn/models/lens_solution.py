@@ -6,17 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.lensing.alternatives import psf_broadening, structure_share
-from lenspinn.lensing.fit import SmoothFit, last_step
-from lenspinn.lensing.scan import PointMassScan
-from lenspinn.lensing.smooth import (
+from lenspinn.fitting.alternatives import psf_broadening, structure_share
+from lenspinn.fitting.scan import PointMassScan
+from lenspinn.fitting.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
     parameter_names,
     smooth_image,
 )
-from lenspinn.lensing.structure import StructuredFit, structure_image
+from lenspinn.fitting.solver import SmoothFit, last_step
+from lenspinn.fitting.structure import StructuredFit, structure_image
 
 __all__ = ["MAPS", "NUMBERS", "LensSolution", "Seen"]
 
@@ -86,7 +86,7 @@ class LensSolution(NamedTuple):
         Returns
         -------
         dict
-            The smooth parameters (`lenspinn.lensing.smooth.parameter_names`), and
+            The smooth parameters (`lenspinn.fitting.smooth.parameter_names`), and
             ``signal_to_noise`` of all pixels of the model together.
         """
         fit = self.best

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.lensing.smooth import SmoothParameters
+from lenspinn.fitting.smooth import SmoothParameters
 
 __all__ = ["FittedReconstruction", "Reconstruction"]
 
@@ -46,7 +46,7 @@ class FittedReconstruction(Reconstruction):
     """
 
     parameters: SmoothParameters
-    """In the order of `lenspinn.lensing.SMOOTH_PARAMETERS`."""
+    """In the order of `lenspinn.fitting.SMOOTH_PARAMETERS`."""
     standard_errors: SmoothParameters
     """One sigma, as far as the noise goes: for a lens that is what the model says it is."""
     model: Map
@@ -54,7 +54,7 @@ class FittedReconstruction(Reconstruction):
     chi2: PerImage
     """Per degree of freedom: 1 where the smooth lens explains the image."""
     point_mass_significance: Map
-    """Of a point mass in each pixel, standard deviations; see `lenspinn.lensing.scan`."""
+    """Of a point mass in each pixel, standard deviations; see `lenspinn.fitting.scan`."""
 
     @property
     def theta_E_error(self) -> PerImage:

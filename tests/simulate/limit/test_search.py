@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from lenspinn.fitting.scan import PointMassScan
 from lenspinn.lensing import pixel_grid
-from lenspinn.lensing.scan import PointMassScan
 from lenspinn.simulate import get_recipe
 from lenspinn.simulate.limit.lenses import draw_lenses, visibility
 from lenspinn.simulate.limit.search import (

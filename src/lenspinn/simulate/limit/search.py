@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from lenspinn.lensing.scan import PointMassScan, score_point_masses
+from lenspinn.fitting.scan import PointMassScan, score_point_masses
 from lenspinn.simulate.populations.base import MainLens
 from lenspinn.simulate.populations.point_subhalos import PointSubhalos
 from lenspinn.simulate.recipes import Recipe

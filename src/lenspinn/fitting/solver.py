@@ -1,0 +1,340 @@
+"""Smooth models fitted to images: a fixed number of damped Gauss-Newton steps for a whole batch."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from lenspinn.fitting.smooth import (
+    SHAPE_PARAMETERS,
+    SMOOTH_PARAMETERS,
+    Optics,
+    SmoothParameters,
+    parameter_names,
+    smooth_derivatives,
+)
+from lenspinn.fitting.span import Span, apart_from, orthonormal_span
+
+__all__ = [
+    "SmoothFit",
+    "continue_fit",
+    "fit_smooth_lens",
+    "last_step",
+    "whitened_derivatives",
+    "with_typical_shape",
+]
+
+Image = Float[Tensor, "batch y x"]
+Gram = Float[Tensor, "batch rows rows"]
+"""Inner products of the residual (first) and the derivatives by all parameters, in units of the
+noise: chi^2, the gradient and the normal matrix in one."""
+Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
+
+STEPS = 12
+"""Enough from starts as rough as a network's; see docs/physics.md."""
+_AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
+"""Place of the source's brightness among the rows of a `Gram`."""
+BY_SOURCE = [1 + SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]
+"""Places there of the derivatives by the position of the source."""
+_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 0.3, 1e-6, 1e4
+_LESS, _MORE = 0.3, 3.0
+"""Factors of the damping after a step that was taken, and after one that was not."""
+_ROUNDING = 1e-5
+"""A step may raise chi^2 by this much of it, the rounding of float32 sums: a fit that has converged
+then goes on with small steps, and its damping falls."""
+_LEAST_CHANGE = 0.01
+"""The smallest and the largest factor by which one step may change the brightness of the source."""
+BOUNDS = {
+    "theta_E": (0.05, 5.0),
+    "e1": (-0.6, 0.6),
+    "e2": (-0.6, 0.6),
+    "center_x": (-1.0, 1.0),
+    "center_y": (-1.0, 1.0),
+    "gamma1": (-0.4, 0.4),
+    "gamma2": (-0.4, 0.4),
+    "source_x": (-2.0, 2.0),
+    "source_y": (-2.0, 2.0),
+    "source_e1": (-0.6, 0.6),
+    "source_e2": (-0.6, 0.6),
+    "log_R_sersic": (-4.0, 1.0),
+    "log_n_sersic": (-0.69, 1.8),
+    "log_amplitude": (-15.0, 15.0),
+    "gamma": (1.3, 2.7),
+    "a3": (-0.1, 0.1),
+    "b3": (-0.1, 0.1),
+    "a4": (-0.1, 0.1),
+    "b4": (-0.1, 0.1),
+}
+"""Where the model is finite and can be told from no lens; far outside of what lenses are."""
+PRIORS = {
+    "gamma": (2.0, 0.16),
+    "a3": (0.0, 0.01),
+    "b3": (0.0, 0.01),
+    "a4": (0.0, 0.01),
+    "b4": (0.0, 0.01),
+}
+"""Means and standard deviations of the shape of lens galaxies, where it is free: of slopes as found
+by Auger et al. (2010), arXiv:1007.2880, and 1 % of multipoles. An arc may say nothing of them."""
+_LONGEST_STEP = 0.3
+"""Of any parameter."""
+_LOG_N_SERSIC = SMOOTH_PARAMETERS.index("log_n_sersic")
+_MOST_LOG_N_AT_START = 0.0
+"""A fit begins with a source no more peaked than an exponential: the images of a cusp, sampled at
+pixel centres, must meet theirs to a fraction of a pixel before chi^2 says which way to go."""
+
+
+class SmoothFit(NamedTuple):
+    """Smooth models fitted to images."""
+
+    parameters: SmoothParameters
+    covariance: Float[Tensor, "batch parameters parameters"]
+    """Of the parameters, from the derivatives at the fit (Cramer-Rao, linear, white noise)."""
+    residual: Image
+    """Image minus model in units of the noise."""
+    chi2: Float[Tensor, " batch"]
+    derivatives: Float[Tensor, "batch parameters y x"]
+    """Of the model by each parameter, in units of the noise."""
+    by_source: Float[Tensor, "batch 2 y x"]
+    """Those by the x and y of the source, not apart from anything."""
+    damping: Float[Tensor, " batch"]
+    """Of the last step: small where the fit has converged."""
+    sigma: Image
+    """Of the noise, as it was weighted with."""
+    beside: Span
+    """What else the image may hold, in units of the noise; residual and the derivatives by all
+    parameters are apart from it."""
+
+    @property
+    def standard_errors(self) -> SmoothParameters:
+        """Of each parameter, one sigma."""
+        return self.covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+
+    @property
+    def freedom(self) -> Float[Tensor, " batch"]:
+        """Pixels that count, those left out have a residual of exactly 0, less all that is free."""
+        counted = self.residual.count_nonzero(dim=(1, 2))
+        beside = self.beside.flatten(2).any(dim=2).sum(dim=1)
+        return (counted - beside - self.parameters.shape[1]).to(self.residual)
+
+    @property
+    def free(self) -> tuple[Float[Tensor, "batch free y x"], Float[Tensor, "batch free free"]]:
+        """Derivatives by all that is free, in units of the noise, and its covariance."""
+        of_span = torch.eye(self.beside.shape[1]).to(self.covariance)
+        covariance = block_diagonal(self.covariance, of_span.expand(len(self.beside), -1, -1))
+        return torch.cat([self.derivatives, self.beside], dim=1), covariance
+
+
+class _Problem(NamedTuple):
+    """What a fit is made to, and how."""
+
+    image: Image
+    sigma: Image
+    optics: Optics
+    linearize: Linearize
+    span: Span
+
+    def maps(self, parameters: Tensor) -> Float[Tensor, "batch maps y x"]:
+        return self.linearize(parameters, self.image, self.sigma, self.optics)
+
+    def gram(self, parameters: Tensor) -> Gram:
+        return _gram(apart_from(self.span, self.maps(parameters)), parameters)
+
+
+def block_diagonal(
+    first: Float[Tensor, "batch n n"], second: Float[Tensor, "batch m m"]
+) -> Float[Tensor, "batch free free"]:
+    """Return the covariance of two sets of numbers that know nothing of each other."""
+    n, m = first.shape[1], second.shape[1]
+    return functional.pad(first, (0, m, 0, m)) + functional.pad(second, (n, 0, n, 0))
+
+
+def whitened_derivatives(
+    parameters: SmoothParameters, image: Image, sigma: Image, optics: Optics
+) -> Float[Tensor, "batch maps y x"]:
+    """Return image minus model, then the model's derivatives, in units of the noise."""
+    made = smooth_derivatives(parameters, optics)
+    return torch.cat([image[:, None] - made[:, :1], made[:, 1:]], dim=1) / sigma[:, None]
+
+
+def fit_smooth_lens(
+    start: SmoothParameters,
+    image: Image,
+    sigma: Image,
+    optics: Optics,
+    *,
+    steps: int = STEPS,
+    linearize: Linearize = whitened_derivatives,
+    beside: Float[Tensor, "batch templates y x"] | None = None,
+) -> SmoothFit:
+    """Fit smooth lenses to images by damped Gauss-Newton steps, without gradient.
+
+    Parameters
+    ----------
+    start
+        Where the fits begin; the brightness of the source may be anything, and a source more peaked
+        than an exponential begins as one.
+    image, sigma
+        Images and standard deviation of their noise, in one unit; ``inf`` leaves a pixel out.
+    steps
+        Each costs one image with derivatives, whether it is taken or not.
+    linearize
+        `whitened_derivatives`, or a compiled one.
+    beside : (batch, templates, y, x)
+        What else the image may hold any amount of, also less than nothing, in its unit: the light
+        of the lens.
+
+    Notes
+    -----
+    The model is linear in the brightness of the source, which is therefore solved for after every
+    step, and in what is beside it, which is taken away from residual and derivatives. A step that
+    does not lower chi^2 is not taken and the damping of that lens rises, else it falls. Unlike the
+    fits of `lenspinn limit`, which must be exact, this one is float32 and solves the normal
+    equations: a network needs a residual that is small against the noise, many times a second.
+
+    References
+    ----------
+    Marquardt (1963), J. SIAM 11, 431, for the damping by the diagonal; Golub & Pereyra (1973), SIAM
+    Journal on Numerical Analysis 10, 413, for parameters in which the model is linear.
+    """
+    start, image, sigma = start.detach(), image.detach(), sigma.detach()
+    with torch.no_grad():
+        templates = image[:, None][:, :0] if beside is None else beside / sigma[:, None]
+        problem = _Problem(image, sigma, optics, linearize, orthonormal_span(templates))
+        blunt = start.clone()
+        blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
+        at, _ = _with_brightness(_bounded(blunt), problem)
+        # Once more: chi^2 is a small difference of large numbers if the brightness was far off.
+        at, gram = _with_brightness(at, problem)
+        damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
+        return _descend(at, gram, damping, problem, steps)
+
+
+def continue_fit(
+    fit: SmoothFit,
+    image: Image,
+    sigma: Image,
+    optics: Optics,
+    *,
+    steps: int,
+    linearize: Linearize = whitened_derivatives,
+) -> SmoothFit:
+    """Take more steps from where a fit ended, its source as peaked as it is, with other noise.
+
+    Parameters
+    ----------
+    fit
+        What was found with `fit.sigma`, which must be finite wherever `sigma` is.
+    image, sigma, optics, steps, linearize
+        As of `fit_smooth_lens`; there may be no step, and `linearize` must go as ``1 / sigma``.
+    """
+    image, sigma = image.detach(), sigma.detach()
+    with torch.no_grad():
+        maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
+        weight = (fit.sigma / sigma).nan_to_num(nan=0.0)[:, None]  # left out before and after
+        span = orthonormal_span(fit.beside * weight)
+        problem = _Problem(image, sigma, optics, linearize, span)
+        gram = _gram(apart_from(span, maps * weight), fit.parameters)
+        return _descend(fit.parameters, gram, fit.damping, problem, steps)
+
+
+def with_typical_shape(parameters: Float[Tensor, "batch 14"]) -> Float[Tensor, "batch 19"]:
+    """Give lenses the slope and the multipoles where a fit of these begins: those most likely."""
+    shape = parameters.new_tensor([PRIORS[name][0] for name in SHAPE_PARAMETERS])
+    return torch.cat([parameters, shape.expand(len(parameters), -1)], dim=1)
+
+
+def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters, Image]:
+    """Return parameters and residual of a fit with a gradient towards its start.
+
+    Values are those of the fit. The gradient is that of one more damped Gauss-Newton step
+    ``p + H^-1 J^T r(p)``, ``H = J^T J + damping diag(J^T J)``, its Jacobian held fixed: ``I - H^-1
+    J^T J``. It vanishes along what the image determines, and is 1 along what it does not, and for
+    fits that are stuck. What came before that step counts as the identity.
+
+    References
+    ----------
+    Bolte, Pauwels & Vaiter (2023), arXiv:2305.13768: one-step differentiation.
+    """
+    derivatives = fit.derivatives.flatten(2)
+    normal = (derivatives @ derivatives.mT).double()
+    damped = normal + torch.diag_embed(normal.diagonal(dim1=1, dim2=2) * fit.damping[:, None])
+    kept = torch.eye(normal.shape[1]).to(normal) - _scaled_inverse(damped) @ normal
+    moved = start - start.detach()  # 0, with a gradient
+    change = (kept.to(start.dtype) @ moved[..., None])[..., 0]
+    residual = fit.residual - torch.einsum("bpyx,bp->byx", fit.derivatives, change)
+    return fit.parameters + change, residual
+
+
+def _descend(at: Tensor, gram: Tensor, damping: Tensor, problem: _Problem, steps: int) -> SmoothFit:
+    """Take so many steps; `gram` and `damping` are those at the parameters `at`."""
+    for _ in range(steps):
+        step = _damped_solution(gram, damping).clamp(-_LONGEST_STEP, _LONGEST_STEP)
+        trial, there = _with_brightness(_bounded(at + step), problem)
+        better = there[:, 0, 0] <= gram[:, 0, 0] * (1 + _ROUNDING)  # False for NaN
+        at = torch.where(better[:, None], trial, at)
+        gram = torch.where(better[:, None, None], there, gram)
+        damping = torch.where(better, damping * _LESS, damping * _MORE)
+        damping = damping.clamp(_LEAST_DAMPING, _MOST_DAMPING)
+    maps = problem.maps(at)
+    left = apart_from(problem.span, maps)
+    return SmoothFit(
+        parameters=at,
+        covariance=_scaled_inverse(gram[:, 1:, 1:].double()).to(at.dtype),
+        residual=left[:, 0],
+        chi2=left[:, 0].square().sum(dim=(1, 2)),
+        derivatives=left[:, 1:],
+        by_source=maps[:, BY_SOURCE],
+        damping=damping,
+        sigma=problem.sigma,
+        beside=problem.span,
+    )
+
+
+def _with_brightness(parameters: Tensor, problem: _Problem) -> tuple[Tensor, Tensor]:
+    """Give the source the brightness that fits best; return parameters and their `Gram`."""
+    gram = problem.gram(parameters)
+    brightness = gram[:, _AMPLITUDE, _AMPLITUDE]  # the derivative by its logarithm is the model
+    factor = (1 + gram[:, 0, _AMPLITUDE] / brightness).clamp(_LEAST_CHANGE, 1 / _LEAST_CHANGE)
+    # Another brightness scales all derivatives, and changes the residual by so much of the model.
+    change = torch.diag_embed(factor[:, None].expand(-1, gram.shape[1]))
+    change[:, 0, 0], change[:, 0, _AMPLITUDE] = 1.0, 1 - factor
+    parameters = parameters.clone()
+    parameters[:, _AMPLITUDE - 1] += factor.log()
+    return parameters, change @ gram @ change.mT
+
+
+def _gram(maps: Float[Tensor, "batch rows y x"], parameters: SmoothParameters) -> Gram:
+    gram = maps.flatten(2) @ maps.flatten(2).mT
+    for place, name in enumerate(parameter_names(parameters.shape[1])):
+        if name in PRIORS:  # is one more pixel, whose value is the parameter
+            mean, width = PRIORS[name]
+            row = gram.new_zeros(gram.shape[:2])
+            row[:, 0], row[:, 1 + place] = (mean - parameters[:, place]) / width, 1 / width
+            gram = gram + row[:, :, None] * row[:, None, :]
+    return gram
+
+
+def _bounded(parameters: Tensor) -> Tensor:
+    names = parameter_names(parameters.shape[1])
+    bounds = torch.tensor([BOUNDS[name] for name in names]).to(parameters)
+    return torch.minimum(torch.maximum(parameters, bounds[:, 0]), bounds[:, 1])
+
+
+def _damped_solution(gram: Gram, damping: Tensor) -> SmoothParameters:
+    normal, gradient = gram[:, 1:, 1:].double(), gram[:, 1:, 0].double()
+    damped = normal + torch.diag_embed(normal.diagonal(dim1=1, dim2=2) * damping[:, None])
+    return (_scaled_inverse(damped) @ gradient[..., None])[..., 0].to(gram.dtype)
+
+
+def _scaled_inverse(normal: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch n n"]:
+    """Invert positive matrices of badly scaled rows; NaN where one cannot be inverted."""
+    scale = normal.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
+    both = scale[:, :, None] * scale[:, None, :]
+    factor, info = torch.linalg.cholesky_ex(normal * both)
+    failed = info[:, None, None] > 0
+    # One factor with a 0 on its diagonal would be an error for all of them.
+    factor = torch.where(failed, torch.eye(normal.shape[1]).to(factor), factor)
+    return torch.where(failed, torch.nan, torch.cholesky_inverse(factor) * both)

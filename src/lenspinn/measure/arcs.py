@@ -1,0 +1,299 @@
+"""A lens with its light taken away, before anything is known of what bends the arcs."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import ndimage
+
+from lenspinn.errors import ImageError
+from lenspinn.fitting.smooth import (
+    SMOOTH_PARAMETERS,
+    SmoothParameters,
+    make_optics,
+    smooth_image,
+)
+from lenspinn.measure.frame import LEAST_PIXELS, Frame, cut_frame, light_peak
+from lenspinn.measure.joint_fit import fit_source, starts_around
+from lenspinn.measure.lens_galaxy import find_lens_galaxy
+from lenspinn.measure.lens_light import LensLight, fit_lens_light, only_sky
+from lenspinn.measure.noise_map import AnyPixels
+from lenspinn.measure.observation import Observation, observe
+from lenspinn.measure.ring import ring_radius, rival_ring
+
+Pixels = Float[np.ndarray, "y x"]
+LensLightMode = Literal["model", "mask", "none"]
+
+SEARCH_RADIUS = 4.0
+"""Arcsec from the centre within which a ring is looked for first."""
+SEARCH = 2.5
+"""Radius of what is looked at in units of a theta_E that is given, if that is larger."""
+AT_EDGE, WIDER = 0.9, 2.0
+"""A ring beyond this share of the search radius is looked for again in so many times that."""
+FIELD = 2.0
+"""Radius of what a fit sees in units of the guess."""
+LEAST_USED = 100
+"""Pixels around a lens that count."""
+NEIGHBOURS = 1.6
+"""What is bright beyond this many ring radii is taken for a neighbour and left out."""
+NEIGHBOUR_SIGMAS = 5.0
+INNERMOST = 4.0
+"""Pixels: the smallest ring that is looked for."""
+CENTRE_ERROR = 1.0
+"""Pixels, one sigma, between the centres of mass and light."""
+UNSEEN_CENTRE = 0.25
+"""In units of the guess, one sigma, between the centre of mass and the middle of the image, where
+no light shows it."""
+MOVED = 2.0
+"""Pixels between those two from which the image is looked at again around the centre of mass."""
+ROUNDS = 3
+"""How often, at most."""
+LARGEST_GUESS = 3.0
+"""Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
+`lenspinn.fitting.solver` are for galaxies."""
+MASKED = 0.6
+"""Ring radii within which lens light is left out where it is masked."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arcs:
+    """Where a lens is, its light, and the ring that is seen when that is taken away."""
+
+    frame: Frame
+    """In units of `unit`; neighbours, and lens light that is masked, are left out."""
+    lens_light: LensLightMode
+    """What was done about it."""
+    light: LensLight
+    """In the frame: modelled, or the sky alone where it is masked or there is none."""
+    radius: float
+    """Of the ring, arcsec: `lenspinn.measure.ring_radius`."""
+    rival: float | None
+    """Radius of another ring, outside of what a fit sees, that could be the one; arcsec."""
+    guess: float
+    """Of theta_E, arcsec."""
+    unit: float
+    """Of the frame, in that of the image."""
+
+    @property
+    def reach(self) -> float:
+        """From the middle of the frame to its border, arcsec."""
+        return len(self.frame.image) / 2 * self.frame.pixel_scale
+
+    @property
+    def centre_error(self) -> float:
+        """One sigma of the centre of mass about the middle of the frame, arcsec."""
+        if self.lens_light == "none":
+            return UNSEEN_CENTRE * self.guess
+        return CENTRE_ERROR * self.frame.pixel_scale
+
+    @property
+    def zoom(self) -> float:
+        """By which angles are made smaller for a fit."""
+        return max(1.0, self.guess / LARGEST_GUESS)
+
+    def shrunk(self, factor: float) -> "Arcs":
+        """Return the same arcs in angles that are smaller by a factor."""
+        shape = self.light.shape / np.array([factor, factor, 1, 1, 1, 1])
+        return replace(
+            self,
+            frame=replace(self.frame, pixel_scale=self.frame.pixel_scale / factor),
+            light=self.light._replace(shape=shape),
+            radius=self.radius / factor,
+            rival=None if self.rival is None else self.rival / factor,
+            guess=self.guess / factor,
+        )
+
+    def light_of(
+        self,
+        frame: Frame,
+        source_image: Pixels | None = None,
+        start: LensLight | None = None,
+    ) -> LensLight:
+        """Fit the lens light of a part of the frame, the sky alone where there is none.
+
+        Parameters
+        ----------
+        frame
+            The part.
+        source_image
+            The lensed source, which is taken away first, where it is known.
+        start
+            Light whose shape the fit begins with; by default that of the whole frame.
+        """
+        if self.lens_light != "model":
+            return only_sky(frame.image, frame.sigma)
+        shape = self.light.shape if start is None else start.shape
+        return _lens_light(frame, shape, source_image)
+
+    def without_light(self, parameters: SmoothParameters) -> tuple[Frame, LensLight | None]:
+        """Take the lens light away in the whole frame.
+
+        Parameters
+        ----------
+        parameters : (1, 14)
+            Of the fitted lens and source.
+
+        Returns
+        -------
+        frame
+            Its noise knows of the light that was there.
+        light
+            What was taken away; None if there was none.
+        """
+        if self.lens_light == "none":
+            return self.frame, None
+        light = self.light_of(self.frame, lensed_source(parameters, self.frame))
+        lit = self.frame.lit(light.galaxy) if self.lens_light == "model" else self.frame
+        return lit.minus(light.model), light
+
+
+def lensed_source(parameters: SmoothParameters, frame: Frame) -> Pixels:
+    """Return the blurred image of a fitted source in a frame."""
+    psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
+    optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=2)
+    return smooth_image(parameters, optics)[0].double().numpy()
+
+
+def find_arcs(
+    image: AnyPixels,
+    *,
+    pixel_scale: float,
+    noise: AnyPixels | None,
+    psf: AnyPixels | None,
+    mask: AnyPixels | None,
+    theta_E_guess: float | None,
+    lens_light: LensLightMode | None,
+) -> Arcs:
+    """Take the lens light away and look for a ring; see `lenspinn.measure.fit_lens`."""
+    seen = observe(image, pixel_scale=pixel_scale, noise=noise, psf=psf, mask=mask)
+    _check_guess(theta_E_guess, seen)
+    galaxy = find_lens_galaxy(seen.image, seen.sigma, pixel_scale)
+    mode = lens_light or _mode(galaxy)
+    centre = None if mode == "none" else galaxy or light_peak(seen.image, seen.sigma)
+    radius = max(SEARCH_RADIUS, SEARCH * (theta_E_guess or 0))
+    arcs = _arcs_within(radius, seen, mode, centre, theta_E_guess)
+    while theta_E_guess is None and arcs.radius > AT_EDGE * radius and arcs.reach >= radius:
+        radius *= WIDER
+        arcs = _arcs_within(radius, seen, mode, centre, None)
+    for _ in range(ROUNDS if mode == "none" else 0):
+        beside = _centre_of_mass(arcs, seen, centre)
+        if beside is None:
+            break
+        centre = beside
+        arcs = _arcs_within(radius, seen, mode, centre, theta_E_guess)
+    return arcs
+
+
+def _centre_of_mass(
+    arcs: Arcs, seen: Observation, centre: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """Return row and column around which arcs without lens light are lensed.
+
+    None if that is where they were looked for: at `centre`, by default the middle.
+    """
+    arcs = arcs.shrunk(arcs.zoom)
+    frame = arcs.frame.narrowed(FIELD * arcs.guess + 2 * arcs.centre_error)
+    if np.isfinite(frame.sigma).sum() < LEAST_USED:
+        return None
+    light = arcs.light_of(frame)
+    starts = starts_around(frame, light, arcs.guess, arcs.centre_error)
+    found = fit_source(frame, light, starts, centre_error=arcs.centre_error, supersampling=1)
+    first = SMOOTH_PARAMETERS.index("center_x")
+    x, y = (found.parameters[0, first : first + 2] / frame.pixel_scale).tolist()
+    rows, columns = seen.image.shape
+    before = (rows // 2, columns // 2) if centre is None else centre
+    row, column = before[0] + round(y), before[1] + round(x)
+    room = min(row, column, rows - 1 - row, columns - 1 - column)
+    return (row, column) if math.hypot(x, y) > MOVED and room >= LEAST_PIXELS else None
+
+
+def lens_light_shown(seen: Observation) -> LensLightMode:
+    """Return what to do about the lens light of an image: to model it, if any shows."""
+    return _mode(find_lens_galaxy(seen.image, seen.sigma, seen.pixel_scale))
+
+
+def _mode(galaxy: tuple[int, int] | None) -> LensLightMode:
+    return "none" if galaxy is None else "model"
+
+
+def _check_guess(guess: float | None, seen: Observation) -> None:
+    """Refuse a theta_E that is none, or that the image could not hold."""
+    if guess is None:
+        return
+    most = min(seen.image.shape) * seen.pixel_scale / 2
+    if not seen.pixel_scale <= guess <= most:
+        raise ImageError(
+            f"theta_E_guess is {guess}; it must be in arcsec, between a pixel, "
+            f'{seen.pixel_scale:g}", and half the image, {most:.3g}"'
+        )
+
+
+def _arcs_within(
+    radius: float,
+    seen: Observation,
+    mode: LensLightMode,
+    centre: tuple[int, int] | None,
+    guess: float | None,
+) -> Arcs:
+    """Take the lens light away within a radius in arcsec, and look for a ring there."""
+    wide = cut_frame(
+        seen.image,
+        seen.sigma,
+        seen.pixel_scale,
+        seen.psf,
+        centre=centre,
+        radius=radius,
+        lit=mode != "none",
+    )
+    num_used = int(np.isfinite(wide.sigma).sum())
+    if num_used < LEAST_USED:
+        raise ImageError(
+            f"noise map and mask leave {num_used} pixels around the lens; at least {LEAST_USED} "
+            "are needed: leave out fewer"
+        )
+    light = only_sky(wide.image, wide.sigma) if mode == "none" else _lens_light(wide)
+    wide = wide if mode == "none" else wide.lit(light.galaxy)
+    arcs = wide.image - light.model
+    inner = INNERMOST * seen.pixel_scale
+    around = (arcs, wide.weighed_sigma, seen.pixel_scale)
+    ring = ring_radius(*around, inner=inner, outer=len(arcs) * seen.pixel_scale / 2)
+    guess = ring if guess is None else guess
+    rival = rival_ring(*around, inner=inner, field=FIELD * guess)
+    unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
+    frame = _without_neighbours(wide, arcs, NEIGHBOURS * guess + unsure)
+    if mode == "mask":
+        frame = frame.without(frame.radius < MASKED * guess)
+        light = only_sky(frame.image, frame.sigma)
+    return Arcs(
+        frame=frame,
+        lens_light=mode,
+        light=light,
+        radius=ring,
+        rival=rival,
+        guess=guess,
+        unit=seen.unit,
+    )
+
+
+def _lens_light(
+    frame: Frame, shape: np.ndarray | None = None, source_image: Pixels | None = None
+) -> LensLight:
+    """Fit the lens light, of the image minus the source where that is known."""
+    return fit_lens_light(
+        frame.image if source_image is None else frame.image - source_image,
+        frame.weighed_sigma,
+        pixel_scale=frame.pixel_scale,
+        psf=frame.psf,
+        shape=shape,
+        clip=source_image is None,
+    )
+
+
+def _without_neighbours(frame: Frame, arcs: Pixels, beyond: float) -> Frame:
+    """Leave out what is bright far outside of the ring, beyond a radius in arcsec."""
+    significance = ndimage.uniform_filter(arcs / frame.weighed_sigma, 3)
+    bright = (significance > NEIGHBOUR_SIGMAS) & (frame.radius > beyond)
+    return frame.without(ndimage.binary_dilation(bright, iterations=2))

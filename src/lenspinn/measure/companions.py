@@ -1,0 +1,300 @@
+"""What comes with the image of a lens: noise map, PSF and mask."""
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from lenspinn.data.extensions import Role
+from lenspinn.data.fits import TelescopeImage, read_fits
+from lenspinn.data.fits_parts import FitsPart, read_own_parts, read_part
+from lenspinn.data.hdf5 import HDF5_SUFFIXES, read_hdf5, read_hdf5_psf
+from lenspinn.errors import DataError, ImageError
+from lenspinn.measure.deviations import kind_of_noise, standard_deviations, weights_fit
+from lenspinn.measure.psf import MOST_WIDTH, full_width, rebinned_psf
+
+IMAGE = "data.fits"
+IN_FOLDER = {"noise": "noise_map.fits", "psf": "psf.fits", "mask": "mask_extra_galaxies.fits"}
+"""Names of files in the folder of a lens."""
+KINDS = tuple(IN_FOLDER)
+IN_WORDS = {"image": "image", "noise": "noise map", "psf": "PSF", "mask": "mask"}
+
+COPY_TOLERANCE = 1e-5
+"""Of the largest pixel, by which an array may differ from a multiple of another that it copies."""
+MOST_MASKED = 0.5
+"""Share of an image that a mask in its file may leave out; more is a mask of something else."""
+
+AnyPixels = Float[np.ndarray, "_ _"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """What somebody says of the files of an image; None for what the files shall say."""
+
+    noise: Path | None = None
+    """FITS file of standard deviations, variances or weights; it is told by names and units."""
+    psf: Path | None = None
+    """FITS or HDF5 file."""
+    mask: Path | None = None
+    """FITS file; what is not 0 is left out."""
+    pixel_scale: float | None = None
+    """Arcsec per pixel."""
+    image_hdu: int | str | None = None
+    """Number, from 0, or name of the extension of the image, of noise and PSF."""
+    noise_hdu: int | str | None = None
+    psf_hdu: int | str | None = None
+    band: int | str | None = None
+    """Of a cube or of extensions; see `lenspinn.data.read_fits`."""
+
+    @property
+    def for_telescope_files(self) -> dict[str, Path | int | str]:
+        """What was given that only a FITS or HDF5 file has a use for, by name."""
+        names = (*KINDS, "image_hdu", "noise_hdu", "psf_hdu", "band")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Companions:
+    """Pixels that go with an image; None for what is not known."""
+
+    noise: AnyPixels | None = None
+    """Standard deviations, in the unit of the image."""
+    psf: AnyPixels | None = None
+    """In pixels of the image."""
+    mask: AnyPixels | None = None
+    """Anything but 0 leaves a pixel out."""
+    notes: tuple[str, ...] = ()
+    """What was found and done without being asked for, in sentences."""
+
+
+def is_lens_folder(path: Path) -> bool:
+    """Return whether a folder holds one lens, not a dataset."""
+    return (path / IMAGE).is_file()
+
+
+def is_hdf5(path: Path) -> bool:
+    """Return whether a file has the name of an HDF5 file."""
+    return path.name.lower().endswith(HDF5_SUFFIXES)
+
+
+def read_with_companions(
+    image: Path, options: FileOptions | None = None
+) -> tuple[TelescopeImage, Companions]:
+    """Read an image and what comes with it.
+
+    Parameters
+    ----------
+    image
+        FITS file, whose extensions may hold noise, PSF and mask (`lenspinn.data.extensions`); HDF5
+        file of lenstronomy, which has its noise (`lenspinn.data.read_hdf5`); or a folder with
+        ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
+        ``mask_extra_galaxies.fits``.
+    options
+        What is given goes before what is in the folder, and this before what is in the file.
+
+    Raises
+    ------
+    DataError, ImageError
+        If a file is missing or cannot be used, or one array is given as two things.
+
+    Warns
+    -----
+    UserWarning
+        What `Companions.notes` say.
+    """
+    options = options or FileOptions()
+    if image.is_dir():
+        options = _with_folder(image, options)
+        image = image / IMAGE
+    _check_hdf5(image, options)
+    own: dict[str, FitsPart] = {}
+    notes: list[str] = []
+    if is_hdf5(image):
+        found = read_hdf5(image, pixel_scale=options.pixel_scale)
+    else:
+        found = read_fits(
+            image, pixel_scale=options.pixel_scale, hdu=options.image_hdu, band=options.band
+        )
+        if found.others:
+            name = f" ({' '.join(found.stem).upper()})" if found.stem else ""
+            notes.append(
+                f"the image is extension {found.extension}{name}, the first of "
+                f"{found.others + 1}: name another by image_hdu or band"
+            )
+        own = _own_parts(image, found, options, notes)
+    parts = own | _given_parts(found, options)
+    _refuse_copies(found, parts)
+    noise = _noise(found, parts.get("noise"), notes)
+    known = Companions(
+        noise=noise,
+        psf=_psf(found, parts.get("psf"), notes),
+        mask=_mask(parts.get("mask"), notes),
+    )
+    if "noise" in own and noise is None:  # weights that say which pixels count, and no more
+        known = replace(known, mask=_unweighted(own["noise"], known.mask))
+    if notes:
+        warnings.warn(f"{image}: {'; '.join(notes)}", stacklevel=2)
+    return found, replace(known, notes=tuple(notes))
+
+
+def _with_folder(folder: Path, options: FileOptions) -> FileOptions:
+    if not is_lens_folder(folder):
+        raise DataError(f"the folder {folder} holds no {IMAGE}; name the file of an image")
+    there = {kind: folder / name for kind, name in IN_FOLDER.items() if (folder / name).exists()}
+    return replace(
+        options,
+        noise=options.noise or there.get("noise"),
+        psf=options.psf or there.get("psf"),
+        mask=options.mask or there.get("mask"),
+    )
+
+
+def _check_hdf5(image: Path, options: FileOptions) -> None:
+    """Refuse extensions of HDF5 files, which have none."""
+    files = {"image_hdu": image, "noise_hdu": options.noise, "psf_hdu": options.psf, "band": image}
+    for name, path in files.items():
+        if getattr(options, name) is not None and is_hdf5(path or image):
+            raise DataError(f"{name} is for FITS files, {path or image} is HDF5; leave it out")
+
+
+def _own_parts(
+    image: Path, found: TelescopeImage, options: FileOptions, notes: list[str]
+) -> dict[str, FitsPart]:
+    """Read what stands in the file of an image itself, where no other file is given."""
+    hdus = {
+        kind: getattr(options, f"{kind}_hdu")
+        for kind in ("noise", "psf")
+        if getattr(options, kind) is None
+    }
+    wanted = tuple(kind for kind in KINDS if getattr(options, kind) is None)
+    band = None if options.band is None else str(options.band)
+    parts = read_own_parts(image, found.extension, wanted, hdus=hdus, band=band)
+    for kind, part in list(parts.items()):
+        if kind != "psf" and part.data.shape != found.data.shape and hdus.get(kind) is None:
+            notes.append(f"{part.label} is of another shape than the image, and is not used")
+            del parts[kind]
+        else:
+            notes.append(f"the {IN_WORDS[kind]} is {part.label}")
+    return parts
+
+
+def _given_parts(found: TelescopeImage, options: FileOptions) -> dict[str, FitsPart]:
+    parts = {}
+    for kind in KINDS:
+        path = getattr(options, kind)
+        if path is None:
+            continue
+        if kind == "psf" and is_hdf5(path):
+            psf = read_hdf5_psf(path)
+            parts[kind] = FitsPart(
+                data=psf.kernel, label=path.name, role="psf", oversampling=psf.oversampling
+            )
+            continue
+        parts[kind] = read_part(
+            path,
+            kind,
+            hdu=None if kind == "mask" else getattr(options, f"{kind}_hdu"),
+            band=None if options.band is None else str(options.band),
+            stem=found.stem,
+        )
+    return parts
+
+
+def _refuse_copies(found: TelescopeImage, parts: dict[str, FitsPart]) -> None:
+    """Refuse one array given as two things, e.g. an image as its own noise map."""
+    arrays = {"image": found.data} | {
+        kind: part.data for kind, part in parts.items() if kind in ("noise", "psf")
+    }
+    names = list(arrays)
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            if _is_copy(arrays[first], arrays[second]):
+                raise ImageError(
+                    f"the {IN_WORDS[second]} ({parts[second].label}) is the {IN_WORDS[first]} "
+                    f"itself, or a multiple of it; give another file, or name its extension by "
+                    f"{second}_hdu"
+                )
+
+
+def _is_copy(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether two arrays, whatever the signs of their pixels, are one but for a factor."""
+    if one.shape != other.shape:
+        return False
+    known = np.isfinite(one) & np.isfinite(other)
+    a, b = np.abs(one[known].astype(np.float64)), np.abs(other[known].astype(np.float64))
+    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return False  # two constant maps are no copies
+    a, b = a / a.max(), b / b.max()
+    factor = float(a @ b) / float(b @ b)
+    return bool(np.abs(a - factor * b).max() <= COPY_TOLERANCE)
+
+
+def _noise(found: TelescopeImage, part: FitsPart | None, notes: list[str]) -> AnyPixels | None:
+    if part is None:
+        return found.noise
+    if part.data.shape != found.data.shape:
+        raise ImageError(
+            f"the noise map ({part.label}) has shape {part.data.shape}, the image "
+            f"{found.data.shape}; they must agree"
+        )
+    kind: Role = kind_of_noise(part.role, part.unit, found.unit)
+    deviations = standard_deviations(part.data, kind)
+    if kind == "variance":
+        notes.append(f"{part.label} holds variances; their square roots are the noise")
+    if kind != "weight":
+        return deviations
+    if weights_fit(found.data, deviations):
+        notes.append(f"{part.label} holds weights; one over their square roots is the noise")
+        return deviations
+    reason = (
+        f"{part.label} holds weights that are not 1 / variance in the unit of the image, for they "
+        "do not give the scatter of its sky (exposure times?)"
+    )
+    if not part.own:
+        raise ImageError(f"{reason}: give a noise map, or leave it out")
+    notes.append(f"{reason}: the noise is estimated from the image instead")
+    return None
+
+
+def _unweighted(weights: FitsPart, mask: AnyPixels | None) -> AnyPixels:
+    """Leave out what has no weight."""
+    out = ~(weights.data > 0)
+    return (out if mask is None else out | (mask != 0)).astype(np.float32)
+
+
+def _psf(found: TelescopeImage, part: FitsPart | None, notes: list[str]) -> AnyPixels | None:
+    if part is None:
+        return None
+    scale = part.pixel_scale
+    if scale is None and part.oversampling is not None:
+        scale = found.pixel_scale / part.oversampling
+    try:
+        psf = rebinned_psf(part.data, scale or found.pixel_scale, found.pixel_scale)
+    except ImageError as error:
+        raise ImageError(f"{part.label}: {error}") from error
+    width = full_width(psf)
+    if scale is None and width > MOST_WIDTH:
+        raise ImageError(
+            f"{part.label}: the PSF is {width:.1f} pixels wide at half its peak, so its pixels are "
+            "probably finer than those of the image: write their size as PIXSCALE, in arcsec, into "
+            f"its header ({found.pixel_scale:g} if they are not)"
+        )
+    if scale is not None and psf.shape != part.data.shape and scale < found.pixel_scale:
+        notes.append(
+            f"the PSF ({part.label}) has pixels of {scale:.4g} arcsec, the image "
+            f"{found.pixel_scale:.4g}: it is brought to those of the image"
+        )
+    return psf
+
+
+def _mask(part: FitsPart | None, notes: list[str]) -> AnyPixels | None:
+    if part is None:
+        return None
+    share = float((part.data != 0).mean())
+    if part.own and share > MOST_MASKED:
+        notes.append(f"{part.label} would leave out {share:.0%} of the image, and is not used")
+        return None
+    return part.data

@@ -1,0 +1,227 @@
+"""Lens, source and lens light of one image fitted together, from many starts at once.
+
+The lens light is linear in its amplitudes. What of a residual and of its derivatives lies in the
+span of its Gaussians is taken away, in each step: that solves for the amplitudes exactly and leaves
+the solver of `lenspinn.fitting.solver` as it is.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lenspinn.fitting.smooth import (
+    SMOOTH_PARAMETERS,
+    Optics,
+    SmoothParameters,
+    make_optics,
+    smooth_image,
+)
+from lenspinn.fitting.solver import SmoothFit, fit_smooth_lens, whitened_derivatives
+from lenspinn.fitting.span import apart_from, orthonormal_span
+from lenspinn.measure.frame import Frame
+from lenspinn.measure.lens_light import LensLight
+
+Pixels = Float[np.ndarray, "y x"]
+
+PRIORS = {
+    "e1": 0.2,
+    "e2": 0.2,
+    "gamma1": 0.07,
+    "gamma2": 0.07,
+    "source_e1": 0.25,
+    "source_e2": 0.25,
+    "log_n_sersic": 0.6,
+}
+"""Standard deviations about 0, weak against arcs that say anything: what lenses are like."""
+NO_SHEAR = 1e-5
+"""Standard deviation of a shear that is none."""
+SIZE_PRIOR = (0.15, 0.8)
+"""Source size: middle in units of theta_E, and standard deviation of its logarithm."""
+STEPS = 20
+AS_GOOD = 0.05
+"""A fit is as good as the best if it lowers chi^2 by no less than this share below the best."""
+RADII = (0.75, 0.9, 1.0, 1.15)
+"""At which fits start, in units of the guess."""
+OFFSETS = ((0.0, 0.0), (0.12, 0.0), (-0.06, 0.104), (-0.06, -0.104))
+"""Of the source at the start from where the arcs point, in units of the guess."""
+ASIDE = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
+"""Centres of mass at which fits start too where no light shows them, in standard deviations."""
+ARC_SIGMAS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JointFit:
+    """Fits of one image from several starts, the best first."""
+
+    parameters: SmoothParameters
+    gain: float
+    """By which the best source lowers chi^2."""
+    as_good: Bool[Tensor, " starts"]
+    """Which fits explain about as much as the best."""
+    standard_errors: np.ndarray
+    """Of the best fit."""
+    chi2_per_pixel: float
+    lens_light: Pixels
+    source_image: Pixels
+
+    @property
+    def theta_E(self) -> float:
+        """Of the best fit, arcsec."""
+        return float(self.parameters[0, 0])
+
+
+def starts_around(
+    frame: Frame, light: LensLight, guess: float, centre_error: float
+) -> SmoothParameters:
+    """Return starts: several radii, and source positions around where the arcs point.
+
+    Parameters
+    ----------
+    frame
+        The image.
+    light
+        Its lens light.
+    guess
+        Of theta_E, arcsec.
+    centre_error
+        Arcsec: one sigma of the centre of mass about the middle. If that is more than two pixels,
+        fits also start from centres `ASIDE`.
+    """
+    arcs = frame.image - light.model
+    significance = arcs / frame.weighed_sigma
+    weight = np.where(significance > ARC_SIGMAS, significance, 0) * (frame.radius > guess / 3)
+    aside = ASIDE if centre_error > 2 * frame.pixel_scale else ()
+    begin = [((0.0, 0.0), offset) for offset in OFFSETS]
+    begin += [((x * centre_error, y * centre_error), OFFSETS[0]) for x, y in aside]
+    rows = []
+    for theta_E in (factor * guess for factor in RADII):
+        for centre, offset in begin:
+            row = dict.fromkeys(SMOOTH_PARAMETERS, 0.0)
+            row["theta_E"] = theta_E
+            row["center_x"], row["center_y"] = centre
+            row["source_x"], row["source_y"] = (
+                at + guess * by
+                for at, by in zip(_pointed_at(weight, frame, centre, theta_E), offset, strict=True)
+            )
+            row["log_R_sersic"] = math.log(SIZE_PRIOR[0] * guess)
+            rows.append(list(row.values()))
+    return torch.tensor(rows)
+
+
+def _pointed_at(
+    weight: Pixels, frame: Frame, centre: tuple[float, float], theta_E: float
+) -> tuple[float, float]:
+    """Return where a round lens traces arcs back to, their mean by weight, arcsec."""
+    half = len(weight) // 2
+    y, x = (np.indices(weight.shape) - half) * frame.pixel_scale
+    from_x, from_y = x - centre[0], y - centre[1]
+    radius = np.maximum(np.hypot(from_x, from_y), frame.pixel_scale)
+    total = max(float(weight.sum()), 1e-30)
+    x, y = x - theta_E * from_x / radius, y - theta_E * from_y / radius
+    return float((weight * x).sum()) / total, float((weight * y).sum()) / total
+
+
+def fit_source(
+    frame: Frame,
+    light: LensLight,
+    starts: SmoothParameters,
+    *,
+    centre_error: float,
+    supersampling: int,
+    shear: bool = True,
+) -> JointFit:
+    """Fit lens, source and the amplitudes of the lens light from each start.
+
+    Parameters
+    ----------
+    frame
+        The image.
+    light
+        Its lens light and sky, of which the amplitudes are fitted again.
+    starts
+        Where to begin.
+    centre_error
+        Arcsec: one sigma of the centre of mass about the middle.
+    supersampling
+        Of the source, as in `lenspinn.fitting.make_optics`.
+    shear
+        Whether the lens may have any.
+    """
+    sigma = frame.weighed_sigma
+    image = torch.from_numpy(frame.image).float()[None]
+    whole = torch.from_numpy(sigma).float()[None]
+    psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
+    optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
+    span = orthonormal_span(torch.from_numpy(light.basis / sigma)[None]).float()
+    prior = _prior(float(starts[:, 0].median()), centre_error, shear)
+
+    def linearize(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
+        maps = apart_from(span, whitened_derivatives(parameters, image, sigma, optics)).flatten(2)
+        return torch.cat([maps, _prior_rows(parameters, prior)], dim=2)[..., None]
+
+    count = len(starts)
+    fit = fit_smooth_lens(
+        starts,
+        image.expand(count, -1, -1),
+        whole.expand(count, -1, -1),
+        optics,
+        steps=STEPS,
+        linearize=linearize,
+    )
+    without = float(apart_from(span, (image / whole)[None]).square().sum())
+    source_image = smooth_image(fit.parameters[_order(fit)[:1]], optics)[0].double().numpy()
+    lens_light = _best_light(frame.image - source_image, sigma, light)
+    return _sorted_fits(fit, without, lens_light, source_image, int(np.isfinite(sigma).sum()))
+
+
+def _sorted_fits(
+    fit: SmoothFit, without: float, lens_light: Pixels, source_image: Pixels, pixels: int
+) -> JointFit:
+    """Put the best fit first, and compare it with chi^2 without a source, and with the others."""
+    order = _order(fit)
+    chi2 = fit.chi2[order]
+    gain = without - float(chi2[0])
+    return JointFit(
+        parameters=fit.parameters[order],
+        gain=gain,
+        as_good=without - chi2 >= (1 - AS_GOOD) * gain,
+        standard_errors=fit.standard_errors[order[0]].double().numpy(),
+        chi2_per_pixel=float(chi2[0]) / pixels,
+        lens_light=lens_light,
+        source_image=source_image,
+    )
+
+
+def _order(fit: SmoothFit) -> Tensor:
+    return fit.chi2.nan_to_num(nan=math.inf).argsort()
+
+
+def _best_light(image: Pixels, sigma: Pixels, light: LensLight) -> Pixels:
+    columns = (light.basis / sigma).reshape(len(light.basis), -1).T
+    amplitudes = np.linalg.lstsq(columns, (image / sigma).ravel(), rcond=1e-6)[0]
+    return np.tensordot(amplitudes, light.basis, axes=1)
+
+
+def _prior(theta_E: float, centre_error: float, shear: bool) -> Float[Tensor, "2 parameters"]:
+    """Give means and inverse standard deviations, 0 where nothing is known."""
+    size, width = SIZE_PRIOR
+    known = {name: (0.0, sigma) for name, sigma in PRIORS.items()}
+    known |= dict.fromkeys(("center_x", "center_y"), (0.0, centre_error))
+    if not shear:
+        known |= dict.fromkeys(("gamma1", "gamma2"), (0.0, NO_SHEAR))
+    known["log_R_sersic"] = (math.log(size * theta_E), width)
+    means = [known.get(name, (0.0, math.inf))[0] for name in SMOOTH_PARAMETERS]
+    inverse = [1 / known.get(name, (0.0, math.inf))[1] for name in SMOOTH_PARAMETERS]
+    return torch.tensor([means, inverse])
+
+
+def _prior_rows(parameters: Tensor, prior: Tensor) -> Float[Tensor, "batch rows parameters"]:
+    """Give a pixel a parameter: its value is the parameter, its noise the width of the prior."""
+    mean, inverse = prior
+    misfit = ((mean - parameters) * inverse)[:, None]
+    slopes = torch.diag_embed(inverse).expand(len(parameters), -1, -1)
+    return torch.cat([misfit, slopes], dim=1)

@@ -1,0 +1,235 @@
+"""Einstein radii of real lenses: lens light, lens and source fitted together to one image."""
+
+import math
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from lenspinn.errors import ImageError
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
+from lenspinn.fitting.solver import BOUNDS
+from lenspinn.measure.arcs import FIELD, LEAST_USED, Arcs, LensLightMode, find_arcs
+from lenspinn.measure.frame import Frame
+from lenspinn.measure.joint_fit import JointFit, fit_source, starts_around
+from lenspinn.measure.lens_measurement import LensMeasurement
+from lenspinn.measure.noise_map import AnyPixels
+
+__all__ = ["fit_arcs", "fit_lens"]
+
+Pixels = Float[np.ndarray, "y x"]
+
+FINALISTS, SUPERSAMPLING = 3, 2
+"""Starts that are followed to the end, and samples along a pixel from then on."""
+SYSTEMATIC = {"model": 0.03, "mask": 0.03, "none": 0.01}
+"""One sigma of theta_E, relative, by what is done about the lens light: what models of source and
+lens light are wrong by, however little noise there is; see docs/real_lenses.md."""
+LEAST_GAIN = 100.0
+"""By which the lensed source must lower chi^2, over chi^2 per pixel: 10 sigma."""
+MOST_CHI2, LEAST_CHI2 = 5.0, 0.15
+"""Per pixel, of a fit that is trusted. Noise maps of real lenses are too large: HST's give 0.46 and
+more, JWST/NIRCam's, 3 times too large in the sky, 0.19; a variance given as noise gave 0.08."""
+MOST_SPREAD = 0.05
+"""Between starts, relative, of a theta_E that is trusted."""
+MOST_ERROR = 0.1
+"""Relative, of a theta_E that is trusted."""
+MOST_BY_SHEAR = 0.05
+"""Relative difference to the fit without shear, of a theta_E that is trusted."""
+MOST_OF_FRAME = 0.75
+"""Of the half side of the pixels that a fit saw, for a theta_E that is trusted."""
+MOST_FROM_RING = 0.4
+"""Of a theta_E that is trusted from the radius of the ring, relative to that radius."""
+MOST_OFF_CENTRE = 0.25
+"""Between the centres of mass and light, relative to a theta_E that is trusted."""
+AT_BOUND = 0.005
+"""Nearer to a bound than this share of its range, a parameter counts as at it."""
+LENS_PARAMETERS = 7
+"""The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
+
+
+def fit_lens(
+    image: AnyPixels,
+    *,
+    pixel_scale: float,
+    noise: AnyPixels | None = None,
+    psf: AnyPixels | None = None,
+    mask: AnyPixels | None = None,
+    theta_E_guess: float | None = None,
+    lens_light: LensLightMode | None = None,
+) -> LensMeasurement:
+    """Measure the Einstein radius of a galaxy-galaxy lens.
+
+    An isothermal ellipsoid with shear and an elliptical Sersic source, each with weak priors
+    (`lenspinn.measure.joint_fit`), and the lens light as a sum of elliptical Gaussians
+    (`lenspinn.measure.lens_light`) are fitted together, from several starts around the ring that
+    remains when the lens light is taken away, and around the centre of mass if there is none.
+
+    Parameters
+    ----------
+    image : (y, x)
+        The lens near its centre, in any unit. Pixels that are not finite are left out.
+    pixel_scale : arcsec.
+    noise : (y, x)
+        Standard deviations, in the unit of the image; 0, 1e5 times that of the sky and above, and
+        what is not finite leave a pixel out. By default
+        `lenspinn.measure.noise_map.estimate_noise`.
+    psf
+        Odd sides, its peak in the middle; normalised here. By default none, which is right for no
+        telescope.
+    mask : (y, x)
+        Anything but 0 leaves a pixel out.
+    theta_E_guess
+        Arcsec, between a pixel and half the image; by default the ring's radius.
+    lens_light
+        What is done about it: "model", "mask" (leave out the inner part of the ring), or "none",
+        for an image without any. By default modelled if the lens galaxy shows
+        (`lenspinn.measure.lens_galaxy`).
+
+    Raises
+    ------
+    ImageError
+        If images do not fit together, one is given as another, or nothing is left to fit.
+    """
+    arcs = find_arcs(
+        image,
+        pixel_scale=pixel_scale,
+        noise=noise,
+        psf=psf,
+        mask=mask,
+        theta_E_guess=theta_E_guess,
+        lens_light=lens_light,
+    )
+    return fit_arcs(arcs).in_unit(arcs.unit)
+
+
+def fit_arcs(arcs: Arcs) -> LensMeasurement:
+    """Fit lens, source and lens light to arcs that were found, in their unit; see `fit_lens`."""
+    zoom = arcs.zoom
+    arcs = arcs.shrunk(zoom)
+    frame = arcs.frame.narrowed(FIELD * arcs.guess)
+    num_used = int(np.isfinite(frame.sigma).sum())
+    if num_used < LEAST_USED:
+        raise ImageError(
+            f"{num_used} pixels within {FIELD:g} radii of the ring count; at least {LEAST_USED} "
+            "are needed: leave out fewer, or give theta_E_guess"
+        )
+    light = arcs.light_of(frame)
+    starts = starts_around(frame, light, arcs.guess, arcs.centre_error)
+    fit = partial(fit_source, centre_error=arcs.centre_error)
+    found = fit(frame, light, starts, supersampling=1)
+    found = fit(frame, light, found.parameters[:FINALISTS], supersampling=SUPERSAMPLING)
+    if arcs.lens_light == "model":
+        light = arcs.light_of(frame, found.source_image, light)
+        found = fit(frame, light, found.parameters, supersampling=SUPERSAMPLING)
+    shearless = fit(frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False)
+    return _measurement(frame, found, shearless.theta_E, arcs).enlarged(zoom)
+
+
+def _measurement(
+    frame: Frame, found: JointFit, without_shear: float, arcs: Arcs
+) -> LensMeasurement:
+    """Add up the errors, and ask whether to trust the fit."""
+    excess = max(1.0, found.chi2_per_pixel)
+    errors = dict(zip(SMOOTH_PARAMETERS, found.standard_errors * math.sqrt(excess), strict=True))
+    values = dict(zip(SMOOTH_PARAMETERS, found.parameters[0].tolist(), strict=True))
+    theta_E = found.theta_E
+    radii = found.parameters[found.as_good, 0].double().numpy()
+    scatter = float(np.sqrt(np.mean((radii - theta_E) ** 2)))
+    systematic = SYSTEMATIC[arcs.lens_light] * theta_E
+    error = math.hypot(float(errors["theta_E"]), scatter, theta_E - without_shear, systematic)
+    spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
+    reasons = [
+        *_poor_fit(gain, found.chi2_per_pixel),
+        *_uncertain(theta_E, error, spread),
+        *_elsewhere(theta_E, without_shear, arcs, frame),
+        *(_off_centre(values) if arcs.lens_light != "none" else ()),
+        *_at_bounds(values),
+    ]
+    return LensMeasurement(
+        theta_E=theta_E,
+        theta_E_error=error,
+        systematic_error=systematic,
+        parameters=values,
+        errors={name: float(value) for name, value in errors.items()},
+        chi2_per_pixel=found.chi2_per_pixel,
+        gain=gain,
+        spread=spread,
+        without_shear=without_shear,
+        ring_radius=arcs.radius,
+        light_mode=arcs.lens_light,
+        pixel_scale=frame.pixel_scale,
+        image=frame.image,
+        sigma=frame.weighed_sigma,
+        lens_light=found.lens_light,
+        source_image=found.source_image,
+        reasons=tuple(reasons),
+    )
+
+
+def _poor_fit(gain: float, chi2: float) -> list[str]:
+    reasons = []
+    if not gain > LEAST_GAIN:
+        reasons.append(
+            f"a lensed source lowers chi^2 by {gain:.0f} only, below {LEAST_GAIN:.0f}: too faint"
+        )
+    if not chi2 < MOST_CHI2:
+        reasons.append(f"chi^2 per pixel is {chi2:.1f}, above {MOST_CHI2:.0f}")
+    if not chi2 > LEAST_CHI2:
+        reasons.append(
+            f"chi^2 per pixel is {chi2:.2f}, below {LEAST_CHI2}: the noise is stated "
+            f"{chi2**-0.5:.1f} times too large; give standard deviations, no variances"
+        )
+    return reasons
+
+
+def _uncertain(theta_E: float, error: float, spread: float) -> list[str]:
+    reasons = []
+    if spread > MOST_SPREAD:
+        reasons.append(f"fits as good differ in theta_E by {spread:.0%}, above {MOST_SPREAD:.0%}")
+    if not error < MOST_ERROR * theta_E:
+        reasons.append(f"theta_E has an error of {error / theta_E:.0%}, above {MOST_ERROR:.0%}")
+    return reasons
+
+
+def _elsewhere(theta_E: float, without_shear: float, arcs: Arcs, frame: Frame) -> list[str]:
+    """Say where theta_E is not where another look at the same image puts it."""
+    reasons = []
+    by_shear = abs(theta_E - without_shear) / theta_E
+    if not by_shear < MOST_BY_SHEAR:
+        reasons.append(
+            f"without shear theta_E differs by {by_shear:.0%}, above {MOST_BY_SHEAR:.0%}"
+        )
+    if not abs(theta_E - arcs.radius) < MOST_FROM_RING * arcs.radius:
+        reasons.append(
+            f"theta_E is more than {MOST_FROM_RING:.0%} from the radius of the ring, "
+            f'{arcs.radius:.2f}"'
+        )
+    if arcs.rival is not None:
+        reasons.append(
+            f'another ring, of {arcs.rival:.2f}", lies outside of what was fitted: give '
+            "theta_E_guess"
+        )
+    reach = len(frame.image) / 2 * frame.pixel_scale
+    if not theta_E < MOST_OF_FRAME * reach:
+        reasons.append(
+            f"the ring is near the border of what was fitted ({theta_E / reach:.0%} of the way): "
+            "give a larger image, or theta_E_guess"
+        )
+    return reasons
+
+
+def _off_centre(values: dict[str, float]) -> list[str]:
+    offset = math.hypot(values["center_x"], values["center_y"])
+    if offset < MOST_OFF_CENTRE * values["theta_E"]:
+        return []
+    share = f"above {MOST_OFF_CENTRE:.0%} of theta_E"
+    return [f'the centre of mass is {offset:.2f}" from that of the light, {share}']
+
+
+def _at_bounds(values: dict[str, float]) -> list[str]:
+    reasons = []
+    for name in SMOOTH_PARAMETERS[:LENS_PARAMETERS]:
+        (low, high), value = BOUNDS[name], values[name]
+        if min(value - low, high - value) < AT_BOUND * (high - low):
+            reasons.append(f"{name} is {value:.2g}, at a bound of the fit ({low:g} to {high:g})")
+    return reasons

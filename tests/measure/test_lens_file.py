@@ -1,0 +1,105 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lenspinn.measure.lens_file as room
+from lenspinn.data.fits import write_fits
+from lenspinn.errors import DataError
+from lenspinn.measure import LensMeasurement, fit_image
+
+RING_BY_EYE = 1.25  # arcsec, of dolphin_lens_system1, from the README of the data
+BY_EYE = 0.05
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A lens in the layout of published folders."""
+    lens = tmp_path / "J0000"
+    lens.mkdir()
+    for number, name in enumerate(("data", "noise_map", "psf")):
+        write_fits(lens / f"{name}.fits", np.full((5, 5), 1.0 + number), 0.05)
+    return lens
+
+
+@pytest.fixture
+def given(measured: LensMeasurement, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What the fit is called with; it is not run."""
+    arguments: dict = {}
+
+    def fit(image: np.ndarray, **options) -> LensMeasurement:
+        arguments.update(image=image, **options)
+        return measured
+
+    monkeypatch.setattr(room, "fit_lens", fit)
+    return arguments
+
+
+def test_a_folder_brings_its_noise_map_and_psf(folder: Path, given: dict, tmp_path: Path) -> None:
+    fit_image(folder, out=tmp_path / "out")
+    assert given["pixel_scale"] == 0.05
+    assert (given["image"] == 1).all()
+    assert (given["noise"] == 2).all()
+    np.testing.assert_allclose(given["psf"], np.full((5, 5), 1 / 25))
+    assert given["mask"] is None
+
+
+def test_a_file_has_only_what_is_named(folder: Path, given: dict, tmp_path: Path) -> None:
+    fit_image(folder / "data.fits", psf=folder / "psf.fits", out=tmp_path / "out")
+    assert given["noise"] is None
+    np.testing.assert_allclose(given["psf"], np.full((5, 5), 1 / 25))
+
+
+def test_a_row_and_a_picture_are_written(folder: Path, given: dict, tmp_path: Path) -> None:
+    measured = fit_image(folder, out=tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "J0000.json").read_text())
+    assert record["theta_E_arcsec"] == measured.theta_E
+    assert (tmp_path / "out" / record["picture"]).stat().st_size > 0
+
+
+def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no data\.fits"):
+        fit_image(tmp_path)
+
+
+def test_without_a_psf_that_of_the_instrument_is_taken_and_said(
+    given: dict, tmp_path: Path
+) -> None:
+    path = tmp_path / "drc.fits"
+    write_fits(
+        path, np.eye(5), 0.05, TELESCOP="HST", INSTRUME="ACS", FILTER2="F814W", DETECTOR="WFC"
+    )
+    with pytest.warns(UserWarning, match="a Gaussian as of hst_acs_f814w"):
+        fit_image(path, out=tmp_path / "out")
+    assert given["psf"].sum() == pytest.approx(1.0, abs=1e-3)
+    assert "hst_acs_f814w" in json.loads((tmp_path / "out" / "drc.json").read_text())["notes"][0]
+
+
+def test_without_any_psf_the_image_is_taken_as_unblurred_and_that_is_said(
+    folder: Path, given: dict, tmp_path: Path
+) -> None:
+    with pytest.warns(UserWarning, match="the image is taken as unblurred"):
+        fit_image(folder / "data.fits", out=tmp_path / "out")
+    assert given["psf"] is None
+
+
+def test_two_images_of_one_name_are_both_kept(folder: Path, given: dict, tmp_path: Path) -> None:
+    other = tmp_path / "J1111" / "data.fits"
+    other.parent.mkdir()
+    other.write_bytes((folder / "data.fits").read_bytes())
+    for image in (folder / "data.fits", other, other):
+        fit_image(image, psf=folder / "psf.fits", out=tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["J1111_data.json", "J1111_data.png", "data.json", "data.png"]
+    kept = json.loads((tmp_path / "out" / "data.json").read_text())
+    assert kept["image"] == str(folder / "data.fits")
+
+
+def test_a_real_lens_of_another_pipeline_is_measured(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "hst_other" / "dolphin_lens_system1"
+    measured = fit_image(
+        folder / "image_F390W.h5", psf=folder / "psf_F390W.h5", out=tmp_path / "out"
+    )
+    assert measured.trusted
+    assert measured.theta_E == pytest.approx(RING_BY_EYE, rel=BY_EYE)
