@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lenspinn.fitting.gaussians import light_templates
+from lenspinn.fitting.priors import SHAPE_PRIORS, known_parameters
 from lenspinn.fitting.smooth import (
     by_name,
     make_optics,
@@ -203,3 +204,18 @@ def test_light_may_be_free_beside_structure(clumpy):
     assert scan_beside_structure(dark, PIXEL).significance.square().mean().item() == pytest.approx(
         1.0, abs=WIDTH_TOLERANCE
     )
+
+
+def test_structure_is_fitted_with_what_is_known_of_the_lens(clumpy):
+    image, smooth, fit, _ = clumpy
+    priors = known_parameters({"gamma1": (0.2, 1e-4)}, 14)
+    sheared = fit._replace(priors=priors)
+    ways = [
+        fit_structure(sheared, image, OPTICS),
+        fit_structure(fit, image, OPTICS, priors=priors),
+        fit_structure(sheared, image, OPTICS, lens_shape=True),
+    ]
+    for found in ways:
+        assert (found.smooth.standard_errors[:, 5] <= 1e-4).all()
+        assert (found.smooth.priors.penalty(found.smooth.parameters) < 1e7).all()
+    assert (ways[2].smooth.standard_errors[:, 14] <= SHAPE_PRIORS["gamma"][1]).all()
