@@ -278,7 +278,8 @@ def test_an_arc_that_says_nothing_leaves_the_shape_as_lenses_have_it(shaped):
             assert fit.standard_errors[:, place] == pytest.approx(width, rel=0.1)
 
 
-KNOWN = {"e1": (0.1, 0.001), "gamma1": (0.0, 1e-5), "log_n_sersic": (0.3, 0.05)}
+# Narrower than what the images say.
+KNOWN = {"e1": (0.1, 1e-4), "gamma1": (0.0, 1e-5), "log_n_sersic": (0.3, 0.05)}
 
 
 def test_a_prior_counts_as_one_more_pixel_does(generator):
@@ -301,17 +302,18 @@ def test_a_prior_counts_as_one_more_pixel_does(generator):
         told.chi2 + priors.penalty(told.parameters), smuggled.chi2, rtol=1e-5, atol=0
     )
     torch.testing.assert_close(told.standard_errors, smuggled.standard_errors, rtol=1e-3, atol=0)
-    assert told.parameters[:, SMOOTH_PARAMETERS.index("gamma1")].abs().max() <= 1e-4
+    assert told.parameters[:, SMOOTH_PARAMETERS.index("gamma1")].abs().max() <= 1e-3
 
 
 def test_a_fit_that_goes_on_knows_what_it_was_told(generator):
     true = lenses(2, generator)
     image, sigma = noisy(smooth_image(true, OPTICS), generator)
     fit = fit_smooth_lens(true, image, sigma, OPTICS, priors=known_parameters(KNOWN, 14))
-    further = continue_fit(fit, image, sigma, OPTICS, steps=4)
+    further = continue_fit(fit, image, sigma, OPTICS, steps=2)
     freed = continue_fit(fit, image, sigma, OPTICS, steps=8, priors=known_parameters({}, 14))
-    assert (further.standard_errors[:, 1] <= KNOWN["e1"][1]).all()
-    assert (freed.standard_errors[:, 1] > KNOWN["e1"][1]).all()
+    narrow = KNOWN["e1"][1]
+    assert (further.standard_errors[:, 1] <= narrow).all()
+    assert (freed.standard_errors[:, 1] > 2 * narrow).all()
     assert (freed.chi2 < further.chi2).all()
 
 

@@ -76,10 +76,9 @@ def known_parameters(
 def with_shape_priors(priors: Priors) -> Priors:
     """Priors of 19 parameters: some of 14, and `SHAPE_PRIORS`."""
     shape = known_parameters({}, len(SMOOTH_PARAMETERS) + len(SHAPE_PARAMETERS))
-    beside = (each[:, len(SMOOTH_PARAMETERS) :].to(priors.mean) for each in shape)
-    rows = len(priors.mean)
-    both = zip(priors, beside, strict=True)
-    return Priors(*(torch.cat([own, more.expand(rows, -1)], dim=1) for own, more in both))
+    more = (each[:, len(SMOOTH_PARAMETERS) :].to(priors.mean) for each in shape)
+    both = zip(priors, more, strict=True)
+    return Priors(*(torch.cat([own, new.expand(len(own), -1)], dim=1) for own, new in both))
 
 
 def _columns(values: tuple[float | Tensor, ...]) -> Float[Tensor, "_ parameters"]:

@@ -295,7 +295,7 @@ def _descend(at: Tensor, gram: Tensor, damping: Tensor, problem: _Problem, steps
         derivatives=left[:, 1:],
         by_source=maps[:, BY_SOURCE],
         damping=damping,
-        sigma=problem.sigma.expand_as(left[:, 0]),
+        sigma=problem.sigma.expand(len(at), -1, -1),
         beside=problem.span.expand(len(at), -1, -1, -1),
         priors=problem.priors,
     )
