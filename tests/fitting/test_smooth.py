@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from lenspinn.fitting.derivatives import smooth_derivatives
 from lenspinn.fitting.smooth import (
     SHAPE_PARAMETERS,
     SMOOTH_PARAMETERS,
     make_optics,
     parameter_names,
     smooth_deflection,
-    smooth_derivatives,
     smooth_image,
 )
 from lenspinn.lensing.psf import gaussian_kernel

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from lenspinn.lensing.psf import (
     FWHM_PER_SIGMA,
+    blur_matrix,
     convolve_kernel,
     convolve_separable,
     gaussian_kernel,
@@ -65,3 +66,10 @@ def test_both_convolutions_have_derivatives():
         lambda x: convolve_separable(x, gaussian_kernel(1.0, 3.0)),
     ):
         assert torch.autograd.gradcheck(convolve, image, check_forward_ad=True)
+
+
+@pytest.mark.parametrize("fwhm", [0.0, 1.0, 4.0])
+def test_two_matrix_products_convolve_as_shifted_copies_do(fwhm):
+    images, kernel = torch.rand(3, 17, 17, dtype=torch.float64), gaussian_kernel(fwhm, 5.0)
+    matrix = blur_matrix(kernel, 17)
+    torch.testing.assert_close(matrix @ images @ matrix.mT, convolve_separable(images, kernel))

@@ -38,9 +38,13 @@ class Priors(NamedTuple):
     inverse_width: Float[Tensor, "#batch parameters"]
     """One over the standard deviation; 0 where nothing is known, as of the source's brightness."""
 
+    def of(self, parameters: SmoothParameters) -> "Priors":
+        """Repeat one set for each image; on the device of the parameters."""
+        return Priors(*(each.to(parameters.device).expand(parameters.shape) for each in self))
+
     def misfit(self, parameters: SmoothParameters) -> Float[Tensor, "batch parameters"]:
         """Mean less parameter, in standard deviations."""
-        return (self.mean.to(parameters) - parameters) * self.inverse_width.to(parameters)
+        return ((self.mean - parameters) * self.inverse_width).to(parameters.dtype)
 
     def penalty(self, parameters: SmoothParameters) -> Float[Tensor, " batch"]:
         """Sum of squared misfits: what a fit keeps small beside chi^2."""

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from lenspinn.fitting.derivatives import smooth_derivatives
+from lenspinn.fitting.parts import solved_in_parts
 from lenspinn.fitting.priors import SHAPE_PRIORS, Priors, known_parameters
 from lenspinn.fitting.smooth import (
     SHAPE_PARAMETERS,
@@ -15,7 +17,6 @@ from lenspinn.fitting.smooth import (
     Optics,
     SmoothParameters,
     parameter_names,
-    smooth_derivatives,
 )
 from lenspinn.fitting.span import Span, apart_from, orthonormal_span
 
@@ -126,8 +127,8 @@ class SmoothFit(NamedTuple):
 class _Problem(NamedTuple):
     """What a fit is made to, and how."""
 
-    image: Given
-    sigma: Given
+    image: Image
+    sigma: Image
     optics: Optics
     linearize: Linearize
     span: Span
@@ -205,14 +206,21 @@ def fit_smooth_lens(
         templates = image[:, None][:, :0] if beside is None else beside / sigma[:, None]
         span = orthonormal_span(templates).to(image.dtype)
         priors = known_parameters({}, start.shape[1]) if priors is None else priors
-        problem = _Problem(image, sigma, optics, linearize, span, priors)
+
+        def solve(
+            start: Tensor, image: Tensor, sigma: Tensor, span: Span, known: Priors
+        ) -> SmoothFit:
+            problem = _Problem(image, sigma, optics, linearize, span, known)
+            at, _ = _with_brightness(_bounded(start), problem)
+            # Once more: chi^2 is a small difference of large numbers if brightness was far off.
+            at, gram = _with_brightness(at, problem)
+            damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
+            return _descend(at, gram, damping, problem, steps)
+
         blunt = start.clone()
         blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
-        at, _ = _with_brightness(_bounded(blunt), problem)
-        # Once more: chi^2 is a small difference of large numbers if the brightness was far off.
-        at, gram = _with_brightness(at, problem)
-        damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
-        return _descend(at, gram, damping, problem, steps)
+        given = (each.expand(len(start), *each.shape[1:]) for each in (image, sigma, span))
+        return solved_in_parts(solve, blunt, *given, priors.of(start))
 
 
 def continue_fit(
@@ -236,15 +244,19 @@ def continue_fit(
     priors
         By default those of the fit.
     """
-    image, sigma = image.detach(), sigma.detach()
-    with torch.no_grad():
+    priors = (fit.priors if priors is None else priors).of(fit.parameters)
+
+    def solve(fit: SmoothFit, image: Tensor, sigma: Tensor, known: Priors) -> SmoothFit:
         maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
         weight = (fit.sigma / sigma).nan_to_num(nan=0.0)[:, None]  # left out before and after
         span = orthonormal_span(fit.beside * weight)
-        priors = fit.priors if priors is None else priors
-        problem = _Problem(image, sigma, optics, linearize, span, priors)
-        gram = _gram(apart_from(span, maps * weight), fit.parameters, priors)
+        problem = _Problem(image, sigma, optics, linearize, span, known)
+        gram = _gram(apart_from(span, maps * weight), fit.parameters, known)
         return _descend(fit.parameters, gram, fit.damping, problem, steps)
+
+    with torch.no_grad():
+        given = (each.detach().expand_as(fit.residual) for each in (image, sigma))
+        return solved_in_parts(solve, fit, *given, priors)
 
 
 def with_typical_shape(parameters: Float[Tensor, "batch 14"]) -> Float[Tensor, "batch 19"]:
@@ -295,8 +307,8 @@ def _descend(at: Tensor, gram: Tensor, damping: Tensor, problem: _Problem, steps
         derivatives=left[:, 1:],
         by_source=maps[:, BY_SOURCE],
         damping=damping,
-        sigma=problem.sigma.expand(len(at), -1, -1),
-        beside=problem.span.expand(len(at), -1, -1, -1),
+        sigma=problem.sigma,
+        beside=problem.span,
         priors=problem.priors,
     )
 

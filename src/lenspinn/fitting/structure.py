@@ -6,13 +6,14 @@ scale; the image is linear in them, so each step of the fit solves for them exac
 """
 
 import itertools
-from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lenspinn.fitting.parts import solved_in_parts
 from lenspinn.fitting.priors import Priors, with_shape_priors
 from lenspinn.fitting.scan import PointMassScan, score_point_masses, suitable_block
 from lenspinn.fitting.smooth import (
@@ -55,8 +56,11 @@ SCALE = 0.5
 """Of the shapelets, half-light radii of the fitted source."""
 _LEAST_RADIUS = 0.05
 """Arcsec; a source that the fit made smaller is unresolved."""
-_AT_ONCE = 4
-"""Images whose templates are made together on a CPU: more leave its cache, and take far longer."""
+_LEAST_SQUARE = 1e-30
+"""Of the length of a template, noise: smaller ones are 0."""
+_REACH = 9.0
+"""Of shapelets, in their scale, beyond which the highest are below 1e-8 and taken to be 0: numbers
+that are almost 0 take a CPU a hundred times as long."""
 _RIDGE = 1e-5
 """Of the normal matrix of templates of unit length, which may be nearly alike."""
 STEPS, SHAPE_STEPS = 2, 4
@@ -122,8 +126,7 @@ def lensed_shapelets(
 
     Ordered by the order along x, then along y.
     """
-    parts = _in_parts(parameters, *shapelets)
-    return torch.cat([_lensed(of, Shapelets(*on), optics) for of, *on in parts])
+    return solved_in_parts(partial(_lensed, optics=optics), parameters, shapelets)
 
 
 def fit_structure(
@@ -167,14 +170,16 @@ def fit_structure(
     """
     if steps is None:
         steps = SHAPE_STEPS if lens_shape else STEPS
-    image = image.detach()
-    with torch.no_grad():
+    start, known = fit.parameters, fit.priors
+    if lens_shape:
+        start, known = with_typical_shape(start), with_shape_priors(known)
+    known = (known if priors is None else priors).of(start)
+
+    def solve(fit: SmoothFit, start: Tensor, image: Tensor, known: Priors) -> StructuredFit:
         beside = _BesideStructure(shapelets_on(fit.parameters), fit.beside, linearize)
         if lens_shape:
-            start, known = with_typical_shape(fit.parameters), with_shape_priors(fit.priors)
             maps = beside(start, image, fit.sigma, optics)
         else:
-            start, known = fit.parameters, fit.priors
             maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
             maps = beside.apart(maps, start, fit.sigma, optics)
         begun = fit._replace(
@@ -182,10 +187,13 @@ def fit_structure(
             residual=maps[:, 0],
             derivatives=maps[:, 1:],
             damping=torch.full_like(fit.damping, _FIRST_DAMPING),
-            priors=known if priors is None else priors,
+            priors=known,
         )
         smooth = continue_fit(begun, image, fit.sigma, optics, steps=steps, linearize=beside)
         return beside.at_the_end(smooth)
+
+    with torch.no_grad():
+        return solved_in_parts(solve, fit, start, image.detach(), known)
 
 
 def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMassScan:
@@ -195,11 +203,8 @@ def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMass
     """
     residual = found.smooth.residual
     block = suitable_block(residual)
-    scans = [
-        score_point_masses(*part, pixel_scale=pixel_scale, block=block)
-        for part in _in_parts(residual, found.smooth.by_source, *found.free)
-    ]
-    return PointMassScan(*map(torch.cat, zip(*scans, strict=True)))
+    scan = partial(score_point_masses, pixel_scale=pixel_scale, block=block)
+    return solved_in_parts(scan, residual, found.smooth.by_source, *found.free)
 
 
 def structure_image(found: StructuredFit, parameters: SmoothParameters, optics: Optics) -> Maps:
@@ -225,51 +230,56 @@ class _BesideStructure:
         return self.apart(maps, parameters, sigma, optics)
 
     def apart(self, maps: Tensor, parameters: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
-        """Take away from maps what lies in the span of the templates."""
-        lensed = lensed_shapelets(parameters, self.shapelets, optics) / sigma[:, None]
-        lensed, maps = (apart_from(self.span, each) for each in (lensed, maps))
-        self.lengths = lensed.flatten(2).norm(dim=2).clamp(min=1e-30)
-        self.templates = lensed / self.lengths[..., None, None]
-        rows = self.templates.flatten(2)
-        normal = (rows @ rows.mT).double()
-        ridge = _RIDGE * torch.eye(NUM_SHAPELETS).to(normal)
+        """Take away from maps what lies in the span of the templates, and of `span`."""
+        lensed = _lensed(parameters, self.shapelets, optics).mul_((1 / sigma)[:, None])
+        self.rows, span = lensed.flatten(2), self.span.flatten(2)
+        maps = apart_from(self.span, maps)
+        # Of the templates what lies in the span is taken away from their products, not from them.
+        self.of_span = self.rows @ span.mT
+        normal = self.rows @ self.rows.mT - self.of_span @ self.of_span.mT
+        self.lengths = normal.diagonal(dim1=1, dim2=2).clamp(min=_LEAST_SQUARE).sqrt()
+        unit = self.lengths.reciprocal()[..., None]
+        ridge = _RIDGE * torch.eye(NUM_SHAPELETS, dtype=torch.float64, device=maps.device)
+        normal = (normal * unit * unit.mT).double() + ridge
         # A step may have gone where nothing is finite: it is not taken, no error for the others.
-        self.factor = torch.linalg.cholesky_ex(normal + ridge).L
-        overlap = (rows @ maps.flatten(2).mT).double()
-        self.shares = torch.cholesky_solve(overlap, self.factor).to(maps.dtype)
-        return maps - (self.shares.mT @ rows).view_as(maps)
+        self.factor = torch.linalg.cholesky_ex(normal).L
+        flat = maps.flatten(2)
+        overlap = (self.rows @ flat.mT * unit).double()
+        self.shares = (torch.cholesky_solve(overlap, self.factor)).to(maps.dtype)
+        shares = (self.shares * unit).mT
+        left = torch.baddbmm(flat, shares, self.rows, alpha=-1)
+        if span.shape[1]:
+            left += (shares @ self.of_span) @ span
+        return left.view_as(maps)
 
     def at_the_end(self, smooth: SmoothFit) -> StructuredFit:
         """Return what was found; the last maps are those of `smooth`."""
         coefficients = self.shares[..., 0] / self.lengths
+        templates = (self.rows - self.of_span @ self.span.flatten(2)) / self.lengths[..., None]
         covariance = torch.cholesky_solve(torch.eye(NUM_SHAPELETS).to(self.factor), self.factor)
         return StructuredFit(
             smooth=smooth._replace(by_source=self.by_source),
-            templates=self.templates,
+            templates=templates.unflatten(2, smooth.residual.shape[1:]),
             covariance=covariance.to(coefficients.dtype),
             coefficients=coefficients,
             shapelets=self.shapelets,
         )
 
 
-def _in_parts(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Split batches into as many images as are best treated together."""
-    at_once = _AT_ONCE if maps[0].device.type == "cpu" else len(maps[0])
-    return zip(*(each.split(at_once) for each in maps), strict=True)
-
-
 def _lensed(parameters: SmoothParameters, shapelets: Shapelets, optics: Optics) -> Templates:
     fine = optics.supersampling
     # Sample by sample of a pixel: all of them at once are more than a cache holds.
-    samples = [
+    first, *others = (
         _products(
             parameters,
             shapelets,
             *(theta[row::fine, column::fine] for theta in (optics.theta_x, optics.theta_y)),
         )
         for row, column in itertools.product(range(fine), repeat=2)
-    ]
-    return blurred(sum(samples[1:], samples[0]) / fine**2, optics)
+    )
+    for more in others:
+        first += more
+    return blurred(first if fine == 1 else first / fine**2, optics)
 
 
 def _products(
@@ -278,16 +288,25 @@ def _products(
     """Return each shapelet at the end of the rays from some positions."""
     alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
     beta_x, beta_y = theta_x - alpha_x, theta_y - alpha_y
-    along_x = _hermite_functions((beta_x - shapelets.center_x) / shapelets.scale)
-    along_y = _hermite_functions((beta_y - shapelets.center_y) / shapelets.scale)
-    products = [along_x[:, None, n] * along_y[:, : ORDER + 1 - n] for n in range(ORDER + 1)]
-    return torch.cat(products, dim=1)
+    along_x = (beta_x - shapelets.center_x) / shapelets.scale
+    along_y = (beta_y - shapelets.center_y) / shapelets.scale
+    of_x, of_y = _hermite_functions(torch.stack([along_x, along_y]))
+    templates = of_x.new_empty(len(of_x), NUM_SHAPELETS, *of_x.shape[2:])
+    place = 0
+    for n in range(ORDER + 1):
+        some = slice(place, place := place + ORDER + 1 - n)
+        torch.mul(of_x[:, n, None], of_y[:, : ORDER + 1 - n], out=templates[:, some])
+    return templates
 
 
-def _hermite_functions(x: Maps) -> Float[Tensor, "batch orders y x"]:
-    """Orders 0 to `ORDER`, orthonormal but for a common factor."""
-    functions = [torch.exp(-(x**2) / 2)]
-    functions.append(2**0.5 * x * functions[0])
+def _hermite_functions(x: Float[Tensor, "2 batch y x"]) -> Float[Tensor, "2 batch orders y x"]:
+    """Orders 0 to `ORDER` along both axes, orthonormal but for a common factor."""
+    functions = x.new_empty(*x.shape[:2], ORDER + 1, *x.shape[2:])
+    orders = functions.unbind(dim=2)
+    near = x.square().sum(dim=0) < _REACH**2
+    torch.mul(torch.exp(x.square() / -2), near, out=orders[0])
+    torch.mul(orders[0], 2**0.5 * x, out=orders[1])
     for n in range(2, ORDER + 1):
-        functions.append((2 / n) ** 0.5 * x * functions[-1] - ((n - 1) / n) ** 0.5 * functions[-2])
-    return torch.stack(functions, dim=1)
+        torch.mul(orders[n - 2], -(((n - 1) / n) ** 0.5), out=orders[n])
+        orders[n].addcmul_(x, orders[n - 1], value=(2 / n) ** 0.5)
+    return functions

@@ -4,7 +4,7 @@ Both give surface brightness; multiply by the area of a pixel (arcsec^2) for the
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -74,6 +74,56 @@ def sersic(  # noqa: PLR0913 - the parameters of lenstronomy's SERSIC_ELLIPSE, a
     log_squared = torch.log2(squared.clamp(min=SERSIC_CORE**2 * axes) * (1 / (axes * R_sersic**2)))
     steepness = _b_n(n_sersic) * (1 / math.log(2))
     return amplitude * torch.exp2(steepness * (1 - torch.exp2(log_squared * (0.5 / n_sersic))))
+
+
+class SersicDerivatives(NamedTuple):
+    """Surface brightness of a Sersic profile and its derivatives at each position."""
+
+    brightness: Map
+    by_x: Map
+    by_y: Map
+    by_e1: Map
+    by_e2: Map
+    by_log_R: Map
+    by_log_n: Map
+
+
+def sersic_derivatives(
+    dx: Map,
+    dy: Map,
+    *,
+    amplitude: PerLens,
+    R_sersic: PerLens,
+    n_sersic: PerLens,
+    e1: PerLens,
+    e2: PerLens,
+) -> SersicDerivatives:
+    """Surface brightness of `sersic` at positions from its centre, with its derivatives.
+
+    Those by R_sersic and n_sersic are by their natural logarithms; those by position are 0 within
+    `SERSIC_CORE`, where the profile is constant.
+    """
+    u, v = (1 - e1) * dx - e2 * dy, (1 + e1) * dy - e2 * dx
+    squared, axes = u.square() + v.square(), 1 - e1**2 - e2**2
+    least = SERSIC_CORE**2 * axes
+    inverse = torch.where(squared < least, 0.0, 1 / squared.clamp(min=least))
+    log_squared = torch.log(squared.clamp(min=least) / (axes * R_sersic**2))
+    power = torch.exp(log_squared * (0.5 / n_sersic))
+    b_n = _b_n(n_sersic)
+    brightness = amplitude * torch.exp(b_n * (1 - power))
+    steep = brightness * power * (b_n / n_sersic)  # minus the derivative by log radius
+    slope = -steep * inverse
+    within = -steep * (squared >= least) / axes
+    by_n = brightness * (1 - power) * (_b_n_slope(n_sersic) * n_sersic) + steep * log_squared / 2
+    return SersicDerivatives(
+        brightness=brightness,
+        by_x=slope * ((1 - e1) * u - e2 * v),
+        by_y=slope * ((1 + e1) * v - e2 * u),
+        by_e1=slope * (dy * v - dx * u) + e1 * within,
+        by_e2=slope * -(dy * u + dx * v) + e2 * within,
+        by_log_R=steep,
+        by_log_n=by_n,
+    )
 
 
 def sersic_total_flux(
@@ -150,3 +200,8 @@ def _b_n(n_sersic: Tensor | float) -> Tensor | float:
 def _polynomial(n_sersic: Any) -> Any:
     """Return b_n within 2e-4 for n from 0.3 to 0.5; fitted to P(2n, b_n) = 1/2."""
     return ((-0.7895 * n_sersic + 1.2519) * n_sersic + 1.2726) * n_sersic - 0.1575
+
+
+def _b_n_slope(n_sersic: Tensor) -> Tensor:
+    below = (3 * -0.7895 * n_sersic + 2 * 1.2519) * n_sersic + 1.2726
+    return torch.where(n_sersic >= _LEAST_OF_LENSTRONOMY, 1.9992, below)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 __all__ = [
     "FWHM_PER_SIGMA",
+    "blur_matrix",
     "convolve_kernel",
     "convolve_separable",
     "gaussian_kernel",
@@ -58,6 +59,21 @@ def convolve_separable(
     machine or batch size.
     """
     return _convolved(_convolved(images, kernel, dim=1), kernel, dim=2)
+
+
+def blur_matrix(kernel: tuple[float, ...], size: int) -> Float[Tensor, "size size"]:
+    """Matrix that convolves an axis of an image as `convolve_separable` does, float64.
+
+    From the left it acts on columns of an image, its transpose from the right on rows: for many
+    maps two matrix products take a tenth of the time of sums of shifted copies on a CPU, whose
+    order they do not keep.
+    """
+    radius = len(kernel) // 2
+    seen = np.arange(size)
+    matrix = np.zeros((size, size))
+    for shift, weight in enumerate(kernel, start=-radius):
+        np.add.at(matrix, (seen, (seen + shift).clip(0, size - 1)), weight)
+    return torch.from_numpy(matrix)
 
 
 def convolve_kernel(

@@ -46,8 +46,10 @@ from lenspinn.lensing.profiles.point_mass import (
     potential_point_mass,
 )
 from lenspinn.lensing.profiles.power_law import (
+    EPLDerivatives,
     convergence_epl,
     deflection_epl,
+    epl_derivatives,
     potential_epl,
 )
 from lenspinn.lensing.profiles.rod import (
@@ -64,6 +66,7 @@ from lenspinn.lensing.profiles.tnfw import (
 __all__ = [
     "CENTRE_RADIUS",
     "MAX_ELLIPTICITY",
+    "EPLDerivatives",
     "SIEConstants",
     "axis_ratio_to_ellipticity",
     "convergence_epl",
@@ -85,6 +88,7 @@ __all__ = [
     "deflection_sis",
     "deflection_tnfw",
     "ellipticity_to_axis_ratio",
+    "epl_derivatives",
     "potential_epl",
     "potential_multipole",
     "potential_point_mass",

@@ -1,6 +1,11 @@
 """Elliptical power law."""
 
+import math
+from typing import NamedTuple
+
 import torch
+from jaxtyping import Complex
+from torch import Tensor
 
 from lenspinn.lensing.grid import Map, PerLens
 from lenspinn.lensing.profiles.centre import CENTRE_RADIUS
@@ -67,6 +72,101 @@ def deflection_epl(
     radii = theta_E.square() * (1 - e1.square() - e2.square()) * inverse
     scale = torch.exp2(t / 2 * torch.log2(radii))
     return scale * (u * sum_x - v * sum_y), scale * (u * sum_y + v * sum_x)
+
+
+class EPLDerivatives(NamedTuple):
+    """Deflection of an elliptical power law and its derivatives, ``x + i y`` at each position."""
+
+    alpha: Complex[Tensor, "*#batch y x"]
+    by_gamma: Complex[Tensor, "*#batch y x"] | None
+    by_e1: Complex[Tensor, "*#batch y x"]
+    by_e2: Complex[Tensor, "*#batch y x"]
+    kappa: Map
+    """Convergence: the deflection changes by ``kappa dZ + shear dZ*`` from place to place."""
+    shear: Complex[Tensor, "*#batch y x"]
+
+
+def epl_derivatives(
+    theta_x: Map,
+    theta_y: Map,
+    theta_E: PerLens,
+    gamma: PerLens,
+    e1: PerLens,
+    e2: PerLens,
+    *,
+    by_gamma: bool = True,
+) -> EPLDerivatives:
+    """Deflection of `deflection_epl` with its derivatives, written out by hand.
+
+    Parameters
+    ----------
+    theta_x, theta_y, theta_E, gamma, e1, e2
+        As of `deflection_epl`.
+    by_gamma
+        Whether the derivative by the slope is wanted.
+
+    Returns
+    -------
+    EPLDerivatives
+        All 0 at the centre. The derivative by theta_E is ``(gamma - 1) alpha / theta_E``.
+
+    Notes
+    -----
+    The series, a hypergeometric function F, has as many terms as the precision of the numbers and
+    the ellipticity of the most elliptical lens ask for, at most `SERIES_TERMS`. Its derivative by
+    its argument follows from F itself, ``r (1 - r) F' = (1 - t/2)(1 - F) + r F t/2``.
+
+    References
+    ----------
+    Tessore & Metcalf (2015), arXiv:1507.01819, eqs. 11, 16 and 29; DLMF 15.5.20.
+    """
+    t, square = gamma - 1, e1.square() + e2.square()
+    position, ellipticity = torch.complex(theta_x, theta_y), torch.complex(e1, e2)
+    w = position - ellipticity * position.conj()
+    squared = w.real.square() + w.imag.square()
+    inverse = 1 / squared.clamp(min=CENTRE_RADIUS**2)
+    ratio = w.square() * inverse
+    tilt = (position * w).conj() * inverse
+    back = ellipticity.conj()
+    f, tail, f_by_gamma = _series(-back * ratio, t, _terms(square), by_gamma)
+    log_radii = torch.log(theta_E.square() * (1 - square) * inverse)
+    scale = torch.where(squared < CENTRE_RADIUS**2, 0.0, torch.exp(t / 2 * log_radii))
+    scaled = scale * w
+    alpha = scaled * f
+    f_by_r = (t / 2 * f - (1 - t / 2) * t / (4 - t) * tail) / (1 + back * ratio)
+    turned = scaled * f_by_r * ratio
+    along, across = t * (tilt.real - e1 / (1 - square)), -t * (tilt.imag + e2 / (1 - square))
+    by_e1 = alpha * (along - tilt) + turned * (2j * back * tilt.imag - 1)
+    by_e2 = alpha * (across - 1j * tilt) + turned * (1j + 2j * back * tilt.real)
+    kappa = (1 - t / 2) * scale
+    to_centre = position / position.abs().square().clamp(min=CENTRE_RADIUS**2)
+    shear = to_centre * ((1 - t) * alpha - position * kappa)
+    slope = None if f_by_gamma is None else alpha * (log_radii / 2) + scaled * f_by_gamma
+    return EPLDerivatives(alpha, slope, by_e1, by_e2, kappa, shear)
+
+
+def _terms(square: PerLens) -> int:
+    """Return how many terms the most elliptical lens needs, given the square of ellipticity."""
+    most = float(square.max())
+    if not 0 < most < 1:  # also NaN, of a fit that has failed
+        return SERIES_TERMS if most else 1
+    needed = math.ceil(2 * math.log(torch.finfo(square.dtype).eps) / math.log(most))
+    return min(max(needed, 1), SERIES_TERMS)
+
+
+def _series(
+    r: Tensor, t: PerLens, terms: int, by_gamma: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return F, ``(F - 1) / (c_1 r)``, and the derivative of F by t."""
+    f, tail = torch.ones_like(r), torch.zeros_like(r)
+    slope = torch.zeros_like(r) if by_gamma else None
+    for n in range(terms, 0, -1):
+        c = (2 * n - 2 + t) / (2 * n + 2 - t)
+        tail = f
+        if slope is not None:
+            slope = r * (c * slope + (4 * n / (2 * n + 2 - t).square()) * tail)
+        f = 1 + c * (r * tail)
+    return f, tail, slope
 
 
 def potential_epl(

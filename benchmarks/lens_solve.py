@@ -1,0 +1,172 @@
+"""What solving a lens costs, stage by stage, beside another version of this package.
+
+Images like those that a run was trained on are fitted, scanned and classified by both versions in
+turn, a few at a time on one thread, so that other work on the machine slows both. The time of a
+stage is the least of all turns: processor time. Chi^2 and probabilities are compared image by image.
+
+    git archive COMMIT src | tar -x --one-top-level=OTHER
+    python benchmarks/lens_solve.py RUN OTHER/src [--images 200] [--timed 16] [--turns 5]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from result_file import write_result
+from run_recipe import recipe_like
+
+from lenspinn.fitting.scan import scan_point_masses
+from lenspinn.fitting.structure import fit_structure, scan_beside_structure
+from lenspinn.models import LensFit
+from lenspinn.simulate import simulate_images
+from lenspinn.train import load_run
+
+SEED = 500
+OUT = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "lens_solve.json"
+STAGES = ("guess", "sersic", "scan", "structure", "scan_beside", "network")
+
+
+def stages(model: LensFit, images: torch.Tensor) -> tuple[dict[str, float], Any, Any]:
+    """Answer images; return seconds a stage, chi^2 of both fits and probabilities."""
+    taken, begun = {}, time.process_time()
+
+    def lap(stage: str) -> None:
+        nonlocal begun
+        now = time.process_time()
+        taken[stage], begun = now - begun, now
+
+    data, optics = images[:, 0], model._optics(images, None)
+    with torch.inference_mode():
+        start = model.predict_parameters(images)
+        lap("guess")
+        fit = model.fit(images, start)
+        lap("sersic")
+        scan_point_masses(fit, model.pixel_scale)
+        lap("scan")
+        found = fit_structure(
+            fit, data, optics, lens_shape=model.lens_shape, linearize=model.linearize
+        )
+        lap("structure")
+        scan_beside_structure(found, model.pixel_scale)
+        lap("scan_beside")
+        whole = time.process_time()
+        probabilities = model(images).softmax(dim=1)
+        taken["all"] = time.process_time() - whole
+    taken["network"] = taken["all"] - sum(taken[stage] for stage in STAGES[:-1])
+    chi2 = torch.stack([fit.chi2, found.smooth.chi2])
+    return taken, chi2.numpy(), probabilities.numpy()
+
+
+def work(run: Path, images: Path) -> None:
+    """Answer the images whose numbers come in, line by line."""
+    torch.set_num_threads(1)
+    model = load_run(run).model
+    assert isinstance(model, LensFit)
+    pixels = torch.from_numpy(np.load(images))
+    for line in sys.stdin:
+        first, last = map(int, line.split())
+        taken, chi2, probabilities = stages(model, pixels[first:last])
+        answer = {"s": taken, "chi2": chi2.tolist(), "probabilities": probabilities.tolist()}
+        print(json.dumps(answer), flush=True)
+
+
+class Worker:
+    """One version of the package in a process of its own."""
+
+    def __init__(self, source: Path, run: Path, images: Path) -> None:
+        command = [sys.executable, __file__, str(run), str(source), "--work", str(images)]
+        environment = os.environ | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def answer(self, first: int, last: int) -> dict[str, Any]:
+        """Answer some images."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(first, last, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+
+def main() -> None:
+    """Measure, print and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("other", type=Path)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=40)
+    parser.add_argument("--timed", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--work", type=Path)
+    config = parser.parse_args()
+    if config.work is not None:
+        work(config.run, config.work)
+        return
+    stored = config.out.with_suffix(".npy")
+    if not stored.exists():
+        recipe = recipe_like(load_run(config.run))
+        np.save(stored, simulate_images(recipe, config.images, SEED)[0])
+    ours = Path(__file__).resolve().parents[1] / "src"
+    workers = {
+        name: Worker(source, config.run, stored)
+        for name, source in (("before", config.other.resolve()), ("now", ours))
+    }
+    turns = []
+    for turn in range(config.turns + 1):
+        turns.append({name: w.answer(0, config.timed)["s"] for name, w in workers.items()})
+        print(
+            turn, {name: round(t["all"] / config.timed * 1e3, 1) for name, t in turns[-1].items()}
+        )
+    ms = {
+        name: {
+            stage: round(1e3 * min(turn[name][stage] for turn in turns[1:]) / config.timed, 2)
+            for stage in (*STAGES, "all")
+        }
+        for name in workers
+    }
+    print(ms, flush=True)
+    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+    for first in range(0, config.images, config.batch):
+        for name, worker in workers.items():
+            answers[name].append(worker.answer(first, min(first + config.batch, config.images)))
+    chi2 = {n: np.concatenate([a["chi2"] for a in got], axis=1) for n, got in answers.items()}
+    probabilities = {
+        n: np.concatenate([a["probabilities"] for a in got]) for n, got in answers.items()
+    }
+    by_chi2 = np.abs(chi2["now"] - chi2["before"])
+    apart = np.abs(probabilities["now"] - probabilities["before"]).max(axis=1)
+    record = {
+        "n_images": config.images,
+        "seed": SEED,
+        "n_timed": config.timed,
+        "turns": config.turns,
+        "ms_an_image": ms,
+        "chi2_difference": {
+            fit: {
+                "median": float(np.median(row)),
+                "p95": float(np.quantile(row, 0.95)),
+                "max": float(row.max()),
+            }
+            for fit, row in zip(("sersic", "structure"), by_chi2, strict=True)
+        },
+        "probability_difference": {
+            "median": float(np.median(apart)),
+            "p95": float(np.quantile(apart, 0.95)),
+            "max": float(apart.max()),
+            "above_1e-3": int((apart > 1e-3).sum()),
+        },
+    }
+    print(record)
+    write_result(config.out, record, schema=1)
+
+
+if __name__ == "__main__":
+    main()
