@@ -2,7 +2,7 @@
 
 Images like those that a run was trained on are fitted, scanned and classified by both versions in
 turn, a few at a time on one thread, so that other work on the machine slows both. The time of a
-stage is the least of all turns: processor time. Chi^2 and probabilities are compared image by image.
+stage is the least of all turns, of the processor. Chi^2 and probabilities are compared one by one.
 
     git archive COMMIT src | tar -x --one-top-level=OTHER
     python benchmarks/lens_solve.py RUN OTHER/src [--images 200] [--timed 16] [--turns 5]
@@ -33,8 +33,8 @@ OUT = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "lens_sol
 STAGES = ("guess", "sersic", "scan", "structure", "scan_beside", "network")
 
 
-def stages(model: LensFit, images: torch.Tensor) -> tuple[dict[str, float], Any, Any]:
-    """Answer images; return seconds a stage, chi^2 of both fits and probabilities."""
+def stages(model: LensFit, images: torch.Tensor) -> tuple[dict[str, float], np.ndarray]:
+    """Answer images; return seconds a stage, and chi^2 of both fits."""
     taken, begun = {}, time.process_time()
 
     def lap(stage: str) -> None:
@@ -57,11 +57,10 @@ def stages(model: LensFit, images: torch.Tensor) -> tuple[dict[str, float], Any,
         scan_beside_structure(found, model.pixel_scale)
         lap("scan_beside")
         whole = time.process_time()
-        probabilities = model(images).softmax(dim=1)
+        model(images)
         taken["all"] = time.process_time() - whole
     taken["network"] = taken["all"] - sum(taken[stage] for stage in STAGES[:-1])
-    chi2 = torch.stack([fit.chi2, found.smooth.chi2])
-    return taken, chi2.numpy(), probabilities.numpy()
+    return taken, torch.stack([fit.chi2, found.smooth.chi2]).numpy()
 
 
 def work(run: Path, images: Path) -> None:
@@ -71,9 +70,14 @@ def work(run: Path, images: Path) -> None:
     assert isinstance(model, LensFit)
     pixels = torch.from_numpy(np.load(images))
     for line in sys.stdin:
-        first, last = map(int, line.split())
-        taken, chi2, probabilities = stages(model, pixels[first:last])
-        answer = {"s": taken, "chi2": chi2.tolist(), "probabilities": probabilities.tolist()}
+        first, last, by_stage = map(int, line.split())
+        if by_stage:
+            taken, chi2 = stages(model, pixels[first:last])
+            answer = {"s": taken, "chi2": chi2.tolist()}
+        else:
+            with torch.inference_mode():
+                probabilities = model(pixels[first:last]).softmax(dim=1)
+            answer = {"probabilities": probabilities.tolist()}
         print(json.dumps(answer), flush=True)
 
 
@@ -87,11 +91,11 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def answer(self, first: int, last: int) -> dict[str, Any]:
+    def answer(self, first: int, last: int, *, by_stage: bool) -> dict[str, Any]:
         """Answer some images."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(first, last, file=self.process.stdin, flush=True)
+        print(first, last, int(by_stage), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
 
@@ -120,27 +124,24 @@ def main() -> None:
         for name, source in (("before", config.other.resolve()), ("now", ours))
     }
     turns = []
-    for turn in range(config.turns + 1):
-        turns.append({name: w.answer(0, config.timed)["s"] for name, w in workers.items()})
-        print(
-            turn, {name: round(t["all"] / config.timed * 1e3, 1) for name, t in turns[-1].items()}
-        )
+    for _ in range(config.turns + 1):
+        turns.append({n: w.answer(0, config.timed, by_stage=True) for n, w in workers.items()})
+        print({n: round(t["s"]["all"] / config.timed * 1e3, 1) for n, t in turns[-1].items()})
     ms = {
         name: {
-            stage: round(1e3 * min(turn[name][stage] for turn in turns[1:]) / config.timed, 2)
+            stage: round(1e3 * min(turn[name]["s"][stage] for turn in turns[1:]) / config.timed, 2)
             for stage in (*STAGES, "all")
         }
         for name in workers
     }
     print(ms, flush=True)
-    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+    answers: dict[str, list[Any]] = {name: [] for name in workers}
     for first in range(0, config.images, config.batch):
+        last = min(first + config.batch, config.images)
         for name, worker in workers.items():
-            answers[name].append(worker.answer(first, min(first + config.batch, config.images)))
-    chi2 = {n: np.concatenate([a["chi2"] for a in got], axis=1) for n, got in answers.items()}
-    probabilities = {
-        n: np.concatenate([a["probabilities"] for a in got]) for n, got in answers.items()
-    }
+            answers[name] += worker.answer(first, last, by_stage=False)["probabilities"]
+    probabilities = {name: np.array(got) for name, got in answers.items()}
+    chi2 = {name: np.array(answer["chi2"]) for name, answer in turns[-1].items()}
     by_chi2 = np.abs(chi2["now"] - chi2["before"])
     apart = np.abs(probabilities["now"] - probabilities["before"]).max(axis=1)
     record = {

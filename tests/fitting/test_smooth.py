@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lenspinn.fitting.derivatives import smooth_derivatives
 from lenspinn.fitting.smooth import (
-    SHAPE_PARAMETERS,
     SMOOTH_PARAMETERS,
     make_optics,
     parameter_names,
@@ -35,8 +33,6 @@ TYPICAL = {
     "log_amplitude": 1.0,
 }
 SHAPE = {"gamma": 2.15, "a3": 0.02, "b3": -0.01, "a4": 0.01, "b4": 0.015}
-# float64; the truncation error of central differences with this step is as small.
-STEP, DIFFERENCE_OF_PEAK = 1e-5, 1e-7
 # Both round in float64, in another order.
 SAME_OF_PEAK = 1e-10
 # The series of the power law: twelve terms for an ellipticity of 0.11.
@@ -121,27 +117,6 @@ def test_the_shape_of_an_isothermal_ellipsoid_changes_nothing():
     )
 
 
-@pytest.mark.parametrize("name", SHAPE_PARAMETERS)
-def test_derivatives_by_the_shape_are_those_of_finite_differences(name):
-    made = smooth_derivatives(shaped(), optics())
-    up, down = (smooth_image(shaped(**{name: SHAPE[name] + d}), optics()) for d in (STEP, -STEP))
-    found = made[:, 1 + parameter_names(19).index(name)]
-    expected = (up - down) / (2 * STEP)
-    atol = DIFFERENCE_OF_PEAK * expected.abs().max().item()
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=10 * atol)
-
-
-@pytest.mark.parametrize("name", SMOOTH_PARAMETERS)
-@pytest.mark.parametrize("here", [optics(), optics(lopsided(), 2)], ids=["gaussian", "kernel"])
-def test_derivatives_are_those_of_finite_differences(name, here):
-    made = smooth_derivatives(typical(), here)
-    up, down = (smooth_image(typical(**{name: TYPICAL[name] + d}), here) for d in (STEP, -STEP))
-    found = made[:, 1 + SMOOTH_PARAMETERS.index(name)]
-    expected = (up - down) / (2 * STEP)
-    atol = DIFFERENCE_OF_PEAK * expected.abs().max().item()
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=10 * atol)
-
-
 def test_the_deflection_is_that_of_the_lens_equation():
     here = optics((1.0,))
     parameters = typical()
@@ -149,28 +124,3 @@ def test_the_deflection_is_that_of_the_lens_equation():
     unlensed = typical(theta_E=0.0, gamma1=0.0, gamma2=0.0)
     at_beta = here._replace(theta_x=here.theta_x - alpha_x[0], theta_y=here.theta_y - alpha_y[0])
     torch.testing.assert_close(smooth_image(unlensed, at_beta), smooth_image(parameters, here))
-
-
-def test_the_image_comes_before_its_derivatives():
-    made = smooth_derivatives(typical(), optics())
-    assert made.shape == (1, 1 + len(SMOOTH_PARAMETERS), NUM_PIX, NUM_PIX)
-    torch.testing.assert_close(made[:, 0], smooth_image(typical(), optics()))
-
-
-def test_the_image_is_proportional_to_the_amplitude():
-    made = smooth_derivatives(typical(), optics())
-    torch.testing.assert_close(made[:, -1], made[:, 0])
-
-
-@pytest.mark.parametrize("lens", [typical, shaped])
-def test_a_round_lens_before_a_round_source_has_derivatives(lens):
-    on_a_pixel = PIXEL_SCALE / 2
-    round_ = dict.fromkeys(("e1", "e2", "source_e1", "source_e2", "gamma1", "gamma2"), 0.0)
-    centred = {"center_x": on_a_pixel, "center_y": on_a_pixel, "source_x": 0.0, "source_y": 0.0}
-    assert (
-        smooth_derivatives(
-            lens(**round_, **centred).float(), make_optics(NUM_PIX, PIXEL_SCALE, (1.0,))
-        )
-        .isfinite()
-        .all()
-    )

@@ -1,11 +1,13 @@
 """Derivatives of the smooth model by all of its parameters, written out by hand.
 
 One pass over the samples gives the image and all derivatives, without automatic differentiation and
-without a compiler: positions and deflections are complex numbers ``x + i y``.
+without a compiler, which makes it faster still.
 """
 
+from collections.abc import Iterator
+
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from lenspinn.fitting.smooth import (
@@ -21,7 +23,7 @@ from lenspinn.lensing.profiles import CENTRE_RADIUS, epl_derivatives
 __all__ = ["smooth_derivatives"]
 
 Named = dict[str, Tensor]
-Plane = Complex[Tensor, "batch y x"]
+Vector = tuple[Tensor, Tensor]
 
 _ISOTHERMAL = 2.0
 
@@ -41,12 +43,11 @@ def smooth_derivatives(
     Where the lens changes, brightness changes by ``-grad I . d alpha``.
     """
     p = by_name(parameters)
-    theta = torch.complex(optics.theta_x, optics.theta_y)
-    alpha, by_lens = _lens(p, theta)
-    beta = theta - alpha
+    theta_x, theta_y = optics.theta_x, optics.theta_y
+    alpha, by_lens = _lens(p, theta_x, theta_y)
     source = sersic_derivatives(
-        beta.real - p["source_x"],
-        beta.imag - p["source_y"],
+        theta_x - alpha[0] - p["source_x"],
+        theta_y - alpha[1] - p["source_y"],
         amplitude=p["log_amplitude"].exp(),
         R_sersic=p["log_R_sersic"].exp(),
         n_sersic=p["log_n_sersic"].exp(),
@@ -62,50 +63,57 @@ def smooth_derivatives(
         "log_n_sersic": source.by_log_n,
         "log_amplitude": source.brightness,
     }
-    for name, by in by_lens.items():
-        maps[name] = -(source.by_x * by.real + source.by_y * by.imag)
+    for name, (by_x, by_y) in by_lens.items():
+        maps[name] = -(source.by_x * by_x + source.by_y * by_y)
     ordered = [maps[name] for name in parameter_names(parameters.shape[1])]
     return exposed(torch.stack([source.brightness, *ordered], dim=1), optics)
 
 
-def _lens(p: Named, theta: Tensor) -> tuple[Plane, Named]:
+def _lens(p: Named, theta_x: Tensor, theta_y: Tensor) -> tuple[Vector, dict[str, Vector]]:
     """Return the deflection, and its derivative by each parameter of the lens."""
-    place = theta - torch.complex(p["center_x"], p["center_y"])
+    x, y = theta_x - p["center_x"], theta_y - p["center_y"]
+    theta_E = p["theta_E"]
     shaped = "gamma" in p
-    gamma = p["gamma"] if shaped else torch.full_like(p["theta_E"], _ISOTHERMAL)
-    lens = epl_derivatives(
-        place.real, place.imag, p["theta_E"], gamma, p["e1"], p["e2"], by_gamma=shaped
-    )
-    by = {"e1": lens.by_e1, "e2": lens.by_e2, "gamma1": theta.conj(), "gamma2": 1j * theta.conj()}
-    by["theta_E"] = (gamma - 1) * lens.alpha / p["theta_E"]
-    alpha, kappa, shear = lens.alpha, lens.kappa, lens.shear
+    gamma = p["gamma"] if shaped else torch.full_like(theta_E, _ISOTHERMAL)
+    lens = epl_derivatives(x, y, theta_E, gamma, p["e1"], p["e2"], by_gamma=shaped)
+    (alpha_x, alpha_y), kappa, (shear_x, shear_y) = lens.alpha, lens.kappa, lens.shear
+    per_theta_E = [(gamma - 1) / theta_E * part for part in lens.alpha]
+    by = {"e1": lens.by_e1, "e2": lens.by_e2}
+    by |= {"gamma1": (theta_x, -theta_y), "gamma2": (theta_y, theta_x)}
     if lens.by_gamma is not None:
         by["gamma"] = lens.by_gamma
-        for m in (3, 4):
-            direction, parts = _multipole(place, m)
-            for name, (part, convergence) in zip((f"a{m}", f"b{m}"), parts, strict=True):
-                strength = p["theta_E"] * p[name]
-                by[name] = p["theta_E"] * part
-                by["theta_E"] = by["theta_E"] + p[name] * part
-                alpha = alpha + strength * part
-                kappa = kappa + strength * convergence
-                shear = shear - strength * convergence * direction
-    by["center_x"], by["center_y"] = -(kappa + shear), 1j * (shear - kappa)
-    external = torch.complex(p["gamma1"], p["gamma2"])
-    return alpha + external * theta.conj(), by
+        for name, (part_x, part_y), convergence, (cos_2, sin_2) in _multipoles(x, y):
+            strength = theta_E * p[name]
+            by[name] = (theta_E * part_x, theta_E * part_y)
+            per_theta_E[0], per_theta_E[1] = (
+                before + p[name] * part
+                for before, part in zip(per_theta_E, (part_x, part_y), strict=True)
+            )
+            alpha_x, alpha_y = alpha_x + strength * part_x, alpha_y + strength * part_y
+            more = strength * convergence
+            kappa, shear_x, shear_y = kappa + more, shear_x - more * cos_2, shear_y - more * sin_2
+    by["theta_E"] = (per_theta_E[0], per_theta_E[1])
+    by["center_x"], by["center_y"] = (-(kappa + shear_x), -shear_y), (-shear_y, shear_x - kappa)
+    external_x = p["gamma1"] * theta_x + p["gamma2"] * theta_y
+    external_y = p["gamma2"] * theta_x - p["gamma1"] * theta_y
+    return (alpha_x + external_x, alpha_y + external_y), by
 
 
-def _multipole(place: Tensor, m: int) -> tuple[Plane, list[tuple[Plane, Tensor]]]:
-    """Return deflection and convergence of each part of a multipole of strength 1 arcsec.
+def _multipoles(x: Tensor, y: Tensor) -> Iterator[tuple[str, Vector, Tensor, Vector]]:
+    """Give each part of multipoles of strength 1 arcsec: name, deflection, convergence, direction.
 
-    Before them comes the direction squared: minus that, times convergence, is its shear, for the
-    deflection is the same at all distances.
+    Of the direction it is the square, ``cos 2 phi`` and ``sin 2 phi``: minus that, times the
+    convergence, is the shear, for the deflection is the same at all distances.
     """
-    radius = place.abs()
-    inverse = torch.where(radius < CENTRE_RADIUS, 0.0, 1 / radius.clamp(min=CENTRE_RADIUS))
-    unit = place * inverse
-    power = unit**m
-    bent = unit / (1 - m**2)
-    along = (bent * torch.complex(power.real, -m * power.imag), power.real * inverse / 2)
-    across = (bent * torch.complex(power.imag, m * power.real), power.imag * inverse / 2)
-    return unit.square(), [along, across]
+    squared = x.square() + y.square()
+    inverse = torch.rsqrt(squared.clamp(min=CENTRE_RADIUS**2))
+    inverse = torch.where(squared < CENTRE_RADIUS**2, 0.0, inverse)
+    cos, sin = x * inverse, y * inverse
+    double = cos.square() - sin.square(), 2 * cos * sin
+    cos_m, sin_m = double
+    for m in (3, 4):
+        cos_m, sin_m = cos_m * cos - sin_m * sin, sin_m * cos + cos_m * sin
+        for letter, radial, tangential in (("a", cos_m, -m * sin_m), ("b", sin_m, m * cos_m)):
+            part = cos * radial - sin * tangential, sin * radial + cos * tangential
+            bent = part[0] / (1 - m**2), part[1] / (1 - m**2)
+            yield f"{letter}{m}", bent, radial * inverse / 2, double

@@ -6,15 +6,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["AT_ONCE", "solved_in_parts"]
+__all__ = ["solved_in_parts"]
 
 Solved = TypeVar("Solved", bound=tuple | Tensor)
 
-AT_ONCE = 4
-"""Images that are treated together on a CPU: of more, what each step makes leaves its cache."""
 
-
-def solved_in_parts(solve: Callable[..., Solved], *batch: Any) -> Solved:
+def solved_in_parts(solve: Callable[..., Solved], *batch: Any, at_once: int) -> Solved:
     """Solve a batch part by part on a CPU, all at once on a GPU.
 
     Parameters
@@ -23,9 +20,11 @@ def solved_in_parts(solve: Callable[..., Solved], *batch: Any) -> Solved:
         From tensors, or named tuples of them, to one of these; each image by itself.
     batch
         What it takes: the first axis of all tensors is that of images.
+    at_once
+        Images that are treated together on a CPU: of more, what each step makes leaves its cache.
     """
     first = _tensors_of(batch[0])[0]
-    count = max(1, -(-len(first) // AT_ONCE)) if first.device.type == "cpu" else 1
+    count = max(1, -(-len(first) // at_once)) if first.device.type == "cpu" else 1
     if count == 1:
         return solve(*batch)
     # Of nearly equal length: none is a single image, for which a compiler would start again.

@@ -73,6 +73,8 @@ BOUNDS = {
     "b4": (-0.1, 0.1),
 }
 """Where the model is finite and can be told from no lens; far outside of what lenses are."""
+AT_ONCE = 16
+"""Images whose steps are made together on a CPU."""
 _LONGEST_STEP = 0.3
 """Of any parameter."""
 _LOG_N_SERSIC = SMOOTH_PARAMETERS.index("log_n_sersic")
@@ -220,7 +222,7 @@ def fit_smooth_lens(
         blunt = start.clone()
         blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
         given = (each.expand(len(start), *each.shape[1:]) for each in (image, sigma, span))
-        return solved_in_parts(solve, blunt, *given, priors.of(start))
+        return solved_in_parts(solve, blunt, *given, priors.of(start), at_once=AT_ONCE)
 
 
 def continue_fit(
@@ -256,7 +258,7 @@ def continue_fit(
 
     with torch.no_grad():
         given = (each.detach().expand_as(fit.residual) for each in (image, sigma))
-        return solved_in_parts(solve, fit, *given, priors)
+        return solved_in_parts(solve, fit, *given, priors, at_once=AT_ONCE)
 
 
 def with_typical_shape(parameters: Float[Tensor, "batch 14"]) -> Float[Tensor, "batch 19"]:

@@ -56,6 +56,8 @@ SCALE = 0.5
 """Of the shapelets, half-light radii of the fitted source."""
 _LEAST_RADIUS = 0.05
 """Arcsec; a source that the fit made smaller is unresolved."""
+AT_ONCE = 4
+"""Images that are treated together on a CPU: their templates fill its cache."""
 _LEAST_SQUARE = 1e-30
 """Of the length of a template, noise: smaller ones are 0."""
 _REACH = 9.0
@@ -126,7 +128,7 @@ def lensed_shapelets(
 
     Ordered by the order along x, then along y.
     """
-    return solved_in_parts(partial(_lensed, optics=optics), parameters, shapelets)
+    return solved_in_parts(partial(_lensed, optics=optics), parameters, shapelets, at_once=AT_ONCE)
 
 
 def fit_structure(
@@ -193,7 +195,7 @@ def fit_structure(
         return beside.at_the_end(smooth)
 
     with torch.no_grad():
-        return solved_in_parts(solve, fit, start, image.detach(), known)
+        return solved_in_parts(solve, fit, start, image.detach(), known, at_once=AT_ONCE)
 
 
 def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMassScan:
@@ -204,7 +206,7 @@ def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMass
     residual = found.smooth.residual
     block = suitable_block(residual)
     scan = partial(score_point_masses, pixel_scale=pixel_scale, block=block)
-    return solved_in_parts(scan, residual, found.smooth.by_source, *found.free)
+    return solved_in_parts(scan, residual, found.smooth.by_source, *found.free, at_once=AT_ONCE)
 
 
 def structure_image(found: StructuredFit, parameters: SmoothParameters, optics: Optics) -> Maps:
@@ -268,35 +270,28 @@ class _BesideStructure:
 
 def _lensed(parameters: SmoothParameters, shapelets: Shapelets, optics: Optics) -> Templates:
     fine = optics.supersampling
+    side = optics.theta_x.shape[-1] // fine
+    templates = parameters.new_zeros(len(parameters), NUM_SHAPELETS, side, side)
     # Sample by sample of a pixel: all of them at once are more than a cache holds.
-    first, *others = (
-        _products(
-            parameters,
-            shapelets,
-            *(theta[row::fine, column::fine] for theta in (optics.theta_x, optics.theta_y)),
-        )
-        for row, column in itertools.product(range(fine), repeat=2)
-    )
-    for more in others:
-        first += more
-    return blurred(first if fine == 1 else first / fine**2, optics)
+    for row, column in itertools.product(range(fine), repeat=2):
+        sampled = (theta[row::fine, column::fine] for theta in (optics.theta_x, optics.theta_y))
+        of_x, of_y = _functions(parameters, shapelets, *sampled)
+        of_x /= fine**2
+        place = 0
+        for n in range(ORDER + 1):
+            some = slice(place, place := place + ORDER + 1 - n)
+            templates[:, some].addcmul_(of_x[:, n, None], of_y[:, : ORDER + 1 - n])
+    return blurred(templates, optics)
 
 
-def _products(
+def _functions(
     parameters: SmoothParameters, shapelets: Shapelets, theta_x: Tensor, theta_y: Tensor
-) -> Templates:
-    """Return each shapelet at the end of the rays from some positions."""
+) -> Float[Tensor, "2 batch orders y x"]:
+    """Return the factors of shapelets, along x and y, at the end of the rays from positions."""
     alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
-    beta_x, beta_y = theta_x - alpha_x, theta_y - alpha_y
-    along_x = (beta_x - shapelets.center_x) / shapelets.scale
-    along_y = (beta_y - shapelets.center_y) / shapelets.scale
-    of_x, of_y = _hermite_functions(torch.stack([along_x, along_y]))
-    templates = of_x.new_empty(len(of_x), NUM_SHAPELETS, *of_x.shape[2:])
-    place = 0
-    for n in range(ORDER + 1):
-        some = slice(place, place := place + ORDER + 1 - n)
-        torch.mul(of_x[:, n, None], of_y[:, : ORDER + 1 - n], out=templates[:, some])
-    return templates
+    along_x = (theta_x - alpha_x - shapelets.center_x) / shapelets.scale
+    along_y = (theta_y - alpha_y - shapelets.center_y) / shapelets.scale
+    return _hermite_functions(torch.stack([along_x, along_y]))
 
 
 def _hermite_functions(x: Float[Tensor, "2 batch y x"]) -> Float[Tensor, "2 batch orders y x"]:

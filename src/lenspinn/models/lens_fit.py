@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lenspinn.compiled import compiled_or_eager
 from lenspinn.data.orientations import mean_over_orientations
 from lenspinn.errors import ModelError
 from lenspinn.fitting.gaussians import LightShape
@@ -163,7 +164,7 @@ class LensFit(Classifier):
         self.lens_shape = lens_shape
         self.free_light = free_light
         self.all_orientations = all_orientations
-        self.linearize = whitened_derivatives
+        self.linearize = compiled_or_eager(whitened_derivatives)
         """What the fit calls at each step."""
         self.encoder, self.readout = guessing_networks(NETWORK)
         typical = [row[:2] for row in TYPICAL_LENSES.values()]
