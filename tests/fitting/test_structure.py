@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lenspinn.fitting.gaussians import light_templates
-from lenspinn.fitting.priors import SHAPE_PRIORS, known_parameters
+from lenspinn.fitting.priors import SHAPE_PRIORS, Priors, known_parameters
 from lenspinn.fitting.smooth import (
     by_name,
     make_optics,
@@ -86,7 +86,11 @@ def clumpy():
 
 def some(fit, chosen):
     """The fits of some images."""
-    return SmoothFit(*(each[chosen] if isinstance(each, torch.Tensor) else each for each in fit))
+    parts = (
+        type(each)(*(of[chosen] for of in each)) if isinstance(each, Priors) else each[chosen]
+        for each in fit
+    )
+    return SmoothFit(*parts)
 
 
 def test_shapelets_are_orthonormal():

@@ -6,6 +6,7 @@ from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
     from lenspinn.fitting.critical import caustics, critical_curves
+    from lenspinn.fitting.priors import Priors, known_parameters
     from lenspinn.fitting.scan import PointMassScan, scan_point_masses
     from lenspinn.fitting.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
     from lenspinn.fitting.solver import SmoothFit, continue_fit, fit_smooth_lens
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SMOOTH_PARAMETERS",
     "PointMassScan",
+    "Priors",
     "SmoothFit",
     "StructuredFit",
     "caustics",
@@ -21,6 +23,7 @@ __all__ = [
     "critical_curves",
     "fit_smooth_lens",
     "fit_structure",
+    "known_parameters",
     "make_optics",
     "scan_beside_structure",
     "scan_point_masses",
