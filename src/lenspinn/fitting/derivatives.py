@@ -74,7 +74,7 @@ def _lens(p: Named, theta_x: Tensor, theta_y: Tensor) -> tuple[Vector, dict[str,
     x, y = theta_x - p["center_x"], theta_y - p["center_y"]
     theta_E = p["theta_E"]
     shaped = "gamma" in p
-    gamma = p["gamma"] if shaped else torch.full_like(theta_E, _ISOTHERMAL)
+    gamma = p.get("gamma", _ISOTHERMAL)
     lens = epl_derivatives(x, y, theta_E, gamma, p["e1"], p["e2"], by_gamma=shaped)
     (alpha_x, alpha_y), kappa, (shear_x, shear_y) = lens.alpha, lens.kappa, lens.shear
     per_theta_E = [(gamma - 1) / theta_E * part for part in lens.alpha]

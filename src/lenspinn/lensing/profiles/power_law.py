@@ -96,7 +96,7 @@ def epl_derivatives(
     theta_x: Map,
     theta_y: Map,
     theta_E: PerLens,
-    gamma: PerLens,
+    gamma: PerLens | float,
     e1: PerLens,
     e2: PerLens,
     *,
@@ -107,9 +107,9 @@ def epl_derivatives(
     Parameters
     ----------
     theta_x, theta_y, theta_E, gamma, e1, e2
-        As of `deflection_epl`.
+        As of `deflection_epl`; a slope that is a number makes coefficients of the series numbers.
     by_gamma
-        Whether the derivative by the slope is wanted.
+        Whether the derivative by the slope, a tensor then, is wanted.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def _terms(square: PerLens) -> int:
 
 
 def _series(
-    r: Vector, t: PerLens, terms: int, by_gamma: bool
+    r: Vector, t: PerLens | float, terms: int, by_gamma: bool
 ) -> tuple[Vector, Vector, Vector | None]:
     """Return F, ``(F - 1) / (c_1 r)``, and the derivative of F by t."""
     one, none = torch.ones_like(r[0]), torch.zeros_like(r[0])
@@ -195,7 +195,7 @@ def _series(
         c = (2 * n - 2 + t) / (2 * n + 2 - t)
         tail = f
         if slope is not None:
-            by_t = 4 * n / (2 * n + 2 - t).square()
+            by_t = 4 * n / (2 * n + 2 - t) ** 2
             slope = _times(r, (c * slope[0] + by_t * f[0], c * slope[1] + by_t * f[1]))
         x, y = _times(r, tail)
         f = 1 + c * x, c * y
