@@ -113,8 +113,8 @@ class SmoothFit(NamedTuple):
 
     @property
     def freedom(self) -> Float[Tensor, " batch"]:
-        """Pixels that count, those left out have a residual of exactly 0, less all that is free."""
-        counted = self.residual.count_nonzero(dim=(1, 2))
+        """Pixels that count, those left out have infinite noise, less all that is free."""
+        counted = self.sigma.isfinite().sum(dim=(1, 2))
         beside = self.beside.flatten(2).any(dim=2).sum(dim=1)
         return (counted - beside - self.parameters.shape[1]).to(self.residual)
 
