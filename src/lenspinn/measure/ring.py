@@ -55,10 +55,10 @@ def other_rings(
         As in `ring_radius`, which is none of them, nor near to one.
     """
     profile = _profile(arcs, sigma)
-    first, last = round(inner / pixel_scale), round(outer / pixel_scale)
+    first, last = inner / pixel_scale, outer / pixel_scale
     chosen = [_brightest(profile, first, last)]
     floor = max(FAINTEST_OTHER, OTHER * profile[chosen[0]])
-    inside = range(max(1, first), min(last, len(profile) - 1))
+    inside = range(max(1, round(first)), min(round(last), len(profile) - 1))
     peaks = [
         at for at in inside if profile[at] > floor and profile[at] == profile[at - 1 : at + 2].max()
     ]
