@@ -9,7 +9,7 @@ from lenspinn.data import read_fits
 from lenspinn.errors import ImageError
 from lenspinn.fitting import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.lensing import pixel_grid
-from lenspinn.measure import LensMeasurement, fit_lens
+from lenspinn.measure import LensMeasurement, measure_lens
 from lenspinn.measure.lens_fit import SYSTEMATIC
 
 MOST_SIGMAS = 3.0
@@ -21,6 +21,8 @@ SAME = 1e-3
 # Of a critical curve made of straight pieces, and with shear, of an area of pi theta_E^2.
 # Of codes from each other, and twice that: definitions of theta_E differ.
 PUBLISHED = 0.1
+# The PSF of an image that went through none.
+UNBLURRED = np.ones((1, 1))
 
 
 def test_it_recovers_theta_E_within_its_error(measured: LensMeasurement, scene) -> None:
@@ -47,7 +49,7 @@ def test_no_error_is_smaller_than_what_models_are_wrong_by(measured: LensMeasure
 
 
 def fit_of(scene, image: np.ndarray, sigma: np.ndarray, **options) -> LensMeasurement:
-    return fit_lens(
+    return measure_lens(
         image, pixel_scale=scene.pixel_scale, noise=sigma, psf=scene.psf, mask=scene.mask, **options
     )
 
@@ -80,6 +82,22 @@ def test_noise_that_is_stated_too_large_speaks_against_it(scene) -> None:
     assert "times too large" in reason
 
 
+def test_variances_given_as_noise_speak_against_it(scene) -> None:
+    # In a unit in which chi^2 alone would not: the noise of the sky is 1.
+    unit = 50.0
+    sigma = np.where(scene.sigma < 1e8, (unit * scene.sigma) ** 2, 0.0)
+    found = fit_of(scene, unit * scene.image, sigma)
+    assert any("as variances do" in reason for reason in found.reasons)
+    assert not any("chi^2" in reason for reason in found.reasons)
+
+
+def test_an_image_whose_psf_is_not_known_is_not_trusted(scene) -> None:
+    found = measure_lens(
+        scene.image, pixel_scale=scene.pixel_scale, noise=scene.sigma, mask=scene.mask
+    )
+    assert any("no PSF is known" in reason for reason in found.reasons)
+
+
 def large_lens(num_pix: int) -> tuple[np.ndarray, np.ndarray]:
     """Return image and noise of a dark lens of 5" in pixels of 0.4"."""
     parameters = dict.fromkeys(SMOOTH_PARAMETERS, 0.0)
@@ -93,7 +111,7 @@ def large_lens(num_pix: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("guess", [None, 4.5])
 def test_a_lens_of_a_group_of_galaxies_is_measured(guess: float | None) -> None:
     image, sigma = large_lens(51)
-    found = fit_lens(image, pixel_scale=0.4, noise=sigma, theta_E_guess=guess)
+    found = measure_lens(image, pixel_scale=0.4, noise=sigma, psf=UNBLURRED, theta_E_guess=guess)
     assert found.theta_E == pytest.approx(5.0, rel=0.02)
     assert found.light_mode == "none"
     assert found.trusted, found.reasons
@@ -104,12 +122,12 @@ def test_a_lens_of_a_group_of_galaxies_is_measured(guess: float | None) -> None:
 
 def test_a_ring_at_the_border_of_the_image_is_not_trusted() -> None:
     image, sigma = large_lens(29)
-    found = fit_lens(image, pixel_scale=0.4, noise=sigma)
+    found = measure_lens(image, pixel_scale=0.4, noise=sigma)
     assert any("near the border" in reason for reason in found.reasons)
 
 
 def test_a_ring_outside_of_what_was_fitted_speaks_against_it(scene) -> None:
-    found = fit_lens(
+    found = measure_lens(
         scene.image,
         pixel_scale=scene.pixel_scale,
         noise=scene.sigma,
@@ -122,7 +140,7 @@ def test_a_ring_outside_of_what_was_fitted_speaks_against_it(scene) -> None:
 
 def test_an_image_without_arcs_is_not_trusted() -> None:
     noise = np.random.default_rng(3).standard_normal((33, 33))
-    found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")
+    found = measure_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")
     assert any("too faint" in reason for reason in found.reasons)
 
 
@@ -135,7 +153,7 @@ def test_a_lens_whose_mass_is_not_where_its_light_is_is_not_trusted() -> None:
     image = arcs / arcs.max() + 3 * torch.exp(-(x**2 + y**2) / (2 * 0.15**2)).numpy()
     sigma = np.full_like(image, 0.02)
     image += sigma * np.random.default_rng(4).standard_normal(image.shape)
-    found = fit_lens(image, pixel_scale=0.1, noise=sigma)
+    found = measure_lens(image, pixel_scale=0.1, noise=sigma, psf=UNBLURRED)
     (reason,) = found.reasons
     assert "the centre of mass is 0." in reason
 
@@ -158,7 +176,7 @@ GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))
 )
 def test_input_that_cannot_be_used_is_named(image: np.ndarray, options: dict, message: str) -> None:
     with pytest.raises(ImageError, match=message):
-        fit_lens(image, **{"pixel_scale": 0.1} | options)
+        measure_lens(image, **{"pixel_scale": 0.1} | options)
 
 
 def test_it_measures_the_jackpot_lens_as_published(shared_data: Path) -> None:
@@ -169,7 +187,7 @@ def test_it_measures_the_jackpot_lens_as_published(shared_data: Path) -> None:
         key: read_fits(folder / f"{name}.fits", pixel_scale=0.05).data
         for key, name in names.items()
     }
-    measured = fit_lens(found.data, pixel_scale=found.pixel_scale, **others)
+    measured = measure_lens(found.data, pixel_scale=found.pixel_scale, **others)
     assert measured.theta_E == pytest.approx(1.38, rel=PUBLISHED)
 
 
@@ -201,7 +219,7 @@ def test_a_case_that_was_reported_is_right(
     case: str, image: str, noise: str | None, shared_data: Path
 ) -> None:
     folder = cases_of(shared_data, case)
-    found = fit_lens(
+    found = measure_lens(
         fits.getdata(folder / f"{image}.fits"),
         pixel_scale=0.05,
         noise=None if noise is None else fits.getdata(folder / f"{noise}.fits"),
@@ -216,6 +234,6 @@ def test_a_case_that_was_reported_is_right(
 def test_a_lens_of_5_arcsec_is_measured(guess: float | None, shared_data: Path) -> None:
     folder = cases_of(shared_data, "30-group-5arcsec")
     image, noise, psf = (fits.getdata(folder / f"{name}.fits") for name in ("lens", "noise", "psf"))
-    found = fit_lens(image, pixel_scale=0.2, noise=noise, psf=psf, theta_E_guess=guess)
+    found = measure_lens(image, pixel_scale=0.2, noise=noise, psf=psf, theta_E_guess=guess)
     assert found.theta_E == pytest.approx(5.0, rel=CASE)
     assert found.trusted, found.reasons

@@ -13,9 +13,10 @@ from lenspinn.measure.arcs import FIELD, LEAST_USED, Arcs, LensLightMode, find_a
 from lenspinn.measure.frame import Frame
 from lenspinn.measure.joint_fit import JointFit, fit_source, starts_around
 from lenspinn.measure.lens_measurement import LensMeasurement
+from lenspinn.measure.noise_check import are_variances
 from lenspinn.measure.noise_map import AnyPixels
 
-__all__ = ["fit_arcs", "fit_lens"]
+__all__ = ["fit_arcs", "measure_lens"]
 
 Pixels = Float[np.ndarray, "y x"]
 
@@ -47,7 +48,7 @@ LENS_PARAMETERS = 7
 """The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
 
 
-def fit_lens(
+def measure_lens(
     image: AnyPixels,
     *,
     pixel_scale: float,
@@ -74,8 +75,8 @@ def fit_lens(
         what is not finite leave a pixel out. By default
         `lenspinn.measure.noise_map.estimate_noise`.
     psf
-        Odd sides, its peak in the middle; normalised here. By default none, which is right for no
-        telescope.
+        Its peak in the middle; normalised here. Without one the image is taken as unblurred, and
+        the measurement not trusted; say ``np.ones((1, 1))`` of an image that is unblurred.
     mask : (y, x)
         Anything but 0 leaves a pixel out.
     theta_E_guess
@@ -99,11 +100,17 @@ def fit_lens(
         theta_E_guess=theta_E_guess,
         lens_light=lens_light,
     )
-    return fit_arcs(arcs).in_unit(arcs.unit)
+    measured = fit_arcs(arcs).in_unit(arcs.unit)
+    if noise is not None and are_variances(np.asarray(image), np.asarray(noise)):
+        return measured.doubted(
+            "the noise map rises in proportion to the light, as variances do: give their square "
+            "roots"
+        )
+    return measured
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
-    """Fit lens, source and lens light to arcs that were found, in their unit; see `fit_lens`."""
+    """Fit lens, source and lens light to arcs, in their unit; see `measure_lens`."""
     zoom = arcs.zoom
     arcs = arcs.shrunk(zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess)
@@ -122,23 +129,26 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
         light = arcs.light_of(frame, found.source_image, light)
         found = fit(frame, light, found.parameters, supersampling=SUPERSAMPLING)
     shearless = fit(frame, light, found.parameters[:1], supersampling=SUPERSAMPLING, shear=False)
-    return _measurement(frame, found, shearless.theta_E, arcs).enlarged(zoom)
+    return _measurement(frame, found, shearless.theta_E, arcs, light.shape).enlarged(zoom)
 
 
 def _measurement(
-    frame: Frame, found: JointFit, without_shear: float, arcs: Arcs
+    frame: Frame, found: JointFit, without_shear: float, arcs: Arcs, light_shape: np.ndarray
 ) -> LensMeasurement:
     """Add up the errors, and ask whether to trust the fit."""
     excess = max(1.0, found.chi2_per_pixel)
-    errors = dict(zip(SMOOTH_PARAMETERS, found.standard_errors * math.sqrt(excess), strict=True))
+    covariance = found.covariance * excess
+    one_sigma = np.sqrt(covariance.diagonal().clip(min=0)).tolist()
+    errors = dict(zip(SMOOTH_PARAMETERS, one_sigma, strict=True))
     values = dict(zip(SMOOTH_PARAMETERS, found.parameters[0].tolist(), strict=True))
     theta_E = found.theta_E
     radii = found.parameters[found.as_good, 0].double().numpy()
     scatter = float(np.sqrt(np.mean((radii - theta_E) ** 2)))
     systematic = SYSTEMATIC[arcs.lens_light] * theta_E
-    error = math.hypot(float(errors["theta_E"]), scatter, theta_E - without_shear, systematic)
+    error = math.hypot(errors["theta_E"], scatter, theta_E - without_shear, systematic)
     spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
     reasons = [
+        *_unknown_psf(frame),
         *_poor_fit(gain, found.chi2_per_pixel),
         *_uncertain(theta_E, error, spread),
         *_elsewhere(theta_E, without_shear, arcs, frame),
@@ -150,7 +160,8 @@ def _measurement(
         theta_E_error=error,
         systematic_error=systematic,
         parameters=values,
-        errors={name: float(value) for name, value in errors.items()},
+        errors=errors,
+        covariance=covariance,
         chi2_per_pixel=found.chi2_per_pixel,
         gain=gain,
         spread=spread,
@@ -158,12 +169,22 @@ def _measurement(
         ring_radius=arcs.radius,
         light_mode=arcs.lens_light,
         pixel_scale=frame.pixel_scale,
+        middle=frame.middle,
+        psf=frame.psf,
+        light_shape=light_shape if arcs.lens_light == "model" else None,
         image=frame.image,
         sigma=frame.weighed_sigma,
         lens_light=found.lens_light,
         source_image=found.source_image,
+        supersampling=SUPERSAMPLING,
         reasons=tuple(reasons),
     )
+
+
+def _unknown_psf(frame: Frame) -> list[str]:
+    if frame.psf is not None:
+        return []
+    return ["no PSF is known, and the image was taken as unblurred: give one by psf"]
 
 
 def _poor_fit(gain: float, chi2: float) -> list[str]:
