@@ -10,7 +10,7 @@ from lenspinn.errors import ImageError
 from lenspinn.fitting import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.lensing import pixel_grid
 from lenspinn.measure import LensMeasurement, measure_lens
-from lenspinn.measure.lens_fit import SYSTEMATIC
+from lenspinn.measure.lens_fit import SYSTEMATIC, _is_at_bound
 
 MOST_SIGMAS = 3.0
 MOST_CHI2 = 1.2
@@ -96,6 +96,11 @@ def test_an_image_whose_psf_is_not_known_is_not_trusted(scene) -> None:
         scene.image, pixel_scale=scene.pixel_scale, noise=scene.sigma, mask=scene.mask
     )
     assert any("no PSF is known" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize(("value", "there"), [(1.0, True), (-3.99, True), (0.9, False)])
+def test_the_size_of_a_source_may_be_at_a_bound(value: float, there: bool) -> None:
+    assert _is_at_bound("log_R_sersic", value) == there
 
 
 def large_lens(num_pix: int) -> tuple[np.ndarray, np.ndarray]:

@@ -32,6 +32,12 @@ def test_its_numbers_are_json(measured: LensMeasurement) -> None:
     assert not [name for part in parameters.values() for name in part if "log" in name]
 
 
+def test_numbers_at_a_bound_of_the_fit_are_named(measured: LensMeasurement) -> None:
+    assert measured.to_json()["at_bounds"] == []
+    wide = dataclasses.replace(measured, at_bounds=("log_R_sersic",))
+    assert wide.to_json()["at_bounds"] == ["R_sersic"]
+
+
 def test_errors_are_those_of_the_covariance(measured: LensMeasurement) -> None:
     np.testing.assert_allclose(
         np.sqrt(measured.covariance.diagonal()), list(measured.errors.values()), rtol=1e-6

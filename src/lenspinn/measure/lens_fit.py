@@ -162,6 +162,7 @@ def _measurement(
         parameters=values,
         errors=errors,
         covariance=covariance,
+        at_bounds=tuple(name for name, value in values.items() if _is_at_bound(name, value)),
         chi2_per_pixel=found.chi2_per_pixel,
         gain=gain,
         spread=spread,
@@ -250,7 +251,14 @@ def _off_centre(values: dict[str, float]) -> list[str]:
 def _at_bounds(values: dict[str, float]) -> list[str]:
     reasons = []
     for name in SMOOTH_PARAMETERS[:LENS_PARAMETERS]:
-        (low, high), value = BOUNDS[name], values[name]
-        if min(value - low, high - value) < AT_BOUND * (high - low):
-            reasons.append(f"{name} is {value:.2g}, at a bound of the fit ({low:g} to {high:g})")
+        if _is_at_bound(name, values[name]):
+            low, high = BOUNDS[name]
+            reasons.append(
+                f"{name} is {values[name]:.2g}, at a bound of the fit ({low:g} to {high:g})"
+            )
     return reasons
+
+
+def _is_at_bound(name: str, value: float) -> bool:
+    low, high = BOUNDS[name]
+    return min(value - low, high - value) < AT_BOUND * (high - low)

@@ -52,6 +52,8 @@ class LensMeasurement:
     1."""
     covariance: Float[np.ndarray, "parameters parameters"]
     """Of `parameters`, in their order, statistical, times as much as the squares of `errors`."""
+    at_bounds: tuple[str, ...]
+    """Names of `parameters` that ended at a bound of the fit, and are no measurement."""
     chi2_per_pixel: float
     gain: float
     """By which the lensed source lowers chi^2, over chi^2 per pixel (or over 1)."""
@@ -270,6 +272,7 @@ class LensMeasurement:
             "pixel_scale_arcsec": self.pixel_scale,
             "lens_light_mode": self.light_mode,
             **content,
+            "at_bounds": [name.removeprefix("log_") for name in self.at_bounds],
             "frame": {
                 "side_pixels": len(self.image),
                 "middle_from_image_centre_arcsec": self.middle,
