@@ -14,6 +14,7 @@ from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.lenstronomy_arguments import lenstronomy_arguments
 from lenspinn.measure.light_sum import LightSum, light_sum
 from lenspinn.measure.plain_parameters import PlainParameters, plain_parameters
+from lenspinn.measure.power_law import PowerLaw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +41,8 @@ class LensMeasurement:
     ``pi theta_E^2``."""
     theta_E_error: float
     """One sigma, arcsec, in quadrature: the statistical one of `errors`, the spread among starts
-    that fit as well, the difference to the fit without shear, and `systematic_error`."""
+    that fit as well, the differences to `without_shear` and to `power_law`, and
+    `systematic_error`."""
     systematic_error: float
     """One sigma, arcsec: what models of source and lens light are wrong by, as measured on real
     lenses."""
@@ -61,6 +63,8 @@ class LensMeasurement:
     """Of theta_E among starts that fit as well, relative, the largest difference."""
     without_shear: float
     """Arcsec: theta_E of a fit without shear, from the best one."""
+    power_law: PowerLaw
+    """A lens of any slope, and a source with structure, fitted from the best one."""
     ring_radius: float
     """Arcsec, with no lens model: `lenspinn.measure.ring_radius`."""
     pixel_scale: float
@@ -161,6 +165,7 @@ class LensMeasurement:
             covariance=self.covariance * np.outer(factors, factors),
             middle=(self.middle[0] * factor, self.middle[1] * factor),
             light_shape=shape,
+            power_law=self.power_law._replace(theta_E=self.power_law.theta_E * factor),
             **longer,
         )
 
@@ -268,6 +273,11 @@ class LensMeasurement:
             "gain": self.gain,
             "spread": self.spread,
             "theta_E_without_shear_arcsec": self.without_shear,
+            "power_law": {
+                "theta_E_arcsec": self.power_law.theta_E,
+                "slope": self.power_law.slope,
+                "slope_error": self.power_law.slope_error,
+            },
             "ring_radius_arcsec": self.ring_radius,
             "pixel_scale_arcsec": self.pixel_scale,
             "lens_light_mode": self.light_mode,

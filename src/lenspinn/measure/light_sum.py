@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.optimize import nnls
 
-from lenspinn.fitting.gaussians import light_sizes, light_templates
-from lenspinn.lensing.psf import convolve_kernel
+from lenspinn.fitting.gaussians import gaussian_sizes
+from lenspinn.measure.blurred_gaussians import blurred_gaussians
 from lenspinn.measure.plain_parameters import magnitude
 
 __all__ = ["LightGroup", "LightSum", "light_sum"]
@@ -96,15 +95,14 @@ def light_sum(
     psf
         What the light was blurred by.
     """
-    templates = light_templates(torch.from_numpy(shape)[None], len(lens_light), pixel_scale)[0]
-    if psf is not None:
-        templates[:-1] = convolve_kernel(templates[:-1], torch.from_numpy(psf))
-    amplitudes = _amplitudes(templates.flatten(1).T.numpy(), lens_light.ravel())
-    # A template is 2 pi / pixel area times the pixels of a Gaussian of flux 1.
-    fluxes = amplitudes[:-1] * 2 * math.pi / pixel_scale**2
-    sizes = light_sizes(len(lens_light), pixel_scale).numpy()
+    num_pix = len(lens_light)
+    places = np.indices(lens_light.shape).reshape(2, -1) - num_pix // 2
+    gaussians = blurred_gaussians(shape, places, num_pix, pixel_scale, psf)
+    columns = np.concatenate([gaussians, np.ones((1, gaussians.shape[1]))]).T
+    amplitudes = _amplitudes(columns, lens_light.ravel())
+    fluxes, sky = amplitudes[:-1], float(amplitudes[-1])
+    sizes = np.array(gaussian_sizes(num_pix)) * pixel_scale
     ellipticities = shape[2:].reshape(-1, 2).tolist()
-    galaxy = np.tensordot(amplitudes[:-1], templates[:-1].numpy(), axes=1)
     return LightSum(
         center_x=float(shape[0]),
         center_y=float(shape[1]),
@@ -114,8 +112,8 @@ def light_sum(
                 ellipticities, fluxes.reshape(len(ellipticities), -1), strict=True
             )
         ),
-        sky=float(amplitudes[-1]),
-        flux_in_frame=float(galaxy.sum()),
+        sky=sky,
+        flux_in_frame=float((fluxes @ gaussians).sum()),
     )
 
 
