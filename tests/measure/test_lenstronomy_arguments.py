@@ -14,6 +14,8 @@ from lenspinn.measure import LensMeasurement
 pytestmark = pytest.mark.filterwarnings("ignore:`axes` should not be:DeprecationWarning")
 # Of the brightest pixel: the lensed source is drawn in float32.
 SAME = 1e-5
+# Likewise: wide Gaussians are blurred by the second moments of the PSF alone.
+ALIKE = 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,11 @@ def test_lenstronomy_draws_the_same_lensed_source(arguments, measured) -> None:
 
 def test_lenstronomy_draws_the_same_lens_light(arguments, measured) -> None:
     image = drawn(arguments, measured, "lens_light", source_add=False)
-    off = np.abs(image + measured.galaxy.sky - measured.lens_light).max()
-    assert off < SAME * measured.lens_light.max()
+    off = np.abs(image + measured.galaxy.sky - measured.lens_light)
+    # To lenstronomy there is no light beyond the border that the PSF could bring in.
+    border = len(measured.psf) // 2
+    inner = slice(border, len(off) - border)
+    assert off[inner, inner].max() < ALIKE * measured.lens_light.max()
 
 
 def test_without_lens_light_there_is_none(measured: LensMeasurement) -> None:
