@@ -197,9 +197,9 @@ def scene() -> LensedScene:
 @pytest.fixture(scope="session")
 def measured(scene: LensedScene) -> "LensMeasurement":
     """What is measured in the scene."""
-    from lenspinn.measure import fit_lens
+    from lenspinn.measure import measure_lens
 
-    return fit_lens(
+    return measure_lens(
         scene.image,
         pixel_scale=scene.pixel_scale,
         noise=scene.sigma,

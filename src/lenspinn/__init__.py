@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
     from lenspinn.lensing import delens, pixel_grid, relens
-    from lenspinn.measure import LensMeasurement, fit_image, fit_lens
+    from lenspinn.measure import (
+        LensMeasurement,
+        fit_image,
+        fit_lens,
+        measure_image,
+        measure_lens,
+    )
     from lenspinn.models import create_model, from_pretrained, list_models, save_pretrained
     from lenspinn.simulate import (
         SceneStream,
@@ -50,6 +56,8 @@ __all__ = [
     "list_models",
     "list_recipes",
     "load_run",
+    "measure_image",
+    "measure_lens",
     "pixel_grid",
     "predict",
     "read_fits",

@@ -1,7 +1,7 @@
 """A telescope image made ready for a network that fits the lens: light, noise, PSF, pixels.
 
-`lenspinn fit` takes the lens light away and fits lens and source in the image as it is; the network
-then sees what is left on its own pixels, knows the noise and PSF there, and begins at that fit.
+`lenspinn measure` takes the lens light away and fits lens and source in the image as it is; the
+network then sees what is left on its own pixels, knows noise and PSF there, and begins at that fit.
 """
 
 import math
@@ -101,7 +101,7 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     model
         The network.
     light
-        What is done about the lens light; see `lenspinn.measure.fit_lens`.
+        What is done about the lens light; see `lenspinn.measure.measure_lens`.
 
     Raises
     ------

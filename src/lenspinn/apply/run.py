@@ -63,9 +63,9 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
     are calibrated, and classes that cannot be told apart are named together.
 
     For a network that fits the lens (`lenspinn_fit`) a FITS or HDF5 image is made ready: its lens
-    light is taken away, lens and source are fitted as `lenspinn fit` does it, and the network sees
-    the rest with its noise and PSF; the PNG shows data, lens light, model, residual, source and
-    curves. A .npy image and a dataset are taken to be as the training images are.
+    light is taken away, lens and source are fitted as `lenspinn measure` does it, and the network
+    sees the rest with its noise and PSF; the PNG shows data, lens light, model, residual, source
+    and curves. A .npy image and a dataset are taken to be as the training images are.
 
     Everything is read, checked and computed before the first file is written: if one image is
     unusable nothing is written at all, and the same call without it loses nothing.
@@ -86,7 +86,7 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
         model, with a warning.
     noise
         FITS file of standard deviations in the unit of the one image, or of variances or weights,
-        as for `lenspinn fit`. By default that of the image's file, or estimated from the image.
+        as for `lenspinn measure`. By default that of the image's file, or estimated from the image.
         This, the PSF and `lens_light` are for networks that fit the lens.
     psf
         FITS or HDF5 file of the PSF in pixels of the one image, or in finer ones whose scale it

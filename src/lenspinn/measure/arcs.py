@@ -101,7 +101,11 @@ class Arcs:
         shape = self.light.shape / np.array([factor, factor, 1, 1, 1, 1])
         return replace(
             self,
-            frame=replace(self.frame, pixel_scale=self.frame.pixel_scale / factor),
+            frame=replace(
+                self.frame,
+                pixel_scale=self.frame.pixel_scale / factor,
+                middle=(self.frame.middle[0] / factor, self.frame.middle[1] / factor),
+            ),
             light=self.light._replace(shape=shape),
             radius=self.radius / factor,
             others=tuple(radius / factor for radius in self.others),
@@ -170,7 +174,7 @@ def find_arcs(
     theta_E_guess: float | None,
     lens_light: LensLightMode | None,
 ) -> Arcs:
-    """Take the lens light away and look for a ring; see `lenspinn.measure.fit_lens`."""
+    """Take the lens light away and look for a ring; see `lenspinn.measure.measure_lens`."""
     seen = observe(image, pixel_scale=pixel_scale, noise=noise, psf=psf, mask=mask)
     _check_guess(theta_E_guess, seen)
     galaxy = find_lens_galaxy(seen.image, seen.sigma, pixel_scale)

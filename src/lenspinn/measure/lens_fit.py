@@ -13,13 +13,14 @@ from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 from lenspinn.fitting.solver import BOUNDS
 from lenspinn.measure.arcs import FIELD, LEAST_USED, Arcs, LensLightMode, find_arcs
 from lenspinn.measure.frame import Frame
-from lenspinn.measure.joint_fit import JointFit, fit_source, starts_around
+from lenspinn.measure.joint_fit import SUPERSAMPLING, JointFit, fit_source, starts_around
 from lenspinn.measure.lens_light import LensLight
 from lenspinn.measure.lens_measurement import LensMeasurement
+from lenspinn.measure.noise_check import are_variances
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.power_law import PowerLaw, fit_power_law
 
-__all__ = ["fit_arcs", "fit_lens", "fit_rings"]
+__all__ = ["fit_arcs", "fit_rings", "measure_lens"]
 
 Pixels = Float[np.ndarray, "y x"]
 
@@ -62,7 +63,7 @@ LENS_PARAMETERS = 7
 """The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
 
 
-def fit_lens(
+def measure_lens(
     image: AnyPixels,
     *,
     pixel_scale: float,
@@ -89,8 +90,8 @@ def fit_lens(
         what is not finite leave a pixel out. By default
         `lenspinn.measure.noise_map.estimate_noise`.
     psf
-        Odd sides, its peak in the middle; normalised here. By default none, which is right for no
-        telescope.
+        Its peak in the middle; normalised here. Without one the image is taken as unblurred, and
+        the measurement not trusted; say ``np.ones((1, 1))`` of an image that is unblurred.
     mask : (y, x)
         Anything but 0 leaves a pixel out.
     theta_E_guess
@@ -115,7 +116,13 @@ def fit_lens(
         lens_light=lens_light,
     )
     arcs, measured = fit_rings(find, theta_E_guess)
-    return measured.in_unit(arcs.unit)
+    measured = measured.in_unit(arcs.unit)
+    if noise is not None and are_variances(np.asarray(image), np.asarray(noise)):
+        return measured.doubted(
+            "the noise map rises in proportion to the light, as variances do: give their square "
+            "roots"
+        )
+    return measured
 
 
 def fit_rings(
@@ -148,7 +155,7 @@ def fit_rings(
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
-    """Fit lens, source and lens light to arcs that were found, in their unit; see `fit_lens`."""
+    """Fit lens, source and lens light to arcs, in their unit; see `measure_lens`."""
     zoom = arcs.zoom
     arcs = arcs.shrunk(zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess)
@@ -162,7 +169,8 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
     isothermal, expected = found.parameters[:1], arcs.expected
     shearless = fit_source(frame, light, isothermal, expected, shear=False)
     power_law = fit_power_law(frame, light, isothermal, expected)
-    return _measurement(frame, found, shearless.theta_E, power_law, arcs).enlarged(zoom)
+    measured = _measurement(frame, found, shearless.theta_E, power_law, arcs, light.shape)
+    return measured.enlarged(zoom)
 
 
 def _joint_fit(frame: Frame, arcs: Arcs) -> tuple[Frame, LensLight, JointFit]:
@@ -182,23 +190,31 @@ def _joint_fit(frame: Frame, arcs: Arcs) -> tuple[Frame, LensLight, JointFit]:
 
 
 def _measurement(
-    frame: Frame, found: JointFit, without_shear: float, power_law: PowerLaw, arcs: Arcs
+    frame: Frame,
+    found: JointFit,
+    without_shear: float,
+    power_law: PowerLaw,
+    arcs: Arcs,
+    light_shape: np.ndarray,
 ) -> LensMeasurement:
     """Add up the errors, and ask whether to trust the fit."""
     excess = max(1.0, found.chi2_per_pixel)
-    errors = dict(zip(SMOOTH_PARAMETERS, found.standard_errors * math.sqrt(excess), strict=True))
+    covariance = found.covariance * excess
+    one_sigma = np.sqrt(covariance.diagonal().clip(min=0)).tolist()
+    errors = dict(zip(SMOOTH_PARAMETERS, one_sigma, strict=True))
     values = dict(zip(SMOOTH_PARAMETERS, found.parameters[0].tolist(), strict=True))
     theta_E = found.theta_E
     radii = found.parameters[found.as_good, 0].double().numpy()
     scatter = float(np.sqrt(np.mean((radii - theta_E) ** 2)))
     systematic = SYSTEMATIC[arcs.lens_light] * theta_E
     others = (theta_E - without_shear, theta_E - power_law.theta_E)
-    error = math.hypot(float(errors["theta_E"]), scatter, *others, systematic)
+    error = math.hypot(errors["theta_E"], scatter, *others, systematic)
     spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
     used = np.isfinite(frame.sigma)
     left = frame.image - found.lens_light - found.source_image
     chi2 = float(np.mean((left / frame.light_sigma)[used] ** 2))
     reasons = [
+        *_unknown_psf(frame),
         *_poor_fit(gain, chi2),
         *_uncertain(theta_E, error, spread),
         *_elsewhere(theta_E, without_shear, power_law, arcs, frame),
@@ -212,7 +228,9 @@ def _measurement(
         theta_E_error=error,
         systematic_error=systematic,
         parameters=values,
-        errors={name: float(value) for name, value in errors.items()},
+        errors=errors,
+        covariance=covariance,
+        at_bounds=tuple(name for name, value in values.items() if _is_at_bound(name, value)),
         chi2_per_pixel=chi2,
         gain=gain,
         spread=spread,
@@ -221,12 +239,22 @@ def _measurement(
         ring_radius=arcs.radius,
         light_mode=arcs.lens_light,
         pixel_scale=frame.pixel_scale,
+        middle=frame.middle,
+        psf=frame.psf,
+        light_shape=light_shape if arcs.lens_light == "model" else None,
         image=frame.image,
         sigma=frame.light_sigma,
         lens_light=found.lens_light,
         source_image=found.source_image,
+        supersampling=SUPERSAMPLING,
         reasons=tuple(reasons),
     )
+
+
+def _unknown_psf(frame: Frame) -> list[str]:
+    if frame.psf is not None:
+        return []
+    return ["no PSF is known, and the image was taken as unblurred: give one by psf"]
 
 
 def _poor_fit(gain: float, chi2: float) -> list[str]:
@@ -322,7 +350,14 @@ def _off_centre(values: dict[str, float]) -> list[str]:
 def _at_bounds(values: dict[str, float]) -> list[str]:
     reasons = []
     for name in SMOOTH_PARAMETERS[:LENS_PARAMETERS]:
-        (low, high), value = BOUNDS[name], values[name]
-        if min(value - low, high - value) < AT_BOUND * (high - low):
-            reasons.append(f"{name} is {value:.2g}, at a bound of the fit ({low:g} to {high:g})")
+        if _is_at_bound(name, values[name]):
+            low, high = BOUNDS[name]
+            reasons.append(
+                f"{name} is {values[name]:.2g}, at a bound of the fit ({low:g} to {high:g})"
+            )
     return reasons
+
+
+def _is_at_bound(name: str, value: float) -> bool:
+    low, high = BOUNDS[name]
+    return min(value - low, high - value) < AT_BOUND * (high - low)
