@@ -20,9 +20,9 @@ from run_recipe import recipe_like
 from scipy.stats import norm
 
 from lenspinn.evaluate.conformal import p_values
+from lenspinn.evaluate.judgement import FALSE_ALARMS, load_calibration
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.shift import LENS
-from lenspinn.evaluate.trust import FALSE_ALARMS, load_calibration
 from lenspinn.simulate import simulate_images
 from lenspinn.train import load_run
 

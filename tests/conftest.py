@@ -128,6 +128,21 @@ def quantities_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return train_model(config, progress=False)
 
 
+@pytest.fixture
+def solved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each call of the solver is for, of networks that fit the lens."""
+    from lenspinn.models import lens_fit
+
+    calls, fit = [], lens_fit.fit_smooth_lens
+
+    def counted(start: torch.Tensor, *rest: Any, **options: Any) -> Any:
+        calls.append(len(start))
+        return fit(start, *rest, **options)
+
+    monkeypatch.setattr(lens_fit, "fit_smooth_lens", counted)
+    return calls
+
+
 SCENE = {
     "theta_E": 0.8,
     "e1": 0.08,

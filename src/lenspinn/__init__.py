@@ -10,7 +10,7 @@ from lenspinn.compile_cache import ensure_compile_cache
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
-    from lenspinn.apply import Answer, apply_model
+    from lenspinn.apply import Answer, answer_image, apply_model
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
@@ -41,6 +41,7 @@ __all__ = [
     "SceneStream",
     "SimulateConfig",
     "TrainConfig",
+    "answer_image",
     "apply_model",
     "classification_metrics",
     "create_model",

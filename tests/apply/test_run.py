@@ -15,8 +15,8 @@ from lenspinn.data.fits import write_fits
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError, ImageError, ModelError
 from lenspinn.evaluate import predict
+from lenspinn.evaluate.judgement import load_calibration
 from lenspinn.evaluate.predict import network_outputs
-from lenspinn.evaluate.trust import load_calibration
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.simulate import get_recipe, simulate_images
 from lenspinn.train import ModelConfig, load_run, train_model

@@ -101,3 +101,8 @@ def test_a_model_without_physics_has_no_source_column(mean_classifier: Classifie
         "over preprocessed",
         "probability",
     ]
+
+
+def test_each_image_is_solved_once(quantities_run: Path, tmp_path: Path, solved: list[int]) -> None:
+    explain_run(quantities_run, out=tmp_path, num_per_class=1)
+    assert sum(solved) == 3

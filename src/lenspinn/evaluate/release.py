@@ -14,7 +14,7 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, ENDS
 from lenspinn.data.provenance import portable
 from lenspinn.errors import ConfigError, ModelError
-from lenspinn.evaluate.trust import load_calibration, save_calibration
+from lenspinn.evaluate.judgement import load_calibration, save_calibration
 from lenspinn.files import draft_folder, read_json, write_whole
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lenspinn.train import Run, load_run

@@ -13,7 +13,6 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
 from lenspinn.data.provenance import portable_command, provenance
 from lenspinn.device import best_device
-from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.chance import chance_sentence
 from lenspinn.evaluate.conformal import check_coverage
 from lenspinn.evaluate.figures import (
@@ -29,6 +28,11 @@ from lenspinn.evaluate.image_set import (
     calibration_for,
     how_to_calibrate,
     own_test_images,
+)
+from lenspinn.evaluate.judgement import (
+    FALSE_ALARMS,
+    Calibration,
+    Judgement,
 )
 from lenspinn.evaluate.lens import (
     OF_A_FIT,
@@ -48,11 +52,7 @@ from lenspinn.evaluate.quantities import (
     quantity_metrics,
 )
 from lenspinn.evaluate.record import learning_record
-from lenspinn.evaluate.trust import (
-    FALSE_ALARMS,
-    Calibration,
-    Judgement,
-)
+from lenspinn.evaluate.temperature import scaled_probabilities
 from lenspinn.train import Run, best_row, load_run
 from lenspinn.train.manifest import write_manifest
 
@@ -74,10 +74,10 @@ def evaluate_run(
 
     On the run's own dataset, temperature, prediction sets and the reference for images unlike it
     are fitted to the validation images and written to ``calibration`` in the run folder, where
-    `lenspinn apply` finds them; see `lenspinn.evaluate.trust`. They are then measured on the test
-    images, which choose nothing. On another dataset those in the run folder are measured, unless
-    `calibrate_on` asks for new ones. An accuracy whose interval is not above that of guessing gives
-    a warning, and so does a run that is left without a calibration.
+    `lenspinn apply` finds them; see `lenspinn.evaluate.judgement`. They are then measured on the
+    test images, which choose nothing. On another dataset those in the run folder are measured,
+    unless `calibrate_on` asks for new ones. An accuracy whose interval is not above that of
+    guessing gives a warning, and so does a run that is left without a calibration.
 
     Parameters
     ----------

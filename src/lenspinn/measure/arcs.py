@@ -217,11 +217,6 @@ def _centre_of_mass(
     return (row, column) if math.hypot(x, y) > MOVED and room >= LEAST_PIXELS else None
 
 
-def lens_light_shown(seen: Observation) -> LensLightMode:
-    """Return what to do about the lens light of an image: to model it, if any shows."""
-    return _mode(find_lens_galaxy(seen.image, seen.sigma, seen.pixel_scale))
-
-
 def _mode(galaxy: tuple[int, int] | None) -> LensLightMode:
     return "none" if galaxy is None else "model"
 

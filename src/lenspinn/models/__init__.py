@@ -1,6 +1,7 @@
 """Networks: image (B, 1, H, W) -> logits (B, C), made by name.
 
-A physics model adds `reconstruct(image) -> Reconstruction`.
+Images are solved once, `solve(NetworkInput(image)) -> Solution`; `examine` and `reconstruct` take
+images, or that solution.
 """
 
 from typing import TYPE_CHECKING
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
         resnet18,
         resnet18_stride1,
     )
-    from lenspinn.models.classifier import CLASSES, Classifier, Examination
+    from lenspinn.models.classifier import (
+        CLASSES,
+        Classifier,
+        Examination,
+        ImageOptions,
+        NetworkInput,
+        Solution,
+    )
     from lenspinn.models.inverse_lens import InverseLens
-    from lenspinn.models.lens_fit import LensFit, Told, lenspinn_fit
+    from lenspinn.models.lens_fit import LensFit, lenspinn_fit
     from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
     from lenspinn.models.lenspinn import (
         LensPINN,
@@ -40,13 +48,15 @@ __all__ = [
     "Classifier",
     "Examination",
     "FittedReconstruction",
+    "ImageOptions",
     "InverseLens",
     "LensFit",
     "LensPINN",
     "Lensformer",
+    "NetworkInput",
     "Reconstruction",
+    "Solution",
     "TimmCNN",
-    "Told",
     "VisionTransformer",
     "cait",
     "cait_patch8",
