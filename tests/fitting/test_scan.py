@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from lenspinn.fitting import scan
 from lenspinn.fitting.scan import scan_point_masses
 from lenspinn.fitting.smooth import (
     by_name,
@@ -10,7 +11,7 @@ from lenspinn.fitting.smooth import (
     source_brightness,
 )
 from lenspinn.fitting.solver import fit_smooth_lens
-from lenspinn.lensing import deflection_point_mass, scan
+from lenspinn.lensing import deflection_point_mass
 from lenspinn.lensing.psf import convolve_separable, gaussian_kernel
 
 PIXEL = 0.08

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lenspinn.fitting.gaussians import light_templates
+from lenspinn.fitting.priors import SHAPE_PRIORS, known_parameters
 from lenspinn.fitting.smooth import (
     SMOOTH_PARAMETERS,
     make_optics,
@@ -9,7 +10,6 @@ from lenspinn.fitting.smooth import (
     smooth_image,
 )
 from lenspinn.fitting.solver import (
-    PRIORS,
     continue_fit,
     fit_smooth_lens,
     last_step,
@@ -31,6 +31,8 @@ WIDTH_TOLERANCE = 0.22
 SAME_WITH_LIGHT = 0.05
 # Of a covariance in float32 times what it is the inverse of.
 INVERSE = 0.02
+# Standard errors, between fits in float32 whose sums are in another order.
+ROUNDING = 1e-3
 # Of chi^2 per degree of freedom, sqrt(2 / 4082) for one image: four standard errors.
 CHI2_TOLERANCE = 0.09
 
@@ -270,7 +272,59 @@ def test_an_arc_that_says_nothing_leaves_the_shape_as_lenses_have_it(shaped):
         with_shape(true[:4, :14], 2.1, 0.01), image, torch.full_like(image, 1e4), OPTICS
     )
     for place, name in enumerate(parameter_names(19)):
-        if name in PRIORS:
-            mean, width = PRIORS[name]
+        if name in SHAPE_PRIORS:
+            mean, width = SHAPE_PRIORS[name]
             assert fit.parameters[:, place] == pytest.approx(mean, abs=0.1 * width)
             assert fit.standard_errors[:, place] == pytest.approx(width, rel=0.1)
+
+
+# Narrower than what the images say.
+KNOWN = {"e1": (0.1, 1e-4), "gamma1": (0.0, 1e-5), "log_n_sersic": (0.3, 0.05)}
+
+
+def test_a_prior_counts_as_one_more_pixel_does(generator):
+    true = lenses(4, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    start = rough(true, generator)
+    priors = known_parameters(KNOWN, 14)
+
+    def with_pixels(parameters, *args):
+        maps = whitened_derivatives(parameters, *args).flatten(2)
+        slopes = torch.diag_embed(priors.inverse_width.float()).expand(len(maps), -1, -1)
+        pixels = torch.cat([priors.misfit(parameters)[:, None], slopes], dim=1)
+        return torch.cat([maps, pixels], dim=2)[..., None]
+
+    told = fit_smooth_lens(start, image, sigma, OPTICS, priors=priors)
+    smuggled = fit_smooth_lens(start, image, sigma, OPTICS, linearize=with_pixels)
+    off = (told.parameters - smuggled.parameters) / told.standard_errors
+    assert off.abs().max() <= ROUNDING
+    torch.testing.assert_close(
+        told.chi2 + priors.penalty(told.parameters), smuggled.chi2, rtol=1e-5, atol=0
+    )
+    torch.testing.assert_close(told.standard_errors, smuggled.standard_errors, rtol=1e-3, atol=0)
+    assert told.parameters[:, SMOOTH_PARAMETERS.index("gamma1")].abs().max() <= 1e-3
+
+
+def test_a_fit_that_goes_on_knows_what_it_was_told(generator):
+    true = lenses(2, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    fit = fit_smooth_lens(true, image, sigma, OPTICS, priors=known_parameters(KNOWN, 14))
+    further = continue_fit(fit, image, sigma, OPTICS, steps=2)
+    freed = continue_fit(fit, image, sigma, OPTICS, steps=8, priors=known_parameters({}, 14))
+    narrow = KNOWN["e1"][1]
+    assert (further.standard_errors[:, 1] <= narrow).all()
+    assert (freed.standard_errors[:, 1] > 2 * narrow).all()
+    assert (freed.chi2 < further.chi2).all()
+
+
+def test_one_image_is_fitted_from_many_starts(generator):
+    true = lenses(1, generator)
+    image, sigma = noisy(smooth_image(true, OPTICS), generator)
+    starts = rough(true.expand(3, -1), generator)
+    light = LIGHT.expand(1, -1, -1, -1)
+    fit = fit_smooth_lens(starts, image, sigma, OPTICS, beside=light)
+    repeated = (each.expand(3, -1, -1) for each in (image, sigma))
+    same = fit_smooth_lens(starts, *repeated, OPTICS, beside=light.expand(3, -1, -1, -1))
+    assert ((fit.parameters - same.parameters) / fit.standard_errors).abs().max() <= ROUNDING
+    assert fit.free[0].shape == same.free[0].shape
+    assert (fit.freedom == same.freedom).all()

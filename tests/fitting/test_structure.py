@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lenspinn.fitting.gaussians import light_templates
+from lenspinn.fitting.priors import SHAPE_PRIORS, known_parameters
 from lenspinn.fitting.smooth import (
     by_name,
     make_optics,
@@ -12,7 +13,12 @@ from lenspinn.fitting.smooth import (
     smooth_image,
     source_brightness,
 )
-from lenspinn.fitting.solver import fit_smooth_lens, whitened_derivatives, with_typical_shape
+from lenspinn.fitting.solver import (
+    SmoothFit,
+    fit_smooth_lens,
+    whitened_derivatives,
+    with_typical_shape,
+)
 from lenspinn.fitting.structure import (
     NUM_SHAPELETS,
     fit_structure,
@@ -76,6 +82,11 @@ def clumpy():
     image = noisy(with_clump(smooth))
     fit = fitted(image, smooth)
     return image, smooth, fit, fit_structure(fit, image, OPTICS, steps=3)
+
+
+def some(fit, chosen):
+    """The fits of some images."""
+    return SmoothFit(*(each[chosen] if isinstance(each, torch.Tensor) else each for each in fit))
 
 
 def test_shapelets_are_orthonormal():
@@ -146,8 +157,8 @@ def test_without_steps_the_lens_stays_where_it_was(clumpy):
 
 def test_a_batch_is_as_its_images_alone(clumpy):
     image, _, fit, _ = clumpy
-    together = fit_structure(type(fit)(*(part[:5] for part in fit)), image[:5], OPTICS, steps=0)
-    alone = fit_structure(type(fit)(*(part[4:5] for part in fit)), image[4:5], OPTICS, steps=0)
+    together = fit_structure(some(fit, slice(5)), image[:5], OPTICS, steps=0)
+    alone = fit_structure(some(fit, slice(4, 5)), image[4:5], OPTICS, steps=0)
     scans = [scan_beside_structure(found, PIXEL).significance for found in (together, alone)]
     torch.testing.assert_close(together.smooth.residual[4:], alone.smooth.residual)
     torch.testing.assert_close(scans[0][4:], scans[1], rtol=1e-3, atol=1e-3)
@@ -203,3 +214,18 @@ def test_light_may_be_free_beside_structure(clumpy):
     assert scan_beside_structure(dark, PIXEL).significance.square().mean().item() == pytest.approx(
         1.0, abs=WIDTH_TOLERANCE
     )
+
+
+def test_structure_is_fitted_with_what_is_known_of_the_lens(clumpy):
+    image, smooth, fit, free = clumpy
+    few = some(fit, slice(4))
+    width = 0.1 * free.smooth.standard_errors[:4, 0].min()
+    priors = known_parameters({"theta_E": (smooth[:4, 0], width)}, 14)
+    ways = [
+        fit_structure(few._replace(priors=priors), image[:4], OPTICS),
+        fit_structure(few, image[:4], OPTICS, priors=priors),
+        fit_structure(few._replace(priors=priors), image[:4], OPTICS, lens_shape=True),
+    ]
+    for found in ways:
+        assert found.smooth.standard_errors[:, 0] == pytest.approx(float(width), rel=0.1)
+    assert (ways[2].smooth.standard_errors[:, 14] <= SHAPE_PRIORS["gamma"][1]).all()

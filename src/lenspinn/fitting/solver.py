@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from lenspinn.fitting.priors import SHAPE_PRIORS, Priors, known_parameters
 from lenspinn.fitting.smooth import (
     SHAPE_PARAMETERS,
     SMOOTH_PARAMETERS,
@@ -28,9 +29,11 @@ __all__ = [
 ]
 
 Image = Float[Tensor, "batch y x"]
+Given = Float[Tensor, "#batch y x"]
+"""One an image, or the same for all."""
 Gram = Float[Tensor, "batch rows rows"]
 """Inner products of the residual (first) and the derivatives by all parameters, in units of the
-noise: chi^2, the gradient and the normal matrix in one."""
+noise, with those of the priors: chi^2, the gradient and the normal matrix in one."""
 Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
 
 STEPS = 12
@@ -69,15 +72,6 @@ BOUNDS = {
     "b4": (-0.1, 0.1),
 }
 """Where the model is finite and can be told from no lens; far outside of what lenses are."""
-PRIORS = {
-    "gamma": (2.0, 0.16),
-    "a3": (0.0, 0.01),
-    "b3": (0.0, 0.01),
-    "a4": (0.0, 0.01),
-    "b4": (0.0, 0.01),
-}
-"""Means and standard deviations of the shape of lens galaxies, where it is free: of slopes as found
-by Auger et al. (2010), arXiv:1007.2880, and 1 % of multipoles. An arc may say nothing of them."""
 _LONGEST_STEP = 0.3
 """Of any parameter."""
 _LOG_N_SERSIC = SMOOTH_PARAMETERS.index("log_n_sersic")
@@ -106,6 +100,8 @@ class SmoothFit(NamedTuple):
     beside: Span
     """What else the image may hold, in units of the noise; residual and the derivatives by all
     parameters are apart from it."""
+    priors: Priors
+    """What was known of the parameters; `chi2` is without their penalty, `covariance` with them."""
 
     @property
     def standard_errors(self) -> SmoothParameters:
@@ -130,17 +126,18 @@ class SmoothFit(NamedTuple):
 class _Problem(NamedTuple):
     """What a fit is made to, and how."""
 
-    image: Image
-    sigma: Image
+    image: Given
+    sigma: Given
     optics: Optics
     linearize: Linearize
     span: Span
+    priors: Priors
 
     def maps(self, parameters: Tensor) -> Float[Tensor, "batch maps y x"]:
         return self.linearize(parameters, self.image, self.sigma, self.optics)
 
     def gram(self, parameters: Tensor) -> Gram:
-        return _gram(apart_from(self.span, self.maps(parameters)), parameters)
+        return _gram(apart_from(self.span, self.maps(parameters)), parameters, self.priors)
 
 
 def block_diagonal(
@@ -152,7 +149,7 @@ def block_diagonal(
 
 
 def whitened_derivatives(
-    parameters: SmoothParameters, image: Image, sigma: Image, optics: Optics
+    parameters: SmoothParameters, image: Given, sigma: Given, optics: Optics
 ) -> Float[Tensor, "batch maps y x"]:
     """Return image minus model, then the model's derivatives, in units of the noise."""
     made = smooth_derivatives(parameters, optics)
@@ -161,13 +158,14 @@ def whitened_derivatives(
 
 def fit_smooth_lens(
     start: SmoothParameters,
-    image: Image,
-    sigma: Image,
+    image: Given,
+    sigma: Given,
     optics: Optics,
     *,
     steps: int = STEPS,
     linearize: Linearize = whitened_derivatives,
-    beside: Float[Tensor, "batch templates y x"] | None = None,
+    beside: Float[Tensor, "#batch templates y x"] | None = None,
+    priors: Priors | None = None,
 ) -> SmoothFit:
     """Fit smooth lenses to images by damped Gauss-Newton steps, without gradient.
 
@@ -177,7 +175,8 @@ def fit_smooth_lens(
         Where the fits begin; the brightness of the source may be anything, and a source more peaked
         than an exponential begins as one.
     image, sigma
-        Images and standard deviation of their noise, in one unit; ``inf`` leaves a pixel out.
+        Images and standard deviation of their noise, in one unit; ``inf`` leaves a pixel out. One
+        image may be fitted from many starts.
     steps
         Each costs one image with derivatives, whether it is taken or not.
     linearize
@@ -185,6 +184,8 @@ def fit_smooth_lens(
     beside : (batch, templates, y, x)
         What else the image may hold any amount of, also less than nothing, in its unit: the light
         of the lens.
+    priors
+        What is known of the parameters; by default the shape of lenses, where that is free.
 
     Notes
     -----
@@ -202,7 +203,9 @@ def fit_smooth_lens(
     start, image, sigma = start.detach(), image.detach(), sigma.detach()
     with torch.no_grad():
         templates = image[:, None][:, :0] if beside is None else beside / sigma[:, None]
-        problem = _Problem(image, sigma, optics, linearize, orthonormal_span(templates))
+        span = orthonormal_span(templates).to(image.dtype)
+        priors = known_parameters({}, start.shape[1]) if priors is None else priors
+        problem = _Problem(image, sigma, optics, linearize, span, priors)
         blunt = start.clone()
         blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
         at, _ = _with_brightness(_bounded(blunt), problem)
@@ -214,12 +217,13 @@ def fit_smooth_lens(
 
 def continue_fit(
     fit: SmoothFit,
-    image: Image,
-    sigma: Image,
+    image: Given,
+    sigma: Given,
     optics: Optics,
     *,
     steps: int,
     linearize: Linearize = whitened_derivatives,
+    priors: Priors | None = None,
 ) -> SmoothFit:
     """Take more steps from where a fit ended, its source as peaked as it is, with other noise.
 
@@ -229,20 +233,23 @@ def continue_fit(
         What was found with `fit.sigma`, which must be finite wherever `sigma` is.
     image, sigma, optics, steps, linearize
         As of `fit_smooth_lens`; there may be no step, and `linearize` must go as ``1 / sigma``.
+    priors
+        By default those of the fit.
     """
     image, sigma = image.detach(), sigma.detach()
     with torch.no_grad():
         maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
         weight = (fit.sigma / sigma).nan_to_num(nan=0.0)[:, None]  # left out before and after
         span = orthonormal_span(fit.beside * weight)
-        problem = _Problem(image, sigma, optics, linearize, span)
-        gram = _gram(apart_from(span, maps * weight), fit.parameters)
+        priors = fit.priors if priors is None else priors
+        problem = _Problem(image, sigma, optics, linearize, span, priors)
+        gram = _gram(apart_from(span, maps * weight), fit.parameters, priors)
         return _descend(fit.parameters, gram, fit.damping, problem, steps)
 
 
 def with_typical_shape(parameters: Float[Tensor, "batch 14"]) -> Float[Tensor, "batch 19"]:
     """Give lenses the slope and the multipoles where a fit of these begins: those most likely."""
-    shape = parameters.new_tensor([PRIORS[name][0] for name in SHAPE_PARAMETERS])
+    shape = parameters.new_tensor([SHAPE_PRIORS[name][0] for name in SHAPE_PARAMETERS])
     return torch.cat([parameters, shape.expand(len(parameters), -1)], dim=1)
 
 
@@ -288,8 +295,9 @@ def _descend(at: Tensor, gram: Tensor, damping: Tensor, problem: _Problem, steps
         derivatives=left[:, 1:],
         by_source=maps[:, BY_SOURCE],
         damping=damping,
-        sigma=problem.sigma,
-        beside=problem.span,
+        sigma=problem.sigma.expand(len(at), -1, -1),
+        beside=problem.span.expand(len(at), -1, -1, -1),
+        priors=problem.priors,
     )
 
 
@@ -306,15 +314,16 @@ def _with_brightness(parameters: Tensor, problem: _Problem) -> tuple[Tensor, Ten
     return parameters, change @ gram @ change.mT
 
 
-def _gram(maps: Float[Tensor, "batch rows y x"], parameters: SmoothParameters) -> Gram:
+def _gram(
+    maps: Float[Tensor, "batch rows y x"], parameters: SmoothParameters, priors: Priors
+) -> Gram:
     gram = maps.flatten(2) @ maps.flatten(2).mT
-    for place, name in enumerate(parameter_names(parameters.shape[1])):
-        if name in PRIORS:  # is one more pixel, whose value is the parameter
-            mean, width = PRIORS[name]
-            row = gram.new_zeros(gram.shape[:2])
-            row[:, 0], row[:, 1 + place] = (mean - parameters[:, place]) / width, 1 / width
-            gram = gram + row[:, :, None] * row[:, None, :]
-    return gram
+    slope = priors.inverse_width.to(gram)
+    known = torch.zeros_like(gram)
+    known[:, 0, 0] = priors.penalty(parameters)
+    known[:, 0, 1:] = known[:, 1:, 0] = priors.misfit(parameters) * slope
+    known[:, 1:, 1:] = torch.diag_embed(slope.square())
+    return gram + known
 
 
 def _bounded(parameters: Tensor) -> Tensor:

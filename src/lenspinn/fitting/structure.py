@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lenspinn.fitting.priors import Priors, with_shape_priors
 from lenspinn.fitting.scan import PointMassScan, score_point_masses, suitable_block
 from lenspinn.fitting.smooth import (
     Optics,
@@ -133,6 +134,7 @@ def fit_structure(
     steps: int | None = None,
     lens_shape: bool = False,
     linearize: Linearize = whitened_derivatives,
+    priors: Priors | None = None,
 ) -> StructuredFit:
     """Give the source of a fit shapelets, and go on with both, without gradient.
 
@@ -150,6 +152,9 @@ def fit_structure(
         Whether slope and multipoles of the lens, which the fit has not, become free with them.
     linearize
         `whitened_derivatives`, or a compiled one. (Shapelets are slower compiled.)
+    priors
+        What is known of the parameters; by default what the fit was told, and the shape of lenses
+        where that becomes free.
 
     Notes
     -----
@@ -166,17 +171,18 @@ def fit_structure(
     with torch.no_grad():
         beside = _BesideStructure(shapelets_on(fit.parameters), fit.beside, linearize)
         if lens_shape:
-            start = with_typical_shape(fit.parameters)
+            start, known = with_typical_shape(fit.parameters), with_shape_priors(fit.priors)
             maps = beside(start, image, fit.sigma, optics)
         else:
-            start = fit.parameters
-            known = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
-            maps = beside.apart(known, start, fit.sigma, optics)
+            start, known = fit.parameters, fit.priors
+            maps = torch.cat([fit.residual[:, None], fit.derivatives], dim=1)
+            maps = beside.apart(maps, start, fit.sigma, optics)
         begun = fit._replace(
             parameters=start,
             residual=maps[:, 0],
             derivatives=maps[:, 1:],
             damping=torch.full_like(fit.damping, _FIRST_DAMPING),
+            priors=known if priors is None else priors,
         )
         smooth = continue_fit(begun, image, fit.sigma, optics, steps=steps, linearize=beside)
         return beside.at_the_end(smooth)

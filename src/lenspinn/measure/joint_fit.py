@@ -1,8 +1,7 @@
 """Lens, source and lens light of one image fitted together, from many starts at once.
 
-The lens light is linear in its amplitudes. What of a residual and of its derivatives lies in the
-span of its Gaussians is taken away, in each step: that solves for the amplitudes exactly and leaves
-the solver of `lenspinn.fitting.solver` as it is.
+The lens light is linear in its amplitudes, which the solver (`lenspinn.fitting.solver`) finds
+exactly in each step.
 """
 
 import math
@@ -13,15 +12,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lenspinn.fitting.priors import Priors, known_parameters
 from lenspinn.fitting.smooth import (
     SMOOTH_PARAMETERS,
-    Optics,
     SmoothParameters,
     make_optics,
     smooth_image,
 )
-from lenspinn.fitting.solver import SmoothFit, fit_smooth_lens, whitened_derivatives
-from lenspinn.fitting.span import apart_from, orthonormal_span
+from lenspinn.fitting.solver import SmoothFit, fit_smooth_lens
+from lenspinn.fitting.span import apart_from
 from lenspinn.measure.frame import Frame
 from lenspinn.measure.lens_light import LensLight
 
@@ -156,23 +155,16 @@ def fit_source(
     whole = torch.from_numpy(sigma).float()[None]
     psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
     optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
-    span = orthonormal_span(torch.from_numpy(light.basis / sigma)[None]).float()
-    prior = _prior(float(starts[:, 0].median()), centre_error, shear)
-
-    def linearize(parameters: Tensor, image: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
-        maps = apart_from(span, whitened_derivatives(parameters, image, sigma, optics)).flatten(2)
-        return torch.cat([maps, _prior_rows(parameters, prior)], dim=2)[..., None]
-
-    count = len(starts)
     fit = fit_smooth_lens(
         starts,
-        image.expand(count, -1, -1),
-        whole.expand(count, -1, -1),
+        image,
+        whole,
         optics,
         steps=STEPS,
-        linearize=linearize,
+        beside=torch.from_numpy(light.basis)[None],
+        priors=_priors(float(starts[:, 0].median()), centre_error, shear),
     )
-    without = float(apart_from(span, (image / whole)[None]).square().sum())
+    without = float(apart_from(fit.beside[:1], (image / whole)[None]).square().sum())
     source_image = smooth_image(fit.parameters[_order(fit)[:1]], optics)[0].double().numpy()
     lens_light = _best_light(frame.image - source_image, sigma, light)
     return _sorted_fits(fit, without, lens_light, source_image, int(np.isfinite(sigma).sum()))
@@ -183,7 +175,7 @@ def _sorted_fits(
 ) -> JointFit:
     """Put the best fit first, and compare it with chi^2 without a source, and with the others."""
     order = _order(fit)
-    chi2 = fit.chi2[order]
+    chi2 = _chi2_and_penalty(fit)[order]
     gain = without - float(chi2[0])
     return JointFit(
         parameters=fit.parameters[order],
@@ -197,7 +189,11 @@ def _sorted_fits(
 
 
 def _order(fit: SmoothFit) -> Tensor:
-    return fit.chi2.nan_to_num(nan=math.inf).argsort()
+    return _chi2_and_penalty(fit).nan_to_num(nan=math.inf).argsort()
+
+
+def _chi2_and_penalty(fit: SmoothFit) -> Tensor:
+    return fit.chi2 + fit.priors.penalty(fit.parameters)
 
 
 def _best_light(image: Pixels, sigma: Pixels, light: LensLight) -> Pixels:
@@ -206,22 +202,11 @@ def _best_light(image: Pixels, sigma: Pixels, light: LensLight) -> Pixels:
     return np.tensordot(amplitudes, light.basis, axes=1)
 
 
-def _prior(theta_E: float, centre_error: float, shear: bool) -> Float[Tensor, "2 parameters"]:
-    """Give means and inverse standard deviations, 0 where nothing is known."""
+def _priors(theta_E: float, centre_error: float, shear: bool) -> Priors:
     size, width = SIZE_PRIOR
     known = {name: (0.0, sigma) for name, sigma in PRIORS.items()}
     known |= dict.fromkeys(("center_x", "center_y"), (0.0, centre_error))
     if not shear:
         known |= dict.fromkeys(("gamma1", "gamma2"), (0.0, NO_SHEAR))
     known["log_R_sersic"] = (math.log(size * theta_E), width)
-    means = [known.get(name, (0.0, math.inf))[0] for name in SMOOTH_PARAMETERS]
-    inverse = [1 / known.get(name, (0.0, math.inf))[1] for name in SMOOTH_PARAMETERS]
-    return torch.tensor([means, inverse])
-
-
-def _prior_rows(parameters: Tensor, prior: Tensor) -> Float[Tensor, "batch rows parameters"]:
-    """Give a pixel a parameter: its value is the parameter, its noise the width of the prior."""
-    mean, inverse = prior
-    misfit = ((mean - parameters) * inverse)[:, None]
-    slopes = torch.diag_embed(inverse).expand(len(parameters), -1, -1)
-    return torch.cat([misfit, slopes], dim=1)
+    return known_parameters(known, len(SMOOTH_PARAMETERS))
