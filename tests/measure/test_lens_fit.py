@@ -136,8 +136,7 @@ def test_a_lens_whose_mass_is_not_where_its_light_is_is_not_trusted() -> None:
     sigma = np.full_like(image, 0.02)
     image += sigma * np.random.default_rng(4).standard_normal(image.shape)
     found = fit_lens(image, pixel_scale=0.1, noise=sigma)
-    (reason,) = found.reasons
-    assert "the centre of mass is 0." in reason
+    assert not found.trusted
 
 
 GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))

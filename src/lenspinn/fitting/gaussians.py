@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lenspinn.lensing.grid import pixel_grid
 
-__all__ = ["NUM_LIGHT_TEMPLATES", "LightShape", "light_templates"]
+__all__ = ["NUM_LIGHT_TEMPLATES", "LightShape", "gaussian_sizes", "light_templates"]
 
 LightShape = Float[Tensor, "batch 6"]
 """Centre (x, y, arcsec), and ellipticity (e1, e2) of each of two groups of Gaussians."""
@@ -26,6 +26,13 @@ LARGEST = 1 / 3
 NUM_LIGHT_TEMPLATES = 2 * GAUSSIANS + 1
 _LEAST_AXES = 1e-3
 """Of ``1 - e^2``, which is 0 for a line."""
+
+
+def gaussian_sizes(num_pix: int) -> list[float]:
+    """Return the standard deviations of the Gaussians of a group for an image, pixels."""
+    smallest, largest = math.log(SMALLEST), math.log(LARGEST * num_pix)
+    step = (largest - smallest) / (GAUSSIANS - 1)
+    return [math.exp(smallest + step * place) for place in range(GAUSSIANS)]
 
 
 def light_templates(
@@ -52,10 +59,7 @@ def light_templates(
     x, y = pixel_grid(num_pix, pixel_scale, dtype=shape.dtype, device=shape.device)
     center_x, center_y, *ellipticity = shape[..., None, None, None].unbind(dim=1)
     dx, dy = x - center_x, y - center_y
-    smallest = math.log(SMALLEST * pixel_scale)
-    largest = math.log(LARGEST * num_pix * pixel_scale)
-    sizes = torch.linspace(smallest, largest, GAUSSIANS, dtype=torch.float64).exp()
-    sizes = sizes.to(shape)[:, None, None]
+    sizes = shape.new_tensor(gaussian_sizes(num_pix))[:, None, None] * pixel_scale
     groups = []
     for e1, e2 in (ellipticity[:2], ellipticity[2:]):
         squared = ((1 - e1) * dx - e2 * dy).square() + ((1 + e1) * dy - e2 * dx).square()

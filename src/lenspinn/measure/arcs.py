@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy import ndimage
 
 from lenspinn.errors import ImageError
 from lenspinn.fitting.smooth import (
@@ -20,6 +19,8 @@ from lenspinn.measure.frame import LEAST_PIXELS, Frame, cut_frame, light_peak
 from lenspinn.measure.joint_fit import fit_source, starts_around
 from lenspinn.measure.lens_galaxy import find_lens_galaxy
 from lenspinn.measure.lens_light import LensLight, fit_lens_light, only_sky
+from lenspinn.measure.mass_and_light import CENTRE_ERROR, LensPrior, half_light_radius
+from lenspinn.measure.neighbours import neighbours
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.observation import Observation, observe
 from lenspinn.measure.ring import ring_radius, rival_ring
@@ -38,12 +39,9 @@ FIELD = 2.0
 LEAST_USED = 100
 """Pixels around a lens that count."""
 NEIGHBOURS = 1.6
-"""What is bright beyond this many ring radii is taken for a neighbour and left out."""
-NEIGHBOUR_SIGMAS = 5.0
+"""What is brightest beyond this many ring radii is taken for a neighbour and left out."""
 INNERMOST = 4.0
 """Pixels: the smallest ring that is looked for."""
-CENTRE_ERROR = 1.0
-"""Pixels, one sigma, between the centres of mass and light."""
 UNSEEN_CENTRE = 0.25
 """In units of the guess, one sigma, between the centre of mass and the middle of the image, where
 no light shows it."""
@@ -54,6 +52,9 @@ ROUNDS = 3
 LARGEST_GUESS = 3.0
 """Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
 `lenspinn.fitting.solver` are for galaxies."""
+RING_TO_LIGHT = 1.3
+"""Radius of the ring in units of that with half of the light within `SEARCH_RADIUS`: 0.8 to 2.2 of
+SLACS lenses."""
 MASKED = 0.6
 """Ring radii within which lens light is left out where it is masked."""
 
@@ -83,11 +84,13 @@ class Arcs:
         return len(self.frame.image) / 2 * self.frame.pixel_scale
 
     @property
-    def centre_error(self) -> float:
-        """One sigma of the centre of mass about the middle of the frame, arcsec."""
+    def expected(self) -> LensPrior:
+        """What the lens is like, before the arcs say anything of it."""
         if self.lens_light == "none":
-            return UNSEEN_CENTRE * self.guess
-        return CENTRE_ERROR * self.frame.pixel_scale
+            return LensPrior.of_nothing(UNSEEN_CENTRE * self.guess)
+        if self.lens_light == "mask":
+            return LensPrior.of_nothing(CENTRE_ERROR * self.frame.pixel_scale)
+        return LensPrior.of_light(self.light.galaxy, self.guess, self.frame.pixel_scale)
 
     @property
     def zoom(self) -> float:
@@ -195,12 +198,12 @@ def _centre_of_mass(
     None if that is where they were looked for: at `centre`, by default the middle.
     """
     arcs = arcs.shrunk(arcs.zoom)
-    frame = arcs.frame.narrowed(FIELD * arcs.guess + 2 * arcs.centre_error)
+    frame = arcs.frame.narrowed(FIELD * arcs.guess + 2 * arcs.expected.centre)
     if np.isfinite(frame.sigma).sum() < LEAST_USED:
         return None
     light = arcs.light_of(frame)
-    starts = starts_around(frame, light, arcs.guess, arcs.centre_error)
-    found = fit_source(frame, light, starts, centre_error=arcs.centre_error, supersampling=1)
+    starts = starts_around(frame, light, arcs.guess, arcs.expected)
+    found = fit_source(frame, light, starts, arcs.expected, supersampling=1)
     first = SMOOTH_PARAMETERS.index("center_x")
     x, y = (found.parameters[0, first : first + 2] / frame.pixel_scale).tolist()
     rows, columns = seen.image.shape
@@ -259,11 +262,15 @@ def _arcs_within(
     arcs = wide.image - light.model
     inner = INNERMOST * seen.pixel_scale
     around = (arcs, wide.weighed_sigma, seen.pixel_scale)
-    ring = ring_radius(*around, inner=inner, outer=len(arcs) * seen.pixel_scale / 2)
+    typical = None if mode == "none" else RING_TO_LIGHT * half_light_radius(light.galaxy, wide)
+    outer = len(arcs) * seen.pixel_scale / 2
+    ring = ring_radius(*around, inner=inner, outer=outer, typical=typical)
     guess = ring if guess is None else guess
-    rival = rival_ring(*around, inner=inner, field=FIELD * guess)
+    rival = rival_ring(*around, inner=inner, field=FIELD * guess, typical=typical)
     unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
-    frame = _without_neighbours(wide, arcs, NEIGHBOURS * guess + unsure)
+    far = wide.radius > NEIGHBOURS * guess + unsure
+    beyond = wide.radius > guess
+    frame = wide.without(neighbours(arcs / wide.weighed_sigma, far) & beyond)
     if mode == "mask":
         frame = frame.without(frame.radius < MASKED * guess)
         light = only_sky(frame.image, frame.sigma)
@@ -290,10 +297,3 @@ def _lens_light(
         shape=shape,
         clip=source_image is None,
     )
-
-
-def _without_neighbours(frame: Frame, arcs: Pixels, beyond: float) -> Frame:
-    """Leave out what is bright far outside of the ring, beyond a radius in arcsec."""
-    significance = ndimage.uniform_filter(arcs / frame.weighed_sigma, 3)
-    bright = (significance > NEIGHBOUR_SIGMAS) & (frame.radius > beyond)
-    return frame.without(ndimage.binary_dilation(bright, iterations=2))

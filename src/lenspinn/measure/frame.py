@@ -8,9 +8,12 @@ from scipy import ndimage
 
 from lenspinn.errors import ImageError
 from lenspinn.measure.lens_light import MODEL_ERROR
+from lenspinn.measure.model_error import noise_factor
 
 Pixels = Float[np.ndarray, "y x"]
 
+ARC_ERROR = 0.3
+"""Share of the lensed source by which a Sersic source is wrong, in each pixel."""
 PEAK_SMOOTHING = 2.0
 """Standard deviation, pixels, before the brightest pixel is taken for the centre of the lens."""
 LEAST_SHARE = 0.25
@@ -32,6 +35,10 @@ class Frame:
     psf: Float[np.ndarray, "v u"] | None
     light: Pixels
     """About that of the lens, for its share in `weighed_sigma`."""
+    arcs: Pixels
+    """About the light of the lensed source, likewise."""
+    noise_factor: Pixels
+    """Of all that, by which models are wrong beyond it: `lenspinn.measure.model_error`."""
     middle: tuple[float, float]
     """x and y of the middle pixel from the centre of the whole image, arcsec."""
 
@@ -44,8 +51,29 @@ class Frame:
 
     @property
     def weighed_sigma(self) -> Pixels:
+        """Noise, and what models of lens light and source are wrong by."""
+        return self._believed_sigma * self.noise_factor
+
+    @property
+    def light_sigma(self) -> Pixels:
         """Noise, and what no sum of ellipses can say about the light of a galaxy."""
         return np.hypot(self.sigma, MODEL_ERROR * np.clip(self.light, 0, None))
+
+    @property
+    def _believed_sigma(self) -> Pixels:
+        return np.hypot(self.light_sigma, ARC_ERROR * self.arcs)
+
+    def with_arcs(self, arcs: Pixels) -> "Frame":
+        """Return the frame with a better idea of the light of the lensed source."""
+        return replace(self, arcs=np.clip(ndimage.median_filter(arcs, 3), 0, None))
+
+    def with_models(self, lens_light: Pixels, source_image: Pixels) -> "Frame":
+        """Return the frame with the noise that such models of its light call for."""
+        frame = self.with_arcs(source_image)
+        used = np.isfinite(frame.sigma)
+        sigma = np.where(used, frame._believed_sigma, 1.0)
+        left = np.where(used, frame.image - lens_light - source_image, 0.0) / sigma
+        return replace(frame, noise_factor=noise_factor(left, source_image / sigma, used))
 
     def lit(self, light: Pixels) -> "Frame":
         """Return the frame with a better idea of the light of the lens."""
@@ -61,6 +89,8 @@ class Frame:
             image=np.pad(self.image, missing),
             sigma=np.pad(self.sigma, missing, constant_values=np.inf),
             light=np.pad(self.light, missing),
+            arcs=np.pad(self.arcs, missing),
+            noise_factor=np.pad(self.noise_factor, missing, constant_values=1),
         )
 
     def minus(self, light: Pixels) -> "Frame":
@@ -81,6 +111,8 @@ class Frame:
             image=self.image[inner, inner],
             sigma=self.sigma[inner, inner],
             light=self.light[inner, inner],
+            arcs=self.arcs[inner, inner],
+            noise_factor=self.noise_factor[inner, inner],
         )
         return small.without(small.radius > (reach + 0.5) * self.pixel_scale)
 
@@ -161,6 +193,8 @@ def cut_frame(
         pixel_scale=pixel_scale,
         psf=psf,
         light=light,
+        arcs=np.zeros_like(cut),
+        noise_factor=np.ones_like(cut),
         middle=(
             (column - (columns - 1) / 2) * pixel_scale,
             (row - (rows - 1) / 2) * pixel_scale,

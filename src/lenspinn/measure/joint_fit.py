@@ -15,6 +15,7 @@ from torch import Tensor
 from lenspinn.fitting.priors import Priors, known_parameters
 from lenspinn.fitting.smooth import (
     SMOOTH_PARAMETERS,
+    Optics,
     SmoothParameters,
     make_optics,
     smooth_image,
@@ -23,24 +24,23 @@ from lenspinn.fitting.solver import SmoothFit, fit_smooth_lens
 from lenspinn.fitting.span import apart_from
 from lenspinn.measure.frame import Frame
 from lenspinn.measure.lens_light import LensLight
+from lenspinn.measure.mass_and_light import LensPrior
 
 Pixels = Float[np.ndarray, "y x"]
 
 PRIORS = {
-    "e1": 0.2,
-    "e2": 0.2,
-    "gamma1": 0.07,
-    "gamma2": 0.07,
     "source_e1": 0.25,
     "source_e2": 0.25,
     "log_n_sersic": 0.6,
 }
-"""Standard deviations about 0, weak against arcs that say anything: what lenses are like."""
+"""Standard deviations about 0, weak against arcs that say anything: what sources are like."""
 NO_SHEAR = 1e-5
 """Standard deviation of a shear that is none."""
 SIZE_PRIOR = (0.15, 0.8)
 """Source size: middle in units of theta_E, and standard deviation of its logarithm."""
 STEPS = 20
+SUPERSAMPLING = 2
+"""Samples along a side of a pixel, but for the first look from all starts."""
 AS_GOOD = 0.05
 """A fit is as good as the best if it lowers chi^2 by no less than this share below the best."""
 RADII = (0.75, 0.9, 1.0, 1.15)
@@ -74,7 +74,7 @@ class JointFit:
 
 
 def starts_around(
-    frame: Frame, light: LensLight, guess: float, centre_error: float
+    frame: Frame, light: LensLight, guess: float, expected: LensPrior
 ) -> SmoothParameters:
     """Return starts: several radii, and source positions around where the arcs point.
 
@@ -86,22 +86,23 @@ def starts_around(
         Its lens light.
     guess
         Of theta_E, arcsec.
-    centre_error
-        Arcsec: one sigma of the centre of mass about the middle. If that is more than two pixels,
-        fits also start from centres `ASIDE`.
+    expected
+        What the lens is like. Fits also start from centres `ASIDE` where its centre is unknown by
+        more than two pixels.
     """
     arcs = frame.image - light.model
     significance = arcs / frame.weighed_sigma
     weight = np.where(significance > ARC_SIGMAS, significance, 0) * (frame.radius > guess / 3)
-    aside = ASIDE if centre_error > 2 * frame.pixel_scale else ()
+    aside = ASIDE if expected.centre > 2 * frame.pixel_scale else ()
     begin = [((0.0, 0.0), offset) for offset in OFFSETS]
-    begin += [((x * centre_error, y * centre_error), OFFSETS[0]) for x, y in aside]
+    begin += [((x * expected.centre, y * expected.centre), OFFSETS[0]) for x, y in aside]
     rows = []
     for theta_E in (factor * guess for factor in RADII):
         for centre, offset in begin:
             row = dict.fromkeys(SMOOTH_PARAMETERS, 0.0)
             row["theta_E"] = theta_E
             row["center_x"], row["center_y"] = centre
+            row["e1"], row["e2"] = expected.e1, expected.e2
             row["source_x"], row["source_y"] = (
                 at + guess * by
                 for at, by in zip(_pointed_at(weight, frame, centre, theta_E), offset, strict=True)
@@ -128,9 +129,9 @@ def fit_source(
     frame: Frame,
     light: LensLight,
     starts: SmoothParameters,
+    expected: LensPrior,
     *,
-    centre_error: float,
-    supersampling: int,
+    supersampling: int = SUPERSAMPLING,
     shear: bool = True,
 ) -> JointFit:
     """Fit lens, source and the amplitudes of the lens light from each start.
@@ -143,8 +144,8 @@ def fit_source(
         Its lens light and sky, of which the amplitudes are fitted again.
     starts
         Where to begin.
-    centre_error
-        Arcsec: one sigma of the centre of mass about the middle.
+    expected
+        What the lens is like, before its arcs say anything.
     supersampling
         Of the source, as in `lenspinn.fitting.make_optics`.
     shear
@@ -153,8 +154,7 @@ def fit_source(
     sigma = frame.weighed_sigma
     image = torch.from_numpy(frame.image).float()[None]
     whole = torch.from_numpy(sigma).float()[None]
-    psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
-    optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
+    optics = frame_optics(frame, supersampling)
     fit = fit_smooth_lens(
         starts,
         image,
@@ -162,7 +162,7 @@ def fit_source(
         optics,
         steps=STEPS,
         beside=torch.from_numpy(light.basis)[None],
-        priors=_priors(float(starts[:, 0].median()), centre_error, shear),
+        priors=lens_priors(float(starts[:, 0].median()), expected, shear=shear),
     )
     without = float(apart_from(fit.beside[:1], (image / whole)[None]).square().sum())
     source_image = smooth_image(fit.parameters[_order(fit)[:1]], optics)[0].double().numpy()
@@ -202,11 +202,33 @@ def _best_light(image: Pixels, sigma: Pixels, light: LensLight) -> Pixels:
     return np.tensordot(amplitudes, light.basis, axes=1)
 
 
-def _priors(theta_E: float, centre_error: float, shear: bool) -> Priors:
+def frame_optics(frame: Frame, supersampling: int) -> Optics:
+    """Return what turns surface brightness into the pixels of a frame."""
+    psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
+    return make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
+
+
+def lens_priors(theta_E: float, lens: LensPrior, *, shear: bool = True) -> Priors:
+    """Return what is known of lens and source before the arcs say anything.
+
+    Parameters
+    ----------
+    theta_E
+        About, arcsec: sources are smaller.
+    lens
+        What the light says of the lens.
+    shear
+        Whether the lens may have any.
+    """
     size, width = SIZE_PRIOR
     known = {name: (0.0, sigma) for name, sigma in PRIORS.items()}
-    known |= dict.fromkeys(("center_x", "center_y"), (0.0, centre_error))
-    if not shear:
-        known |= dict.fromkeys(("gamma1", "gamma2"), (0.0, NO_SHEAR))
+    known |= {
+        "e1": (lens.e1, lens.ellipticity),
+        "e2": (lens.e2, lens.ellipticity),
+        "center_x": (0.0, lens.centre),
+        "center_y": (0.0, lens.centre),
+        "gamma1": (0.0, lens.shear if shear else NO_SHEAR),
+        "gamma2": (0.0, lens.shear if shear else NO_SHEAR),
+    }
     known["log_R_sersic"] = (math.log(size * theta_E), width)
     return known_parameters(known, len(SMOOTH_PARAMETERS))

@@ -5,15 +5,15 @@ of a lens alone.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import least_squares, nnls
 
-from lenspinn.fitting.gaussians import light_templates
-from lenspinn.lensing.psf import convolve_kernel
+from lenspinn.fitting.gaussians import GAUSSIANS
+from lenspinn.measure.blurred_gaussians import blurred_gaussians
 
 Pixels = Float[np.ndarray, "y x"]
 
@@ -25,6 +25,8 @@ CLIPS = 3
 """Rounds of fitting the lens light and leaving out arcs."""
 EVALUATIONS = 12
 """Of the derivatives, at most, in each round."""
+NEAR, EVERY = 25, 2
+"""Pixels from the middle beyond which a shape is told from every second row and column."""
 MOST_ELLIPTICITY = 0.6
 TWISTS = ((0.0, 0.0, 0.0, 0.0), (0.1, 0.0, -0.1, 0.0), (0.0, 0.1, 0.0, -0.1))
 """Ellipticities of the two groups at which a fit begins where no shape is known. Groups that begin
@@ -35,13 +37,16 @@ class LensLight(NamedTuple):
     """Lens light fitted to an image."""
 
     basis: Float[np.ndarray, "terms y x"]
-    """The Gaussians that are needed, blurred, and a constant sky, the last."""
+    """The Gaussians that are needed, blurred, each of flux 1, and a constant sky, the last."""
     model: Pixels
     """Their best sum."""
     shape: np.ndarray
     """Centre (arcsec), and ellipticity (e1, e2) of each group."""
     sky: float
     """Of the model, in each pixel."""
+    terms: np.ndarray
+    """Which of the Gaussians of both groups, then the sky, those of the basis are, counted as by
+    `lenspinn.measure.blurred_gaussians`."""
 
     @property
     def galaxy(self) -> Pixels:
@@ -79,21 +84,44 @@ def fit_lens_light(
     Cappellari (2002), MNRAS 333, 400.
     """
     starts = [np.array([0, 0, *twist]) for twist in TWISTS] if shape is None else [shape]
-    used = np.isfinite(sigma)
+    num_pix, used = len(image), np.isfinite(sigma)
+    basis_at = partial(_basis, num_pix=num_pix, pixel_scale=pixel_scale, psf=psf)
+    every = np.indices(image.shape).reshape(2, -1) - num_pix // 2
+    chosen = _telling(every)
     for _ in range(CLIPS if clip else 1):
-        error = np.where(used, sigma, np.inf)
-
-        def misfit(at: np.ndarray, error: Pixels = error) -> np.ndarray:
-            return _solved(_gaussians(at, image, pixel_scale, psf), image, error)[1].ravel()
-
-        starts = [_best_shape(misfit, starts, pixel_scale)]
-        basis = _gaussians(starts[0], image, pixel_scale, psf)
-        amplitudes, _ = _solved(basis, image, error)
-        model = np.tensordot(amplitudes, basis, axes=1)
+        told = chosen & used.ravel()
+        here = (every[:, told], image.ravel()[told], sigma.ravel()[told])
+        best = _best_shape(partial(_misfit, basis_at, *here), starts, pixel_scale)
+        starts = [best]
+        basis = basis_at(best, every)
+        error = np.where(used, sigma, np.inf).ravel()
+        amplitudes, _ = _solved(basis, image.ravel(), error)
+        model = (amplitudes @ basis).reshape(image.shape)
         used = np.isfinite(sigma) & (image - model < ARC * sigma)
     needed = amplitudes != 0
     needed[-1] = True
-    return LensLight(basis[needed], model, starts[0], float(amplitudes[-1] * basis[-1, 0, 0]))
+    return LensLight(
+        basis=basis[needed].reshape(-1, *image.shape),
+        model=model,
+        shape=best,
+        sky=float(amplitudes[-1] / num_pix**2),
+        terms=np.flatnonzero(needed),
+    )
+
+
+def _telling(places: Int[np.ndarray, "2 pixels"]) -> Bool[np.ndarray, " pixels"]:
+    """Return which pixels the shape is told from: all near the middle, some of those far off."""
+    return (np.hypot(*places) < NEAR) | (places % EVERY == 0).all(axis=0)
+
+
+def _misfit(
+    basis_at: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    places: np.ndarray,
+    image: np.ndarray,
+    sigma: np.ndarray,
+    shape: np.ndarray,
+) -> Float[np.ndarray, " pixels"]:
+    return _solved(basis_at(shape, places), image, sigma)[1]
 
 
 def _best_shape(
@@ -120,23 +148,22 @@ def only_sky(image: Pixels, sigma: Pixels) -> LensLight:
     """Return a constant sky as all the lens light there is: the median of the pixels that count."""
     basis = np.full((1, *image.shape), 1.0 / image.size)
     sky = float(np.median(image[np.isfinite(sigma)]))
-    return LensLight(basis, np.full_like(image, sky), np.zeros(6), sky)
+    return LensLight(basis, np.full_like(image, sky), np.zeros(6), sky, np.array([2 * GAUSSIANS]))
 
 
-def _gaussians(
-    shape: np.ndarray, image: Pixels, pixel_scale: float, psf: np.ndarray | None
-) -> Float[np.ndarray, "terms y x"]:
-    """Blurred, each with a flux of 1."""
-    templates = light_templates(torch.from_numpy(shape)[None], len(image), pixel_scale)[0]
-    if psf is not None:
-        templates[:-1] = convolve_kernel(templates[:-1], torch.from_numpy(psf))
-    return (templates / templates.sum(dim=(1, 2), keepdim=True)).numpy()
+def _basis(
+    shape: np.ndarray, places: np.ndarray, num_pix: int, pixel_scale: float, psf: np.ndarray | None
+) -> Float[np.ndarray, "terms pixels"]:
+    """Return the Gaussians, each of flux 1, and the sky, of flux 1 in the image."""
+    gaussians = blurred_gaussians(shape, places, num_pix, pixel_scale, psf)
+    return np.concatenate([gaussians, np.full((1, places.shape[1]), 1 / num_pix**2)])
 
 
-def _solved(basis: np.ndarray, image: Pixels, sigma: Pixels) -> tuple[np.ndarray, np.ndarray]:
+def _solved(
+    basis: np.ndarray, image: np.ndarray, sigma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the best amplitudes, those of Gaussians not negative, and the misfit in sigmas."""
-    columns = (basis / sigma).reshape(len(basis), -1)
-    target = (image / sigma).ravel()
+    columns, target = basis / sigma, image / sigma
     both = np.concatenate([columns, -columns[-1:]])  # the sky may be negative
     scale = np.sqrt((both**2).sum(axis=1)).clip(min=1e-30)
     normal = (both @ both.T) / np.outer(scale, scale)
@@ -147,4 +174,4 @@ def _solved(basis: np.ndarray, image: Pixels, sigma: Pixels) -> tuple[np.ndarray
     solution = solution / scale
     amplitudes = solution[:-1].copy()
     amplitudes[-1] -= solution[-1]
-    return amplitudes, (target - amplitudes @ columns).reshape(image.shape)
+    return amplitudes, target - amplitudes @ columns

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from lenspinn.fitting.critical import caustics, critical_curves
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 from lenspinn.measure.arcs import LensLightMode
+from lenspinn.measure.power_law import PowerLaw
 
 __all__ = ["LensMeasurement"]
 
@@ -32,7 +33,8 @@ class LensMeasurement:
     ``pi theta_E^2``."""
     theta_E_error: float
     """One sigma, arcsec, in quadrature: the statistical one of `errors`, the spread among starts
-    that fit as well, the difference to the fit without shear, and `systematic_error`."""
+    that fit as well, the differences to `without_shear` and to `power_law`, and
+    `systematic_error`."""
     systematic_error: float
     """One sigma, arcsec: what models of source and lens light are wrong by, as measured on real
     lenses."""
@@ -49,6 +51,8 @@ class LensMeasurement:
     """Of theta_E among starts that fit as well, relative, the largest difference."""
     without_shear: float
     """Arcsec: theta_E of a fit without shear, from the best one."""
+    power_law: PowerLaw
+    """A lens of any slope, and a source with structure, fitted from the best one."""
     ring_radius: float
     """Arcsec, with no lens model: `lenspinn.measure.ring_radius`."""
     pixel_scale: float
@@ -131,7 +135,8 @@ class LensMeasurement:
             "pixel_scale",
         )
         longer = {name: getattr(self, name) * factor for name in lengths}
-        return replace(self, parameters=parameters, errors=errors, **longer)
+        power_law = self.power_law._replace(theta_E=self.power_law.theta_E * factor)
+        return replace(self, parameters=parameters, errors=errors, power_law=power_law, **longer)
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as what JSON can hold."""
@@ -147,6 +152,11 @@ class LensMeasurement:
             "gain": self.gain,
             "spread": self.spread,
             "theta_E_without_shear_arcsec": self.without_shear,
+            "power_law": {
+                "theta_E_arcsec": self.power_law.theta_E,
+                "slope": self.power_law.slope,
+                "slope_error": self.power_law.slope_error,
+            },
             "ring_radius_arcsec": self.ring_radius,
             "pixel_scale_arcsec": self.pixel_scale,
             "lens_light": self.light_mode,

@@ -10,13 +10,21 @@ MOST_SIGMAS = 3.0
 """A pixel counts no more than this: what matters is how much of the circle is lit."""
 SMOOTHING = 1.0
 """Of the profile, standard deviation in pixels."""
+UNLIKELY = 0.35
+"""Natural logarithm of the factor between a radius and the typical one at which it counts half."""
 RIVAL, SEEN = 0.5, 3.0
 """Share of the brightest circle from which one further out could be the ring as well, and its least
 significance: circles of noise alone have 1."""
 
 
 def ring_radius(
-    arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, outer: float
+    arcs: Pixels,
+    sigma: Pixels,
+    pixel_scale: float,
+    *,
+    inner: float,
+    outer: float,
+    typical: float | None = None,
 ) -> float:
     """Return the radius of the circle on which light is most significant.
 
@@ -29,6 +37,8 @@ def ring_radius(
     pixel_scale : arcsec.
     inner, outer : arcsec
         Where to look.
+    typical : arcsec
+        What the radius is expected to be, within a factor; see `UNLIKELY`. By default anything.
 
     Returns
     -------
@@ -37,12 +47,19 @@ def ring_radius(
         nearer to the brighter one.
     """
     profile = _profile(arcs, sigma)
+    profile = profile * _likely(len(profile), typical, pixel_scale)
     peak = _brightest(profile, inner / pixel_scale, outer / pixel_scale)
     return _vertex(profile, peak) * pixel_scale
 
 
 def rival_ring(
-    arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, field: float
+    arcs: Pixels,
+    sigma: Pixels,
+    pixel_scale: float,
+    *,
+    inner: float,
+    field: float,
+    typical: float | None = None,
 ) -> float | None:
     """Return the radius of a ring outside of a field that could be the ring as well as one inside.
 
@@ -52,6 +69,8 @@ def rival_ring(
         As in `ring_radius`.
     inner, field : arcsec
         Between which the ring is that was found.
+    typical : arcsec
+        As in `ring_radius`.
 
     Returns
     -------
@@ -59,6 +78,7 @@ def rival_ring(
         Arcsec; None if there is none before the border of the image.
     """
     profile, half = _profile(arcs, sigma), len(arcs) / 2
+    profile = profile * _likely(len(profile), typical, pixel_scale)
     first = field / pixel_scale + 1
     if first >= half:
         return None
@@ -79,6 +99,14 @@ def _profile(arcs: Pixels, sigma: Pixels) -> Float[np.ndarray, " radius"]:
     return ndimage.gaussian_filter1d(profile, SMOOTHING)
 
 
+def _likely(num: int, typical: float | None, pixel_scale: float) -> Float[np.ndarray, " radius"]:
+    """Return how much each radius in pixels counts, 1 of a typical one."""
+    if typical is None:
+        return np.ones(num)
+    radius = np.maximum(np.arange(num), 0.5) * pixel_scale
+    return 1 / (1 + (np.log(radius / typical) / UNLIKELY) ** 2)
+
+
 def _brightest(profile: np.ndarray, inner: float, outer: float) -> int:
     """Return the radius of the brightest circle between two, in pixels."""
     first = min(max(1, round(inner)), len(profile) - 1)
@@ -92,4 +120,6 @@ def _vertex(profile: np.ndarray, peak: int) -> float:
         return float(peak)
     before, top, after = profile[peak - 1 : peak + 2]
     bend = before - 2 * top + after
-    return peak + float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else peak
+    return (
+        peak + float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else float(peak)
+    )

@@ -1,0 +1,83 @@
+"""What a lens is expected to be from its light: mass follows light, about."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from lenspinn.measure.frame import Frame
+
+__all__ = ["CENTRE_ERROR", "LensPrior", "half_light_radius"]
+
+Pixels = Float[np.ndarray, "y x"]
+
+ELLIPTICITY_ERROR = 0.07
+"""Of e1 and of e2 between mass and light: axis ratios of SLACS lenses differ by 0.1, position
+angles by some 10 degrees (Koopmans et al. 2006, arXiv:astro-ph/0601628)."""
+UNSEEN_ELLIPTICITY = 0.2
+"""Standard deviation of e1 and of e2 where no light shows them."""
+CENTRE_ERROR = 0.5
+"""Pixels, between the centres of mass and light, along x and y."""
+SHEAR = 0.05
+"""Of gamma1 and of gamma2: what galaxies around a lens make."""
+ROUNDS = 30
+"""In which the aperture takes the shape of the light."""
+MOST = 0.6
+"""Of an ellipticity that is expected."""
+LEAST_AXES = 1e-3
+"""Of ``1 - e^2``, which is 0 for a line."""
+
+
+class LensPrior(NamedTuple):
+    """Means and standard deviations of the numbers of a lens, before its arcs say anything."""
+
+    e1: float
+    e2: float
+    ellipticity: float
+    """Standard deviation of e1 and of e2."""
+    centre: float
+    """The same of the centre of mass about the middle, arcsec, along x and y."""
+    shear: float
+    """The same of gamma1 and of gamma2, about 0."""
+
+    @classmethod
+    def of_nothing(cls, centre: float) -> "LensPrior":
+        """Return what is known of a lens whose light does not show its shape."""
+        return cls(0.0, 0.0, UNSEEN_ELLIPTICITY, centre, SHEAR)
+
+    @classmethod
+    def of_light(cls, light: Pixels, radius: float, pixel_scale: float) -> "LensPrior":
+        """Return what the light in the middle of an image says, about at a radius in arcsec."""
+        e1, e2 = _ellipticity(light, radius / pixel_scale)
+        return cls(e1, e2, ELLIPTICITY_ERROR, CENTRE_ERROR * pixel_scale, SHEAR)
+
+
+def half_light_radius(light: Pixels, frame: Frame) -> float:
+    """Return the radius in arcsec around the middle of a frame with half of the light in it."""
+    order = frame.radius.ravel().argsort()
+    within = np.cumsum(light.ravel()[order])
+    half = int(np.searchsorted(within, within[-1] / 2))
+    return float(frame.radius.ravel()[order[min(half, len(order) - 1)]])
+
+
+def _ellipticity(light: Pixels, radius: float) -> tuple[float, float]:
+    """Return e1 and e2 of a galaxy, told within about a radius in pixels.
+
+    By adaptive moments: light weighed with a Gaussian of its own shape (Bernstein & Jarvis 2002,
+    arXiv:astro-ph/0107431, section 3).
+    """
+    y, x = np.indices(light.shape) - len(light) // 2
+    e1 = e2 = 0.0
+    for _ in range(ROUNDS):
+        squared = ((1 - e1) * x - e2 * y) ** 2 + ((1 + e1) * y - e2 * x) ** 2
+        axes = max(LEAST_AXES, 1 - e1**2 - e2**2)
+        weight = np.clip(light, 0, None) * np.exp(-squared / (2 * axes * radius**2))
+        xx, yy, xy = (float((weight * product).sum()) for product in (x * x, y * y, x * y))
+        size = xx + yy + 2 * float(np.sqrt(max(xx * yy - xy**2, 0.0)))
+        if not size > 0:
+            return 0.0, 0.0
+        e1, e2 = (xx - yy) / size, 2 * xy / size
+        length = float(np.hypot(e1, e2))
+        if length > MOST:
+            e1, e2 = e1 * MOST / length, e2 * MOST / length
+    return e1, e2
