@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from lenspinn.data import read_fits
 from lenspinn.errors import ImageError
 from lenspinn.fitting import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.lensing import pixel_grid
-from lenspinn.measure import LensMeasurement, fit_lens
+from lenspinn.measure import LensMeasurement, fit_lens, lens_fit
+from lenspinn.measure.arcs import Arcs, find_arcs
 from lenspinn.measure.lens_fit import SYSTEMATIC
 
 MOST_SIGMAS = 3.0
@@ -118,6 +120,51 @@ def test_a_ring_outside_of_what_was_fitted_speaks_against_it(scene) -> None:
         theta_E_guess=0.35,
     )
     assert any("lies outside of what was fitted" in reason for reason in found.reasons)
+
+
+def test_light_that_no_model_explains_speaks_against_it(scene) -> None:
+    image = scene.image.copy()
+    rows, columns = np.indices(image.shape)
+    companion = np.hypot(rows - 27 - 10, columns - 29 + 3)
+    image += 2 * image.max() / 30 * np.exp(-0.5 * (companion / 1.5) ** 2)
+    found = fit_of(scene, image)
+    assert any("is no image of the source" in reason for reason in found.reasons)
+
+
+@pytest.fixture(scope="module")
+def arcs(scene) -> Arcs:
+    found = find_arcs(
+        scene.image,
+        pixel_scale=scene.pixel_scale,
+        noise=scene.sigma,
+        psf=scene.psf,
+        mask=scene.mask,
+        theta_E_guess=None,
+        lens_light=None,
+    )
+    return dataclasses.replace(found, others=(2.0, 0.5, 3.0))
+
+
+def test_other_rings_are_tried_where_the_first_is_not_trusted(
+    monkeypatch, measured: LensMeasurement, arcs: Arcs
+) -> None:
+    doubtful = dataclasses.replace(measured, reasons=("too faint", "near the border"))
+    worse = dataclasses.replace(measured, reasons=("a", "b", "c"))
+    fits, tried = iter([doubtful, worse, measured]), []
+
+    def find(theta_E_guess: float | None) -> Arcs:
+        tried.append(theta_E_guess)
+        return arcs
+
+    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: next(fits))
+    assert lens_fit.fit_rings(find)[1] is measured
+    assert tried == [None, 2.0, 0.5]
+
+
+def test_a_guess_that_is_given_is_kept(monkeypatch, measured: LensMeasurement, arcs: Arcs) -> None:
+    doubtful = dataclasses.replace(measured, reasons=("too faint",))
+    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: doubtful)
+    assert lens_fit.fit_rings(lambda theta_E_guess: arcs, 1.0)[1] is doubtful
 
 
 def test_an_image_without_arcs_is_not_trusted() -> None:

@@ -1,9 +1,12 @@
 """Einstein radii of real lenses: lens light, lens and source fitted together to one image."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
+from scipy import ndimage
 
 from lenspinn.errors import ImageError
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
@@ -16,10 +19,12 @@ from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.power_law import PowerLaw, fit_power_law
 
-__all__ = ["fit_arcs", "fit_lens"]
+__all__ = ["fit_arcs", "fit_lens", "fit_rings"]
 
 Pixels = Float[np.ndarray, "y x"]
 
+OTHER_RINGS = 2
+"""That are tried at most."""
 FINALISTS, ROUNDS = 3, 2
 """Starts that are followed to the end, and how often lens light is fitted again to what the source
 leaves, and lens and source with it."""
@@ -44,6 +49,11 @@ MOST_OF_FRAME = 0.75
 MOST_WRONG_LIGHT = 10.0
 """Factor of the noise by which the model of the lens light is wrong on a circle, of a theta_E that
 is trusted: 7 and less of SLACS lenses but for one with a dusty disc, 27."""
+BRIGHT, MISSED = 3.0, 0.5
+"""Of a smoothed image in units of the noise of its pixels, from where light shows; and the share of
+it from which it is no image of the source."""
+MOST_UNEXPLAINED = 0.15
+"""Share of that light, of a theta_E that is trusted."""
 MOST_OFF_CENTRE = 0.25
 """Between the centres of mass and light, relative to a theta_E that is trusted."""
 AT_BOUND = 0.005
@@ -95,16 +105,46 @@ def fit_lens(
     ImageError
         If images do not fit together, one is given as another, or nothing is left to fit.
     """
-    arcs = find_arcs(
+    find = partial(
+        find_arcs,
         image,
         pixel_scale=pixel_scale,
         noise=noise,
         psf=psf,
         mask=mask,
-        theta_E_guess=theta_E_guess,
         lens_light=lens_light,
     )
-    return fit_arcs(arcs).in_unit(arcs.unit)
+    arcs, measured = fit_rings(find, theta_E_guess)
+    return measured.in_unit(arcs.unit)
+
+
+def fit_rings(
+    find: Callable[..., Arcs], theta_E_guess: float | None = None
+) -> tuple[Arcs, LensMeasurement]:
+    """Fit the arcs that are found, and, where there is no trust in that, around other rings.
+
+    Parameters
+    ----------
+    find
+        `find_arcs` of an image, called with ``theta_E_guess``.
+    theta_E_guess
+        Arcsec; no other ring is tried where it is given.
+
+    Returns
+    -------
+    arcs, measurement
+        The first that is trusted, else those that the fewest reasons speak against; in the unit of
+        the arcs.
+    """
+    arcs = find(theta_E_guess=theta_E_guess)
+    found = [(arcs, fit_arcs(arcs))]
+    others = arcs.others[:OTHER_RINGS] if theta_E_guess is None else ()
+    for radius in others:
+        if found[-1][1].trusted:
+            break
+        again = find(theta_E_guess=radius)
+        found.append((again, fit_arcs(again)))
+    return min(found, key=lambda each: len(each[1].reasons))
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
@@ -164,6 +204,7 @@ def _measurement(
         *_elsewhere(theta_E, without_shear, power_law, arcs, frame),
         *(_off_centre(values) if arcs.lens_light != "none" else ()),
         *_wrong_light(frame),
+        *_unexplained(frame, found),
         *_at_bounds(values),
     ]
     return LensMeasurement(
@@ -241,6 +282,23 @@ def _elsewhere(
             "give a larger image, or theta_E_guess"
         )
     return reasons
+
+
+def _unexplained(frame: Frame, found: JointFit) -> list[str]:
+    """Say where light is that is neither the lens galaxy's nor the source's."""
+    used = np.isfinite(frame.sigma)
+    sigma = np.where(used, frame.light_sigma, 1.0)
+    arcs = np.where(used, frame.image - found.lens_light, 0.0) / sigma
+    left = np.where(used, arcs - found.source_image / sigma, 0.0)
+    seen, missed = (ndimage.gaussian_filter(each, 1.0) > BRIGHT for each in (arcs, left))
+    missed &= left > MISSED * arcs
+    share = float(left[missed].sum()) / max(float(arcs[seen].sum()), 1.0)
+    if share < MOST_UNEXPLAINED:
+        return []
+    return [
+        f"{share:.0%} of the light beside the lens galaxy is no image of the source, above "
+        f"{MOST_UNEXPLAINED:.0%}: mask companions and cosmic rays, or give theta_E_guess"
+    ]
 
 
 def _wrong_light(frame: Frame) -> list[str]:
