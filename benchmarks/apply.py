@@ -8,7 +8,7 @@ says where it goes, and slows both. Imports and the first reading of the run are
 Beside that stands how much the probabilities of the network changed: those of the telescope images,
 and those of images like the run's own, which both versions classify as they are.
 
-    python benchmarks/apply.py models/lenspinn_fit_survey_hst_complex --before FOLDER \
+    python benchmarks/apply.py models/lenspinn_fit_hst --before FOLDER \
         --lenses ../shared/data/hst_slacs63/J0008-0004 ...
 """
 

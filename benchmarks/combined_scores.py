@@ -5,7 +5,7 @@ smallest of them, Fisher's sum of logarithms, Cauchy's sum, Stouffer's sum, or t
 first two. Each is ranked once more, so that all refuse one in twenty images like those of
 calibration. Changed are one thing each: the place of the lens, the PSF, the noise, the slopes.
 
-    python benchmarks/combined_scores.py models/lenspinn_fit_survey_hst_complex
+    python benchmarks/combined_scores.py models/lenspinn_fit_hst
 """
 
 import argparse

@@ -5,7 +5,7 @@ become telescope images with noise map and PSF. `lenspinn apply` makes both kind
 light of one, and answers. Beside that stands what the network says of the dark images as they are,
 and of the others without exactly the light that was put in, told their noise.
 
-    python benchmarks/lens_light.py models/lenspinn_fit_survey_hst_complex --work FOLDER
+    python benchmarks/lens_light.py models/lenspinn_fit_hst --work FOLDER
 
 An interrupted call is continued by the same one: FOLDER has a file for each scene, of one network.
 """

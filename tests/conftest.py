@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,3 +222,22 @@ def measured(scene: LensedScene) -> "LensMeasurement":
         psf=scene.psf,
         mask=scene.mask,
     )
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], None]:
+    """Put folders into a cache of the Hugging Face hub, as huggingface_hub would; it is offline."""
+    import huggingface_hub.constants
+
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+
+    def publish(name: str, folder: Path) -> None:
+        commit = "0123456789abcdef0123456789abcdef01234567"
+        repository = cache / f"models--{name.replace('/', '--')}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text(commit)
+        shutil.copytree(folder, repository / "snapshots" / commit)
+
+    return publish

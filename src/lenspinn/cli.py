@@ -106,8 +106,8 @@ COMMANDS = {
         "lenspinn recipes",
     ),
     "models": Command(
-        "lenspinn.models:list_models",
-        "list the networks that can be trained",
+        "lenspinn.models.overview:describe_models",
+        "list the networks, and which of them come trained",
         "lenspinn models",
     ),
 }

@@ -18,7 +18,7 @@ FLOAT32 = 1e-5  # probabilities of one image alone and in a batch
 @pytest.fixture
 def shipped() -> Path:
     """The network that comes with the repository, which fits the lens."""
-    return Path(__file__).resolve().parents[2] / "models" / "lenspinn_fit_survey_hst_complex"
+    return Path(__file__).resolve().parents[2] / "models" / "lenspinn_fit_hst"
 
 
 def test_an_array_is_answered_and_nothing_is_written(

@@ -33,9 +33,10 @@ class Judge:
     """See `missing_grounds`."""
 
     @classmethod
-    def of(cls, folder: Path) -> "Judge":
+    def of(cls, folder: Path | str) -> "Judge":
         """Read a run; errors as of `load_run`, `load_calibration` and `missing_grounds`."""
-        run, calibration = load_run(folder), load_calibration(folder)
+        run = load_run(folder)
+        calibration = load_calibration(run.folder)
         return cls(run=run, calibration=calibration, lacking=missing_grounds(run, calibration))
 
     @property

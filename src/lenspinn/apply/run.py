@@ -26,7 +26,7 @@ from lenspinn.train import Run
 def apply_model(  # noqa: PLR0913 - each is an option of the command
     images: list[Path],
     *,
-    model: Path,
+    model: Path | str,
     out: Path = Path("answers"),
     pixel_scale: float | None = None,
     noise: Path | None = None,
@@ -66,7 +66,8 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
         ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
         ``mask_extra_galaxies.fits``, or of a dataset.
     model
-        Folder of a finished training run.
+        Folder of a finished training run, or name of a trained network; see
+        `lenspinn.load_run`.
     out
         Folder for the answers; made if missing. Those of the same image are replaced, those of
         another image of the same name are not: the name then begins with the image's folder.

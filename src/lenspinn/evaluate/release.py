@@ -228,7 +228,8 @@ def _beginning(run: Run) -> str:
     weights = run.config.weights
     if weights is None:
         return ""
-    return f".\nIt began with the weights of another run, `{weights.parent.name}`"
+    name = weights.parent.name if weights.name == "model" else weights
+    return f".\nIt began with the weights of another run, `{name}`"
 
 
 def _unknown(info: DatasetInfo) -> str:

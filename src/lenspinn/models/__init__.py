@@ -37,9 +37,16 @@ if TYPE_CHECKING:
         lenspinn_small,
     )
     from lenspinn.models.names import list_models
-    from lenspinn.models.pretrained import from_pretrained, load_weights, save_pretrained
+    from lenspinn.models.overview import describe_models
+    from lenspinn.models.pretrained import (
+        from_pretrained,
+        load_weights,
+        read_options,
+        save_pretrained,
+    )
     from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
     from lenspinn.models.registry import create_model, list_options, register_model
+    from lenspinn.models.trained import find_trained, is_name, list_trained
     from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
 
 __all__ = [
@@ -61,9 +68,12 @@ __all__ = [
     "cait",
     "cait_patch8",
     "create_model",
+    "describe_models",
     "efficientnet_b0",
     "efficientnet_lite0",
+    "find_trained",
     "from_pretrained",
+    "is_name",
     "lensformer",
     "lensformer_patch8",
     "lenspinn_fit",
@@ -71,8 +81,10 @@ __all__ = [
     "lenspinn_small",
     "list_models",
     "list_options",
+    "list_trained",
     "load_weights",
     "mobilenetv3",
+    "read_options",
     "register_model",
     "resnet18",
     "resnet18_stride1",
