@@ -1,4 +1,4 @@
-"""Dark clumps in real lenses: `lenspinn.detect_substructure` on folders of HST images.
+"""Dark clumps in real lenses: `lenspinn detect` on folders of HST images.
 
 Each lens is a folder with data.fits, noise_map.fits and psf.fits; redshifts are those of a table
 ``reference.csv`` beside the folders, or of --redshifts. What is known of dark clumps in these
@@ -17,12 +17,14 @@ from typing import Any
 import torch
 from result_file import write_result
 
-from lenspinn.detect import detect_substructure
+from lenspinn.data.provenance import provenance
+from lenspinn.detect import detect_image
 from lenspinn.errors import ImageError
 from lenspinn.files import write_whole
-from lenspinn.measure.companions import read_with_companions
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "detect" / "real.json"
+NOT_KEPT = ("image", "origin", "maps", "regions", "picture")
+"""Of what was written of a lens: names of files here."""
 
 
 def redshifts_of(folder: Path) -> tuple[float, float] | None:
@@ -38,31 +40,30 @@ def redshifts_of(folder: Path) -> tuple[float, float] | None:
 
 
 def measure(folder: Path, config: argparse.Namespace) -> dict[str, Any]:
-    """Look for clumps in one lens."""
-    found, known = read_with_companions(folder)
-    redshifts = config.redshifts or redshifts_of(folder)
-    z_lens, z_source = redshifts or (None, None)
+    """Look for clumps in one lens, and keep all that is written of it in the working folder."""
+    z_lens, z_source = config.redshifts or redshifts_of(folder) or (None, None)
+    name = f"{folder.parent.name}/{folder.name}"
+    out = config.work / folder.parent.name
     begun, used = time.perf_counter(), time.process_time()
-    record: dict[str, Any] = {"lens": f"{folder.parent.name}/{folder.name}"}
     try:
-        detection = detect_substructure(
-            found.data,
-            pixel_scale=found.pixel_scale,
-            noise=known.noise,
-            psf=known.psf,
-            mask=known.mask,
+        detect_image(
+            folder,
             z_lens=z_lens,
             z_source=z_source,
             mocks=config.mocks,
             injected=config.injected,
             seed=config.seed,
+            out=out,
         )
     except ImageError as error:
-        return record | {"refused": str(error)}
-    return record | {
+        return {"lens": name, "refused": str(error)}
+    written = json.loads((out / f"{folder.name}.json").read_text())
+    return {
+        "lens": name,
         "seconds": round(time.perf_counter() - begun, 1),
         "processor_seconds": round(time.process_time() - used, 1),
-        **detection.to_json(),
+        "git": provenance()["git"],
+        **{key: value for key, value in written.items() if key not in NOT_KEPT},
     }
 
 
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     config = parser.parse_args()
     torch.set_num_threads(1)
+    provenance()  # of the code that measures, whatever is committed meanwhile
     config.work.mkdir(parents=True, exist_ok=True)
     records = []
     for folder in config.folders:

@@ -18,6 +18,7 @@ from lenspinn.fitting.smooth import Optics, blurred, make_optics, smooth_image
 from lenspinn.measure.arcs import FIELD, Arcs, LensLightMode, find_arcs
 from lenspinn.measure.frame import Frame
 from lenspinn.measure.lens_fit import fit_arcs
+from lenspinn.measure.lens_light import MODEL_ERROR
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.psf import normalised_psf
@@ -154,9 +155,10 @@ def _observed(
     kernel = (1.0,) if psf is None else torch.from_numpy(normalised_psf(psf)).float()
     num_pix = len(frame.image)
     optics = make_optics(num_pix, frame.pixel_scale, kernel, supersampling=SUPERSAMPLING)
+    # What a Sersic source is wrong by is no noise here: structure of the source is fitted too.
+    weighed = np.hypot(frame.sigma, MODEL_ERROR * np.clip(frame.light, 0, None))
     image, sigma, noise = (
-        torch.from_numpy(pixels).float()[None]
-        for pixels in (frame.image, frame.weighed_sigma, frame.sigma)
+        torch.from_numpy(pixels).float()[None] for pixels in (frame.image, weighed, frame.sigma)
     )
     templates = torch.ones_like(image)[:, None]
     if shape is not None:
