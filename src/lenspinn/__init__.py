@@ -12,6 +12,7 @@ from lenspinn.lazy import lazy_package
 if TYPE_CHECKING:
     from lenspinn.apply import Answer, answer_image, apply_model
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
+    from lenspinn.detect import Detection, detect_image, detect_substructure
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
     from lenspinn.lensing import delens, pixel_grid, relens
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "DatasetInfo",
+    "Detection",
     "ImageStore",
     "LensMeasurement",
     "ModelConfig",
@@ -46,6 +48,8 @@ __all__ = [
     "classification_metrics",
     "create_model",
     "delens",
+    "detect_image",
+    "detect_substructure",
     "evaluate_run",
     "explain_run",
     "fit_image",

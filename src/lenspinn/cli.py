@@ -95,6 +95,11 @@ COMMANDS = {
         "measure a lens in an image: theta_E with its error, the source, the maps, a picture",
         "lenspinn measure my_lens.fits --noise noise_map.fits --psf psf.fits --out measured",
     ),
+    "detect": Command(
+        "lenspinn.detect:detect_image",
+        "look for dark clumps on the arcs of a lens, and say how sure and what could be seen",
+        "lenspinn detect my_lens.fits --noise noise_map.fits --psf psf.fits --out clumps",
+    ),
     "release": Command(
         "lenspinn.evaluate.release:release_run",
         "write a small copy of a finished run for others to use, with a model card",

@@ -40,6 +40,8 @@ __all__ = [
     "fit_structure",
     "lensed_shapelets",
     "scan_beside_structure",
+    "shapelet_brightness",
+    "shapelets_at",
     "shapelets_on",
     "structure_image",
 ]
@@ -108,11 +110,19 @@ class StructuredFit(NamedTuple):
         return torch.cat([derivatives, self.templates], dim=1), covariance
 
 
-def shapelets_on(parameters: SmoothParameters) -> Shapelets:
-    """Return shapelets at the place of the source and of its size."""
+def shapelets_on(parameters: SmoothParameters, scale: float = SCALE) -> Shapelets:
+    """Return shapelets at the place of the source and of its size.
+
+    Parameters
+    ----------
+    parameters
+        Of the source, among others.
+    scale
+        Of the shapelets, in half-light radii of the source.
+    """
     source = by_name(parameters)
-    scale = SCALE * source["log_R_sersic"].exp().clamp(min=_LEAST_RADIUS)
-    return Shapelets(source["source_x"], source["source_y"], scale)
+    radius = source["log_R_sersic"].exp().clamp(min=_LEAST_RADIUS)
+    return Shapelets(source["source_x"], source["source_y"], scale * radius)
 
 
 def lensed_shapelets(
@@ -135,6 +145,7 @@ def fit_structure(
     lens_shape: bool = False,
     linearize: Linearize = whitened_derivatives,
     priors: Priors | None = None,
+    scale: float = SCALE,
 ) -> StructuredFit:
     """Give the source of a fit shapelets, and go on with both, without gradient.
 
@@ -155,6 +166,8 @@ def fit_structure(
     priors
         What is known of the parameters; by default what the fit was told, and the shape of lenses
         where that becomes free.
+    scale
+        As of `shapelets_on`.
 
     Notes
     -----
@@ -169,7 +182,7 @@ def fit_structure(
         steps = SHAPE_STEPS if lens_shape else STEPS
     image = image.detach()
     with torch.no_grad():
-        beside = _BesideStructure(shapelets_on(fit.parameters), fit.beside, linearize)
+        beside = _BesideStructure(shapelets_on(fit.parameters, scale), fit.beside, linearize)
         if lens_shape:
             start, known = with_typical_shape(fit.parameters), with_shape_priors(fit.priors)
             maps = beside(start, image, fit.sigma, optics)
@@ -206,6 +219,19 @@ def structure_image(found: StructuredFit, parameters: SmoothParameters, optics: 
     """Return the image of all shapelets that were found behind any lens, (batch, y, x)."""
     lensed = lensed_shapelets(parameters, found.shapelets, optics)
     return torch.einsum("bk,bkyx->byx", found.coefficients, lensed)
+
+
+def shapelet_brightness(found: StructuredFit, beta_x: Maps, beta_y: Maps) -> Maps:
+    """Return the surface brightness of all shapelets that were found.
+
+    Parameters
+    ----------
+    found
+    beta_x, beta_y : (batch, y, x) or (y, x), arcsec
+        Positions in the plane of the source.
+    """
+    products = shapelets_at(found.shapelets, beta_x, beta_y)
+    return torch.einsum("bk,bkyx->byx", found.coefficients, products)
 
 
 class _BesideStructure:
@@ -277,7 +303,11 @@ def _products(
 ) -> Templates:
     """Return each shapelet at the end of the rays from some positions."""
     alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
-    beta_x, beta_y = theta_x - alpha_x, theta_y - alpha_y
+    return shapelets_at(shapelets, theta_x - alpha_x, theta_y - alpha_y)
+
+
+def shapelets_at(shapelets: Shapelets, beta_x: Maps, beta_y: Maps) -> Templates:
+    """Return each shapelet at positions in the plane of the source, (batch, 91, y, x)."""
     along_x = _hermite_functions((beta_x - shapelets.center_x) / shapelets.scale)
     along_y = _hermite_functions((beta_y - shapelets.center_y) / shapelets.scale)
     products = [along_x[:, None, n] * along_y[:, : ORDER + 1 - n] for n in range(ORDER + 1)]
