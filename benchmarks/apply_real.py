@@ -4,7 +4,7 @@ Reads the folder of reference data (see its README) and gives every lens to `len
 its noise map and PSF where there are any, one setting for all. Nobody knows the right class of
 these lenses: what is measured is whether the tool refuses, and why.
 
-    python benchmarks/apply_real.py models/lenspinn_fit_survey_hst_complex ../shared/data
+    python benchmarks/apply_real.py models/lenspinn_fit_hst ../shared/data
 """
 
 import argparse

@@ -5,7 +5,7 @@ smallest of them, Fisher's sum of logarithms, Cauchy's sum, Stouffer's sum, or t
 first two. Each is ranked once more, so that all refuse one in twenty images like those of
 calibration. Changed are one thing each: the place of the lens, the PSF, the noise, the slopes.
 
-    python benchmarks/combined_scores.py models/lenspinn_fit_survey_hst_complex
+    python benchmarks/combined_scores.py models/lenspinn_fit_hst
 """
 
 import argparse
@@ -20,9 +20,9 @@ from run_recipe import recipe_like
 from scipy.stats import norm
 
 from lenspinn.evaluate.conformal import p_values
+from lenspinn.evaluate.judgement import FALSE_ALARMS, load_calibration
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.shift import LENS
-from lenspinn.evaluate.trust import FALSE_ALARMS, load_calibration
 from lenspinn.simulate import simulate_images
 from lenspinn.train import load_run
 

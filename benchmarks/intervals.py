@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
-from lenspinn.models import LensFit
+from lenspinn.models import LensFit, NetworkInput
 from lenspinn.models.lens_guess import true_parameters
 from lenspinn.simulate import add_noise, draw_batch, get_recipe, noise_sigma, render
 from lenspinn.train import load_run
@@ -51,7 +51,8 @@ def measure(
     """Fit all images with the steps that the model has; `noise` is None for its own."""
     begun, parts = time.process_time(), []
     for rows in torch.arange(len(image)).split(BATCH_SIZE):
-        fit = model.fit(image[rows], start[rows], None if noise is None else noise[rows])
+        known = None if noise is None else noise[rows]
+        fit = model.fit(NetworkInput(image[rows], start=start[rows], noise=known))
         parts.append((fit.parameters[:, 0], fit.standard_errors[:, 0], fit.chi2))
     seconds = time.process_time() - begun
     theta_E, error, chi2 = (torch.cat(part).double().numpy() for part in zip(*parts, strict=True))
@@ -80,7 +81,7 @@ def main() -> None:
         guesses = torch.cat([model.predict_parameters(part) for part in image.split(BATCH_SIZE)])
     starts = {"the truth": pad(true_parameters(truth), (0, 1)), "the encoder": guesses}
     noises = {"nine pixels": model.noise_sigma(image), "the model": None, "the simulator": sigma}
-    model.fit(image[:BATCH_SIZE], guesses[:BATCH_SIZE])  # compiles
+    model.fit(NetworkInput(image[:BATCH_SIZE], start=guesses[:BATCH_SIZE]))  # compiles
     records = []
     for start in starts:
         for noise in noises:

@@ -5,7 +5,7 @@ become telescope images with noise map and PSF. `lenspinn apply` makes both kind
 light of one, and answers. Beside that stands what the network says of the dark images as they are,
 and of the others without exactly the light that was put in, told their noise.
 
-    python benchmarks/lens_light.py models/lenspinn_fit_survey_hst_complex --work FOLDER
+    python benchmarks/lens_light.py models/lenspinn_fit_hst --work FOLDER
 
 An interrupted call is continued by the same one: FOLDER has a file for each scene, of one network.
 """
@@ -26,12 +26,12 @@ from run_recipe import recipe_like
 from lenspinn.apply import Answer, apply_model
 from lenspinn.data.fits import write_fits
 from lenspinn.data.transforms import background_sigma
+from lenspinn.evaluate.judgement import join_judgements, load_calibration
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
-from lenspinn.evaluate.predict import Outputs, network_outputs
-from lenspinn.evaluate.trust import join_judgements, load_calibration
+from lenspinn.evaluate.predict import Outputs, network_outputs, outputs_of
 from lenspinn.files import write_whole
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.models import LensFit, Told
+from lenspinn.models import LensFit, NetworkInput
 from lenspinn.simulate import Recipe, add_noise, draw_scenes, get_recipe, render
 from lenspinn.simulate.draw import noise_generator
 from lenspinn.simulate.noise import noise_sigma
@@ -160,9 +160,8 @@ def without_exact_light(run: Run, recipe: Recipe, index: int) -> Outputs:
     factor = model.background_sigma / float(background_sigma(seen[None]))
     seen = seen[None] * factor
     with torch.inference_mode():
-        start = model.predict_parameters(seen)
-    told = model.told(Told(noise=sigma * factor, psf=None, start=start))
-    return network_outputs(told, seen.numpy())
+        solution = model.solve(NetworkInput(seen, noise=sigma * factor), compiled=False)
+        return outputs_of(model.examine(solution), solution.image)
 
 
 def scores_of_network(outputs: list[Outputs], run: Run, labels: np.ndarray) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from torch import Tensor
 from lenspinn.config import to_dict
 from lenspinn.data import ImageStore
 from lenspinn.evaluate import classification_metrics
-from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.evaluate.metrics import mean_of, with_intervals
 from lenspinn.evaluate.predict import batches, network_outputs
+from lenspinn.evaluate.temperature import scaled_probabilities
 from lenspinn.models import Classifier, LensPINN
 from lenspinn.train import Run, load_run
 

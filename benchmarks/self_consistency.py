@@ -30,7 +30,7 @@ from torch.nn.functional import pad
 from lenspinn.data.datamodule import Batch
 from lenspinn.data.style import COLORS, clean_axes
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
-from lenspinn.models import LensFit, create_model
+from lenspinn.models import LensFit, NetworkInput, create_model
 from lenspinn.models.lens_guess import encoder_loss, true_parameters
 from lenspinn.simulate import SceneStream, get_recipe
 
@@ -56,7 +56,7 @@ def answer(model: LensFit, batches: list[Batch], start: Start) -> dict[str, np.n
     with torch.inference_mode():
         for image, _, truth in batches:
             begun = start(image, truth)
-            fit = model.fit(image, begun)
+            fit = model.fit(NetworkInput(image, start=begun))
             rows.append(torch.stack([begun[:, 0], fit.parameters[:, 0], fit.standard_errors[:, 0]]))
     columns = torch.cat(rows, dim=1).double().numpy()
     return dict(zip(("start", "fit", "standard_error"), columns, strict=True))
@@ -117,7 +117,7 @@ def train(
         image, _ = stream.sample(BATCH_SIZE, generator)
         start = model.train().predict_parameters(image)
         optimizer.zero_grad()
-        encoder_loss(start, model.fit(image, start), unknown).backward()
+        encoder_loss(start, model.fit(NetworkInput(image, start=start)), unknown).backward()
         optimizer.step()
         schedule.step()
         step, seconds = step + 1, seconds + time.process_time() - clock

@@ -20,10 +20,10 @@ from result_file import write_result
 from run_recipe import drawn_from, recipe_like
 
 from lenspinn.config import to_dict
+from lenspinn.evaluate.judgement import Calibration, calibrate, load_calibration
 from lenspinn.evaluate.lens import EinsteinRadii, lens_metrics
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import Outputs, network_outputs
-from lenspinn.evaluate.trust import Calibration, calibrate, load_calibration
 from lenspinn.simulate import Recipe, get_recipe, simulate_images
 from lenspinn.train import Run, load_run
 

@@ -34,9 +34,9 @@ WITHOUT_TORCH = {
 }
 WITH_TORCH = {
     f"import lenspinn; lenspinn.{name}": ["-c", f"import lenspinn; lenspinn.{name}"]
-    for name in ("fit_lens", "create_model", "from_pretrained", "predict", "simulate_images")
+    for name in ("measure_lens", "create_model", "from_pretrained", "predict", "simulate_images")
 }
-AIM = {"without_torch": 0.3, "lenspinn.fit_lens": 1.3}
+AIM = {"without_torch": 0.3, "lenspinn.measure_lens": 1.3}
 """Largest ratios."""
 
 

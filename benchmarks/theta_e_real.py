@@ -1,8 +1,8 @@
 """Einstein radii of real lenses, of another code's images, and of the DeepLense authors' images.
 
-Reads the folder of reference data (see its README) and fits every lens as `lenspinn fit` does, with
-one setting for all. Real lenses are listed one by one beside the published value, or what is said
-of their ring by eye, and the radius of their ring; pictures go to `--pictures`. The noise-free
+Reads the folder of reference data (see its README) and fits every lens as `lenspinn measure` does,
+with one setting for all. Real lenses are listed one by one beside the published value, or what is
+said of their ring by eye, and the radius of their ring; pictures go to `--pictures`. The noise-free
 images of the authors' simulator get white noise first.
 
     python benchmarks/theta_e_real.py ../shared/data
@@ -21,7 +21,7 @@ from result_file import write_result
 
 from lenspinn.evaluate.files import save_figure
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.measure import LensMeasurement, fit_lens
+from lenspinn.measure import LensMeasurement, measure_lens
 from lenspinn.measure.companions import FileOptions, read_with_companions
 from lenspinn.measure.lens_picture import measurement_figure
 
@@ -124,7 +124,7 @@ def measured(lens: Lens) -> LensMeasurement:
     there = {key: path for key, path in files.items() if path.exists()}
     files = FileOptions(pixel_scale=lens.pixel_scale, **there)
     found, known = read_with_companions(lens.image, files)
-    return fit_lens(
+    return measure_lens(
         found.data,
         pixel_scale=found.pixel_scale,
         noise=known.noise,
@@ -149,6 +149,7 @@ def of_lens(lens: Lens, pictures: Path | None) -> dict[str, Any]:
         "ring_relative_difference": found.ring_radius / lens.theta_E - 1,
         **found.to_json(),
     }
+    del row["lenstronomy"]  # the same parameters once more
     print(f"{lens.name:20} {lens.image.stem:16} {lens.theta_E:.3f} {found}", flush=True)
     return row
 
@@ -185,7 +186,7 @@ def of_image(
     """Add noise to one of the authors' images and fit it."""
     sigma = image.max() / PEAK_SNR
     axis = gaussian_kernel(fwhm / scale, TRUNCATION)
-    found = fit_lens(
+    found = measure_lens(
         image + sigma * rng.standard_normal(image.shape),
         pixel_scale=scale,
         noise=np.full_like(image, sigma),

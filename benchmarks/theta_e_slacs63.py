@@ -1,8 +1,8 @@
 """Einstein radii of SLACS lenses, one setting for all, beside the published ones.
 
-Each folder of the data is fitted as `lenspinn fit` does it. The limits of what is trusted, and the
-systematic error, were chosen on the lenses of one half, every other name in alphabetical order; the
-summary is of each half and of all.
+Each folder of the data is fitted as `lenspinn measure` does it. The limits of what is trusted, and
+the systematic error, were chosen on the lenses of one half, every other name in alphabetical order;
+the summary is of each half and of all.
 
     python benchmarks/theta_e_slacs63.py ../shared/data/hst_slacs63 --jobs 2 --work FOLDER
 
@@ -24,7 +24,7 @@ import torch
 from result_file import write_result
 
 from lenspinn.evaluate.files import write_whole
-from lenspinn.measure import fit_lens
+from lenspinn.measure import measure_lens
 from lenspinn.measure.companions import read_with_companions
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "theta_e" / "slacs63.json"
@@ -55,14 +55,16 @@ def measured(data: Path, name: str) -> dict[str, Any]:
     """Fit one lens from its files."""
     torch.set_num_threads(1)
     found, known = read_with_companions(data / name)
-    fit = fit_lens(
+    fit = measure_lens(
         found.data,
         pixel_scale=found.pixel_scale,
         noise=known.noise,
         psf=known.psf,
         mask=known.mask,
     )
-    return fit.to_json()
+    content = fit.to_json()
+    del content["lenstronomy"]  # the same parameters once more
+    return content
 
 
 def row_of(data: Path, work: Path, name: str) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from source_structure import REAL, recipe_of
 
 from lenspinn.config import to_dict
 from lenspinn.data.transforms import resample
+from lenspinn.evaluate.judgement import FALSE_ALARMS, Calibration, load_calibration
 from lenspinn.evaluate.metrics import trust_metrics
 from lenspinn.evaluate.predict import network_outputs
-from lenspinn.evaluate.trust import FALSE_ALARMS, Calibration, load_calibration
 from lenspinn.simulate import Normal, Recipe, get_recipe, simulate_images
 from lenspinn.simulate.priors import LensPrior
 from lenspinn.train import Run, load_run

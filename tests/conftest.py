@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,21 @@ def quantities_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return train_model(config, progress=False)
 
 
+@pytest.fixture
+def solved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each call of the solver is for, of networks that fit the lens."""
+    from lenspinn.models import lens_fit
+
+    calls, fit = [], lens_fit.fit_smooth_lens
+
+    def counted(start: torch.Tensor, *rest: Any, **options: Any) -> Any:
+        calls.append(len(start))
+        return fit(start, *rest, **options)
+
+    monkeypatch.setattr(lens_fit, "fit_smooth_lens", counted)
+    return calls
+
+
 SCENE = {
     "theta_E": 0.8,
     "e1": 0.08,
@@ -197,12 +213,31 @@ def scene() -> LensedScene:
 @pytest.fixture(scope="session")
 def measured(scene: LensedScene) -> "LensMeasurement":
     """What is measured in the scene."""
-    from lenspinn.measure import fit_lens
+    from lenspinn.measure import measure_lens
 
-    return fit_lens(
+    return measure_lens(
         scene.image,
         pixel_scale=scene.pixel_scale,
         noise=scene.sigma,
         psf=scene.psf,
         mask=scene.mask,
     )
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], None]:
+    """Put folders into a cache of the Hugging Face hub, as huggingface_hub would; it is offline."""
+    import huggingface_hub.constants
+
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+
+    def publish(name: str, folder: Path) -> None:
+        commit = "0123456789abcdef0123456789abcdef01234567"
+        repository = cache / f"models--{name.replace('/', '--')}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text(commit)
+        shutil.copytree(folder, repository / "snapshots" / commit)
+
+    return publish

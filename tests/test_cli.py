@@ -84,6 +84,23 @@ def test_every_failure_is_one_sentence_and_a_status(
 
 
 @pytest.mark.usefixtures("commands")
+def test_a_former_name_is_taken_and_the_new_one_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(cli, "FORMER_COMMANDS", {"toil": "work"})
+    assert cli.main(["toil", "--out", "here"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "here\nhere/picture.png\n"
+    assert printed.err.startswith("lenspinn: `lenspinn toil` is now `lenspinn work`")
+    assert printed.err.count("\n") == 1
+
+
+def test_every_former_name_leads_to_a_command() -> None:
+    assert set(cli.FORMER_COMMANDS.values()) <= set(cli.COMMANDS)
+    assert not set(cli.FORMER_COMMANDS) & set(cli.COMMANDS)
+
+
+@pytest.mark.usefixtures("commands")
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["break_down", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
@@ -124,7 +141,7 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded() -> None:
     code = """
 import sys
 from lenspinn import cli
-print(cli.main(["fit", "lens.fits", "--nosie", "x.fits"]), "torch" in sys.modules)
+print(cli.main(["measure", "lens.fits", "--nosie", "x.fits"]), "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "False"]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from lenspinn.errors import ConfigError
-from lenspinn.field_types import as_declared, constructed, nearest_key, read_word
+from lenspinn.field_types import as_declared, constructed, read_word
 from lenspinn.plain_yaml import Plain
 
 
@@ -123,8 +123,3 @@ def test_a_word_is_text_where_text_is_wanted_and_else_yaml(
 def test_a_word_that_is_more_than_plain_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--key"):
         read_word(text, dict, "key")
-
-
-def test_the_nearest_key_or_all_are_named() -> None:
-    assert nearest_key("sze", ["size", "ratio"]) == "did you mean 'size'?"
-    assert nearest_key("zzz", ["size", "ratio"]) == "known keys: ratio, size"

@@ -28,7 +28,7 @@ def test_a_fit_needs_torch_and_scipy_alone() -> None:
     )
     code = f"""
 import lenspinn, sys
-lenspinn.fit_lens
+lenspinn.measure_lens
 print([name for name in {heavy.split()} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

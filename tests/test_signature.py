@@ -23,8 +23,8 @@ def test_what_is_read_is_what_the_function_of_each_command_has(path):
 
 
 def test_a_function_is_found_through_the_package_that_exports_it():
-    read = read_signature("lenspinn", "fit_image")
-    assert inspect.signature(read).parameters["out"].default == Path("fits")
+    read = read_signature("lenspinn", "measure_image")
+    assert inspect.signature(read).parameters["out"].default == Path("measured")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,19 @@ from lenspinn.compile_cache import ensure_compile_cache
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
-    from lenspinn.apply import Answer, apply_model
+    from lenspinn.apply import Answer, answer_image, apply_model
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
+    from lenspinn.detect import Detection, detect_image, detect_substructure
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
     from lenspinn.lensing import delens, pixel_grid, relens
-    from lenspinn.measure import LensMeasurement, fit_image, fit_lens
+    from lenspinn.measure import (
+        LensMeasurement,
+        fit_image,
+        fit_lens,
+        measure_image,
+        measure_lens,
+    )
     from lenspinn.models import create_model, from_pretrained, list_models, save_pretrained
     from lenspinn.simulate import (
         SceneStream,
@@ -29,16 +36,20 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "DatasetInfo",
+    "Detection",
     "ImageStore",
     "LensMeasurement",
     "ModelConfig",
     "SceneStream",
     "SimulateConfig",
     "TrainConfig",
+    "answer_image",
     "apply_model",
     "classification_metrics",
     "create_model",
     "delens",
+    "detect_image",
+    "detect_substructure",
     "evaluate_run",
     "explain_run",
     "fit_image",
@@ -50,6 +61,8 @@ __all__ = [
     "list_models",
     "list_recipes",
     "load_run",
+    "measure_image",
+    "measure_lens",
     "pixel_grid",
     "predict",
     "read_fits",

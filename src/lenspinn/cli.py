@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import Any
 
 from lenspinn.errors import ConfigError, LenspinnError
+from lenspinn.measure.output_names import FORMER_COMMANDS
 
 __all__ = ["main"]
 
@@ -89,10 +90,15 @@ COMMANDS = {
         "classify .npy, Zarr, FITS or HDF5 images, and say whether the answer can be trusted",
         "lenspinn apply image.fits --model runs/small --out answers",
     ),
-    "fit": Command(
-        "lenspinn.measure:fit_image",
-        "measure the Einstein radius of a lens in an image, with its error and a picture",
-        "lenspinn fit my_lens.fits --noise noise_map.fits --psf psf.fits --out fits",
+    "measure": Command(
+        "lenspinn.measure:measure_image",
+        "measure a lens in an image: theta_E with its error, the source, the maps, a picture",
+        "lenspinn measure my_lens.fits --noise noise_map.fits --psf psf.fits --out measured",
+    ),
+    "detect": Command(
+        "lenspinn.detect:detect_image",
+        "look for dark clumps on the arcs of a lens, and say how sure and what could be seen",
+        "lenspinn detect my_lens.fits --noise noise_map.fits --psf psf.fits --out clumps",
     ),
     "release": Command(
         "lenspinn.evaluate.release:release_run",
@@ -105,8 +111,8 @@ COMMANDS = {
         "lenspinn recipes",
     ),
     "models": Command(
-        "lenspinn.models:list_models",
-        "list the networks that can be trained",
+        "lenspinn.models.overview:describe_models",
+        "list the networks, and which of them come trained",
         "lenspinn models",
     ),
 }
@@ -154,6 +160,9 @@ def _call(name: str, words: list[str]) -> Any:
     """Parse the words after a command's name and call its function."""
     from lenspinn import config
 
+    if name in FORMER_COMMANDS:
+        former, name = name, FORMER_COMMANDS[name]
+        _show_note(f"`lenspinn {former}` is now `lenspinn {name}`; see its --help for what changed")
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name[:80]!r}; the commands are {', '.join(COMMANDS)}")
     command = COMMANDS[name]
@@ -223,6 +232,10 @@ def _show(result: Any) -> None:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(_one_line(f"lenspinn: warning: {message}"), file=sys.stderr)
+
+
+def _show_note(text: str) -> None:
+    print(f"lenspinn: {text}", file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

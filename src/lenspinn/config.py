@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import yaml
 
 from lenspinn.errors import ConfigError
-from lenspinn.field_types import as_declared, constructed, nearest_key, read_word
+from lenspinn.field_types import as_declared, constructed, read_word
+from lenspinn.nearest_name import nearest_name
 from lenspinn.overlay import overlaid
 from lenspinn.plain_yaml import DEEPEST, check_plain, check_text, read_yaml, shown
 
@@ -316,4 +317,4 @@ def _check_keys(keys: Iterable[str], known: Iterable[str], where: str) -> None:
         if key in choices:
             continue
         if "" in key.split(".") or not key.startswith(stems):
-            raise ConfigError(f"unknown {where}{key[:80]}; {nearest_key(key[:80], choices)}")
+            raise ConfigError(f"unknown {where}{key[:80]}; {nearest_name(key[:80], choices)}")

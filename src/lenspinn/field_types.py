@@ -1,18 +1,18 @@
 """Plain values read as what a field of a configuration is declared to be."""
 
 import dataclasses
-import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lenspinn.errors import ConfigError
+from lenspinn.nearest_name import nearest_name
 from lenspinn.overlay import overlaid
 from lenspinn.plain_yaml import parse_yaml, shown
 
-__all__ = ["as_declared", "constructed", "nearest_key", "read_word"]
+__all__ = ["as_declared", "constructed", "read_word"]
 
 Class = TypeVar("Class")
 
@@ -117,7 +117,7 @@ def constructed(kind: type[Class], settings: Mapping[str, Any], prefix: str = ""
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in given:
         if name not in fields:
-            raise ConfigError(f"unknown key {prefix}{name}; {nearest_key(name, fields)}")
+            raise ConfigError(f"unknown key {prefix}{name}; {nearest_name(name, fields)}")
     hints = typing.get_type_hints(kind)
     for name, field in fields.items():
         default = None if _is_required(field) or name not in given else _default(field)
@@ -129,13 +129,6 @@ def constructed(kind: type[Class], settings: Mapping[str, Any], prefix: str = ""
     if missing:
         raise ConfigError(f"required, and not given: {', '.join(missing)}")
     return kind(**{k: as_declared(value, hints[k], prefix + k) for k, value in given.items()})
-
-
-def nearest_key(key: str, known: Iterable[str]) -> str:
-    """Return the second half of an error sentence: which key was perhaps meant."""
-    known = sorted(known)
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    return f"did you mean '{nearest[0]}'?" if nearest else f"known keys: {', '.join(known)}"
 
 
 def _default(field: dataclasses.Field) -> Any:

@@ -14,9 +14,9 @@ from lenspinn.apply.inputs import ImageTable
 from lenspinn.apply.picture import answer_figure
 from lenspinn.data.store import ImageStore
 from lenspinn.evaluate import predict
-from lenspinn.evaluate.calibration import scaled_probabilities
+from lenspinn.evaluate.judgement import Calibration, calibrate, load_calibration
 from lenspinn.evaluate.predict import network_outputs
-from lenspinn.evaluate.trust import Calibration, calibrate, load_calibration
+from lenspinn.evaluate.temperature import scaled_probabilities
 from lenspinn.models import create_model
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import load_run
@@ -88,15 +88,15 @@ def test_a_calibrated_run_gives_calibrated_probabilities_and_sets(
 
 
 def test_a_network_with_quantities_that_is_not_calibrated_gives_none(
-    quantities_run: Path, tmp_path: Path, few_pictures: None, monkeypatch: pytest.MonkeyPatch
+    quantities_run: Path, tmp_path: Path, few_pictures: None, solved: list[int]
 ) -> None:
-    monkeypatch.setattr("lenspinn.models.lens_fit.compiled_or_eager", lambda function: function)
     apply_table(quantities_run.parent / "data.zarr", quantities_run, tmp_path)
     with open(tmp_path / "data.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["predicted_theta_E"] for row in rows} == {""}
     assert {row["predicted_log10_axion_mass_eV_sigma"] for row in rows} == {""}
     assert json.loads((tmp_path / "data_00000.json").read_text())["estimates"] == []
+    assert sum(solved) == len(rows)  # each image once, those with a picture too
 
 
 def test_a_network_of_classes_of_its_own_answers_with_them(
@@ -108,16 +108,15 @@ def test_a_network_of_classes_of_its_own_answers_with_them(
     run = dataclasses.replace(load_run(run_folder), model=model)
     table = ImageTable(name="mine", path=dataset, store=ImageStore.open(dataset))
     judge = Judge(run=run, calibration=calibration_of_two(), lacking=())
-    answer, sheets = answer_table(table, judge, tmp_path, progress=False)
+    answer = answer_table(table, judge, tmp_path, progress=False)
     assert list(answer.counts) == [*own, "not answered", "cannot tell"]
     assert sum(answer.counts.values()) == 48
     assert answer.accuracy is None
     assert "p_sphere" in answer.to_csv().splitlines()[0]
-    assert len(sheets) == 2
-    assert list(sheets[0].answer.probabilities) == list(own)
-    assert [text.get_text() for text in answer_figure(sheets[0]).axes[-1].get_yticklabels()] == [
-        *own
-    ]
+    assert len(answer.answers) == 2
+    first = answer.answers[0]
+    assert list(first.probabilities) == list(own)
+    assert [text.get_text() for text in answer_figure(first).axes[-1].get_yticklabels()] == [*own]
 
 
 def calibration_of_two() -> Calibration:

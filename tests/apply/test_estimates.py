@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lenspinn.apply.estimates import Estimate, answered_classes, estimates_of
+from lenspinn.evaluate.judgement import Judgement
 from lenspinn.evaluate.predict import network_outputs
-from lenspinn.evaluate.trust import Judgement
 from lenspinn.models import CLASSES, create_model
 from lenspinn.models.quantities import QUANTITIES
 

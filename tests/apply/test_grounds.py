@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lenspinn.apply.grounds import FEWEST_COMPILED, Judge
+from lenspinn.apply.grounds import Judge
 from lenspinn.errors import DataError, ImageError
-from lenspinn.fitting.solver import whitened_derivatives
 from lenspinn.train.manifest import write_manifest
 
 SURE = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9}
@@ -109,13 +108,3 @@ def test_a_damaged_evaluation_is_named(text: str, run: Path) -> None:
 def test_images_too_small_for_the_network_are_refused_by_name(run: Path) -> None:
     with pytest.raises(ImageError, match=r"lens\.npy cannot be used with this model"):
         Judge.of(run).on_its_grid(np.ones((1, 1, 9, 9), dtype=np.float32), 0.05, "lens.npy")
-
-
-def test_a_fit_is_compiled_for_many_images_alone(quantities_run: Path, run_folder: Path) -> None:
-    judge = Judge.of(quantities_run)
-    assert judge.for_images(FEWEST_COMPILED) is judge
-    few = judge.for_images(FEWEST_COMPILED - 1)
-    assert few.model.linearize is whitened_derivatives
-    assert judge.model.linearize is not whitened_derivatives
-    plain = Judge.of(run_folder)
-    assert plain.for_images(1) is plain

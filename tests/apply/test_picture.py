@@ -4,19 +4,21 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from lenspinn.apply import Answer, Mismatch, Uncertainty
+from lenspinn.apply.answer import Shown
 from lenspinn.apply.estimates import Estimate
-from lenspinn.apply.picture import BAD, GOOD, Sheet, answer_figure
+from lenspinn.apply.picture import BAD, GOOD, answer_figure
 from lenspinn.apply.prepare import Prepared
 from lenspinn.explain import View
 from lenspinn.explain.view import FitView
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 from lenspinn.measure import LensMeasurement
-from lenspinn.models import create_model
+from lenspinn.models import NetworkInput
 from lenspinn.models.quantities import QUANTITIES
 
 
@@ -71,7 +73,8 @@ SURE = Uncertainty(
 def drawn(
     found: Answer, view: View, delivered: np.ndarray, prepared: Prepared | None = None
 ) -> Figure:
-    return answer_figure(Sheet(answer=found, view=view, delivered=delivered, prepared=prepared))
+    shown = Shown(view=view, delivered=delivered, prepared=prepared)
+    return answer_figure(dataclasses.replace(found, shown=shown))
 
 
 def texts(figure: Figure) -> dict[str, str]:
@@ -179,8 +182,7 @@ def test_predicted_quantities_are_in_the_text_if_there_are_any(view: View) -> No
 
 def prepared_with(measured: LensMeasurement, mode: Literal["model", "mask"]) -> Prepared:
     return Prepared(
-        seen=np.zeros((1, 1, 16, 16), dtype=np.float32),
-        model=create_model("lenspinn_fit", num_pix=16),
+        observed=NetworkInput(torch.zeros(1, 1, 16, 16)),
         measured=measured,
         middle=(0.3, -0.2),
         light=np.ones((30, 30)) if mode == "model" else None,
@@ -241,3 +243,8 @@ def test_any_number_of_classes_has_a_bar_each(view: View, num: int) -> None:
     panel = drawn(own, seen, view.image).axes[-1]
     assert [text.get_text() for text in panel.get_yticklabels()] == list(names)
     assert len(panel.patches) == num
+
+
+def test_an_answer_without_its_image_cannot_be_drawn() -> None:
+    with pytest.raises(ValueError, match="nothing to show"):
+        answer_figure(answer(0.2))

@@ -15,8 +15,8 @@ from lenspinn.data.fits import write_fits
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError, ImageError, ModelError
 from lenspinn.evaluate import predict
+from lenspinn.evaluate.judgement import load_calibration
 from lenspinn.evaluate.predict import network_outputs
-from lenspinn.evaluate.trust import load_calibration
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.simulate import get_recipe, simulate_images
 from lenspinn.train import ModelConfig, load_run, train_model
@@ -307,10 +307,22 @@ def test_nothing_speaks_against_the_published_images(
     assert of_image(answer_one(path, run_folder, tmp_path, pixel_scale=0.08)) == []
 
 
+def test_a_network_of_the_hub_answers_by_its_name(
+    npy: Path, good_run: Path, tmp_path: Path, published
+) -> None:
+    published("someone/good", good_run)
+    named, given = (
+        answer_one(npy, run, tmp_path / "out", 0.08) for run in (Path("someone/good"), good_run)
+    )
+    assert named.probabilities == given.probabilities
+    assert of_image(named) == of_image(given)
+    assert named.uncertainty is not None
+
+
 @pytest.fixture
 def shipped() -> Path:
-    """The network that comes with the repository, which fits the lens."""
-    return Path(__file__).resolve().parents[2] / "models" / "lenspinn_fit_survey_hst_complex"
+    """The network that comes with lenspinn, which fits the lens, by its name."""
+    return Path("lenspinn_fit_hst")
 
 
 def test_a_telescope_image_is_made_ready_for_a_network_that_fits_the_lens(

@@ -9,7 +9,7 @@ import pytest
 
 from lenspinn.apply import Mismatch, TableAnswer
 from lenspinn.apply.estimates import Estimate
-from lenspinn.evaluate.trust import Judgement
+from lenspinn.evaluate.judgement import Judgement
 from lenspinn.models.quantities import QUANTITIES
 
 CLASSES = ("axion", "cdm", "no_sub")

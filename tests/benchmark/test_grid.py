@@ -1,12 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from lenspinn.benchmark.grid import grid_cells, read_grid
 from lenspinn.config import dotted, parse_config, to_dict
+from lenspinn.data.split import split_rows
 from lenspinn.errors import ConfigError
 from lenspinn.models import create_model
 from lenspinn.train import TrainConfig
@@ -28,7 +30,7 @@ def published():
 
 
 def test_every_grid_of_the_repository_makes_cells(published):
-    names = {"table1", "table2", "claims", "equal_terms", "survey_hst"} | IMAGENET
+    names = {"table1", "table2", "claims", "equal_terms", "survey_hst", "few_images"} | IMAGENET
     assert published.keys() == names
     for cells in published.values():
         assert len({cell.result for cell in cells}) == len(cells) > 0
@@ -55,6 +57,7 @@ def test_the_grids_of_imagenet_weights_begin_with_them_and_no_other_does(publish
     file = "weights/tf_efficientnet_lite0.safetensors"
     assert weights.pop("imagenet") == {True}
     assert weights.pop("imagenet_lite0") == {False, file}
+    assert weights.pop("few_images") == {False, file}
     assert all(found == {False} for found in weights.values())
 
 
@@ -96,6 +99,21 @@ def test_a_stream_has_as_many_steps_as_the_paper(published):
     steps = {cell.protocol: -(-cell.images // cell.config.batch_size) for cell in cells}
     assert steps["stream"] == 5650
     assert steps["stream_short"] == 1130
+
+
+def test_few_images_and_many_are_seen_in_as_many_steps(published):
+    labels = np.repeat(np.arange(3), 10_500)
+    seen = set[int]()
+    for cell in (cell for cell in published["few_images"] if cell.row == "lenspinn_small"):
+        rows = split_rows(labels, cell.config.split, seed=0)
+        per_class = int(cell.protocol.removeprefix("per_class_"))
+        assert np.bincount(labels[rows["train"]]).tolist() == [per_class] * 3
+        assert len(rows["validation"]) == 3 * min(round(per_class / 8), 300)
+        assert seen < set(rows["train"])
+        seen = set(rows["train"])
+        steps = -(-3 * per_class // cell.config.batch_size) * cell.config.epochs
+        assert steps == pytest.approx(2350, rel=0.01)
+    assert len(seen) == 30_000
 
 
 def test_settings_of_a_row_under_a_protocol_win(make_grid, tmp_path):

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lenspinn.data.fits import read_fits, read_fits_images, read_fits_table, write_fits
+from lenspinn.data.fits import (
+    FitsMap,
+    read_fits,
+    read_fits_images,
+    read_fits_table,
+    write_fits,
+    write_fits_maps,
+)
 from lenspinn.errors import DataError, ImageError
 
 IMAGE = np.random.default_rng(0).normal(size=(20, 24)).astype(np.float32)
@@ -194,3 +201,28 @@ def test_what_is_written_is_read_back(tmp_path):
     image = read_fits(write_fits(path, 2 * IMAGE, 0.08, BUNIT="e-/s", INSTRUME="simulated"))
     np.testing.assert_array_equal(image.data, 2 * IMAGE)
     assert (image.pixel_scale, image.unit, image.instrument) == (0.08, "e-/s", "simulated")
+
+
+def test_maps_are_read_back_each_with_its_cards_and_its_sky(tmp_path):
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 2.0, "CRPIX2": 1.0}
+    cards |= {"CRVAL1": 10.0, "CRVAL2": -20.0, "CD1_1": -1e-5, "CD2_2": 1e-5}
+    sky = fits.Header(cards)
+    maps = {
+        "IMAGE": FitsMap(data=IMAGE, cards={"BUNIT": "e-/s", "PIXSCALE": 0.036}, sky=sky),
+        "NOISE": FitsMap(data=0.1 * IMAGE, cards={"PIXSCALE": 0.036}),
+    }
+    path = write_fits_maps(tmp_path / "a.fits", maps, {"TELESCOP": "HST", "TRUSTED": True})
+    write_fits_maps(path, maps, {"TELESCOP": "HST", "TRUSTED": False})
+    image = read_fits(path)
+    np.testing.assert_array_equal(image.data, IMAGE)
+    assert (image.unit, image.telescope) == ("e-/s", "HST")
+    assert image.celestial.position(1.0, 0.0) == pytest.approx((10.0, -20.0))
+    noise = read_fits(path, hdu="NOISE")
+    np.testing.assert_allclose(noise.data, 0.1 * IMAGE, rtol=1e-6)
+    assert (noise.unit, noise.celestial) == (None, None)
+    assert not fits.getheader(path)["TRUSTED"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.fits"]
+
+
+def test_an_image_without_a_wcs_has_no_sky(tmp_path):
+    assert read_fits(write_fits(tmp_path / "a.fits", IMAGE, 0.08)).celestial is None

@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import beta, kstest
 
 from lenspinn.errors import DataError
-from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.conformal import p_values, prediction_sets, set_thresholds
+from lenspinn.evaluate.temperature import scaled_probabilities
 
 IMPROBABLE = 1e-4  # two-sided chance of a coverage outside the interval that is asserted
 

@@ -15,9 +15,9 @@ from lenspinn.evaluate.image_set import (
     how_to_calibrate,
     own_test_images,
 )
+from lenspinn.evaluate.judgement import calibrate, load_calibration
 from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.report import evaluate_run
-from lenspinn.evaluate.trust import calibrate, load_calibration
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import Run, StreamConfig, load_run
 

@@ -4,9 +4,10 @@ import torch
 
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import pixel_statistics
-from lenspinn.evaluate.calibration import scaled_probabilities
 from lenspinn.evaluate.predict import network_outputs, predict
-from lenspinn.models import Examination
+from lenspinn.evaluate.temperature import scaled_probabilities
+from lenspinn.models import Examination, Solution
+from lenspinn.models.classifier import FEWEST_COMPILED
 from lenspinn.train import load_run
 
 # The same image in another batch: convolutions may sum in another order.
@@ -89,11 +90,32 @@ def test_outputs_are_logits_features_and_statistics_of_the_pixels(model, store):
 def test_scores_of_the_model_itself_are_kept(model, store, monkeypatch):
     examine = model.examine
 
-    def with_score(image: torch.Tensor) -> Examination:
-        return examine(image)._replace(shift_scores={"peak": image.amax(dim=(1, 2, 3))})
+    def with_score(solution: Solution) -> Examination:
+        peak = solution.image.amax(dim=(1, 2, 3))
+        return examine(solution)._replace(shift_scores={"peak": peak})
 
     monkeypatch.setattr(model, "examine", with_score)
     images = ImageStore.open(store).images(slice(0, 5))
     outputs = network_outputs(model, images, batch_size=2)
     np.testing.assert_array_equal(outputs.scores["peak"], images.max(axis=(1, 2, 3)))
     np.testing.assert_array_equal(outputs.take(np.array([3])).scores["peak"], images[3].max())
+
+
+def test_each_image_is_solved_once(quantities_run, solved):
+    run = load_run(quantities_run)
+    rows = run.split["test"]
+    outputs = network_outputs(run.model, ImageStore.open(run.data), rows, batch_size=4)
+    assert sum(solved) == len(rows) == len(outputs.logits)
+
+
+def test_fits_are_compiled_for_many_images_alone(model, store, monkeypatch):
+    images, solve, found = ImageStore.open(store).images(slice(0, 8)), model.solve, []
+
+    def asked(observed, *, compiled):
+        found.append(compiled)
+        return solve(observed, compiled=compiled)
+
+    monkeypatch.setattr(model, "solve", asked)
+    for number in (FEWEST_COMPILED, FEWEST_COMPILED - 1):
+        network_outputs(model, np.resize(images, (number, *images.shape[1:])), batch_size=number)
+    assert found == [True, False]

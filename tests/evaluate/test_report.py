@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +155,18 @@ def test_another_dataset_is_evaluated_as_a_whole_into_a_folder_of_its_own(run, o
     assert np.sum(found["confusion"]) == 30
     assert found["protocol"] == "another dataset, all of it"
     assert f"--data {other_store.name}" in read(report)["command"]
+
+
+def test_of_a_network_given_by_name_nothing_is_written_where_it_lies(
+    run, store, other_store, tmp_path, monkeypatch, published
+):
+    published("someone/small", run)
+    monkeypatch.chdir(tmp_path)
+    report = evaluate_run("someone/small", data=other_store, progress=False)
+    assert report == Path("evaluation_other/report.md")
+    assert "lenspinn evaluate someone/small --data" in read(report)["command"]
+    with pytest.raises(ConfigError, match=r"of someone/small is not replaced .* give the copy"):
+        evaluate_run("someone/small", data=other_store, calibrate_on=store, progress=False)
 
 
 def test_folder_without_a_run_is_refused(tmp_path):

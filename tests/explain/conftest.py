@@ -4,16 +4,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lenspinn.models.classifier import CLASSES, Classifier
+from lenspinn.models.classifier import Classifier, ImageOptions
 
 
 class MeanClassifier(Classifier):
     """Logits (m, -m, 0) with m the mean of the image: positive pixels speak for the first class."""
 
     def __init__(self, cam_layer: str = "pixels") -> None:
-        super().__init__(
-            num_pix=8, pixel_scale=0.5, classes=CLASSES, transform="raw", cam_layer=cam_layer
-        )
+        images = ImageOptions(num_pix=8, pixel_scale=0.5)
+        super().__init__(images, transform="raw", cam_layer=cam_layer)
         self.pixels = nn.Conv2d(1, 1, 1, bias=False)
         self.mean = nn.AdaptiveAvgPool2d(1)
         nn.init.ones_(self.pixels.weight)

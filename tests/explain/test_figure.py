@@ -31,6 +31,16 @@ def test_without_a_folder_the_picture_goes_into_the_run(run_folder: Path) -> Non
     )
 
 
+def test_of_a_network_given_by_name_the_picture_goes_where_the_user_works(
+    run_folder: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published
+) -> None:
+    published("someone/small", run_folder)
+    monkeypatch.chdir(tmp_path)
+    picture = explain_run("someone/small", data=dataset, num_per_class=1)
+    assert picture == Path("explanation_model_3/explanation.png")
+    assert picture.is_file()
+
+
 def test_the_arrays_are_those_of_test_images_class_by_class(
     run_folder: Path, tmp_path: Path
 ) -> None:
@@ -101,3 +111,8 @@ def test_a_model_without_physics_has_no_source_column(mean_classifier: Classifie
         "over preprocessed",
         "probability",
     ]
+
+
+def test_each_image_is_solved_once(quantities_run: Path, tmp_path: Path, solved: list[int]) -> None:
+    explain_run(quantities_run, out=tmp_path, num_per_class=1)
+    assert sum(solved) == 3

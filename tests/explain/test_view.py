@@ -4,7 +4,7 @@ import torch
 
 from lenspinn.evaluate import predict
 from lenspinn.explain import grad_cam, view_images
-from lenspinn.explain.view import Batch, reconstruct
+from lenspinn.explain.view import Batch
 from lenspinn.models import Classifier, FittedReconstruction, create_model
 
 FLOAT32 = 1e-6  # rounding of float32 numbers of order 1
@@ -30,7 +30,7 @@ def test_a_view_holds_what_the_evaluation_predicts(model: Classifier, images: Ba
 
 def test_a_view_holds_what_the_physics_model_reconstructs(model: Classifier, images: Batch) -> None:
     view = view_images(model, images)[2]
-    physics = reconstruct(model, torch.from_numpy(images))
+    physics = model.reconstruct(torch.from_numpy(images))
     assert physics is not None
     assert view.theta_E == pytest.approx(physics.theta_E[2].item(), abs=FLOAT32)
     np.testing.assert_allclose(view.source, physics.source[2].detach(), atol=FLOAT32)
@@ -62,7 +62,7 @@ def test_a_view_holds_the_lens_that_a_model_fits(images: Batch) -> None:
     torch.manual_seed(0)
     model = create_model("lenspinn_fit", steps=2).eval()
     view = view_images(model, images)[1]
-    found = reconstruct(model, torch.from_numpy(images))
+    found = model.reconstruct(torch.from_numpy(images))
     assert isinstance(found, FittedReconstruction)
     assert view.fit is not None
     np.testing.assert_allclose(view.fit.parameters[0], found.parameters[1], rtol=1e-4, atol=1e-5)

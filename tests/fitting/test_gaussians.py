@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from lenspinn.fitting.gaussians import GAUSSIANS, NUM_LIGHT_TEMPLATES, light_templates
+from lenspinn.fitting.gaussians import (
+    GAUSSIANS,
+    NUM_LIGHT_TEMPLATES,
+    gaussian_sizes,
+    light_templates,
+)
 from lenspinn.lensing import sersic
 from lenspinn.lensing.grid import pixel_grid
 
@@ -44,3 +49,12 @@ def test_a_sum_of_them_takes_the_shape_of_a_galaxy():
     off = (found @ templates - galaxy.flatten()).abs() * weight
     outside = (torch.hypot(x, y) > 2 * SCALE).flatten()
     assert off[outside].square().mean().sqrt() <= SHAPE_TOLERANCE
+
+
+def test_their_sizes_are_those_of_their_second_moments():
+    sizes = gaussian_sizes(SIDE)
+    x, y = pixel_grid(SIDE, SCALE, dtype=torch.float64)
+    templates = light_templates(torch.zeros(1, 6, dtype=torch.float64), SIDE, SCALE)[0]
+    for i in (2, 4):
+        variance = (templates[i] * (x**2 + y**2)).sum() / templates[i].sum() / 2
+        assert SCALE * sizes[i] == pytest.approx(float(variance.sqrt()), rel=0.01)

@@ -24,6 +24,7 @@ from lenspinn.fitting.structure import (
     fit_structure,
     lensed_shapelets,
     scan_beside_structure,
+    shapelet_brightness,
     shapelets_on,
     structure_image,
 )
@@ -132,6 +133,22 @@ def test_what_was_found_makes_the_image(clumpy):
     parameters = found.smooth.parameters
     model = smooth_image(parameters, OPTICS) + structure_image(found, parameters, OPTICS)
     torch.testing.assert_close((image - model) / SIGMA, found.smooth.residual, rtol=1e-3, atol=1e-2)
+
+
+def test_the_brightness_that_was_found_makes_its_image(clumpy):
+    *_, found = clumpy
+    parameters = found.smooth.parameters
+    alpha_x, alpha_y = smooth_deflection(parameters, OPTICS.theta_x, OPTICS.theta_y)
+    seen = shapelet_brightness(found, OPTICS.theta_x - alpha_x, OPTICS.theta_y - alpha_y)
+    image = convolve_separable(seen * PIXEL**2, OPTICS.psf)
+    expected = structure_image(found, parameters, OPTICS)
+    assert (image - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_the_scale_of_shapelets_is_in_half_light_radii():
+    parameters = lenses(3, 1)
+    radius = by_name(parameters)["log_R_sersic"].exp()
+    assert torch.allclose(shapelets_on(parameters, 0.7).scale, 0.7 * radius)
 
 
 def test_chi2_is_that_of_least_squares(clumpy):

@@ -209,7 +209,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("cards", HOSTILE.values(), ids=HOSTILE)
-@pytest.mark.parametrize("command", ["fit"])
+@pytest.mark.parametrize("command", ["measure"])
 def test_the_command_says_one_sentence_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, cards: list[tuple[str, str]]
 ) -> None:

@@ -1,17 +1,7 @@
 import numpy as np
 import pytest
 
-from lenspinn.measure.deviations import kind_of_noise, standard_deviations, weights_fit
-
-SIDE = 40
-SIGMA = 0.3
-
-
-@pytest.fixture
-def image() -> np.ndarray:
-    y, x = np.indices((SIDE, SIDE)) - SIDE / 2
-    light = 20 * np.exp(-np.hypot(x, y) / 3)
-    return light + SIGMA * np.random.default_rng(4).standard_normal((SIDE, SIDE))
+from lenspinn.measure.deviations import kind_of_noise, standard_deviations
 
 
 @pytest.mark.parametrize(
@@ -48,15 +38,3 @@ def test_a_pixel_without_weight_has_infinite_noise() -> None:
 
 def test_what_is_negative_stays_so_for_the_check_of_noise_maps() -> None:
     assert (standard_deviations(np.full((2, 2), -4.0), "variance") == -2).all()
-
-
-def test_weights_in_the_unit_of_the_image_give_its_scatter(image) -> None:
-    assert weights_fit(image, np.full_like(image, SIGMA))
-
-
-def test_exposure_times_do_not(image) -> None:
-    assert not weights_fit(image, np.full_like(image, 1 / np.sqrt(2000)))
-
-
-def test_nothing_fits_an_image_without_a_border(image) -> None:
-    assert not weights_fit(np.full_like(image, np.nan), np.full_like(image, SIGMA))

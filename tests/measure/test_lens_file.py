@@ -1,13 +1,16 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lenspinn.measure.lens_file as room
-from lenspinn.data.fits import write_fits
+from lenspinn.data.fits import read_fits, write_fits
 from lenspinn.errors import DataError
-from lenspinn.measure import LensMeasurement, fit_image
+from lenspinn.measure import LensMeasurement, measure_image
+from lenspinn.measure.lens_fit import MOST_ERROR
+from lenspinn.measure.psf import ASSUMED_PSF_ERROR
 
 RING_BY_EYE = 1.25  # arcsec, of dolphin_lens_system1, from the README of the data
 BY_EYE = 0.05
@@ -32,12 +35,12 @@ def given(measured: LensMeasurement, monkeypatch: pytest.MonkeyPatch) -> dict:
         arguments.update(image=image, **options)
         return measured
 
-    monkeypatch.setattr(room, "fit_lens", fit)
+    monkeypatch.setattr(room, "measure_lens", fit)
     return arguments
 
 
 def test_a_folder_brings_its_noise_map_and_psf(folder: Path, given: dict, tmp_path: Path) -> None:
-    fit_image(folder, out=tmp_path / "out")
+    measure_image(folder, out=tmp_path / "out")
     assert given["pixel_scale"] == 0.05
     assert (given["image"] == 1).all()
     assert (given["noise"] == 2).all()
@@ -46,41 +49,81 @@ def test_a_folder_brings_its_noise_map_and_psf(folder: Path, given: dict, tmp_pa
 
 
 def test_a_file_has_only_what_is_named(folder: Path, given: dict, tmp_path: Path) -> None:
-    fit_image(folder / "data.fits", psf=folder / "psf.fits", out=tmp_path / "out")
+    measure_image(folder / "data.fits", psf=folder / "psf.fits", out=tmp_path / "out")
     assert given["noise"] is None
     np.testing.assert_allclose(given["psf"], np.full((5, 5), 1 / 25))
 
 
-def test_a_row_and_a_picture_are_written(folder: Path, given: dict, tmp_path: Path) -> None:
-    measured = fit_image(folder, out=tmp_path / "out")
+def test_numbers_maps_and_a_picture_are_written(folder: Path, given: dict, tmp_path: Path) -> None:
+    measured = measure_image(folder, out=tmp_path / "out")
     record = json.loads((tmp_path / "out" / "J0000.json").read_text())
     assert record["theta_E_arcsec"] == measured.theta_E
     assert (tmp_path / "out" / record["picture"]).stat().st_size > 0
+    assert read_fits(tmp_path / "out" / record["maps"]).data.shape == measured.image.shape
+    assert "magnitude" not in record["parameters"]["source"]
+    assert "sky" not in record
+
+
+def test_what_the_header_says_gives_magnitudes_and_the_place_on_the_sky(
+    measured: LensMeasurement, scene, given: dict, folder: Path, tmp_path: Path
+) -> None:
+    degrees = scene.pixel_scale / 3600
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": -20.0}
+    cards |= {"CRPIX1": 1.0, "CRPIX2": 1.0, "CD1_1": -degrees, "CD2_2": degrees}
+    path = write_fits(
+        tmp_path / "lens.fits", scene.image, scene.pixel_scale, MAGZERO=31.4, BUNIT="nJy", **cards
+    )
+    measure_image(path, psf=folder / "psf.fits", out=tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "lens.json").read_text())
+    assert (record["unit"], record["zero_point_AB"]) == ("nJy", 31.4)
+    source = record["parameters"]["source"]
+    assert source["magnitude"] == pytest.approx(31.4 - 2.5 * np.log10(source["flux"]))
+    column, row = (record["frame"][f"middle_{axis}_from_0"] for axis in ("column", "row"))
+    half = len(measured.image) // 2
+    cut = scene.image[row - half : row + half + 1, column - half : column + half + 1]
+    np.testing.assert_allclose(cut, measured.image, rtol=1e-6)
+    middle = record["sky"]["middle_of_frame"]
+    assert middle["dec_deg"] == pytest.approx(-20 + row * degrees, abs=1e-8)
 
 
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no data\.fits"):
-        fit_image(tmp_path)
+        measure_image(tmp_path)
 
 
 def test_without_a_psf_that_of_the_instrument_is_taken_and_said(
-    given: dict, tmp_path: Path
+    measured: LensMeasurement, given: dict, tmp_path: Path
 ) -> None:
     path = tmp_path / "drc.fits"
     write_fits(
         path, np.eye(5), 0.05, TELESCOP="HST", INSTRUME="ACS", FILTER2="F814W", DETECTOR="WFC"
     )
     with pytest.warns(UserWarning, match="a Gaussian as of hst_acs_f814w"):
-        fit_image(path, out=tmp_path / "out")
+        measure_image(path, out=tmp_path / "out")
     assert given["psf"].sum() == pytest.approx(1.0, abs=1e-3)
-    assert "hst_acs_f814w" in json.loads((tmp_path / "out" / "drc.json").read_text())["notes"][0]
+    record = json.loads((tmp_path / "out" / "drc.json").read_text())
+    assert "hst_acs_f814w" in record["notes"][0]
+    more = ASSUMED_PSF_ERROR * measured.theta_E
+    error = np.hypot(measured.theta_E_error, more)
+    assert record["theta_E_error_arcsec"] == pytest.approx(error)
+    systematic = np.hypot(measured.systematic_error, more)
+    assert record["theta_E_systematic_error_arcsec"] == pytest.approx(systematic)
+
+
+def test_an_error_that_only_an_assumed_psf_makes_too_large_is_a_reason(
+    measured: LensMeasurement,
+) -> None:
+    doubtful = replace(measured, theta_E_error=0.9999 * MOST_ERROR * measured.theta_E)
+    (reason,) = room._with_assumed_psf(doubtful).reasons
+    assert "give the PSF" in reason
+    assert room._with_assumed_psf(measured).trusted
 
 
 def test_without_any_psf_the_image_is_taken_as_unblurred_and_that_is_said(
     folder: Path, given: dict, tmp_path: Path
 ) -> None:
     with pytest.warns(UserWarning, match="the image is taken as unblurred"):
-        fit_image(folder / "data.fits", out=tmp_path / "out")
+        measure_image(folder / "data.fits", out=tmp_path / "out")
     assert given["psf"] is None
 
 
@@ -89,16 +132,17 @@ def test_two_images_of_one_name_are_both_kept(folder: Path, given: dict, tmp_pat
     other.parent.mkdir()
     other.write_bytes((folder / "data.fits").read_bytes())
     for image in (folder / "data.fits", other, other):
-        fit_image(image, psf=folder / "psf.fits", out=tmp_path / "out")
+        measure_image(image, psf=folder / "psf.fits", out=tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["J1111_data.json", "J1111_data.png", "data.json", "data.png"]
+    suffixes = ("fits", "json", "png")
+    assert names == [f"{name}.{suffix}" for name in ("J1111_data", "data") for suffix in suffixes]
     kept = json.loads((tmp_path / "out" / "data.json").read_text())
     assert kept["image"] == str(folder / "data.fits")
 
 
 def test_a_real_lens_of_another_pipeline_is_measured(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "hst_other" / "dolphin_lens_system1"
-    measured = fit_image(
+    measured = measure_image(
         folder / "image_F390W.h5", psf=folder / "psf_F390W.h5", out=tmp_path / "out"
     )
     assert measured.trusted

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ from lenspinn.data import read_fits
 from lenspinn.errors import ImageError
 from lenspinn.fitting import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.lensing import pixel_grid
-from lenspinn.measure import LensMeasurement, fit_lens
-from lenspinn.measure.lens_fit import SYSTEMATIC
+from lenspinn.measure import LensMeasurement, lens_fit, measure_lens
+from lenspinn.measure.arcs import Arcs, find_arcs
+from lenspinn.measure.frame import Frame
+from lenspinn.measure.joint_fit import JointFit
+from lenspinn.measure.lens_fit import SYSTEMATIC, _is_at_bound
 
 MOST_SIGMAS = 3.0
 MOST_CHI2 = 1.2
@@ -21,6 +25,8 @@ SAME = 1e-3
 # Of a critical curve made of straight pieces, and with shear, of an area of pi theta_E^2.
 # Of codes from each other, and twice that: definitions of theta_E differ.
 PUBLISHED = 0.1
+# The PSF of an image that went through none.
+UNBLURRED = np.ones((1, 1))
 
 
 def test_it_recovers_theta_E_within_its_error(measured: LensMeasurement, scene) -> None:
@@ -47,7 +53,7 @@ def test_no_error_is_smaller_than_what_models_are_wrong_by(measured: LensMeasure
 
 
 def fit_of(scene, image: np.ndarray, sigma: np.ndarray, **options) -> LensMeasurement:
-    return fit_lens(
+    return measure_lens(
         image, pixel_scale=scene.pixel_scale, noise=sigma, psf=scene.psf, mask=scene.mask, **options
     )
 
@@ -80,6 +86,27 @@ def test_noise_that_is_stated_too_large_speaks_against_it(scene) -> None:
     assert "times too large" in reason
 
 
+def test_variances_given_as_noise_speak_against_it(scene) -> None:
+    # In a unit in which chi^2 alone would not: the noise of the sky is 1.
+    unit = 50.0
+    sigma = np.where(scene.sigma < 1e8, (unit * scene.sigma) ** 2, 0.0)
+    found = fit_of(scene, unit * scene.image, sigma)
+    assert any("as variances do" in reason for reason in found.reasons)
+    assert not any("chi^2" in reason for reason in found.reasons)
+
+
+def test_an_image_whose_psf_is_not_known_is_not_trusted(scene) -> None:
+    found = measure_lens(
+        scene.image, pixel_scale=scene.pixel_scale, noise=scene.sigma, mask=scene.mask
+    )
+    assert any("no PSF is known" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize(("value", "there"), [(1.0, True), (-3.99, True), (0.9, False)])
+def test_the_size_of_a_source_may_be_at_a_bound(value: float, there: bool) -> None:
+    assert _is_at_bound("log_R_sersic", value) == there
+
+
 def large_lens(num_pix: int) -> tuple[np.ndarray, np.ndarray]:
     """Return image and noise of a dark lens of 5" in pixels of 0.4"."""
     parameters = dict.fromkeys(SMOOTH_PARAMETERS, 0.0)
@@ -93,7 +120,7 @@ def large_lens(num_pix: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("guess", [None, 4.5])
 def test_a_lens_of_a_group_of_galaxies_is_measured(guess: float | None) -> None:
     image, sigma = large_lens(51)
-    found = fit_lens(image, pixel_scale=0.4, noise=sigma, theta_E_guess=guess)
+    found = measure_lens(image, pixel_scale=0.4, noise=sigma, psf=UNBLURRED, theta_E_guess=guess)
     assert found.theta_E == pytest.approx(5.0, rel=0.02)
     assert found.light_mode == "none"
     assert found.trusted, found.reasons
@@ -104,12 +131,12 @@ def test_a_lens_of_a_group_of_galaxies_is_measured(guess: float | None) -> None:
 
 def test_a_ring_at_the_border_of_the_image_is_not_trusted() -> None:
     image, sigma = large_lens(29)
-    found = fit_lens(image, pixel_scale=0.4, noise=sigma)
+    found = measure_lens(image, pixel_scale=0.4, noise=sigma)
     assert any("near the border" in reason for reason in found.reasons)
 
 
 def test_a_ring_outside_of_what_was_fitted_speaks_against_it(scene) -> None:
-    found = fit_lens(
+    found = measure_lens(
         scene.image,
         pixel_scale=scene.pixel_scale,
         noise=scene.sigma,
@@ -120,9 +147,75 @@ def test_a_ring_outside_of_what_was_fitted_speaks_against_it(scene) -> None:
     assert any("lies outside of what was fitted" in reason for reason in found.reasons)
 
 
+def test_light_that_no_model_explains_speaks_against_it() -> None:
+    rows, columns = np.indices((41, 41)) - 20
+    source, companion = (
+        50 * np.exp(-0.5 * (np.hypot(rows - 8, columns - aside) / 2) ** 2) for aside in (-8, 8)
+    )
+    ones = np.ones_like(source)
+    frame = Frame(
+        image=source + 0.3 * companion,
+        sigma=ones,
+        pixel_scale=0.1,
+        psf=None,
+        light=0 * ones,
+        arcs=source,
+        noise_factor=ones,
+        middle=(0.0, 0.0),
+    )
+    found = JointFit(
+        parameters=torch.zeros(1, len(SMOOTH_PARAMETERS)),
+        gain=1e4,
+        as_good=torch.ones(1, dtype=torch.bool),
+        covariance=np.eye(len(SMOOTH_PARAMETERS)),
+        chi2_per_pixel=1.0,
+        lens_light=0 * ones,
+        source_image=source,
+    )
+    (reason,) = lens_fit._unexplained(frame, found)
+    assert "% of the light beside the lens galaxy is no image" in reason
+    assert lens_fit._unexplained(dataclasses.replace(frame, image=source), found) == []
+
+
+@pytest.fixture(scope="module")
+def arcs(scene) -> Arcs:
+    found = find_arcs(
+        scene.image,
+        pixel_scale=scene.pixel_scale,
+        noise=scene.sigma,
+        psf=scene.psf,
+        mask=scene.mask,
+        theta_E_guess=None,
+        lens_light=None,
+    )
+    return dataclasses.replace(found, others=(2.0, 0.5, 3.0))
+
+
+def test_other_rings_are_tried_where_the_first_is_not_trusted(
+    monkeypatch, measured: LensMeasurement, arcs: Arcs
+) -> None:
+    doubtful = dataclasses.replace(measured, reasons=("too faint", "near the border"))
+    worse = dataclasses.replace(measured, reasons=("a", "b", "c"))
+    fits, tried = iter([doubtful, worse, measured]), []
+
+    def find(theta_E_guess: float | None) -> Arcs:
+        tried.append(theta_E_guess)
+        return arcs
+
+    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: next(fits))
+    assert lens_fit.fit_rings(find)[1] is measured
+    assert tried == [None, 2.0, 0.5]
+
+
+def test_a_guess_that_is_given_is_kept(monkeypatch, measured: LensMeasurement, arcs: Arcs) -> None:
+    doubtful = dataclasses.replace(measured, reasons=("too faint",))
+    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: doubtful)
+    assert lens_fit.fit_rings(lambda theta_E_guess: arcs, 1.0)[1] is doubtful
+
+
 def test_an_image_without_arcs_is_not_trusted() -> None:
     noise = np.random.default_rng(3).standard_normal((33, 33))
-    found = fit_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")
+    found = measure_lens(noise, pixel_scale=0.1, noise=np.ones_like(noise), lens_light="none")
     assert any("too faint" in reason for reason in found.reasons)
 
 
@@ -135,7 +228,7 @@ def test_a_lens_whose_mass_is_not_where_its_light_is_is_not_trusted() -> None:
     image = arcs / arcs.max() + 3 * torch.exp(-(x**2 + y**2) / (2 * 0.15**2)).numpy()
     sigma = np.full_like(image, 0.02)
     image += sigma * np.random.default_rng(4).standard_normal(image.shape)
-    found = fit_lens(image, pixel_scale=0.1, noise=sigma)
+    found = measure_lens(image, pixel_scale=0.1, noise=sigma, psf=UNBLURRED)
     assert not found.trusted
 
 
@@ -157,7 +250,7 @@ GOOD = np.random.default_rng(1).uniform(1, 2, size=(32, 32))
 )
 def test_input_that_cannot_be_used_is_named(image: np.ndarray, options: dict, message: str) -> None:
     with pytest.raises(ImageError, match=message):
-        fit_lens(image, **{"pixel_scale": 0.1} | options)
+        measure_lens(image, **{"pixel_scale": 0.1} | options)
 
 
 def test_it_measures_the_jackpot_lens_as_published(shared_data: Path) -> None:
@@ -168,7 +261,7 @@ def test_it_measures_the_jackpot_lens_as_published(shared_data: Path) -> None:
         key: read_fits(folder / f"{name}.fits", pixel_scale=0.05).data
         for key, name in names.items()
     }
-    measured = fit_lens(found.data, pixel_scale=found.pixel_scale, **others)
+    measured = measure_lens(found.data, pixel_scale=found.pixel_scale, **others)
     assert measured.theta_E == pytest.approx(1.38, rel=PUBLISHED)
 
 
@@ -200,7 +293,7 @@ def test_a_case_that_was_reported_is_right(
     case: str, image: str, noise: str | None, shared_data: Path
 ) -> None:
     folder = cases_of(shared_data, case)
-    found = fit_lens(
+    found = measure_lens(
         fits.getdata(folder / f"{image}.fits"),
         pixel_scale=0.05,
         noise=None if noise is None else fits.getdata(folder / f"{noise}.fits"),
@@ -215,6 +308,6 @@ def test_a_case_that_was_reported_is_right(
 def test_a_lens_of_5_arcsec_is_measured(guess: float | None, shared_data: Path) -> None:
     folder = cases_of(shared_data, "30-group-5arcsec")
     image, noise, psf = (fits.getdata(folder / f"{name}.fits") for name in ("lens", "noise", "psf"))
-    found = fit_lens(image, pixel_scale=0.2, noise=noise, psf=psf, theta_E_guess=guess)
+    found = measure_lens(image, pixel_scale=0.2, noise=noise, psf=psf, theta_E_guess=guess)
     assert found.theta_E == pytest.approx(5.0, rel=CASE)
     assert found.trusted, found.reasons

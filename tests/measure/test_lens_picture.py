@@ -21,3 +21,8 @@ def test_a_doubtful_measurement_is_headed_in_red(measured: LensMeasurement) -> N
         heading = measurement_figure(shown, "J0000").get_suptitle()
         assert heading.startswith("J0000: theta_E")
         assert measurement_figure(shown, "J0000")._suptitle.get_color() == color
+
+
+def test_it_can_be_drawn_from_python_with_a_name_and_without(measured: LensMeasurement) -> None:
+    assert measured.plot("J0000").get_suptitle().startswith("J0000: theta_E")
+    assert measured.plot().get_suptitle().startswith("theta_E")

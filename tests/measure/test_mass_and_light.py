@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from lenspinn.lensing import pixel_grid, sersic
-from lenspinn.measure.frame import Frame
-from lenspinn.measure.mass_and_light import ELLIPTICITY_ERROR, MOST, LensPrior, half_light_radius
+from lenspinn.measure.mass_and_light import ELLIPTICITY_ERROR, MOST, LensPrior
 
 SIDE, SCALE = 121, 0.05
 # Of e1 and e2, small beside the scatter between mass and light.
@@ -46,20 +45,3 @@ def test_no_light_says_nothing() -> None:
     unseen = LensPrior.of_nothing(centre=0.3)
     assert unseen.centre == 0.3
     assert unseen.ellipticity > prior.ellipticity
-
-
-def test_half_of_a_gaussian_is_within_1_18_of_its_size() -> None:
-    x, y = pixel_grid(SIDE, SCALE)
-    light = np.exp(-0.5 * (x**2 + y**2).numpy() / 0.5**2)
-    zeros = np.zeros_like(light)
-    frame = Frame(
-        image=light,
-        sigma=zeros + 1,
-        pixel_scale=SCALE,
-        psf=None,
-        light=zeros,
-        arcs=zeros,
-        noise_factor=zeros + 1,
-        middle=(0.0, 0.0),
-    )
-    assert half_light_radius(light, frame) == pytest.approx(1.1774 * 0.5, abs=SCALE)

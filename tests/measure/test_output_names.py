@@ -24,22 +24,22 @@ def test_names_are_short_and_unique(paths: list[str], names: list[str | None]) -
         assert expected is None or name.endswith(expected)
 
 
-def written(out: Path, name: str, image: Path, command: str = "fit") -> None:
+def written(out: Path, name: str, image: Path, command: str = "measure") -> None:
     out.mkdir(exist_ok=True)
     (out / f"{name}.json").write_text(json.dumps({"origin": origin_of(command, image, out)}))
 
 
 def test_the_same_image_keeps_its_name(tmp_path: Path) -> None:
     written(tmp_path / "out", "data", tmp_path / "a" / "data.fits")
-    assert output_names([tmp_path / "a" / "data.fits"], tmp_path / "out", "fit") == ["data"]
+    assert output_names([tmp_path / "a" / "data.fits"], tmp_path / "out", "measure") == ["data"]
 
 
 def test_another_image_of_that_name_gets_its_folder_in_front(tmp_path: Path) -> None:
     written(tmp_path / "out", "data", tmp_path / "a" / "data.fits")
     other = tmp_path / "b" / "data.fits"
-    assert output_names([other], tmp_path / "out", "fit") == ["b_data"]
+    assert output_names([other], tmp_path / "out", "measure") == ["b_data"]
     written(tmp_path / "out", "b_data", other)
-    assert output_names([other], tmp_path / "out", "fit") == ["b_data"]
+    assert output_names([other], tmp_path / "out", "measure") == ["b_data"]
 
 
 def test_an_image_is_told_by_its_place_wherever_a_command_is_run(
@@ -50,8 +50,8 @@ def test_an_image_is_told_by_its_place_wherever_a_command_is_run(
     monkeypatch.chdir(tmp_path / "a")
     written(Path("../out"), "data", Path("data.fits"))
     monkeypatch.chdir(tmp_path / "b")
-    assert output_names([Path("data.fits")], Path("../out"), "fit") == ["b_data"]
-    assert output_names([Path("../a/data.fits")], Path("../out"), "fit") == ["data"]
+    assert output_names([Path("data.fits")], Path("../out"), "measure") == ["b_data"]
+    assert output_names([Path("../a/data.fits")], Path("../out"), "measure") == ["data"]
 
 
 def test_files_of_another_command_are_not_replaced(tmp_path: Path) -> None:
@@ -66,14 +66,31 @@ def test_files_of_another_command_are_not_replaced(tmp_path: Path) -> None:
 def test_files_of_somebody_else_are_not_replaced(tmp_path: Path, there: dict[str, bytes]) -> None:
     for name, content in there.items():
         (tmp_path / name).write_bytes(content)
-    (name,) = output_names([tmp_path / "a" / "data.fits"], tmp_path, "fit")
+    (name,) = output_names([tmp_path / "a" / "data.fits"], tmp_path, "measure")
     assert name == "a_data"
+
+
+def test_files_of_a_command_under_its_former_name_are_its_own(tmp_path: Path) -> None:
+    image = tmp_path / "a" / "data.fits"
+    written(tmp_path / "out", "data", image, "fit")
+    assert output_names([image], tmp_path / "out", "measure") == ["data"]
+
+
+def test_the_image_itself_is_never_replaced(tmp_path: Path) -> None:
+    image = tmp_path / "lens.fits"
+    image.write_bytes(b"an image")
+    suffixes = (".json", ".fits")
+    other = f"{tmp_path.name}_lens"
+    assert output_names([image], tmp_path, "measure", suffixes) == [other]
+    written(tmp_path, "lens", image, "measure")
+    assert output_names([image], tmp_path, "measure", suffixes) == [other]
+    assert output_names([image], tmp_path, "measure") == ["lens"]
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(DataError, match="is a file; name a folder"):
-        output_names([tmp_path / "a.fits"], tmp_path / "out", "fit")
+        output_names([tmp_path / "a.fits"], tmp_path / "out", "measure")
 
 
 def test_without_a_free_name_nothing_is_replaced(tmp_path: Path) -> None:
@@ -82,4 +99,4 @@ def test_without_a_free_name_nothing_is_replaced(tmp_path: Path) -> None:
     for depth in range(1, len(parts) + 1):
         (tmp_path / f"{'_'.join(parts[-depth:])}.png").touch()
     with pytest.raises(DataError, match="name another folder by out"):
-        output_names([image], tmp_path, "fit")
+        output_names([image], tmp_path, "measure")

@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from astropy.io import fits
+from scipy import ndimage
 
 from lenspinn.errors import ImageError
 from lenspinn.lensing.psf import FWHM_PER_SIGMA, gaussian_kernel
@@ -17,6 +21,12 @@ from lenspinn.measure.psf import (
 def gaussian(fwhm: float) -> np.ndarray:
     axis = np.array(gaussian_kernel(fwhm, 5.0))
     return np.outer(axis, axis)
+
+
+def half_width(psf: np.ndarray) -> float:
+    """FWHM in pixels, of the kernel interpolated."""
+    fine = ndimage.zoom(psf, 8, order=3, mode="grid-constant", grid_mode=True)
+    return full_width(fine) / 8
 
 
 def width(psf: np.ndarray, scale: float) -> float:
@@ -110,6 +120,23 @@ def test_the_instrument_of_a_header_has_its_gaussian() -> None:
     kernel, name = found
     assert name == "hst_acs_f814w"
     assert width(kernel, 0.02) == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("stated", "pixel_scale", "files"),
+    [
+        ("HST WFC3 F160W", 0.08, "psf/tdlmc_rung0_f160w.fits"),
+        ("JWST NIRCam F277W", 0.06, "jwst_cowls/*/F277W_psf.fits"),
+    ],
+)
+def test_the_gaussian_of_an_instrument_is_as_wide_as_its_psfs(
+    stated: str, pixel_scale: float, files: str, shared_data: Path
+) -> None:
+    found = instrument_psf(stated, pixel_scale)
+    assert found is not None
+    kernels = [normalised_psf(fits.getdata(path)) for path in shared_data.glob(files)]
+    widths = [half_width(kernel) for kernel in kernels]
+    assert half_width(found[0]) == pytest.approx(np.mean(widths), rel=0.05)
 
 
 @pytest.mark.parametrize("stated", [None, "HST", "Keck NIRC2 Kp"])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lenspinn.measure import ring_radius
-from lenspinn.measure.ring import rival_ring
+from lenspinn.measure.ring import other_rings, rival_ring
 
 SIDE, SCALE, RADIUS = 61, 0.1, 1.83
 # Of a pixel.
@@ -53,3 +53,21 @@ def test_what_noise_makes_of_a_circle_is_no_rival() -> None:
 
 def test_a_field_as_large_as_the_image_leaves_no_room_for_a_rival() -> None:
     assert rival_ring(ring(), np.ones((SIDE, SIDE)), SCALE, inner=0.4, field=3.5) is None
+
+
+def others(image: np.ndarray) -> tuple[float, ...]:
+    return other_rings(image, np.ones((SIDE, SIDE)), SCALE, inner=0.4, outer=3.0)
+
+
+def test_a_fainter_circle_could_be_the_ring_too() -> None:
+    (other,) = others(ring() + 0.5 * ring(0.9))
+    assert other == pytest.approx(0.9, abs=ERROR * SCALE)
+
+
+def test_a_circle_near_to_the_ring_is_the_same_one() -> None:
+    assert others(ring() + 0.8 * ring(2.2)) == ()
+
+
+def test_noise_is_no_other_ring() -> None:
+    noise = np.random.default_rng(6).standard_normal((SIDE, SIDE))
+    assert others(3 * ring() + 0.1 * noise) == ()

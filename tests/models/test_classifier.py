@@ -12,6 +12,7 @@ from lenspinn.errors import ModelError
 from lenspinn.models import (
     CLASSES,
     Classifier,
+    ImageOptions,
     create_model,
     from_pretrained,
     list_models,
@@ -217,9 +218,8 @@ class Plain(Classifier):
     """The preprocessed image itself as features, and the first of them as logits."""
 
     def __init__(self, transform: str) -> None:
-        super().__init__(
-            num_pix=8, pixel_scale=0.1, classes=CLASSES, transform=transform, cam_layer=""
-        )
+        images = ImageOptions(num_pix=8, pixel_scale=0.1)
+        super().__init__(images, transform=transform, cam_layer="")
 
     def forward_features(self, image: Tensor) -> Tensor:
         return self.preprocess(image).flatten(1)

@@ -21,10 +21,17 @@ def test_light_is_blurred_on_the_pixels_of_the_image():
 
 
 def test_half_of_the_images_have_light_of_different_shapes():
-    torch.manual_seed(0)
-    light = some_free_light(NUM, OPTICS)
+    light = some_free_light(NUM, OPTICS, torch.Generator().manual_seed(0))
     lit = light.flatten(1).any(dim=1)
     assert abs(lit.float().mean().item() - LIT_SHARE) <= SHARE_TOLERANCE
     first, second = light[lit][:2]
     assert (first[3] != second[3]).any()
     assert (light[~lit] == 0).all()
+
+
+def test_the_generator_alone_decides_what_is_drawn():
+    one, again, other = (
+        some_free_light(4, OPTICS, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)

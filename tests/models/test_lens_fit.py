@@ -1,4 +1,3 @@
-import functools
 from statistics import NormalDist
 
 import numpy as np
@@ -10,9 +9,8 @@ from lenspinn.data.orientations import flip_and_turn
 from lenspinn.errors import ModelError
 from lenspinn.explain.gradcam import grad_cam
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
-from lenspinn.fitting.solver import whitened_derivatives
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.models import Told, create_model
+from lenspinn.models import NetworkInput, create_model
 from lenspinn.models.free_light import free_light
 from lenspinn.models.lens_guess import LENS_TRUTH, TYPICAL_LENSES
 from lenspinn.models.quantities import QUANTITIES, defined_truth, gaussian_loss, targets
@@ -70,6 +68,10 @@ def from_truth(truth, error=0.0):
     return torch.nn.functional.pad(torch.stack(columns, dim=1), (0, 1))
 
 
+def solve(model, image, **known):
+    return model.solve(NetworkInput(image, **known), compiled=False)
+
+
 def test_the_defaults_are_those_of_the_instrument(model):
     instrument = INSTRUMENTS["hst_wfc3_f160w"]
     assert model.background_sigma == pytest.approx(background_sigma(instrument), rel=THREE_DIGITS)
@@ -110,7 +112,7 @@ def test_a_fit_from_near_the_truth_finds_the_lens_and_leaves_noise(model, lenses
         error = (found.parameters[:, column] - truth[name]) / found.standard_errors[:, column]
         assert error.abs().max() < FOUR_SIGMA
     assert (found.chi2 - 1).abs().max() < CHI2_TOLERANCE
-    noise = model.fit(images[smooth], from_truth(truth, error=0.3)).sigma
+    noise = solve(model, images[smooth], start=from_truth(truth, error=0.3)).sersic.sigma
     torch.testing.assert_close(
         images[smooth][:, 0] - found.model, found.residual * noise, rtol=1e-3, atol=1e-5
     )
@@ -126,7 +128,8 @@ def smooth_lenses():
     images = add_noise(noise_free, recipe.instrument, torch.Generator().manual_seed(0))
     model = create_model("lenspinn_fit")
     columns = {name: torch.from_numpy(truth[name]).float() for name in model.truth_keys}
-    fit = model.fit(images[:, None], from_truth(columns, error=0.3))
+    observed = NetworkInput(images[:, None], start=from_truth(columns, error=0.3))
+    fit = model.fit(observed)
     return noise_sigma(noise_free, recipe.instrument), columns, fit
 
 
@@ -161,8 +164,10 @@ def test_a_noise_map_takes_the_place_of_the_options(model, lenses):
     images, _, truth = lenses
     smooth = lenses[1] == NO_SUB
     images, start = images[smooth], from_truth(truth)[smooth]
-    own = model.fit(images, start)
-    plain, twice = (model.fit(images, start, factor * own.sigma) for factor in (1, 2))
+    own = solve(model, images, start=start).sersic
+    plain, twice = (
+        solve(model, images, start=start, noise=factor * own.sigma).sersic for factor in (1, 2)
+    )
     torch.testing.assert_close(own.chi2, plain.chi2, rtol=1e-3, atol=0)
     torch.testing.assert_close(4 * twice.chi2, plain.chi2, rtol=1e-2, atol=0)
 
@@ -172,12 +177,15 @@ def test_a_psf_takes_the_place_of_the_gaussian(model, lenses):
     smooth = labels == NO_SUB
     axis = torch.tensor(gaussian_kernel(model.psf_fwhm / model.pixel_scale, 5.0))
     start = from_truth(truth)[smooth]
-    same = model.fit(images[smooth], start, psf=axis[:, None] * axis)
-    plain = model.fit(images[smooth], start)
-    moved = (same.parameters - plain.parameters) / plain.standard_errors
+    kernels = {"same": axis[:, None] * axis, "plain": None, "wide": torch.full((9, 9), 1 / 81)}
+    fits = {
+        name: solve(model, images[smooth], start=start, psf=psf).sersic
+        for name, psf in kernels.items()
+    }
+    plain = fits["plain"]
+    moved = (fits["same"].parameters - plain.parameters) / plain.standard_errors
     assert moved.abs().max() < BORDER_OF_SIGMA
-    wide = torch.full((9, 9), 1 / 81)
-    assert (model.fit(images[smooth], start, psf=wide).chi2 > 2 * plain.chi2).all()
+    assert (fits["wide"].chi2 > 2 * plain.chi2).all()
 
 
 def gradient_of_encoder(model, loss):
@@ -285,9 +293,8 @@ def test_quantities_begin_with_the_radius_of_the_fit_and_what_is_usual(with_quan
     torch.testing.assert_close(mean[:, 2], found.theta_E)
     assert (mean[:, 0] == QUANTITIES["axion_mass_eV"].middle).all()
     assert (sigma > 0).all()
-    image, start = images[:1], model.predict_parameters(images[:1])
-    noisier = model.told(Told(noise=2 * model.noise_sigma(image), psf=None, start=start))
-    assert noisier.examine(image).quantities.sigma[0, 2] > sigma[0, 2]
+    noisier = solve(model, images[:1], noise=2 * model.noise_sigma(images[:1]))
+    assert model.examine(noisier).quantities.sigma[0, 2] > sigma[0, 2]
 
 
 def test_quantities_do_not_disturb_the_classification(with_quantities, lenses):
@@ -317,7 +324,7 @@ def test_it_overfits_the_quantities_of_24_lenses(with_quantities, lenses, monkey
     known = defined_truth(model.quantities, truth, labels, model.classes)
     target = targets(model.quantities, known)
     with torch.no_grad():
-        fit = model.fit(images, from_truth(truth))
+        fit = model.solve(NetworkInput(images)).best
         features = model.forward_features(images)
     inputs = features, fit.parameters[:, 0], fit.standard_errors[:, 0]
     optimizer = torch.optim.AdamW(model.quantity_head.parameters(), lr=1e-2)
@@ -342,58 +349,63 @@ def test_the_truth_of_quantities_is_asked_for_once(with_quantities):
     assert len(set(with_quantities.truth_keys)) == len(with_quantities.truth_keys)
 
 
-def test_what_is_told_takes_the_place_of_options_and_encoder(model, lenses):
+def test_what_is_known_takes_the_place_of_options_and_encoder(model, lenses):
     images, labels, truth = lenses
     row = int((labels == NO_SUB).nonzero()[0])
     image, start = images[row : row + 1], from_truth(truth)[row : row + 1]
     noise = 2 * model.noise_sigma(image)
     noise[0, :8] = torch.inf
-    told = model.eval().told(Told(noise=noise, psf=None, start=start))
-    direct = model.fit(image, start, noise)
-    found = told.reconstruct(image)
-    torch.testing.assert_close(found.parameters, direct.parameters, rtol=1e-3, atol=1e-4)
+    found = model.eval().reconstruct(solve(model, image, noise=noise, start=start))
+    off = (found.theta_E - truth["theta_E"][row]) / found.theta_E_error
+    assert off.abs() < FOUR_SIGMA
     # Four times the variance, and pixels that are left out do not count.
     assert found.chi2.item() == pytest.approx(0.25, abs=CHI2_TOLERANCE / 4)
     assert (found.residual[0, :8] == 0).all()
-    assert model.known is None
-    torch.testing.assert_close(told.head.weight, model.head.weight)
 
 
-def test_one_image_is_fitted_without_compiling(model, monkeypatch):
-    compiled = functools.partial(whitened_derivatives)
+def test_images_are_solved_once_whatever_is_read(model, lenses, solved):
+    images = lenses[0][:3]
+    solution = solve(model.eval(), images)
+    logits = model.examine(solution).logits
+    torch.testing.assert_close(model.reconstruct(solution).theta_E, solution.best.parameters[:, 0])
+    grad_cam(model, solution)
+    maps, classifier = model.classifier_of(solution)
+    torch.testing.assert_close(classifier(maps), logits)
+    torch.testing.assert_close(model.forward_head(model.forward_features(images)), logits)
+    assert solved == [3, 3]  # the last are other images, as far as the network knows
+
+
+def test_a_few_images_are_fitted_without_compiling(model, lenses, monkeypatch):
+    def compiled(*arguments):
+        raise AssertionError("compiled")
+
     monkeypatch.setattr(model, "linearize", compiled)
-    plain = model.uncompiled()
-    assert plain.linearize is whitened_derivatives
-    assert model.linearize is compiled
-    assert plain.head.weight is model.head.weight
+    image = lenses[0][:1]
+    assert model.solve(NetworkInput(image), compiled=False).chi2.isfinite()
+    with pytest.raises(AssertionError, match="compiled"):
+        model.solve(NetworkInput(image))
 
 
-def test_a_told_psf_takes_the_place_of_the_gaussian(model, lenses):
-    images, labels, truth = lenses
-    row = int((labels == NO_SUB).nonzero()[0])
-    image, start = images[row : row + 1], from_truth(truth)[row : row + 1]
-    noise = model.noise_sigma(image)
-    wide = torch.full((9, 9), 1 / 81)
-    plain, other = (model.told(Told(noise, psf, start)) for psf in (None, wide))
-    assert other.examine(image).shift_scores["chi2"] > 2 * plain.examine(image).shift_scores["chi2"]
-
-
-def test_told_of_lens_light_any_amount_of_it_is_the_same(model, lenses):
+def test_lens_light_of_a_known_shape_is_taken_away_whatever_there_is_of_it(model, lenses):
     images, labels, truth = lenses
     row = int((labels == NO_SUB).nonzero()[0])
     image, start = images[row : row + 1], from_truth(truth)[row : row + 1]
     shape = torch.tensor([[0.02, -0.03, 0.1, 0.05, -0.1, 0.0]])
-    model.eval()
-    told = model.told(Told(model.noise_sigma(image), psf=None, start=start, light=shape))
-    light = free_light(shape, model._optics(image, None))
+    light = free_light(shape, model.optics(NetworkInput(image)))
     lit = image + 0.5 * light[:, [3, 15]].sum(dim=1, keepdim=True)
-    dark, bright = (told.reconstruct(seen) for seen in (image, lit))
-    torch.testing.assert_close(bright.residual, dark.residual, atol=SAME_WITH_LIGHT, rtol=0)
+    known = {"noise": model.noise_sigma(image), "start": start}
+    dark, bright = (solve(model.eval(), seen, lens_light=shape, **known) for seen in (image, lit))
+    torch.testing.assert_close(
+        bright.best.residual, dark.best.residual, atol=SAME_WITH_LIGHT, rtol=0
+    )
+    left = (bright.image - dark.image)[:, 0] / known["noise"]
+    assert left.abs().max() < SAME_WITH_LIGHT
     assert bright.chi2.item() == pytest.approx(1.0, abs=CHI2_TOLERANCE)
-    off = (bright.theta_E - truth["theta_E"][row]) / bright.theta_E_error
+    off = (bright.best.parameters[:, 0] - truth["theta_E"][row]) / bright.best.standard_errors[:, 0]
     assert off.abs() < FOUR_SIGMA
-    # Without being told, the light is in the way.
-    assert model.told(told.known._replace(light=None)).reconstruct(lit).chi2 > 2
+    # Where its shape is not known, the light is in the way.
+    assert solve(model, lit, **known).chi2 > 2
+    assert solve(model, lit, **known).image is lit
 
 
 def test_a_lens_of_another_slope_is_fitted_where_its_shape_is_free(monkeypatch):
@@ -477,7 +489,7 @@ def test_structure_of_the_source_is_not_left_over(clumpy, monkeypatch):
     found = both[1].reconstruct(images)
     torch.testing.assert_close(found.theta_E, structured.theta_E)
     left = images[:, 0] - found.model
-    noise = both[1].fit(images, from_truth(truth)).sigma
+    noise = both[1].solve(NetworkInput(images)).best.sigma
     torch.testing.assert_close(left, found.residual * noise, rtol=1e-3, atol=1e-4)
     assert (found.source - both[0].reconstruct(images).source).abs().max() > 0
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from lenspinn.fitting.structure import (
     structure_image,
 )
 from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.models import NetworkInput
 from lenspinn.models.lens_solution import MAPS, NUMBERS, LensSolution
 
 PIXEL = 0.08
@@ -29,7 +32,11 @@ def solutions():
     start = smooth.clone().requires_grad_()
     found = fit_structure(fit, image, OPTICS)
     scans = scan_point_masses(fit, PIXEL), scan_beside_structure(found, PIXEL)
-    return LensSolution(start, fit, None, scans[:1]), LensSolution(start, fit, found, scans)
+    observed = NetworkInput(image[:, None])
+    plain = LensSolution(
+        observed=observed, start=start, optics=OPTICS, sersic=fit, structured=None, scans=scans[:1]
+    )
+    return plain, dataclasses.replace(plain, structured=found, scans=scans)
 
 
 def test_the_best_fit_is_that_with_structure(solutions):
@@ -44,7 +51,7 @@ def test_the_best_fit_is_that_with_structure(solutions):
 def test_its_image_has_the_structure(solutions):
     plain, structured = solutions
     parameters = plain.best.parameters
-    without, with_it = (of.image(parameters, OPTICS) for of in solutions)
+    without, with_it = (of.image_behind(parameters, OPTICS) for of in solutions)
     expected = structure_image(structured.structured, parameters, OPTICS)
     torch.testing.assert_close(with_it - without, expected, rtol=0, atol=1e-6)
 
@@ -57,7 +64,7 @@ def test_the_source_is_where_it_was_found_and_not_lensed(solutions):
             centre = (source * theta).sum(dim=(1, 2)) / source.sum(dim=(1, 2))
             torch.testing.assert_close(centre, found[:, place], rtol=0, atol=PIXEL / 2)
         # A lens magnifies.
-        lensed = solution.image(found, OPTICS).sum(dim=(1, 2))
+        lensed = solution.image_behind(found, OPTICS).sum(dim=(1, 2))
         assert (source.sum(dim=(1, 2)) < lensed / 2).all()
 
 
@@ -87,10 +94,37 @@ def test_the_classification_reaches_the_start(solutions):
 
 def test_what_was_fitted_is_named_with_its_signal_to_noise(solutions):
     for solution in solutions:
-        fitted = solution.fitted(OPTICS)
+        fitted = solution.fitted()
         torch.testing.assert_close(fitted["theta_E"], solution.best.parameters[:, 0])
         torch.testing.assert_close(fitted["log_amplitude"], solution.best.parameters[:, 13])
-        signal = solution.image(solution.best.parameters, OPTICS) / SIGMA
+        signal = solution.model / SIGMA
         expected = signal.flatten(1).norm(dim=1)
         torch.testing.assert_close(fitted["signal_to_noise"], expected, rtol=1e-4, atol=0)
         assert len(fitted) == 15
+
+
+def test_it_is_reconstructed_as_it_was_found(solutions):
+    for solution in solutions:
+        found = solution.reconstruction()
+        assert torch.equal(found.theta_E, solution.best.parameters[:, 0])
+        left = solution.observed.image[:, 0] - found.model
+        torch.testing.assert_close(left / SIGMA, found.residual, rtol=0, atol=1e-2)
+        torch.testing.assert_close(found.beta_x, OPTICS.theta_x - found.alpha_x)
+        assert torch.equal(found.chi2, solution.chi2)
+
+
+def test_a_smooth_lens_is_like_those_of_training(solutions):
+    for solution in solutions:
+        scores = solution.shift_scores()
+        assert set(scores) == {"chi2", "source", "psf"}
+        assert (scores["chi2"] - 1).abs().max() < 0.1
+        assert (scores["psf"] < 0.5).all()
+
+
+def test_the_image_is_the_observed_one_but_for_lens_light_of_a_known_shape(solutions):
+    for solution in solutions:
+        assert solution.image is solution.observed.image
+        lit = solution.observed._replace(lens_light=torch.zeros(2, 6))
+        without = dataclasses.replace(solution, observed=lit)
+        # Nothing was fitted beside the source here, so nothing is taken away.
+        torch.testing.assert_close(without.image, solution.image, rtol=0, atol=1e-2 * SIGMA)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from lenspinn.errors import ModelError
@@ -12,7 +11,7 @@ from lenspinn.models import (
     create_model,
     from_pretrained,
     load_weights,
-    pretrained,
+    read_options,
     save_pretrained,
 )
 
@@ -68,10 +67,9 @@ def test_a_missing_folder_is_named(tmp_path):
         from_pretrained(tmp_path / "nowhere")
 
 
-def test_the_folder_of_a_run_is_told_from_that_of_its_model(folder, tmp_path):
+def test_of_a_run_its_model_is_read(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "run" / "model")
-    with pytest.raises(ModelError, match=r"it is a run, so give .*model$"):
-        from_pretrained(tmp_path / "run")
+    assert from_pretrained(tmp_path / "run").num_pix == 40
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -214,22 +212,26 @@ def test_a_pickle_in_place_of_the_weights_is_refused_unread(folder):
         from_pretrained(folder)
 
 
-def test_a_model_of_the_hub_is_loaded_from_its_snapshot(folder, monkeypatch):
-    asked = []
-
-    def snapshot(repo_id: str, *, allow_patterns: list[str]) -> str:
-        asked.append((repo_id, allow_patterns))
-        return str(folder)
-
-    monkeypatch.setattr(pretrained, "snapshot_download", snapshot)
+def test_a_model_of_the_hub_is_loaded_from_the_cache(folder, published):
+    published("someone/some-model", folder)
     assert from_pretrained("someone/some-model").num_pix == 40
-    assert asked == [("someone/some-model", ["config.json", "model.safetensors"])]
+    other = create_model("lenspinn_small", num_pix=40)
+    load_weights(other, "someone/some-model")
+    assert torch.equal(other.head[0].weight, from_pretrained(folder).head[0].weight)
 
 
-def test_an_unreachable_hub_gives_one_sentence(monkeypatch):
-    def no_network(repo_id: str, *, allow_patterns: list[str]) -> str:
-        raise LocalEntryNotFoundError("no network")
+def test_a_released_run_of_the_hub_is_loaded_too(folder, tmp_path, published):
+    shutil.copytree(folder, tmp_path / "run" / "model")
+    published("someone/a-run", tmp_path / "run")
+    assert from_pretrained("someone/a-run").num_pix == 40
 
-    monkeypatch.setattr(pretrained, "snapshot_download", no_network)
-    with pytest.raises(ModelError, match="'someone/some-model' is no folder, and no model"):
+
+def test_an_unreachable_hub_gives_one_sentence(published):
+    with pytest.raises(ModelError, match="no model folder 'someone/some-model', and no network"):
         from_pretrained("someone/some-model")
+
+
+def test_a_network_that_comes_with_lenspinn_is_loaded_by_its_name():
+    model = from_pretrained("lenspinn_fit_hst")
+    assert model.config["name"] == "lenspinn_fit"
+    assert read_options("lenspinn_fit_hst") == (model.config["name"], model.config["options"])

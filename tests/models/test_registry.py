@@ -5,17 +5,16 @@ from torch import Tensor, nn
 
 from lenspinn.errors import ModelError
 from lenspinn.models import names
-from lenspinn.models.classifier import Classifier
-from lenspinn.models.registry import create_model, register_model
+from lenspinn.models.classifier import Classifier, ImageOptions
+from lenspinn.models.registry import create_model, list_options, register_model
 
 
 class Mean(Classifier):
     """Three copies of an image's mean."""
 
     def __init__(self, num_pix: int) -> None:
-        super().__init__(
-            num_pix=num_pix, pixel_scale=0.1, classes="abc", transform="raw", cam_layer="pool"
-        )
+        images = ImageOptions(num_pix=num_pix, pixel_scale=0.1, classes="abc")
+        super().__init__(images, transform="raw", cam_layer="pool")
         self.pool = nn.AdaptiveAvgPool2d(1)
 
     def forward_features(self, image: Tensor) -> Tensor:
@@ -46,6 +45,23 @@ def test_config_holds_every_option_as_json_would(mean_model, make):
     assert json.loads(json.dumps(model.config)) == model.config
 
 
+def test_the_fields_of_a_dataclass_are_options_of_their_own():
+    @register_model
+    def framed_model(images: ImageOptions, *, weight: float = 1.0) -> Mean:
+        return Mean(images.num_pix)
+
+    try:
+        assert list_options("framed_model") == ["num_pix", "pixel_scale", "classes", "weight"]
+        model = create_model("framed_model", num_pix=16, weight=2.0)
+        assert model.num_pix == 16
+        assert model.config["options"]["pixel_scale"] == ImageOptions().pixel_scale
+        assert model.config["options"]["weight"] == 2.0
+        with pytest.raises(ModelError, match="num_pix of 'framed_model' is 'wide'; it takes int"):
+            create_model("framed_model", num_pix="wide")
+    finally:
+        del names.FACTORIES["framed_model"]
+
+
 def test_a_name_registered_twice_is_refused(mean_model):
     def mean_model() -> Mean:
         return Mean(8)
@@ -63,7 +79,7 @@ def test_a_name_of_ours_is_taken_before_its_module_is_imported():
 
 
 def test_an_unknown_model_is_answered_with_the_nearest_name():
-    with pytest.raises(ModelError, match=r"no model 'lenspin_smal'; did you mean lenspinn_small"):
+    with pytest.raises(ModelError, match=r"no model 'lenspin_smal'; did you mean 'lenspinn_small'"):
         create_model("lenspin_smal")
 
 
@@ -73,5 +89,5 @@ def test_a_name_near_nothing_is_answered_with_all_names():
 
 
 def test_an_unknown_option_is_answered_with_the_nearest_option():
-    with pytest.raises(ModelError, match="no option 'numpix'; did you mean num_pix"):
+    with pytest.raises(ModelError, match="no option 'numpix'; did you mean 'num_pix'"):
         create_model("lenspinn_small", numpix=40)

@@ -53,7 +53,7 @@ def test_the_recipe_of_the_shipped_network_is_what_its_training_drew():
 
 
 def test_the_shipped_network_knows_its_recipe():
-    folder = CONFIGS.parents[1] / "models" / "lenspinn_fit_survey_hst_complex"
+    folder = CONFIGS.parents[1] / "models" / "lenspinn_fit_hst"
     info = json.loads((folder / "data.json").read_text())
     recipe = get_recipe("survey/hst_realistic").to_dict() | {"engine": "eager"}
     assert info["recipe"] == "survey/hst_realistic"

@@ -3,7 +3,7 @@ import pytest
 from lenspinn.errors import ConfigError
 from lenspinn.simulate import get_recipe
 from lenspinn.simulate.distributions import Fixed, Uniform
-from lenspinn.simulate.overrides import nearest, to_plain, with_overrides
+from lenspinn.simulate.overrides import to_plain, with_overrides
 
 RECIPE = get_recipe("survey/hst")
 
@@ -66,10 +66,6 @@ def test_plain_form_holds_only_what_json_holds():
         return value is None or isinstance(value, bool | int | float | str)
 
     assert check(to_plain(RECIPE))
-
-
-def test_nearest_lists_all_where_none_is_near():
-    assert nearest("zzz", ["alpha", "beta"]) == "known are alpha, beta"
 
 
 @pytest.mark.parametrize(

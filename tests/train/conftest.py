@@ -1,6 +1,7 @@
 """A dataset and a network so small that a whole training run takes a second."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.store import StoreWriter
 from lenspinn.models import names, registry
-from lenspinn.models.classifier import Classifier, Features, Image, Logits
+from lenspinn.models.classifier import Classifier, Features, Image, ImageOptions, Logits
 from lenspinn.train import ModelConfig, TrainConfig
 
 NUM_IMAGES = 72
@@ -18,17 +19,16 @@ NUM_PIX = 8
 CLASSES = ("axion", "cdm", "no_sub")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TinyImages(ImageOptions):
+    num_pix: int = NUM_PIX
+
+
 class TinyClassifier(Classifier):
     """Batch norm and dropout: what makes resuming a network hard."""
 
-    def __init__(self, num_pix: int, pixel_scale: float, classes: Sequence[str]) -> None:
-        super().__init__(
-            num_pix=num_pix,
-            pixel_scale=pixel_scale,
-            classes=classes,
-            transform="min_max",
-            cam_layer="cnn.0",
-        )
+    def __init__(self, images: ImageOptions) -> None:
+        super().__init__(images, transform="min_max", cam_layer="cnn.0")
         self.cnn = nn.Sequential(
             nn.Conv2d(1, 8, 3, stride=2),
             nn.BatchNorm2d(8),
@@ -36,7 +36,7 @@ class TinyClassifier(Classifier):
             nn.Flatten(),
             nn.Dropout(0.3),
         )
-        self.head = nn.Linear(8 * ((num_pix - 1) // 2) ** 2, len(classes))
+        self.head = nn.Linear(8 * ((self.num_pix - 1) // 2) ** 2, len(self.classes))
 
     def forward_features(self, image: Image) -> Features:
         return self.cnn(self.preprocess(image))
@@ -49,23 +49,13 @@ class TinyClassifier(Classifier):
 def tiny_classifier() -> Iterator[None]:
     """Register `tiny_classifier` and `tiny_fit` as models for one test."""
 
-    def tiny_classifier(
-        *,
-        num_pix: int = NUM_PIX,
-        pixel_scale: float = 0.08,
-        classes: Sequence[str] = CLASSES,
-    ) -> TinyClassifier:
-        return TinyClassifier(num_pix, pixel_scale, classes)
+    def tiny_classifier(images: TinyImages) -> TinyClassifier:
+        return TinyClassifier(images)
 
     def tiny_fit(
-        *,
-        num_pix: int = NUM_PIX,
-        pixel_scale: float = 0.08,
-        classes: Sequence[str] = CLASSES,
-        background_sigma: float = 1.0,
-        psf_fwhm: float = 0.08,
+        images: TinyImages, *, background_sigma: float = 1.0, psf_fwhm: float = 0.08
     ) -> TinyClassifier:
-        return TinyClassifier(num_pix, pixel_scale, classes)
+        return TinyClassifier(images)
 
     registry.register_model(tiny_classifier)
     registry.register_model(tiny_fit)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -359,6 +360,54 @@ def test_training_begins_with_the_weights_of_a_saved_model(tiny_config, tmp_path
     before, after = (from_pretrained(folder / "model") for folder in (first, run.folder))
     torch.testing.assert_close(before.head.weight, after.head.weight, atol=1e-9, rtol=0)
     assert run.config.weights == (first / "model").resolve()
+
+
+def test_a_run_of_the_hub_is_loaded_by_its_name_and_left_as_it_is(tiny_config, published):
+    published("someone/tiny", train_model(tiny_config, progress=False))
+    run = load_run("someone/tiny")
+    assert run.by_name
+    assert run.verified
+    assert run.results == Path()
+    assert load_run(tiny_config.out).results == tiny_config.out
+
+
+def test_training_begins_with_the_weights_of_a_name(tiny_config, tmp_path, published):
+    published("someone/tiny", train_model(tiny_config, progress=False))
+    further = dataclasses.replace(
+        tiny_config, weights=Path("someone/tiny"), epochs=1, out=tmp_path / "further"
+    )
+    run = load_run(train_model(further, progress=False))
+    assert "weights: someone/tiny" in (run.folder / "config.yaml").read_text()
+    assert run.config.weights == Path("someone/tiny")
+    assert run.settings["weights"] == "someone/tiny"
+    assert train_model(further, progress=False) == run.folder
+
+
+def test_a_network_that_goes_on_keeps_the_options_of_its_weights(tiny_config, tmp_path):
+    model = create_model("tiny_fit", background_sigma=0.3, psf_fwhm=0.2, num_pix=8)
+    saved = save_pretrained(model, tmp_path / "saved")
+    words = dataclasses.replace(
+        tiny_config, weights=saved, model=ModelConfig("", {"psf_fwhm": 0.25}), epochs=1
+    )
+    run = load_run(train_model(words, progress=False))
+    assert run.config.model == ModelConfig("tiny_fit", {"background_sigma": 0.3, "psf_fwhm": 0.25})
+    assert run.model.config["options"]["background_sigma"] == 0.3
+
+
+def test_what_the_dataset_knows_comes_before_the_options_of_the_weights(tiny_config, tmp_path):
+    classes = ("halo", "none")
+    model = create_model("tiny_fit", pixel_scale=0.2)
+    config = dataclasses.replace(
+        tiny_config,
+        data=write_store(tmp_path / "own.zarr", classes=classes),
+        weights=save_pretrained(model, tmp_path / "saved"),
+        model=ModelConfig(),
+        epochs=1,
+    )
+    with pytest.warns(UserWarning, match="begin anew, all others were taken"):
+        run = load_run(train_model(config, progress=False))
+    assert run.model.classes == classes
+    assert run.model.pixel_scale == run.data_info.pixel_scale
 
 
 @pytest.mark.parametrize("classes", [("halo", "none"), ("axion", "cdm", "no_sub", "sidm")])

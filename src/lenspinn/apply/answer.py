@@ -1,15 +1,17 @@
 """What `apply_model` answers, in words and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from lenspinn.apply.estimates import Estimate
+from lenspinn.apply.prepare import Prepared
+from lenspinn.evaluate.judgement import FALSE_ALARMS, Judgement
 from lenspinn.evaluate.shift import FEATURES, LENS, PIXELS
-from lenspinn.evaluate.trust import FALSE_ALARMS, Judgement
+from lenspinn.explain.view import Pixels, View
 
 REASONS = {
     FEATURES: "what the network sees",
@@ -111,14 +113,26 @@ class Uncertainty:
         return f"unlike the calibration images in {' and '.join(worst)} (p = {self.shift:.2g})"
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """What the picture of an answer shows (`lenspinn.apply.picture.answer_figure`)."""
+
+    view: View
+    """What the network saw."""
+    delivered: Pixels
+    """The image before it was resampled and cut, at `Answer.pixel_scale`."""
+    prepared: Prepared | None = None
+    """What was done to a telescope image before a network that fits the lens saw it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a model says about one image, and whether it can be trusted."""
 
-    name: str
+    name: str = "image"
     """Of the image; the files written for it begin with it."""
-    path: Path
-    """Where the image came from."""
+    path: Path | None = None
+    """Where the image came from; None for an array."""
     probabilities: dict[str, float]
     """By class; they sum to 1. Calibrated if there is an `uncertainty`."""
     theta_E: float | None
@@ -135,6 +149,8 @@ class Answer:
     """Quantities that the model predicts for the class that is answered; none without an answer."""
     preparation: dict[str, Any] | None = None
     """What was done to a telescope image before a network that fits the lens saw it."""
+    shown: Shown | None = field(default=None, repr=False, compare=False)
+    """For its picture."""
 
     def __post_init__(self) -> None:
         if not self.trusted and self.estimates:
@@ -186,7 +202,7 @@ class Answer:
         """Return the answer as what JSON can hold; ``answer`` is null unless it is trusted."""
         return {
             "schema": 2,
-            "image": str(self.path),
+            "image": None if self.path is None else str(self.path),
             "name": self.name,
             "verdict": self.verdict,
             "answer": self.answer,

@@ -1,6 +1,7 @@
 """A network applied to a dataset: all of its images judged, and pictures of the first."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,20 @@ import torch
 from jaxtyping import Float
 from tqdm import tqdm
 
-from lenspinn.apply.answer import Answer, Mismatch, Uncertainty
+from lenspinn.apply.answer import Answer, Mismatch, Shown, Uncertainty
 from lenspinn.apply.estimates import Estimate, answered_classes, estimates_of
 from lenspinn.apply.grounds import Judge
 from lenspinn.apply.inputs import ImageTable
 from lenspinn.apply.mismatch import Observed, find_mismatches, measure
-from lenspinn.apply.picture import Sheet
 from lenspinn.apply.table import TableAnswer
+from lenspinn.errors import ModelError
 from lenspinn.evaluate import classification_metrics
-from lenspinn.evaluate.calibration import scaled_probabilities
-from lenspinn.evaluate.predict import BATCH_SIZE, network_outputs
-from lenspinn.evaluate.trust import Judgement, join_judgements
-from lenspinn.explain.view import reconstruct, view_images
-from lenspinn.models import Classifier
+from lenspinn.evaluate.judgement import Judgement, join_judgements
+from lenspinn.evaluate.predict import BATCH_SIZE, outputs_of
+from lenspinn.evaluate.temperature import scaled_probabilities
+from lenspinn.explain.view import View, view_solution
+from lenspinn.models import Classifier, NetworkInput, Solution
+from lenspinn.models.classifier import FEWEST_COMPILED
 
 __all__ = ["answer_table"]
 
@@ -33,10 +35,8 @@ Seen = Float[np.ndarray, "batch 1 v u"]
 """On the pixel grid of the model."""
 
 
-def answer_table(
-    table: ImageTable, judge: Judge, out: Path, *, progress: bool
-) -> tuple[TableAnswer, list[Sheet]]:
-    """Classify all images of a dataset.
+def answer_table(table: ImageTable, judge: Judge, out: Path, *, progress: bool) -> TableAnswer:
+    """Classify all images of a dataset; its first ones get a picture each.
 
     Parameters
     ----------
@@ -47,42 +47,39 @@ def answer_table(
     progress
         Whether to show a progress bar.
 
-    Returns
-    -------
-    TableAnswer, list of Sheet
-        The first images have a picture each.
+    Raises
+    ------
+    ImageError, ModelError
+        If the images cannot be used with the network.
     """
-    judge = judge.for_images(len(table.store))
     store, model = table.store, judge.model
     first = store.images(slice(0, MEASURED))
     seen = judge.on_its_grid(first, store.info.pixel_scale, str(table.path))
     mismatches = judge.lacking + _mismatches(table, seen, judge)
     labels = tuple(store.info.classes[label] for label in store.labels)
-    scan = _scan(table, judge, progress)
+    try:
+        scan = _scan(table, judge, progress)
+    except ModelError as error:
+        raise ModelError(f"{table.path}: {error}") from error
     if any(mismatch.serious for mismatch in mismatches):
         scan = replace(scan, estimates=((),) * len(labels))
-    sheets = [
-        Sheet(
-            answer=Answer(
-                name=f"{table.name}_{row:05d}",
-                path=table.path,
-                probabilities=dict(zip(model.classes, map(float, chances), strict=True)),
-                theta_E=view.theta_E,
-                pixel_scale=store.info.pixel_scale,
-                mismatches=mismatches + judge.outside(scan.judgement, row),
-                label=labels[row],
-                picture=out / f"{table.name}_{row:05d}.png",
-                uncertainty=Uncertainty.of(scan.judgement, row, model.classes),
-                estimates=scan.estimates[row],
-            ),
-            view=replace(view, probabilities=chances),
-            delivered=first[row, 0],
+    answers = tuple(
+        Answer(
+            name=f"{table.name}_{row:05d}",
+            path=table.path,
+            probabilities=dict(zip(model.classes, map(float, chances), strict=True)),
+            theta_E=view.theta_E,
+            pixel_scale=store.info.pixel_scale,
+            mismatches=mismatches + judge.outside(scan.judgement, row),
+            label=labels[row],
+            picture=out / f"{table.name}_{row:05d}.png",
+            uncertainty=Uncertainty.of(scan.judgement, row, model.classes),
+            estimates=scan.estimates[row],
+            shown=Shown(view=replace(view, probabilities=chances), delivered=first[row, 0]),
         )
-        for row, (view, chances) in enumerate(
-            zip(view_images(model, seen[:TABLE_PICTURES]), scan.probabilities, strict=False)
-        )
-    ]
-    summary = TableAnswer(
+        for row, (view, chances) in enumerate(zip(scan.views, scan.probabilities, strict=False))
+    )
+    return TableAnswer(
         name=table.name,
         path=table.path,
         classes=model.classes,
@@ -92,12 +89,11 @@ def answer_table(
         accuracy=_accuracy(scan.probabilities, labels, model.classes),
         mismatches=mismatches,
         table=out / f"{table.name}.csv",
-        answers=tuple(sheet.answer for sheet in sheets),
+        answers=answers,
         judgement=scan.judgement,
         quantities=model.quantities,
         estimates=scan.estimates,
     )
-    return summary, sheets
 
 
 def _mismatches(table: ImageTable, seen: Seen, judge: Judge) -> tuple[Mismatch, ...]:
@@ -121,17 +117,30 @@ class _Scan:
     theta_E: Float[np.ndarray, " images"] | None
     judgement: Judgement | None
     estimates: tuple[tuple[Estimate, ...], ...]
+    views: tuple[View, ...]
+    """Of the first `TABLE_PICTURES`."""
 
 
 def _scan(table: ImageTable, judge: Judge, progress: bool) -> _Scan:
     store, model, calibration = table.store, judge.model, judge.calibration
     probabilities, radii, judgements = [], [], []
     estimates: list[tuple[Estimate, ...]] = []
-    starts = range(0, len(store), BATCH_SIZE)
-    for start in tqdm(starts, desc=table.name, unit="batch", disable=not progress):
-        images = store.images(slice(start, start + BATCH_SIZE))
+    views: list[View] = []
+    pictured = min(TABLE_PICTURES, len(store))
+    bounds = [0, *range(pictured, len(store), BATCH_SIZE), len(store)]
+    for start, end in tqdm(
+        [*pairwise(bounds)], desc=table.name, unit="batch", disable=not progress
+    ):
+        images = store.images(slice(start, end))
         seen = judge.on_its_grid(images, store.info.pixel_scale, str(table.path))
-        outputs = network_outputs(model, seen)
+        observed = NetworkInput(torch.from_numpy(seen))
+        with torch.no_grad():
+            solution = model.solve(observed, compiled=len(store) >= FEWEST_COMPILED)
+            found = model.examine(solution)
+            outputs = outputs_of(found, solution.image)
+            theta_E = outputs.theta_E if found.theta_E is not None else _theta_E(model, solution)
+        if start == 0:
+            views += view_solution(model, solution, found.logits)
         if calibration is None:
             probabilities.append(scaled_probabilities(outputs.logits))
             estimates += [()] * len(images)
@@ -140,7 +149,6 @@ def _scan(table: ImageTable, judge: Judge, progress: bool) -> _Scan:
             probabilities.append(judgements[-1].probabilities)
             answered = answered_classes(judgements[-1], model.classes)
             estimates += estimates_of(model.quantities, outputs, answered)
-        theta_E = outputs.theta_E if outputs.theta_E is not None else _theta_E(model, seen)
         if theta_E is not None:
             radii.append(theta_E)
     return _Scan(
@@ -148,13 +156,13 @@ def _scan(table: ImageTable, judge: Judge, progress: bool) -> _Scan:
         theta_E=np.concatenate(radii) if radii else None,
         judgement=join_judgements(judgements) if judgements else None,
         estimates=tuple(estimates),
+        views=tuple(views),
     )
 
 
-def _theta_E(model: Classifier, seen: Seen) -> Float[np.ndarray, " images"] | None:
+def _theta_E(model: Classifier, solution: Solution) -> Float[np.ndarray, " images"] | None:
     """Return the Einstein radii in the physics of a network that does not measure them."""
-    with torch.inference_mode():
-        physics = reconstruct(model, torch.from_numpy(seen))
+    physics = model.reconstruct(solution)
     return None if physics is None else physics.theta_E.numpy()
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lenspinn.evaluate.judgement import Judgement
 from lenspinn.evaluate.predict import Outputs
-from lenspinn.evaluate.trust import Judgement
 from lenspinn.models.quantities import Quantity
 
 __all__ = ["Estimate", "answered_classes", "estimates_of"]

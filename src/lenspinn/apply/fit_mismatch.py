@@ -44,7 +44,7 @@ def _lens_light(prepared: Prepared) -> Mismatch | None:
         "model": "it was modelled and subtracted, and what the model misses",
         "mask": "its inner part was masked, and what is left of it",
     }[prepared.light_mode]
-    if prepared.light_mode == "model" and prepared.model.free_light:
+    if prepared.observed.lens_light is not None:
         known = "the network has its amplitudes free in the fit, which was not shown to be enough"
     else:
         known = "the training images never had any"

@@ -1,6 +1,6 @@
 """A run that judges images, and what it must have shown before any answer of it is given."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,15 @@ from lenspinn.apply.answer import Mismatch
 from lenspinn.data.transforms import resample
 from lenspinn.errors import DataError, ImageError
 from lenspinn.evaluate.image_set import how_to_calibrate
-from lenspinn.evaluate.trust import Calibration, Judgement, load_calibration
+from lenspinn.evaluate.judgement import Calibration, Judgement, load_calibration
 from lenspinn.files import read_json
-from lenspinn.models import Classifier, LensFit
+from lenspinn.models import Classifier
 from lenspinn.train import Run, load_run
 
 __all__ = ["Judge", "missing_grounds"]
 
 EVALUATIONS = ("evaluation/evaluation.json", "evaluation.json")
 """In the folder of a run, and in a released copy of one."""
-FEWEST_COMPILED = 64
-"""Images from which on it pays to compile the fit of a network: that takes a minute or more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,22 +33,16 @@ class Judge:
     """See `missing_grounds`."""
 
     @classmethod
-    def of(cls, folder: Path) -> "Judge":
+    def of(cls, folder: Path | str) -> "Judge":
         """Read a run; errors as of `load_run`, `load_calibration` and `missing_grounds`."""
-        run, calibration = load_run(folder), load_calibration(folder)
+        run = load_run(folder)
+        calibration = load_calibration(run.folder)
         return cls(run=run, calibration=calibration, lacking=missing_grounds(run, calibration))
 
     @property
     def model(self) -> Classifier:
         """The network."""
         return self.run.model
-
-    def for_images(self, number: int) -> "Judge":
-        """Return it with a network that is not compiled where that takes longer than its images."""
-        model = self.run.model
-        if number >= FEWEST_COMPILED or not isinstance(model, LensFit):
-            return self
-        return replace(self, run=replace(self.run, model=model.uncompiled()))
 
     def on_its_grid(
         self, images: Float[np.ndarray, "batch 1 y x"], pixel_scale: float, name: str

@@ -1,7 +1,6 @@
 """The picture of one answer: the image as delivered, what the model saw, what to make of it."""
 
 import textwrap
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
-from lenspinn.apply.answer import Answer
-from lenspinn.apply.prepare import Prepared
+from lenspinn.apply.answer import Answer, Shown
 from lenspinn.data.style import BAD, GOOD, INK
-from lenspinn.evaluate.trust import FALSE_ALARMS
+from lenspinn.evaluate.judgement import FALSE_ALARMS
 from lenspinn.explain.panels import (
     BARS_WIDTH,
     draw_cam,
@@ -46,22 +44,18 @@ LIGHT_DONE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Sheet:
-    """One answer with what its picture shows."""
+def answer_figure(answer: Answer) -> Figure:
+    """Draw an answer: one row of panels, two for a network that fits the lens, and its verdict.
 
-    answer: Answer
-    view: View
-    """What the network saw."""
-    delivered: Pixels
-    """The image before it was resampled and cut, at `answer.pixel_scale`."""
-    prepared: Prepared | None = None
-    """What was done to a telescope image before a network that fits the lens saw it."""
-
-
-def answer_figure(sheet: Sheet) -> Figure:
-    """Draw an answer: one row of panels, two for a network that fits the lens, and its verdict."""
-    answer, view = sheet.answer, sheet.view
+    Raises
+    ------
+    ValueError
+        If the answer holds nothing to show.
+    """
+    shown = answer.shown
+    if shown is None:
+        raise ValueError(f"the answer for {answer.name} has nothing to show: draw that of an image")
+    view = shown.view
     lines = _text(answer, view)
     text_height = LINE_HEIGHT * (len(lines) + 0.5)
     height = PANELS_HEIGHT * (1 if view.fit is None else 2)
@@ -69,9 +63,9 @@ def answer_figure(sheet: Sheet) -> Figure:
     parts = figure.subfigures(2, 1, height_ratios=(height, text_height), squeeze=False)
     upper, lower = parts.flat
     if view.fit is None:
-        _draw_row(upper, answer, view, sheet.delivered)
+        _draw_row(upper, answer, view, shown.delivered)
     else:
-        _draw_fit(upper, sheet, view.fit)
+        _draw_fit(upper, answer, shown, view.fit)
     for row, (line, color, weight) in enumerate(lines):
         place = 1 - (row + 0.5) * LINE_HEIGHT / text_height
         lower.text(0.012, place, line, color=color, weight=weight, fontsize=9, va="center")
@@ -93,13 +87,13 @@ def _draw_row(figure: SubFigure, answer: Answer, view: View, delivered: Pixels) 
         axes.set_xlabel("arcsec", fontsize=8)
 
 
-def _draw_fit(figure: SubFigure, sheet: Sheet, fit: FitView) -> None:
+def _draw_fit(figure: SubFigure, answer: Answer, shown: Shown, fit: FitView) -> None:
     """Draw what was seen, what explains it, what is left, and what the network makes of that."""
-    answer, view = sheet.answer, sheet.view
+    view = shown.view
     upper, lower = figure.subplots(2, 4)
     data, light, seen, model = upper
     residual, source, cam, probabilities = lower
-    _draw_data(data, light, sheet)
+    _draw_data(data, light, answer, shown)
     brightest = float(fit.model.max())
     for axes, values, title in (
         (seen, view.image, "seen by the network, critical curve"),
@@ -118,10 +112,10 @@ def _draw_fit(figure: SubFigure, sheet: Sheet, fit: FitView) -> None:
         axes.set_xlabel("arcsec", fontsize=8)
 
 
-def _draw_data(data: Axes, light: Axes, sheet: Sheet) -> None:
+def _draw_data(data: Axes, light: Axes, answer: Answer, shown: Shown) -> None:
     """Draw the image as delivered around its lens, and the lens light beside it."""
-    answer, delivered, prepared = sheet.answer, sheet.delivered, sheet.prepared
-    _draw_delivered(data, answer, sheet.view, delivered)
+    delivered, prepared = shown.delivered, shown.prepared
+    _draw_delivered(data, answer, shown.view, delivered)
     if prepared is not None:
         x, y = prepared.middle
         left, right, low, high = data.images[0].get_extent()

@@ -1,11 +1,12 @@
 """A telescope image made ready for a network that fits the lens: light, noise, PSF, pixels.
 
-`lenspinn fit` takes the lens light away and fits lens and source in the image as it is; the network
-then sees what is left on its own pixels, knows the noise and PSF there, and begins at that fit.
+`lenspinn measure` takes the lens light away and fits lens and source in the image as it is; the
+network then sees what is left on its own pixels, knows noise and PSF there, and begins at that fit.
 """
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.apply.inputs import ImageFile
 from lenspinn.data.transforms import background_sigma, resample, resample_noise
 from lenspinn.errors import ImageError
 from lenspinn.fitting.gaussians import LightShape
@@ -25,16 +25,16 @@ from lenspinn.fitting.smooth import (
 )
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.measure.arcs import LensLightMode, find_arcs, lensed_source
+from lenspinn.measure.companions import Companions
 from lenspinn.measure.frame import Frame
-from lenspinn.measure.lens_fit import fit_arcs
+from lenspinn.measure.lens_fit import fit_rings
 from lenspinn.measure.lens_light import LensLight
 from lenspinn.measure.lens_measurement import LensMeasurement
-from lenspinn.measure.noise_map import robust_sigma
+from lenspinn.measure.noise_map import AnyPixels, robust_sigma
 from lenspinn.measure.psf import TRUNCATION, instrument_psf, normalised_psf, resampled_psf
-from lenspinn.models import LensFit, Told
-from lenspinn.models.classifier import Image
+from lenspinn.models import LensFit, NetworkInput
 
-__all__ = ["Prepared", "prepare", "without_bad_pixels"]
+__all__ = ["Prepared", "prepare"]
 
 Pixels = Float[np.ndarray, "y x"]
 Kernel = Float[np.ndarray, "_ _"]
@@ -50,10 +50,8 @@ SKY_QUANTILE = 0.1
 class Prepared:
     """One image as a network that fits the lens takes it, and how it came about."""
 
-    seen: Float[np.ndarray, "1 1 v u"]
+    observed: NetworkInput
     """On the pixels of the network, without lens light, the noise of its sky that of training."""
-    model: LensFit
-    """Told of noise and PSF."""
     measured: LensMeasurement
     middle: tuple[float, float]
     """Where the centre of the network's field lies in the image, as `Frame.middle`."""
@@ -89,19 +87,31 @@ class Prepared:
         }
 
 
-def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLightMode) -> Prepared:
+def prepare(
+    image: AnyPixels,
+    model: LensFit,
+    *,
+    pixel_scale: float,
+    known: Companions,
+    instrument: str | None,
+    lens_light: LensLightMode | None,
+) -> Prepared:
     """Take the lens light away, fit the lens, and bring image, noise and PSF to a network's pixels.
 
     Parameters
     ----------
-    image
-        A FITS image and what comes with it.
-    pixel_scale
-        Of the image, arcsec.
+    image : (y, x)
+        In any unit; pixels that are not finite are left out.
     model
         The network.
-    light
-        What is done about the lens light; see `lenspinn.measure.fit_lens`.
+    pixel_scale
+        Of the image, arcsec.
+    known
+        What comes with the image.
+    instrument
+        What is known of it, in words.
+    lens_light
+        What is done about it; see `lenspinn.measure.measure_lens`.
 
     Raises
     ------
@@ -124,19 +134,19 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     even number of pixels is between four. Its field is centred half a pixel of the image aside, or
     each of its pixels would be the mean of four even where both have the same size.
     """
-    psf, psf_from = _psf_of(image, pixel_scale, model)
-    arcs = find_arcs(
-        image.pixels,
+    psf, psf_from = _psf_of(known.psf, instrument, pixel_scale, model)
+    find = partial(
+        find_arcs,
+        image,
         pixel_scale=pixel_scale,
-        noise=image.known.noise,
+        noise=known.noise,
         psf=psf,
-        mask=image.known.mask,
-        theta_E_guess=None,
-        lens_light=light,
+        mask=known.mask,
+        lens_light=lens_light,
     )
-    measured = fit_arcs(arcs)
+    arcs, measured = fit_rings(find)
     frame, taken = arcs.without_light(measured.smooth_parameters)
-    modelled = taken if light == "model" else None
+    modelled = taken if arcs.lens_light == "model" else None
     frame, left, columns, rows = _centred(frame, measured, model)
     first = 1 - model.num_pix % 2
     aside = (pixel_scale * (columns + first / 2), pixel_scale * (rows + first / 2))
@@ -147,25 +157,21 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     shown = torch.where(out, _source(start, kernel, model), pixels)
     factor = model.background_sigma / _noise_of_faintest(shown, noise)
     start[0, -1] += math.log(factor)
-    seen = shown * factor
     # Correlated noise scatters more on these pixels, and was raised for that: it is not wrong.
     scatter = min(scatter, max(1.0, robust_sigma(left[np.isfinite(frame.sigma)])))
-    told = model.told(
-        Told(
+    return Prepared(
+        observed=NetworkInput(
+            image=(shown * factor)[None, None],
             noise=(noise * factor)[None],
             psf=torch.from_numpy(kernel).float(),
             start=start,
-            light=_shape_from(modelled, *aside) if modelled and model.free_light else None,
-        )
-    )
-    return Prepared(
-        seen=_without_rest_of_light(seen[None, None], told).numpy(),
-        model=told,
+            lens_light=_shape_from(modelled, *aside) if modelled and model.free_light else None,
+        ),
         measured=measured.in_unit(arcs.unit),
         middle=(arcs.frame.middle[0] + aside[0], arcs.frame.middle[1] + aside[1]),
         light=_around(modelled.model * arcs.unit, columns, rows) if modelled else None,
-        light_mode=light,
-        noise_from="estimated from the image" if image.known.noise is None else "the noise map",
+        light_mode=arcs.lens_light,
+        noise_from="estimated from the image" if known.noise is None else "the noise map",
         psf_from=psf_from,
         psf_assumed=psf_from == ASSUMED,
         sharpness=float(kernel.max()),
@@ -176,30 +182,13 @@ def prepare(image: ImageFile, pixel_scale: float, model: LensFit, light: LensLig
     )
 
 
-def without_bad_pixels(image: ImageFile) -> ImageFile:
-    """Return a telescope image whose pixels that are not finite are masked, and of no brightness.
-
-    Raises
-    ------
-    ImageError
-        If none is finite.
-    """
-    bad = ~np.isfinite(image.pixels)
-    if not bad.any():
-        return image
-    if bad.all():
-        raise ImageError(f"{image.path} has no finite pixel: give another image")
-    mask = bad if image.known.mask is None else bad | (image.known.mask != 0)
-    pixels = np.where(bad, np.median(image.pixels[~bad]), image.pixels).astype(np.float32)
-    known = replace(image.known, mask=mask.astype(np.float32))
-    return replace(image, pixels=pixels, known=known)
-
-
-def _psf_of(image: ImageFile, pixel_scale: float, model: LensFit) -> tuple[Kernel, str]:
+def _psf_of(
+    given: AnyPixels | None, instrument: str | None, pixel_scale: float, model: LensFit
+) -> tuple[Kernel, str]:
     """Return the PSF in pixels of the image, and where it comes from."""
-    if image.known.psf is not None:
-        return normalised_psf(image.known.psf), "the file"
-    found = instrument_psf(image.instrument, pixel_scale)
+    if given is not None:
+        return normalised_psf(given), "the file"
+    found = instrument_psf(instrument, pixel_scale)
     if found is not None:
         kernel, name = found
         return kernel, f"a Gaussian as of {name}"
@@ -308,17 +297,6 @@ def _shape_from(light: LensLight, x: float, y: float) -> LightShape:
     """Return the shape of lens light seen from another origin, arcsec."""
     shape = torch.from_numpy(light.shape).float()[None]
     return shape - shape.new_tensor([x, y, *[0.0] * (shape.shape[1] - 2)])
-
-
-def _without_rest_of_light(seen: Image, model: LensFit) -> Image:
-    """Take away what the network's own fit finds of lens light that was modelled before."""
-    known = model.known
-    if known is None or known.light is None:
-        return seen
-    with torch.inference_mode():
-        found = model.reconstruct(seen)
-    rest = seen[:, 0] - found.model - found.residual * known.noise
-    return seen - torch.where(known.noise.isinf(), 0, rest)[:, None]
 
 
 def _source(parameters: SmoothParameters, psf: Kernel, model: LensFit) -> NetworkPixels:

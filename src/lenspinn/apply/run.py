@@ -6,29 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Float
-
-from lenspinn.apply.answer import Answer, Uncertainty
+from lenspinn.apply.answer import Answer
 from lenspinn.apply.dataset import answer_table
-from lenspinn.apply.estimates import answered_classes, estimates_of
-from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.grounds import Judge
+from lenspinn.apply.image import answer_image
 from lenspinn.apply.inputs import COMMAND, ImageFile, ImageTable, read_inputs
-from lenspinn.apply.mismatch import Observed, find_mismatches, measure
-from lenspinn.apply.picture import Sheet, answer_figure
-from lenspinn.apply.prepare import Prepared, prepare, without_bad_pixels
+from lenspinn.apply.picture import answer_figure
 from lenspinn.apply.table import TableAnswer
-from lenspinn.data.transforms import check_image
 from lenspinn.errors import DataError, ImageError, ModelError
 from lenspinn.evaluate.files import save_figure
-from lenspinn.evaluate.predict import network_outputs
-from lenspinn.explain.view import View, view_images
 from lenspinn.files import write_whole
-from lenspinn.measure.arcs import LensLightMode, lens_light_shown
+from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import FileOptions
-from lenspinn.measure.observation import observe
 from lenspinn.measure.output_names import origin_of
 from lenspinn.models import LensFit
 from lenspinn.train import Run
@@ -37,7 +26,7 @@ from lenspinn.train import Run
 def apply_model(  # noqa: PLR0913 - each is an option of the command
     images: list[Path],
     *,
-    model: Path,
+    model: Path | str,
     out: Path = Path("answers"),
     pixel_scale: float | None = None,
     noise: Path | None = None,
@@ -63,9 +52,9 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
     are calibrated, and classes that cannot be told apart are named together.
 
     For a network that fits the lens (`lenspinn_fit`) a FITS or HDF5 image is made ready: its lens
-    light is taken away, lens and source are fitted as `lenspinn fit` does it, and the network sees
-    the rest with its noise and PSF; the PNG shows data, lens light, model, residual, source and
-    curves. A .npy image and a dataset are taken to be as the training images are.
+    light is taken away, lens and source are fitted as `lenspinn measure` does it, and the network
+    sees the rest with its noise and PSF; the PNG shows data, lens light, model, residual, source
+    and curves. A .npy image and a dataset are taken to be as the training images are.
 
     Everything is read, checked and computed before the first file is written: if one image is
     unusable nothing is written at all, and the same call without it loses nothing.
@@ -77,7 +66,8 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
         ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
         ``mask_extra_galaxies.fits``, or of a dataset.
     model
-        Folder of a finished training run.
+        Folder of a finished training run, or name of a trained network; see
+        `lenspinn.load_run`.
     out
         Folder for the answers; made if missing. Those of the same image are replaced, those of
         another image of the same name are not: the name then begins with the image's folder.
@@ -86,7 +76,7 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
         model, with a warning.
     noise
         FITS file of standard deviations in the unit of the one image, or of variances or weights,
-        as for `lenspinn fit`. By default that of the image's file, or estimated from the image.
+        as for `lenspinn measure`. By default that of the image's file, or estimated from the image.
         This, the PSF and `lens_light` are for networks that fit the lens.
     psf
         FITS or HDF5 file of the PSF in pixels of the one image, or in finer ones whose scale it
@@ -134,24 +124,17 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
     )
     inputs = read_inputs(images, files, out)
     _check_options(trained, inputs, {"noise": noise, "psf": psf, "lens_light": lens_light})
-    answers: list[Answer | TableAnswer] = []
-    sheets: list[Sheet] = []
-    for item in inputs:
-        answer: Answer | TableAnswer
-        try:
-            if isinstance(item, ImageFile):
-                answer, sheet = _answer_image(item, judge, out, lens_light)
-                sheets.append(sheet)
-            else:
-                answer, pictured = answer_table(item, judge, out, progress=progress)
-                sheets += pictured
-        except ModelError as error:
-            raise ModelError(f"{item.path}: {error}") from error
-        answers.append(answer)
+    answers = [
+        _answer_file(item, judge, out, lens_light)
+        if isinstance(item, ImageFile)
+        else answer_table(item, judge, out, progress=progress)
+        for item in inputs
+    ]
     out.mkdir(parents=True, exist_ok=True)
-    for sheet in sheets:
-        save_figure(answer_figure(sheet), out / f"{sheet.answer.name}.png")
-        _write_json(sheet.answer.to_json(), trained, out / f"{sheet.answer.name}.json")
+    for answer in answers:
+        for pictured in answer.answers if isinstance(answer, TableAnswer) else (answer,):
+            save_figure(answer_figure(pictured), out / f"{pictured.name}.png")
+            _write_json(pictured.to_json(), trained, out / f"{pictured.name}.json")
     for answer in answers:
         if isinstance(answer, TableAnswer):
             write_whole(answer.table, answer.to_csv().encode())
@@ -179,95 +162,27 @@ def _check_options(
             )
 
 
-def _answer_image(
+def _answer_file(
     image: ImageFile, judge: Judge, out: Path, lens_light: LensLightMode | None
-) -> tuple[Answer, Sheet]:
-    model = judge.model
-    scale = model.pixel_scale if image.pixel_scale is None else image.pixel_scale
-    prepared = None
-    if isinstance(model, LensFit) and image.from_telescope:
-        image = without_bad_pixels(image)
-        light = lens_light or _lens_light_of(image, scale, judge.run)
-        prepared = _prepared(image, scale, model, light)
-        model, seen = prepared.model, prepared.seen
-    else:
-        check_image(torch.from_numpy(image.pixels), str(image.path))  # here nothing is left out
-        model = judge.for_images(1).model
-        seen = judge.on_its_grid(image.pixels[None, None], scale, str(image.path))
-    outputs = network_outputs(model, seen)
-    judgement = None if judge.calibration is None else judge.calibration.judge(outputs)
-    (view,) = view_images(model, seen)
-    if judgement is not None:
-        view = replace(view, probabilities=judgement.probabilities[0])
-    mismatches = (
-        *judge.lacking,
-        *find_mismatches(_observed(image, scale, seen, prepared, judge), judge.run.data_info),
-        *(fit_mismatches(prepared, view.fit.chi2) if prepared and view.fit else ()),
-        *judge.outside(judgement, 0),
-    )
-    answered: list[tuple[str, ...]] = [()]
-    if judgement is not None and not any(mismatch.serious for mismatch in mismatches):
-        answered = answered_classes(judgement, model.classes)
-    answer = Answer(
-        name=image.name,
-        path=image.path,
-        probabilities=dict(zip(model.classes, map(float, view.probabilities), strict=True)),
-        theta_E=view.theta_E,
-        pixel_scale=scale,
-        mismatches=mismatches,
-        picture=out / f"{image.name}.png",
-        uncertainty=Uncertainty.of(judgement, 0, model.classes),
-        estimates=estimates_of(model.quantities, outputs, answered)[0],
-        preparation=_preparation(prepared, view),
-    )
-    return answer, Sheet(answer=answer, view=view, delivered=image.pixels, prepared=prepared)
-
-
-def _observed(
-    image: ImageFile,
-    scale: float,
-    seen: Float[np.ndarray, "1 1 v u"],
-    prepared: Prepared | None,
-    judge: Judge,
-) -> Observed:
-    return Observed(
-        pixel_scale=scale,
-        scale_assumed=image.pixel_scale is None,
-        instrument=image.instrument,
-        unit=image.unit,
-        num_at_peak=int((image.pixels == np.nanmax(image.pixels)).sum()),
-        measured=measure(torch.from_numpy(seen), judge.model.pixel_scale),
-        told=prepared is not None,
-        light_taken_away=prepared is not None and prepared.light_mode != "none",
-    )
-
-
-def _lens_light_of(image: ImageFile, scale: float, trained: Run) -> LensLightMode:
-    """Return what to do about lens light: to model it, if any shows and training had none."""
-    if trained.data_info.lens_light:
-        return "none"
-    known = image.known
+) -> Answer:
+    made_ready = image.from_telescope and isinstance(judge.model, LensFit)
     try:
-        return lens_light_shown(
-            observe(image.pixels, pixel_scale=scale, noise=known.noise, psf=None, mask=known.mask)
+        answer = answer_image(
+            image.pixels,
+            judge,
+            pixel_scale=image.pixel_scale,
+            noise=image.known.noise if made_ready else None,
+            psf=image.known.psf if made_ready else None,
+            mask=image.known.mask if made_ready else None,
+            lens_light=lens_light,
+            unit=image.unit,
+            instrument=image.instrument,
+            telescope=image.from_telescope,
         )
-    except ImageError as error:
-        raise ImageError(f"{image.path}: {error}") from error
-
-
-def _prepared(
-    image: ImageFile, scale: float, model: LensFit, lens_light: LensLightMode
-) -> Prepared:
-    try:
-        return prepare(image, scale, model, lens_light)
-    except ImageError as error:
-        raise ImageError(f"{image.path}: {error}") from error
-
-
-def _preparation(prepared: Prepared | None, view: View) -> dict[str, Any] | None:
-    if prepared is None or view.fit is None:
-        return None
-    return {"chi2": view.fit.chi2, **prepared.to_json()}
+    except (ImageError, ModelError) as error:
+        raise type(error)(f"{image.path}: {error}") from error
+    picture = out / f"{image.name}.png"
+    return replace(answer, name=image.name, path=image.path, picture=picture)
 
 
 def _write_json(content: dict[str, Any], trained: Run, path: Path) -> None:

@@ -19,7 +19,7 @@ from lenspinn.apply.answer import (
     trust,
 )
 from lenspinn.apply.estimates import Estimate, answered_classes
-from lenspinn.evaluate.trust import FALSE_ALARMS, Judgement
+from lenspinn.evaluate.judgement import FALSE_ALARMS, Judgement
 from lenspinn.models.quantities import Quantity
 
 

@@ -1,6 +1,7 @@
 """FITS cutouts in and out: pixels, pixel scale, and the facts their headers state."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,27 @@ from astropy.io import fits
 from astropy.io.fits import Header
 
 from lenspinn.data.bands import find_image, plane_of
+from lenspinn.data.celestial import Celestial, celestial_of
 from lenspinn.data.extensions import find_extension, other_images, stem_of
 from lenspinn.data.fits_file import opened
 from lenspinn.data.header import EXPOSURE_TIME, filter_name, number, text, zero_point
 from lenspinn.data.pixel_scale import stated_pixel_scale
 from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.errors import DataError, ImageError
+from lenspinn.files import write_whole
 
-__all__ = ["TelescopeImage", "read_fits", "read_fits_images", "read_fits_table", "write_fits"]
+__all__ = [
+    "FitsMap",
+    "TelescopeImage",
+    "read_fits",
+    "read_fits_images",
+    "read_fits_table",
+    "write_fits",
+    "write_fits_maps",
+]
+
+Cards = Mapping[str, str | float | bool | None]
+"""Keywords of a header, at most 8 letters each, and their values."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,8 @@ class TelescopeImage:
     """Words in the name of that extension that others of it share, e.g. the band."""
     others: int = 0
     """Extensions that might as well have been meant, where nobody said which."""
+    celestial: Celestial | None = None
+    """Where its pixels lie on the sky."""
 
     @property
     def names(self) -> str | None:
@@ -114,6 +130,7 @@ def read_fits(
         extension=found,
         stem=stem,
         others=others,
+        celestial=celestial_of(headers),
     )
 
 
@@ -205,3 +222,40 @@ def write_fits(
     image = fits.PrimaryHDU(np.asarray(data, dtype=np.float32), header)
     image.writeto(path, overwrite=True)
     return Path(path)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitsMap:
+    """One extension of a file that is written."""
+
+    data: np.ndarray
+    """(y, x), stored as float32, row 0 at the bottom."""
+    cards: Cards
+    """Of its header."""
+    sky: Header | None = None
+    """Its WCS; see `lenspinn.data.celestial.Celestial.cards`."""
+
+
+def write_fits_maps(path: Path | str, maps: Mapping[str, FitsMap], cards: Cards) -> Path:
+    """Write several images into one file, whole or not at all, replacing what is there.
+
+    Parameters
+    ----------
+    path : Path
+    maps
+        By the name of their extension.
+    cards
+        Of the primary header, which has no image.
+
+    Returns
+    -------
+    Path
+    """
+    hdus = [fits.PrimaryHDU(header=Header(list(cards.items())))]
+    for name, part in maps.items():
+        header = Header() if part.sky is None else part.sky.copy()
+        header.update(part.cards)
+        hdus.append(fits.ImageHDU(np.asarray(part.data, dtype=np.float32), header, name=name))
+    buffer = io.BytesIO()
+    fits.HDUList(hdus).writeto(buffer)
+    return write_whole(Path(path), buffer.getvalue())

@@ -11,14 +11,14 @@ from jaxtyping import Int
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import DataError
-from lenspinn.evaluate.predict import network_outputs
-from lenspinn.evaluate.trust import (
+from lenspinn.evaluate.judgement import (
     FEWEST_IMAGES,
     Calibration,
     calibrate,
     load_calibration,
     save_calibration,
 )
+from lenspinn.evaluate.predict import network_outputs
 from lenspinn.train import Run
 
 __all__ = ["ImageSet", "all_images", "calibration_for", "how_to_calibrate", "own_test_images"]

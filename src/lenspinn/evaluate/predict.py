@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import pixel_statistics
-from lenspinn.models import Classifier
+from lenspinn.models import Classifier, Examination, NetworkInput
+from lenspinn.models.classifier import FEWEST_COMPILED
 
 BATCH_SIZE = 64
 """What the maps of a fitted lens need of more images does not fit the cache of a CPU."""
@@ -95,25 +96,38 @@ def network_outputs(
 
     At least one image is needed.
     """
-    parts: list[Outputs] = []
-    for batch in batches(model, images, indices, batch_size, progress):
+    compiled = (len(images) if indices is None else len(indices)) >= FEWEST_COMPILED
+
+    def seen(batch: Float[Tensor, "batch 1 y x"]) -> Outputs:  # solutions of two need more memory
         with torch.inference_mode():
-            found = model.examine(batch)
-            pixels = pixel_statistics(batch)
-        parts.append(
-            Outputs(
-                logits=_array(found.logits.double()),
-                features=_array(found.features),
-                pixels=_array(pixels),
-                scores={name: _array(values) for name, values in found.shift_scores.items()},
-                quantity_means=_array(found.quantities.mean.double()),
-                quantity_sigmas=_array(found.quantities.sigma.double()),
-                theta_E=None if found.theta_E is None else _array(found.theta_E),
-                theta_E_error=None if found.theta_E_error is None else _array(found.theta_E_error),
-                fitted={name: _array(values) for name, values in (found.fitted or {}).items()},
-            )
-        )
-    return _mapped(parts, np.concatenate)
+            solution = model.solve(NetworkInput(batch), compiled=compiled)
+            return outputs_of(model.examine(solution), solution.image)
+
+    every = batches(model, images, indices, batch_size, progress)
+    return _mapped([seen(batch) for batch in every], np.concatenate)
+
+
+def outputs_of(found: Examination, image: Float[Tensor, "batch 1 y x"]) -> Outputs:
+    """Return what a model says of images, as arrays.
+
+    Parameters
+    ----------
+    found
+        What it says.
+    image : (batch, 1, y, x)
+        As it classified them.
+    """
+    return Outputs(
+        logits=_array(found.logits.double()),
+        features=_array(found.features),
+        pixels=_array(pixel_statistics(image)),
+        scores={name: _array(values) for name, values in found.shift_scores.items()},
+        quantity_means=_array(found.quantities.mean.double()),
+        quantity_sigmas=_array(found.quantities.sigma.double()),
+        theta_E=None if found.theta_E is None else _array(found.theta_E),
+        theta_E_error=None if found.theta_E_error is None else _array(found.theta_E_error),
+        fitted={name: _array(values) for name, values in (found.fitted or {}).items()},
+    )
 
 
 def _mapped(parts: Sequence[Outputs], join: Callable[[list[np.ndarray]], np.ndarray]) -> Outputs:

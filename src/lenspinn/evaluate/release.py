@@ -14,7 +14,7 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, ENDS
 from lenspinn.data.provenance import portable
 from lenspinn.errors import ConfigError, ModelError
-from lenspinn.evaluate.trust import load_calibration, save_calibration
+from lenspinn.evaluate.judgement import load_calibration, save_calibration
 from lenspinn.files import draft_folder, read_json, write_whole
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lenspinn.train import Run, load_run
@@ -228,7 +228,8 @@ def _beginning(run: Run) -> str:
     weights = run.config.weights
     if weights is None:
         return ""
-    return f".\nIt began with the weights of another run, `{weights.parent.name}`"
+    name = weights.parent.name if weights.name == "model" else weights
+    return f".\nIt began with the weights of another run, `{name}`"
 
 
 def _unknown(info: DatasetInfo) -> str:

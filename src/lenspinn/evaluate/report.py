@@ -13,7 +13,7 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.limit import CLASSIFIERS, read_limit
 from lenspinn.data.provenance import portable_command, provenance
 from lenspinn.device import best_device
-from lenspinn.evaluate.calibration import scaled_probabilities
+from lenspinn.errors import ConfigError
 from lenspinn.evaluate.chance import chance_sentence
 from lenspinn.evaluate.conformal import check_coverage
 from lenspinn.evaluate.figures import (
@@ -29,6 +29,11 @@ from lenspinn.evaluate.image_set import (
     calibration_for,
     how_to_calibrate,
     own_test_images,
+)
+from lenspinn.evaluate.judgement import (
+    FALSE_ALARMS,
+    Calibration,
+    Judgement,
 )
 from lenspinn.evaluate.lens import (
     OF_A_FIT,
@@ -48,11 +53,7 @@ from lenspinn.evaluate.quantities import (
     quantity_metrics,
 )
 from lenspinn.evaluate.record import learning_record
-from lenspinn.evaluate.trust import (
-    FALSE_ALARMS,
-    Calibration,
-    Judgement,
-)
+from lenspinn.evaluate.temperature import scaled_probabilities
 from lenspinn.train import Run, best_row, load_run
 from lenspinn.train.manifest import write_manifest
 
@@ -61,7 +62,7 @@ DEFAULT_COVERAGE = 0.9
 
 
 def evaluate_run(
-    run: Path,
+    run: Path | str,
     *,
     data: Path | None = None,
     limit: Path | None = None,
@@ -74,15 +75,16 @@ def evaluate_run(
 
     On the run's own dataset, temperature, prediction sets and the reference for images unlike it
     are fitted to the validation images and written to ``calibration`` in the run folder, where
-    `lenspinn apply` finds them; see `lenspinn.evaluate.trust`. They are then measured on the test
-    images, which choose nothing. On another dataset those in the run folder are measured, unless
-    `calibrate_on` asks for new ones. An accuracy whose interval is not above that of guessing gives
-    a warning, and so does a run that is left without a calibration.
+    `lenspinn apply` finds them; see `lenspinn.evaluate.judgement`. They are then measured on the
+    test images, which choose nothing. On another dataset those in the run folder are measured,
+    unless `calibrate_on` asks for new ones. An accuracy whose interval is not above that of
+    guessing gives a warning, and so does a run that is left without a calibration.
 
     Parameters
     ----------
     run
-        Run folder of `train_model`, finished.
+        Run folder of `train_model`, finished, or name of a trained network; see
+        `lenspinn.load_run`. Nothing is written into the folder of the latter.
     data
         Dataset to measure on, as a whole; by default the test images of the run's own dataset,
         which training never looked at.
@@ -91,7 +93,8 @@ def evaluate_run(
         classifiers reach is then put beside the network's accuracy.
     out
         Folder for the results; ``evaluation`` in the run folder by default, and
-        ``evaluation_<dataset>`` for another dataset.
+        ``evaluation_<dataset>`` for another dataset. Of a network given by its name, where you
+        work.
     calibrate_on
         Dataset to calibrate on, as a whole, in the place of the validation images: of thousands of
         images, which also did not choose the weights, temperature and thresholds scatter less.
@@ -123,8 +126,13 @@ def evaluate_run(
     test = own_test_images(trained) if data is None else all_images(trained, data)
     best = None if limit is None else read_limit(limit, test.store.info)
     if out is None:
-        out = trained.folder / ("evaluation" if data is None else f"evaluation_{data.stem}")
+        out = trained.results / ("evaluation" if data is None else f"evaluation_{data.stem}")
     replaced = test.own or calibrate_on is not None or out == trained.folder / "evaluation"
+    if replaced and trained.by_name:
+        raise ConfigError(
+            f"the calibration of {run} is not replaced where it was installed: copy the folder "
+            f"{trained.folder} and give the copy"
+        )
     if replaced:  # not listed until all is written
         write_manifest(trained.folder, measured=False)
     calibration = calibration_for(trained, test, calibrate_on, coverage)
@@ -173,7 +181,11 @@ def evaluate_run(
 
 
 def _command(
-    run: Path, data: Path | None, limit: Path | None, calibrate_on: Path | None, coverage: float
+    run: Path | str,
+    data: Path | None,
+    limit: Path | None,
+    calibrate_on: Path | None,
+    coverage: float,
 ) -> str:
     options = {"data": data, "limit": limit, "calibrate_on": calibrate_on}
     given = [f" --{name} {path}" for name, path in options.items() if path is not None]

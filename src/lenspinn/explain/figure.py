@@ -39,7 +39,7 @@ PICTURE, ARRAYS = "explanation.png", "explanation.npz"
 
 
 def explain_run(
-    run: Path,
+    run: Path | str,
     *,
     data: Path | None = None,
     out: Path | None = None,
@@ -55,13 +55,14 @@ def explain_run(
     Parameters
     ----------
     run
-        Folder of a finished training run.
+        Folder of a finished training run, or name of a trained network; see
+        `lenspinn.load_run`.
     data
         Dataset to take images from; by default the run's own test images.
     out
         Folder for ``explanation.png``, and ``explanation.npz`` with its maps and the numbers of
         its images; by default ``explanation`` in the run folder, and ``explanation_<dataset>``
-        for another dataset.
+        for another dataset. Of a network given by its name, where you work.
     num_per_class
         Images of each class.
     seed
@@ -84,7 +85,7 @@ def explain_run(
     views = view_images(trained.model, store.images(rows))
     labels = [store.info.classes[label] for label in store.labels[rows]]
     if out is None:
-        out = trained.folder / ("explanation" if data is None else f"explanation_{data.stem}")
+        out = trained.results / ("explanation" if data is None else f"explanation_{data.stem}")
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / ARRAYS, _arrays(views, labels, rows))
     return save_figure(explanation_figure(views, labels), out / PICTURE)

@@ -5,11 +5,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lenspinn.errors import ModelError
-from lenspinn.models.classifier import Classifier, Image
+from lenspinn.models.classifier import Classifier, Image, Solution
 
 
 def grad_cam(
-    model: Classifier, image: Image, target: Int[Tensor, " batch"] | None = None
+    model: Classifier, image: Image | Solution, target: Int[Tensor, " batch"] | None = None
 ) -> Float[Tensor, "batch y x"]:
     """Map the evidence for one class over each image.
 
@@ -19,6 +19,7 @@ def grad_cam(
         Any registered model; its `cam_layer` names the layer that is looked at. It is run in
         evaluation mode and left in the mode it was in.
     image : (batch, 1, y, x), in the unit the model takes
+        Or what `model.solve` made of them, not in inference mode.
     target : (batch,), optional
         Index of the class to explain; by default each image's most probable one.
 
@@ -46,21 +47,24 @@ def grad_cam(
     was_training = model.training
     model.eval()
     try:
-        with torch.enable_grad():
-            # Gradients of the image make Grad-CAM work on frozen weights too.
-            tracked = image.detach().clone().requires_grad_()
+        with torch.no_grad():
+            solution = model.solved(image)
+            maps, classifier = model.classifier_of(solution)
             if target is None:
-                target = model(tracked).argmax(dim=1)
-            evidence = LayerGradCam(model, layer).attribute(
-                tracked, target=target, relu_attributions=True
+                target = classifier(maps).argmax(dim=1)
+        with torch.enable_grad():
+            # Gradients of the maps make Grad-CAM work on frozen weights too.
+            evidence = LayerGradCam(classifier, layer).attribute(
+                maps.detach().clone().requires_grad_(), target=target, relu_attributions=True
             )
     finally:
         model.train(was_training)
-    if evidence.ndim != 4 or len(evidence) != len(image):
+    if evidence.ndim != 4 or len(evidence) != len(maps):
         raise ModelError(
-            f"layer '{model.cam_layer}' gives {tuple(evidence.shape)} for {len(image)} images; "
+            f"layer '{model.cam_layer}' gives {tuple(evidence.shape)} for {len(maps)} images; "
             "Grad-CAM needs one map of features an image"
         )
-    maps = LayerAttribution.interpolate(evidence.detach(), image.shape[-2:], "bilinear")[:, 0]
-    largest = maps.amax(dim=(1, 2), keepdim=True)
-    return maps / largest.clamp(min=torch.finfo(maps.dtype).tiny)
+    pixels = solution.image.shape[-2:]
+    cam = LayerAttribution.interpolate(evidence.detach(), pixels, "bilinear")[:, 0]
+    largest = cam.amax(dim=(1, 2), keepdim=True)
+    return cam / largest.clamp(min=torch.finfo(cam.dtype).tiny)

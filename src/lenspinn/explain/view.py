@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from lenspinn.data.transforms import min_max
 from lenspinn.explain.gradcam import grad_cam
-from lenspinn.models import Classifier, FittedReconstruction, Reconstruction
-from lenspinn.models.classifier import Image
+from lenspinn.models import Classifier, FittedReconstruction, NetworkInput, Solution
+from lenspinn.models.classifier import FEWEST_COMPILED, Image, Logits
 
 Pixels = Float[np.ndarray, "y x"]
 Batch = Float[np.ndarray, "batch 1 y x"]
@@ -74,11 +74,31 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
     """
     device = next(model.parameters()).device
     batch = torch.from_numpy(np.asarray(images, dtype=np.float32)).to(device=device)
-    cam = grad_cam(model, batch)
+    with torch.no_grad():
+        solution = model.solve(NetworkInput(batch), compiled=len(batch) >= FEWEST_COMPILED)
+        maps, classifier = model.classifier_of(solution)
+        logits = classifier(maps)
+    return view_solution(model, solution, logits)
+
+
+def view_solution(model: Classifier, solution: Solution, logits: Logits) -> list[View]:
+    """Show what a model made of images, and Grad-CAM of the most probable class.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    solution
+        What `model.solve` made of a few images, not in inference mode.
+    logits : (batch, classes)
+        Of the model, for that solution.
+    """
+    batch = solution.image
+    cam = grad_cam(model, solution, logits.argmax(dim=1))
     with torch.no_grad():
         maps = {"image": min_max(batch)[:, 0], "preprocessed": model.preprocess(batch)[:, 0]}
-        probabilities = torch.softmax(model(batch).double(), dim=1)
-        physics = reconstruct(model, batch)
+        probabilities = torch.softmax(logits.double(), dim=1)
+        physics = model.reconstruct(solution)
     errors = physics.standard_errors[:, 0] if isinstance(physics, FittedReconstruction) else None
     if physics is not None:
         maps |= {"source": physics.source, "coverage": physics.coverage}
@@ -95,7 +115,7 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
             fit=None if fits is None else fits[index],
             **{name: values[index] for name, values in arrays.items()},
         )
-        for index in range(len(images))
+        for index in range(len(batch))
     ]
 
 
@@ -112,9 +132,3 @@ def _fit_views(found: FittedReconstruction, images: Image) -> list[FitView]:
         )
         for index in range(len(images))
     ]
-
-
-def reconstruct(model: Classifier, images: Image) -> Reconstruction | None:
-    """Ask a physics model for lens and source; a model without physics gives None."""
-    ask = getattr(model, "reconstruct", None)
-    return None if ask is None else ask(images)

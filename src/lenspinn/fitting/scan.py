@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
@@ -167,8 +168,9 @@ def _inner_products(
     `products` are the maps times D_x, then times D_y; `squares` D_x^2, D_y^2 and 2 D_x D_y.
     """
     rows, columns = products.shape[-2:]
-    padded = (2 * rows, 2 * columns)  # or one border would see the other
-    kernel_x, kernel_y = _kernels(rows, columns, products)
+    # Or one border would see the other; lengths with large prime factors take far longer.
+    padded = (next_fast_len(2 * rows, real=True), next_fast_len(2 * columns, real=True))
+    kernel_x, kernel_y = _kernels(padded, products)
     pairs = torch.stack([kernel_x**2, kernel_y**2, kernel_x * kernel_y])
     by_x, by_y, by_pair = (torch.fft.rfft2(kernel).conj() for kernel in (kernel_x, kernel_y, pairs))
     of_x, of_y = torch.fft.rfft2(products, s=padded).chunk(2, dim=1)
@@ -177,10 +179,11 @@ def _inner_products(
     return torch.fft.irfft2(torch.cat(spectra, dim=1), s=padded)[..., :rows, :columns]
 
 
-def _kernels(rows: int, columns: int, like: Tensor) -> tuple[Tensor, Tensor]:
+def _kernels(size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
     """Return the deflection of a unit point mass at the origin of a periodic grid, 0 there."""
-    y = torch.fft.fftfreq(2 * rows, 1 / (2 * rows)).to(like)[:, None]
-    x = torch.fft.fftfreq(2 * columns, 1 / (2 * columns)).to(like)
+    rows, columns = size
+    y = torch.fft.fftfreq(rows, 1 / rows).to(like)[:, None]
+    x = torch.fft.fftfreq(columns, 1 / columns).to(like)
     inverse = (x**2 + y**2).reciprocal()
     inverse[0, 0] = 0.0
     return x * inverse, y * inverse

@@ -41,6 +41,8 @@ __all__ = [
     "fit_structure",
     "lensed_shapelets",
     "scan_beside_structure",
+    "shapelet_brightness",
+    "shapelets_at",
     "shapelets_on",
     "structure_image",
 ]
@@ -114,11 +116,19 @@ class StructuredFit(NamedTuple):
         return torch.cat([derivatives, self.templates], dim=1), covariance
 
 
-def shapelets_on(parameters: SmoothParameters) -> Shapelets:
-    """Return shapelets at the place of the source and of its size."""
+def shapelets_on(parameters: SmoothParameters, scale: float = SCALE) -> Shapelets:
+    """Return shapelets at the place of the source and of its size.
+
+    Parameters
+    ----------
+    parameters
+        Of the source, among others.
+    scale
+        Of the shapelets, in half-light radii of the source.
+    """
     source = by_name(parameters)
-    scale = SCALE * source["log_R_sersic"].exp().clamp(min=_LEAST_RADIUS)
-    return Shapelets(source["source_x"], source["source_y"], scale)
+    radius = source["log_R_sersic"].exp().clamp(min=_LEAST_RADIUS)
+    return Shapelets(source["source_x"], source["source_y"], scale * radius)
 
 
 def lensed_shapelets(
@@ -140,6 +150,7 @@ def fit_structure(
     lens_shape: bool = False,
     linearize: Linearize = whitened_derivatives,
     priors: Priors | None = None,
+    scale: float = SCALE,
 ) -> StructuredFit:
     """Give the source of a fit shapelets, and go on with both, without gradient.
 
@@ -160,6 +171,8 @@ def fit_structure(
     priors
         What is known of the parameters; by default what the fit was told, and the shape of lenses
         where that becomes free.
+    scale
+        As of `shapelets_on`.
 
     Notes
     -----
@@ -178,7 +191,7 @@ def fit_structure(
     known = (known if priors is None else priors).of(start)
 
     def solve(fit: SmoothFit, start: Tensor, image: Tensor, known: Priors) -> StructuredFit:
-        beside = _BesideStructure(shapelets_on(fit.parameters), fit.beside, linearize)
+        beside = _BesideStructure(shapelets_on(fit.parameters, scale), fit.beside, linearize)
         if lens_shape:
             maps = beside(start, image, fit.sigma, optics)
         else:
@@ -213,6 +226,19 @@ def structure_image(found: StructuredFit, parameters: SmoothParameters, optics: 
     """Return the image of all shapelets that were found behind any lens, (batch, y, x)."""
     lensed = lensed_shapelets(parameters, found.shapelets, optics)
     return torch.einsum("bk,bkyx->byx", found.coefficients, lensed)
+
+
+def shapelet_brightness(found: StructuredFit, beta_x: Maps, beta_y: Maps) -> Maps:
+    """Return the surface brightness of all shapelets that were found.
+
+    Parameters
+    ----------
+    found
+    beta_x, beta_y : (batch, y, x) or (y, x), arcsec
+        Positions in the plane of the source.
+    """
+    products = shapelets_at(found.shapelets, beta_x, beta_y)
+    return torch.einsum("bk,bkyx->byx", found.coefficients, products)
 
 
 class _BesideStructure:
@@ -289,8 +315,21 @@ def _functions(
 ) -> Float[Tensor, "2 batch orders y x"]:
     """Return the factors of shapelets, along x and y, at the end of the rays from positions."""
     alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
-    along_x = (theta_x - alpha_x - shapelets.center_x) / shapelets.scale
-    along_y = (theta_y - alpha_y - shapelets.center_y) / shapelets.scale
+    return _factors(shapelets, theta_x - alpha_x, theta_y - alpha_y)
+
+
+def shapelets_at(shapelets: Shapelets, beta_x: Maps, beta_y: Maps) -> Templates:
+    """Return each shapelet at positions in the plane of the source, (batch, 91, y, x)."""
+    along_x, along_y = _factors(shapelets, beta_x, beta_y)
+    products = [along_x[:, n, None] * along_y[:, : ORDER + 1 - n] for n in range(ORDER + 1)]
+    return torch.cat(products, dim=1)
+
+
+def _factors(
+    shapelets: Shapelets, beta_x: Maps, beta_y: Maps
+) -> Float[Tensor, "2 batch orders y x"]:
+    along_x = (beta_x - shapelets.center_x) / shapelets.scale
+    along_y = (beta_y - shapelets.center_y) / shapelets.scale
     return _hermite_functions(torch.stack([along_x, along_y]))
 
 

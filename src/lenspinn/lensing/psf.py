@@ -6,6 +6,7 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 __all__ = [
@@ -82,7 +83,8 @@ def convolve_kernel(
     """Convolve with a kernel of odd size, nothing beyond the border, as lenstronomy's "PIXEL"."""
     rows, columns = images.shape[-2:]
     v, u = kernel.shape
-    size = (rows + v - 1, columns + u - 1)
+    # Lengths with large prime factors take several times longer.
+    size = (next_fast_len(rows + v - 1, real=True), next_fast_len(columns + u - 1, real=True))
     spectrum = torch.fft.rfft2(images, s=size) * torch.fft.rfft2(kernel.to(images), s=size)
     full = torch.fft.irfft2(spectrum, s=size)
     return full[..., v // 2 : v // 2 + rows, u // 2 : u // 2 + columns]

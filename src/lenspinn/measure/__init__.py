@@ -5,11 +5,19 @@ from typing import TYPE_CHECKING
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
-    from lenspinn.measure.lens_file import fit_image
-    from lenspinn.measure.lens_fit import fit_lens
+    from lenspinn.measure.former_names import fit_image, fit_lens
+    from lenspinn.measure.lens_file import measure_image
+    from lenspinn.measure.lens_fit import measure_lens
     from lenspinn.measure.lens_measurement import LensMeasurement
     from lenspinn.measure.ring import ring_radius
 
-__all__ = ["LensMeasurement", "fit_image", "fit_lens", "ring_radius"]
+__all__ = [
+    "LensMeasurement",
+    "fit_image",
+    "fit_lens",
+    "measure_image",
+    "measure_lens",
+    "ring_radius",
+]
 
 lazy_package(__name__)

@@ -19,11 +19,11 @@ from lenspinn.measure.frame import LEAST_PIXELS, Frame, cut_frame, light_peak
 from lenspinn.measure.joint_fit import fit_source, starts_around
 from lenspinn.measure.lens_galaxy import find_lens_galaxy
 from lenspinn.measure.lens_light import LensLight, fit_lens_light, only_sky
-from lenspinn.measure.mass_and_light import CENTRE_ERROR, LensPrior, half_light_radius
+from lenspinn.measure.mass_and_light import CENTRE_ERROR, LensPrior
 from lenspinn.measure.neighbours import neighbours
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.observation import Observation, observe
-from lenspinn.measure.ring import ring_radius, rival_ring
+from lenspinn.measure.ring import other_rings, ring_radius, rival_ring
 
 Pixels = Float[np.ndarray, "y x"]
 LensLightMode = Literal["model", "mask", "none"]
@@ -52,9 +52,6 @@ ROUNDS = 3
 LARGEST_GUESS = 3.0
 """Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
 `lenspinn.fitting.solver` are for galaxies."""
-RING_TO_LIGHT = 1.3
-"""Radius of the ring in units of that with half of the light within `SEARCH_RADIUS`: 0.8 to 2.2 of
-SLACS lenses."""
 MASKED = 0.6
 """Ring radii within which lens light is left out where it is masked."""
 
@@ -71,6 +68,8 @@ class Arcs:
     """In the frame: modelled, or the sky alone where it is masked or there is none."""
     radius: float
     """Of the ring, arcsec: `lenspinn.measure.ring_radius`."""
+    others: tuple[float, ...]
+    """Of other circles that could be the ring, arcsec: `lenspinn.measure.ring.other_rings`."""
     rival: float | None
     """Radius of another ring, outside of what a fit sees, that could be the one; arcsec."""
     guess: float
@@ -102,9 +101,14 @@ class Arcs:
         shape = self.light.shape / np.array([factor, factor, 1, 1, 1, 1])
         return replace(
             self,
-            frame=replace(self.frame, pixel_scale=self.frame.pixel_scale / factor),
+            frame=replace(
+                self.frame,
+                pixel_scale=self.frame.pixel_scale / factor,
+                middle=(self.frame.middle[0] / factor, self.frame.middle[1] / factor),
+            ),
             light=self.light._replace(shape=shape),
             radius=self.radius / factor,
+            others=tuple(radius / factor for radius in self.others),
             rival=None if self.rival is None else self.rival / factor,
             guess=self.guess / factor,
         )
@@ -170,7 +174,7 @@ def find_arcs(
     theta_E_guess: float | None,
     lens_light: LensLightMode | None,
 ) -> Arcs:
-    """Take the lens light away and look for a ring; see `lenspinn.measure.fit_lens`."""
+    """Take the lens light away and look for a ring; see `lenspinn.measure.measure_lens`."""
     seen = observe(image, pixel_scale=pixel_scale, noise=noise, psf=psf, mask=mask)
     _check_guess(theta_E_guess, seen)
     galaxy = find_lens_galaxy(seen.image, seen.sigma, pixel_scale)
@@ -211,11 +215,6 @@ def _centre_of_mass(
     row, column = before[0] + round(y), before[1] + round(x)
     room = min(row, column, rows - 1 - row, columns - 1 - column)
     return (row, column) if math.hypot(x, y) > MOVED and room >= LEAST_PIXELS else None
-
-
-def lens_light_shown(seen: Observation) -> LensLightMode:
-    """Return what to do about the lens light of an image: to model it, if any shows."""
-    return _mode(find_lens_galaxy(seen.image, seen.sigma, seen.pixel_scale))
 
 
 def _mode(galaxy: tuple[int, int] | None) -> LensLightMode:
@@ -262,11 +261,11 @@ def _arcs_within(
     arcs = wide.image - light.model
     inner = INNERMOST * seen.pixel_scale
     around = (arcs, wide.weighed_sigma, seen.pixel_scale)
-    typical = None if mode == "none" else RING_TO_LIGHT * half_light_radius(light.galaxy, wide)
     outer = len(arcs) * seen.pixel_scale / 2
-    ring = ring_radius(*around, inner=inner, outer=outer, typical=typical)
+    ring = ring_radius(*around, inner=inner, outer=outer)
+    others = other_rings(*around, inner=inner, outer=outer)
     guess = ring if guess is None else guess
-    rival = rival_ring(*around, inner=inner, field=FIELD * guess, typical=typical)
+    rival = rival_ring(*around, inner=inner, field=FIELD * guess)
     unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
     far = wide.radius > NEIGHBOURS * guess + unsure
     beyond = wide.radius > guess
@@ -279,6 +278,7 @@ def _arcs_within(
         lens_light=mode,
         light=light,
         radius=ring,
+        others=others,
         rival=rival,
         guess=guess,
         unit=seen.unit,

@@ -12,7 +12,8 @@ from lenspinn.data.fits import TelescopeImage, read_fits
 from lenspinn.data.fits_parts import FitsPart, read_own_parts, read_part
 from lenspinn.data.hdf5 import HDF5_SUFFIXES, read_hdf5, read_hdf5_psf
 from lenspinn.errors import DataError, ImageError
-from lenspinn.measure.deviations import kind_of_noise, standard_deviations, weights_fit
+from lenspinn.measure.deviations import kind_of_noise, standard_deviations
+from lenspinn.measure.noise_check import weights_fit
 from lenspinn.measure.psf import MOST_WIDTH, full_width, rebinned_psf
 
 IMAGE = "data.fits"

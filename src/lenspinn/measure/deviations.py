@@ -5,12 +5,9 @@ import numpy as np
 from jaxtyping import Float
 
 from lenspinn.data.extensions import Role
-from lenspinn.measure.noise_map import AnyPixels, border_of, robust_sigma
+from lenspinn.measure.noise_map import AnyPixels
 
-__all__ = ["kind_of_noise", "standard_deviations", "weights_fit"]
-
-MOST_OFF = 2.0
-"""Factor between the noise that weights give and what the image scatters by."""
+__all__ = ["kind_of_noise", "standard_deviations"]
 
 
 def kind_of_noise(role: Role, unit: str | None, image_unit: str | None) -> Role:
@@ -52,24 +49,6 @@ def standard_deviations(pixels: AnyPixels, kind: Role) -> Float[np.ndarray, "_ _
         return roots
     with np.errstate(divide="ignore"):
         return np.where(roots == 0, np.inf, 1 / np.where(roots == 0, np.inf, roots))
-
-
-def weights_fit(image: AnyPixels, deviations: AnyPixels) -> bool:
-    """Return whether the noise that weights give is that of the sky of an image.
-
-    Weights of drizzled images are often exposure times, or relative. The noise that is seen lies
-    between the scatter of neighbouring pixels, which correlation lowers, and that of the border,
-    which light raises.
-    """
-    known = np.isfinite(image) & np.isfinite(deviations) & (deviations > 0)
-    border = border_of(image.shape) & known
-    if not border.any():
-        return False
-    steps = np.diff(np.where(known, image, np.nan).astype(np.float64), axis=1)
-    least = robust_sigma(steps[np.isfinite(steps)]) / np.sqrt(2)
-    most = robust_sigma(image[border].astype(np.float64))
-    stated = float(np.median(deviations[border]))
-    return bool(least / MOST_OFF <= stated <= most * MOST_OFF)
 
 
 def _power(unit: str | None, image_unit: str | None) -> int | None:

@@ -61,8 +61,8 @@ class JointFit:
     """By which the best source lowers chi^2."""
     as_good: Bool[Tensor, " starts"]
     """Which fits explain about as much as the best."""
-    standard_errors: np.ndarray
-    """Of the best fit."""
+    covariance: Float[np.ndarray, "parameters parameters"]
+    """Of the parameters of the best fit, statistical."""
     chi2_per_pixel: float
     lens_light: Pixels
     source_image: Pixels
@@ -181,7 +181,7 @@ def _sorted_fits(
         parameters=fit.parameters[order],
         gain=gain,
         as_good=without - chi2 >= (1 - AS_GOOD) * gain,
-        standard_errors=fit.standard_errors[order[0]].double().numpy(),
+        covariance=fit.covariance[order[0]].double().numpy(),
         chi2_per_pixel=float(chi2[0]) / pixels,
         lens_light=lens_light,
         source_image=source_image,

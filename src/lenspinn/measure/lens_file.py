@@ -1,25 +1,31 @@
-"""The Einstein radius of a telescope's image: files in, a row of JSON and a picture out."""
+"""The lens in a telescope's image: files in; its numbers, its maps and a picture out."""
 
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
+from lenspinn.data.fits import TelescopeImage
 from lenspinn.evaluate.files import save_figure
 from lenspinn.files import write_whole
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import FileOptions, read_with_companions
-from lenspinn.measure.lens_fit import fit_lens
+from lenspinn.measure.lens_fit import MOST_ERROR, measure_lens
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.lens_picture import measurement_figure
+from lenspinn.measure.maps_file import write_maps
 from lenspinn.measure.output_names import origin_of, output_names
-from lenspinn.measure.psf import instrument_psf
+from lenspinn.measure.psf import ASSUMED_PSF_ERROR, instrument_psf
+from lenspinn.measure.sky_position import sky_position
 
-__all__ = ["fit_image"]
+__all__ = ["measure_image"]
 
-COMMAND = "fit"
+COMMAND = "measure"
+WRITTEN = (".json", ".fits", ".png")
+"""Suffixes of what is written about an image."""
 
 
-def fit_image(  # noqa: PLR0913 - each is an option of the command
+def measure_image(  # noqa: PLR0913 - each is an option of the command
     image: Path,
     *,
     noise: Path | None = None,
@@ -32,9 +38,9 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
     band: int | str | None = None,
     theta_E_guess: float | None = None,
     lens_light: LensLightMode | None = None,
-    out: Path = Path("fits"),
+    out: Path = Path("measured"),
 ) -> LensMeasurement:
-    """Measure the Einstein radius of a lens in a FITS or HDF5 image.
+    """Measure a lens in a FITS or HDF5 image, and write what was found.
 
     Parameters
     ----------
@@ -50,7 +56,8 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
     psf
         FITS or HDF5 file of the PSF in pixels of the image, or in finer ones where it states their
         scale (PIXSCALE, PIXELSCL, OVERSAMP). By default that of the image's file, or a Gaussian as
-        of the instrument that the header names.
+        of the instrument that the header names, for which theta_E gets a larger error. Without
+        either the image is taken as unblurred, and the measurement not trusted.
     mask
         FITS file; what is not 0 is left out.
     pixel_scale
@@ -70,8 +77,10 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
         "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
         the lens galaxy shows.
     out
-        Folder for NAME.json and NAME.png. Those of the same image are replaced, those of another
-        image are not: NAME then begins with the image's folder.
+        Folder for NAME.json (every number with its error, in plain units, and as arguments of
+        lenstronomy), NAME.fits (image, model, residual, lens light, lensed source, source and
+        noise, with the WCS of the image) and NAME.png. Those of the same image are replaced, those
+        of another image are not: NAME then begins with the image's folder.
 
     Raises
     ------
@@ -79,7 +88,7 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
         If a file is missing or cannot be used.
     """
     image, out = Path(image), Path(out)
-    (name,) = output_names([image], out, COMMAND)
+    (name,) = output_names([image], out, COMMAND, WRITTEN)
     options = FileOptions(
         noise=noise,
         psf=psf,
@@ -91,16 +100,19 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
         band=band,
     )
     found, known = read_with_companions(image, options)
-    notes, kernel = list(known.notes), known.psf
+    notes, kernel, assumed = list(known.notes), known.psf, False
     if kernel is None:
         of_instrument = instrument_psf(found.names, found.pixel_scale)
         if of_instrument is not None:
-            kernel, instrument = of_instrument
-            notes.append(f"no PSF was given: it is a Gaussian as of {instrument}")
+            (kernel, instrument), assumed = of_instrument, True
+            notes.append(
+                f"no PSF was given: it is a Gaussian as of {instrument}, which adds "
+                f"{ASSUMED_PSF_ERROR:.1%} to the error of theta_E"
+            )
         else:
             notes.append("no PSF was given and none is known: the image is taken as unblurred")
         warnings.warn(f"{image}: {notes[-1]}", stacklevel=2)
-    measured = fit_lens(
+    measured = measure_lens(
         found.data,
         pixel_scale=found.pixel_scale,
         noise=known.noise,
@@ -109,14 +121,43 @@ def fit_image(  # noqa: PLR0913 - each is an option of the command
         theta_E_guess=theta_E_guess,
         lens_light=lens_light,
     )
+    if assumed:
+        measured = _with_assumed_psf(measured)
     out.mkdir(parents=True, exist_ok=True)
     record = {
         "image": str(image),
-        **measured.to_json(),
+        **_numbers(measured, found),
         "notes": notes,
+        "maps": f"{name}.fits",
         "picture": f"{name}.png",
         "origin": origin_of(COMMAND, image, out),
     }
     write_whole(out / f"{name}.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_maps(out / f"{name}.fits", measured, found)
     save_figure(measurement_figure(measured, name), out / f"{name}.png")
     return measured
+
+
+def _with_assumed_psf(measured: LensMeasurement) -> LensMeasurement:
+    """Add the error of a PSF that is not measured, which may be too much to be trusted."""
+    wider = measured.with_systematic_error(ASSUMED_PSF_ERROR)
+    if not wider.theta_E_error >= MOST_ERROR * wider.theta_E > measured.theta_E_error:
+        return wider
+    reason = (
+        f"theta_E has an error of {wider.theta_E_error / wider.theta_E:.0%} with that of the PSF, "
+        f"which is assumed, above {MOST_ERROR:.0%}: give the PSF"
+    )
+    return wider.doubted(reason)
+
+
+def _numbers(measured: LensMeasurement, image: TelescopeImage) -> dict[str, Any]:
+    """Return the numbers of a measurement, and where it is in its image and on the sky."""
+    content = measured.to_json(image.zero_point)
+    column, row = measured.middle_pixel(image.data.shape)
+    content["frame"] |= {"middle_column_from_0": column, "middle_row_from_0": row}
+    content |= {"unit": image.unit, "zero_point_AB": image.zero_point}
+    if image.celestial is not None:
+        content["sky"] = sky_position(
+            measured, content["parameters"], image.celestial, image.data.shape
+        )
+    return content

@@ -1,25 +1,31 @@
 """Einstein radii of real lenses: lens light, lens and source fitted together to one image."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
+from scipy import ndimage
 
 from lenspinn.errors import ImageError
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 from lenspinn.fitting.solver import BOUNDS
 from lenspinn.measure.arcs import FIELD, LEAST_USED, Arcs, LensLightMode, find_arcs
 from lenspinn.measure.frame import Frame
-from lenspinn.measure.joint_fit import JointFit, fit_source, starts_around
+from lenspinn.measure.joint_fit import SUPERSAMPLING, JointFit, fit_source, starts_around
 from lenspinn.measure.lens_light import LensLight
 from lenspinn.measure.lens_measurement import LensMeasurement
+from lenspinn.measure.noise_check import are_variances
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.power_law import PowerLaw, fit_power_law
 
-__all__ = ["fit_arcs", "fit_lens"]
+__all__ = ["fit_arcs", "fit_rings", "measure_lens"]
 
 Pixels = Float[np.ndarray, "y x"]
 
+OTHER_RINGS = 2
+"""That are tried at most."""
 FINALISTS, ROUNDS = 3, 2
 """Starts that are followed to the end, and how often lens light is fitted again to what the source
 leaves, and lens and source with it."""
@@ -44,6 +50,11 @@ MOST_OF_FRAME = 0.75
 MOST_WRONG_LIGHT = 10.0
 """Factor of the noise by which the model of the lens light is wrong on a circle, of a theta_E that
 is trusted: 7 and less of SLACS lenses but for one with a dusty disc, 27."""
+BRIGHT, MISSED = 3.0, 0.5
+"""Of a smoothed image in units of the noise of its pixels, from where light shows; and the share of
+it from which it is no image of the source."""
+MOST_UNEXPLAINED = 0.15
+"""Share of that light, of a theta_E that is trusted."""
 MOST_OFF_CENTRE = 0.25
 """Between the centres of mass and light, relative to a theta_E that is trusted."""
 AT_BOUND = 0.005
@@ -52,7 +63,7 @@ LENS_PARAMETERS = 7
 """The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
 
 
-def fit_lens(
+def measure_lens(
     image: AnyPixels,
     *,
     pixel_scale: float,
@@ -79,8 +90,8 @@ def fit_lens(
         what is not finite leave a pixel out. By default
         `lenspinn.measure.noise_map.estimate_noise`.
     psf
-        Odd sides, its peak in the middle; normalised here. By default none, which is right for no
-        telescope.
+        Its peak in the middle; normalised here. Without one the image is taken as unblurred, and
+        the measurement not trusted; say ``np.ones((1, 1))`` of an image that is unblurred.
     mask : (y, x)
         Anything but 0 leaves a pixel out.
     theta_E_guess
@@ -95,20 +106,56 @@ def fit_lens(
     ImageError
         If images do not fit together, one is given as another, or nothing is left to fit.
     """
-    arcs = find_arcs(
+    find = partial(
+        find_arcs,
         image,
         pixel_scale=pixel_scale,
         noise=noise,
         psf=psf,
         mask=mask,
-        theta_E_guess=theta_E_guess,
         lens_light=lens_light,
     )
-    return fit_arcs(arcs).in_unit(arcs.unit)
+    arcs, measured = fit_rings(find, theta_E_guess)
+    measured = measured.in_unit(arcs.unit)
+    if noise is not None and are_variances(np.asarray(image), np.asarray(noise)):
+        return measured.doubted(
+            "the noise map rises in proportion to the light, as variances do: give their square "
+            "roots"
+        )
+    return measured
+
+
+def fit_rings(
+    find: Callable[..., Arcs], theta_E_guess: float | None = None
+) -> tuple[Arcs, LensMeasurement]:
+    """Fit the arcs that are found, and, where there is no trust in that, around other rings.
+
+    Parameters
+    ----------
+    find
+        `find_arcs` of an image, called with ``theta_E_guess``.
+    theta_E_guess
+        Arcsec; no other ring is tried where it is given.
+
+    Returns
+    -------
+    arcs, measurement
+        The first that is trusted, else those that the fewest reasons speak against; in the unit of
+        the arcs.
+    """
+    arcs = find(theta_E_guess=theta_E_guess)
+    found = [(arcs, fit_arcs(arcs))]
+    others = arcs.others[:OTHER_RINGS] if theta_E_guess is None else ()
+    for radius in others:
+        if found[-1][1].trusted:
+            break
+        again = find(theta_E_guess=radius)
+        found.append((again, fit_arcs(again)))
+    return min(found, key=lambda each: len(each[1].reasons))
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
-    """Fit lens, source and lens light to arcs that were found, in their unit; see `fit_lens`."""
+    """Fit lens, source and lens light to arcs, in their unit; see `measure_lens`."""
     zoom = arcs.zoom
     arcs = arcs.shrunk(zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess)
@@ -122,7 +169,8 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
     isothermal, expected = found.parameters[:1], arcs.expected
     shearless = fit_source(frame, light, isothermal, expected, shear=False)
     power_law = fit_power_law(frame, light, isothermal, expected)
-    return _measurement(frame, found, shearless.theta_E, power_law, arcs).enlarged(zoom)
+    measured = _measurement(frame, found, shearless.theta_E, power_law, arcs, light.shape)
+    return measured.enlarged(zoom)
 
 
 def _joint_fit(frame: Frame, arcs: Arcs) -> tuple[Frame, LensLight, JointFit]:
@@ -142,28 +190,37 @@ def _joint_fit(frame: Frame, arcs: Arcs) -> tuple[Frame, LensLight, JointFit]:
 
 
 def _measurement(
-    frame: Frame, found: JointFit, without_shear: float, power_law: PowerLaw, arcs: Arcs
+    frame: Frame,
+    found: JointFit,
+    without_shear: float,
+    power_law: PowerLaw,
+    arcs: Arcs,
+    light_shape: np.ndarray,
 ) -> LensMeasurement:
     """Add up the errors, and ask whether to trust the fit."""
     excess = max(1.0, found.chi2_per_pixel)
-    errors = dict(zip(SMOOTH_PARAMETERS, found.standard_errors * math.sqrt(excess), strict=True))
+    covariance = found.covariance * excess
+    one_sigma = np.sqrt(covariance.diagonal().clip(min=0)).tolist()
+    errors = dict(zip(SMOOTH_PARAMETERS, one_sigma, strict=True))
     values = dict(zip(SMOOTH_PARAMETERS, found.parameters[0].tolist(), strict=True))
     theta_E = found.theta_E
     radii = found.parameters[found.as_good, 0].double().numpy()
     scatter = float(np.sqrt(np.mean((radii - theta_E) ** 2)))
     systematic = SYSTEMATIC[arcs.lens_light] * theta_E
     others = (theta_E - without_shear, theta_E - power_law.theta_E)
-    error = math.hypot(float(errors["theta_E"]), scatter, *others, systematic)
+    error = math.hypot(errors["theta_E"], scatter, *others, systematic)
     spread, gain = float(np.ptp(radii)) / theta_E, found.gain / excess
     used = np.isfinite(frame.sigma)
     left = frame.image - found.lens_light - found.source_image
     chi2 = float(np.mean((left / frame.light_sigma)[used] ** 2))
     reasons = [
+        *_unknown_psf(frame),
         *_poor_fit(gain, chi2),
         *_uncertain(theta_E, error, spread),
         *_elsewhere(theta_E, without_shear, power_law, arcs, frame),
         *(_off_centre(values) if arcs.lens_light != "none" else ()),
         *_wrong_light(frame),
+        *_unexplained(frame, found),
         *_at_bounds(values),
     ]
     return LensMeasurement(
@@ -171,7 +228,9 @@ def _measurement(
         theta_E_error=error,
         systematic_error=systematic,
         parameters=values,
-        errors={name: float(value) for name, value in errors.items()},
+        errors=errors,
+        covariance=covariance,
+        at_bounds=tuple(name for name, value in values.items() if _is_at_bound(name, value)),
         chi2_per_pixel=chi2,
         gain=gain,
         spread=spread,
@@ -180,12 +239,22 @@ def _measurement(
         ring_radius=arcs.radius,
         light_mode=arcs.lens_light,
         pixel_scale=frame.pixel_scale,
+        middle=frame.middle,
+        psf=frame.psf,
+        light_shape=light_shape if arcs.lens_light == "model" else None,
         image=frame.image,
         sigma=frame.light_sigma,
         lens_light=found.lens_light,
         source_image=found.source_image,
+        supersampling=SUPERSAMPLING,
         reasons=tuple(reasons),
     )
+
+
+def _unknown_psf(frame: Frame) -> list[str]:
+    if frame.psf is not None:
+        return []
+    return ["no PSF is known, and the image was taken as unblurred: give one by psf"]
 
 
 def _poor_fit(gain: float, chi2: float) -> list[str]:
@@ -243,6 +312,23 @@ def _elsewhere(
     return reasons
 
 
+def _unexplained(frame: Frame, found: JointFit) -> list[str]:
+    """Say where light is that is neither the lens galaxy's nor the source's."""
+    used = np.isfinite(frame.sigma)
+    sigma = np.where(used, frame.light_sigma, 1.0)
+    arcs = np.where(used, frame.image - found.lens_light, 0.0) / sigma
+    left = np.where(used, arcs - found.source_image / sigma, 0.0)
+    seen, missed = (ndimage.gaussian_filter(each, 1.0) > BRIGHT for each in (arcs, left))
+    missed &= left > MISSED * arcs
+    share = float(left[missed].sum()) / max(float(arcs[seen].sum()), 1.0)
+    if share < MOST_UNEXPLAINED:
+        return []
+    return [
+        f"{share:.0%} of the light beside the lens galaxy is no image of the source, above "
+        f"{MOST_UNEXPLAINED:.0%}: mask companions and cosmic rays, or give theta_E_guess"
+    ]
+
+
 def _wrong_light(frame: Frame) -> list[str]:
     factor = float(frame.noise_factor.max() / frame.noise_factor.min())
     if factor < MOST_WRONG_LIGHT:
@@ -264,7 +350,14 @@ def _off_centre(values: dict[str, float]) -> list[str]:
 def _at_bounds(values: dict[str, float]) -> list[str]:
     reasons = []
     for name in SMOOTH_PARAMETERS[:LENS_PARAMETERS]:
-        (low, high), value = BOUNDS[name], values[name]
-        if min(value - low, high - value) < AT_BOUND * (high - low):
-            reasons.append(f"{name} is {value:.2g}, at a bound of the fit ({low:g} to {high:g})")
+        if _is_at_bound(name, values[name]):
+            low, high = BOUNDS[name]
+            reasons.append(
+                f"{name} is {values[name]:.2g}, at a bound of the fit ({low:g} to {high:g})"
+            )
     return reasons
+
+
+def _is_at_bound(name: str, value: float) -> bool:
+    low, high = BOUNDS[name]
+    return min(value - low, high - value) < AT_BOUND * (high - low)

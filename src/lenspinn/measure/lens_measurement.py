@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,12 +11,20 @@ from jaxtyping import Float
 from lenspinn.fitting.critical import caustics, critical_curves
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 from lenspinn.measure.arcs import LensLightMode
+from lenspinn.measure.lenstronomy_arguments import lenstronomy_arguments
+from lenspinn.measure.light_sum import LightSum, light_sum
+from lenspinn.measure.plain_parameters import PlainParameters, plain_parameters
 from lenspinn.measure.power_law import PowerLaw
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["LensMeasurement"]
 
 Pixels = Float[np.ndarray, "y x"]
 
+SCHEMA = 2
+"""Of `LensMeasurement.to_json`. In 1, parameters were those of the fit, with logarithms."""
 ANGLES = ("theta_E", "center_x", "center_y", "source_x", "source_y")
 """Of `SMOOTH_PARAMETERS`, those in arcsec."""
 
@@ -44,6 +52,10 @@ class LensMeasurement:
     errors: dict[str, float]
     """Of each, one sigma, statistical, times the square root of chi^2 per pixel where that is above
     1."""
+    covariance: Float[np.ndarray, "parameters parameters"]
+    """Of `parameters`, in their order, statistical, times as much as the squares of `errors`."""
+    at_bounds: tuple[str, ...]
+    """Names of `parameters` that ended at a bound of the fit, and are no measurement."""
     chi2_per_pixel: float
     gain: float
     """By which the lensed source lowers chi^2, over chi^2 per pixel (or over 1)."""
@@ -56,6 +68,10 @@ class LensMeasurement:
     ring_radius: float
     """Arcsec, with no lens model: `lenspinn.measure.ring_radius`."""
     pixel_scale: float
+    middle: tuple[float, float]
+    """x and y of the middle pixel of the frame from the centre of the whole image, arcsec."""
+    psf: Float[np.ndarray, "v u"] | None
+    """Of sum 1; None if the image was taken as unblurred."""
     image: Pixels
     sigma: Pixels
     """``inf`` where a pixel was left out."""
@@ -63,8 +79,12 @@ class LensMeasurement:
     """What was done about the light of the lens."""
     lens_light: Pixels
     """With the sky; where it is masked, the sky alone."""
+    light_shape: Float[np.ndarray, " 6"] | None
+    """Of the modelled lens light, as `lenspinn.fitting.gaussians.LightShape`."""
     source_image: Pixels
     """The lensed source, blurred."""
+    supersampling: int
+    """Samples of the lensed source along a side of a pixel."""
     reasons: tuple[str, ...]
     """Why the measurement is not to be trusted; empty if it is."""
 
@@ -119,13 +139,16 @@ class LensMeasurement:
         """Return the measurement in angles that are larger by a factor."""
         if factor == 1:
             return self
-        parameters = dict(self.parameters)
+        factors = np.array([factor if name in ANGLES else 1.0 for name in SMOOTH_PARAMETERS])
+        parameters, errors = (
+            {name: numbers[name] * by for name, by in zip(SMOOTH_PARAMETERS, factors, strict=True)}
+            for numbers in (self.parameters, self.errors)
+        )
         parameters["log_R_sersic"] += math.log(factor)
         parameters["log_amplitude"] -= 2 * math.log(factor)  # flux per solid angle
-        errors = dict(self.errors)
-        for name in ANGLES:
-            parameters[name] *= factor
-            errors[name] *= factor
+        shape = self.light_shape
+        if shape is not None:
+            shape = np.concatenate([shape[:2] * factor, shape[2:]])
         lengths = (
             "theta_E",
             "theta_E_error",
@@ -135,13 +158,111 @@ class LensMeasurement:
             "pixel_scale",
         )
         longer = {name: getattr(self, name) * factor for name in lengths}
-        power_law = self.power_law._replace(theta_E=self.power_law.theta_E * factor)
-        return replace(self, parameters=parameters, errors=errors, power_law=power_law, **longer)
+        return replace(
+            self,
+            parameters=parameters,
+            errors=errors,
+            covariance=self.covariance * np.outer(factors, factors),
+            middle=(self.middle[0] * factor, self.middle[1] * factor),
+            light_shape=shape,
+            power_law=self.power_law._replace(theta_E=self.power_law.theta_E * factor),
+            **longer,
+        )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as what JSON can hold."""
+    @property
+    def galaxy(self) -> LightSum | None:
+        """The modelled lens light as a sum of Gaussians; None if it was not modelled."""
+        if self.light_shape is None:
+            return None
+        return light_sum(
+            self.lens_light, self.light_shape, pixel_scale=self.pixel_scale, psf=self.psf
+        )
+
+    @property
+    def plain(self) -> PlainParameters:
+        """`parameters` and their errors in plain units, and what follows from them."""
+        return plain_parameters(
+            self.parameters,
+            self.covariance,
+            num_pix=len(self.image),
+            pixel_scale=self.pixel_scale,
+        )
+
+    def middle_pixel(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return column and row of the middle of the frame in the whole image, from 0.
+
+        Parameters
+        ----------
+        shape
+            Of the whole image, rows and columns.
+        """
+        x, y = self.middle
+        rows, columns = shape
+        return (
+            round(x / self.pixel_scale + (columns - 1) / 2),
+            round(y / self.pixel_scale + (rows - 1) / 2),
+        )
+
+    def doubted(self, reason: str) -> "LensMeasurement":
+        """Return the measurement with another reason against it."""
+        return replace(self, reasons=(*self.reasons, reason))
+
+    def with_systematic_error(self, share: float) -> "LensMeasurement":
+        """Return the measurement with another systematic error of theta_E, relative, in its own."""
+        more = share * self.theta_E
+        return replace(
+            self,
+            systematic_error=math.hypot(self.systematic_error, more),
+            theta_E_error=math.hypot(self.theta_E_error, more),
+        )
+
+    # Pictures are imported when they are asked for: a measurement needs no matplotlib.
+
+    def plot(self, name: str | None = None) -> "Figure":
+        """Draw data, model, residual and source; ``savefig`` of the figure writes it.
+
+        Parameters
+        ----------
+        name
+            Of the lens, for the heading.
+        """
+        from lenspinn.measure.lens_picture import measurement_figure
+
+        return measurement_figure(self, name)
+
+    def _repr_html_(self) -> str:
+        from lenspinn.measure.measurement_html import measurement_html
+
+        return measurement_html(self)
+
+    def to_lenstronomy(self) -> dict[str, Any]:
+        """Return the model as lenstronomy takes it; see `lenspinn.measure.lenstronomy_arguments`.
+
+        Its image is that of `source_image` and `lens_light` without the sky, if convolved with
+        `psf`.
+        """
+        return lenstronomy_arguments(
+            self.parameters,
+            self.galaxy,
+            num_pix=len(self.image),
+            pixel_scale=self.pixel_scale,
+            supersampling=self.supersampling,
+        )
+
+    def to_json(self, zero_point: float | None = None) -> dict[str, Any]:
+        """Return the numbers as what JSON can hold.
+
+        Parameters
+        ----------
+        zero_point
+            AB magnitude of a flux of 1, if it is known.
+        """
+        plain, galaxy = self.plain, self.galaxy
+        content = (plain if zero_point is None else plain.with_magnitude(zero_point)).to_json()
+        if galaxy is not None:
+            content["parameters"]["lens_light"] = galaxy.to_json(zero_point)
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "theta_E_arcsec": self.theta_E,
             "theta_E_error_arcsec": self.theta_E_error,
             "theta_E_statistical_error_arcsec": self.errors["theta_E"],
@@ -159,7 +280,12 @@ class LensMeasurement:
             },
             "ring_radius_arcsec": self.ring_radius,
             "pixel_scale_arcsec": self.pixel_scale,
-            "lens_light": self.light_mode,
-            "parameters": self.parameters,
-            "errors": self.errors,
+            "lens_light_mode": self.light_mode,
+            **content,
+            "at_bounds": [name.removeprefix("log_") for name in self.at_bounds],
+            "frame": {
+                "side_pixels": len(self.image),
+                "middle_from_image_centre_arcsec": self.middle,
+            },
+            "lenstronomy": self.to_lenstronomy(),
         }

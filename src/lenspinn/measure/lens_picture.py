@@ -26,22 +26,23 @@ LIGHT_TITLES = {
 }
 
 
-def measurement_figure(measured: LensMeasurement, name: str) -> Figure:
+def measurement_figure(measured: LensMeasurement, name: str | None = None) -> Figure:
     """Draw a measurement: six panels and its verdict.
 
     Parameters
     ----------
     measured
-        What `lenspinn.measure.fit_lens` returned.
+        What `lenspinn.measure.measure_lens` returned.
     name
-        Of the lens.
+        Of the lens, for the heading.
     """
     figure = Figure(figsize=SIZE, layout="constrained")
     data, light, arcs, source_image, residual, source = figure.subplots(2, 3).flat
     scale = measured.pixel_scale
     draw_map(data, stretch(measured.image), scale)
     data.set_title("data")
-    draw_map(light, stretch(measured.lens_light), scale)
+    draw_map(light, stretch(measured.lens_light, like=measured.image), scale)
+    light.images[0].set_clim(*data.images[0].get_clim())
     light.set_title(LIGHT_TITLES[measured.light_mode])
     draw_map(arcs, measured.image - measured.lens_light, scale)
     arcs.set_title("data minus lens light, critical curve")
@@ -56,7 +57,10 @@ def measurement_figure(measured: LensMeasurement, name: str) -> Figure:
     residual.set_title("residual in sigma; grey is left out")
     draw_sersic_source(source, measured.smooth_parameters, len(measured.image), scale)
     source.set_title("source (square root), caustic and cut")
+    for axes in (data, light, arcs, source_image, residual, source):
+        axes.set_xlabel("arcsec", fontsize=8, labelpad=1)
     color = GOOD if measured.trusted else BAD
-    text = textwrap.fill(f"{name}: {measured.verdict}", LINE_LENGTH)
+    heading = measured.verdict if name is None else f"{name}: {measured.verdict}"
+    text = textwrap.fill(heading, LINE_LENGTH)
     figure.suptitle(text, color=color, weight="bold", fontsize=10)
     return figure

@@ -5,9 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from lenspinn.measure.frame import Frame
-
-__all__ = ["CENTRE_ERROR", "LensPrior", "half_light_radius"]
+__all__ = ["CENTRE_ERROR", "LensPrior"]
 
 Pixels = Float[np.ndarray, "y x"]
 
@@ -50,14 +48,6 @@ class LensPrior(NamedTuple):
         """Return what the light in the middle of an image says, about at a radius in arcsec."""
         e1, e2 = _ellipticity(light, radius / pixel_scale)
         return cls(e1, e2, ELLIPTICITY_ERROR, CENTRE_ERROR * pixel_scale, SHEAR)
-
-
-def half_light_radius(light: Pixels, frame: Frame) -> float:
-    """Return the radius in arcsec around the middle of a frame with half of the light in it."""
-    order = frame.radius.ravel().argsort()
-    within = np.cumsum(light.ravel()[order])
-    half = int(np.searchsorted(within, within[-1] / 2))
-    return float(frame.radius.ravel()[order[min(half, len(order) - 1)]])
 
 
 def _ellipticity(light: Pixels, radius: float) -> tuple[float, float]:

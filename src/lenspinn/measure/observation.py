@@ -61,7 +61,7 @@ def observe(
         In any unit and byte order; pixels that are not finite are left out.
     pixel_scale : arcsec.
     noise, psf, mask
-        As of `lenspinn.measure.fit_lens`.
+        As of `lenspinn.measure.measure_lens`.
 
     Raises
     ------

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from lenspinn.errors import DataError
 
-__all__ = ["origin_of", "output_names", "unique_names"]
+__all__ = ["FORMER_COMMANDS", "origin_of", "output_names", "unique_names"]
 
 ORIGIN = "origin"
 """Key of a JSON file, under which it says what it was made from."""
 WRITTEN = (".json", ".png", ".csv")
 """Suffixes of files that are written about an image or a dataset."""
+FORMER_COMMANDS = {"fit": "measure"}
+"""Names of commands that are still taken for one release, and in files, and those of today."""
 MOST_BYTES = 10_000_000
 """Of a JSON file that is looked at: no answer is so long."""
 
@@ -35,7 +37,9 @@ def origin_of(command: str, path: Path, out: Path) -> dict[str, str]:
     }
 
 
-def output_names(paths: Sequence[Path], out: Path, command: str) -> list[str]:
+def output_names(
+    paths: Sequence[Path], out: Path, command: str, suffixes: Sequence[str] = WRITTEN
+) -> list[str]:
     """Name each image for the files that are written about it into a folder.
 
     Parameters
@@ -46,12 +50,15 @@ def output_names(paths: Sequence[Path], out: Path, command: str) -> list[str]:
         The folder, which may hold files of other images already, or not be there.
     command
         That writes them; its JSON files hold `origin_of` as ``origin``.
+    suffixes
+        Of the files, one of which is ``.json``.
 
     Returns
     -------
     list of str
         As `unique_names`; with the names of more folders in front where files of that name are
-        there that are not of the same image and command. Those of the same are replaced.
+        there that are not of the same image and command. Those of the same are replaced; the image
+        itself never is.
 
     Raises
     ------
@@ -63,9 +70,11 @@ def output_names(paths: Sequence[Path], out: Path, command: str) -> list[str]:
     longest = max((len(path.absolute().parts) for path in paths), default=1)
     for depth in range(1, longest + 1):
         names = unique_names(paths, depth)
-        if all(_is_free(n, p, out, command) for n, p in zip(names, paths, strict=True)):
+        if all(_is_free(n, p, out, command, suffixes) for n, p in zip(names, paths, strict=True)):
             return names
-    taken = next(n for n, p in zip(names, paths, strict=True) if not _is_free(n, p, out, command))
+    taken = next(
+        n for n, p in zip(names, paths, strict=True) if not _is_free(n, p, out, command, suffixes)
+    )
     raise DataError(f"{out} holds files of another image named {taken}; name another folder by out")
 
 
@@ -102,8 +111,10 @@ def _stem(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).stem
 
 
-def _is_free(name: str, path: Path, out: Path, command: str) -> bool:
-    there = [out / f"{name}{suffix}" for suffix in WRITTEN if (out / f"{name}{suffix}").exists()]
+def _is_free(name: str, path: Path, out: Path, command: str, suffixes: Sequence[str]) -> bool:
+    there = [file for suffix in suffixes if (file := out / f"{name}{suffix}").exists()]
+    if any(path.exists() and file.samefile(path) for file in there):
+        return False
     return not there or _origin_in(out / f"{name}.json") == origin_of(command, path, out)
 
 
@@ -115,4 +126,7 @@ def _origin_in(record: Path) -> object:
         content = json.loads(record.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return content.get(ORIGIN) if isinstance(content, dict) else None
+    origin = content.get(ORIGIN) if isinstance(content, dict) else None
+    if isinstance(origin, dict) and origin.get("command") in FORMER_COMMANDS:
+        origin["command"] = FORMER_COMMANDS[origin["command"]]
+    return origin

@@ -29,6 +29,14 @@ SAME_SCALE = 0.02
 HST's ACS."""
 TRUNCATION = 5.0
 """Of a Gaussian, standard deviations."""
+OBSERVED_FWHM = {"hst_wfc3_f160w": 0.185, "jwst_nircam_f277w": 0.126}
+"""Arcsec, of instruments whose Gaussian in `lenspinn.data.instrument`, that of simulators, is too
+narrow for their images: full widths at half maximum of the kernel of the Time Delay Lens Modeling
+Challenge (0.08" pixels) and of those of COSMOS-Web lenses (0.06")."""
+
+ASSUMED_PSF_ERROR = 0.015
+"""One sigma of theta_E, relative, that a Gaussian in the place of the PSF of an image adds: the
+root mean square of one half of real lenses, rounded up; see docs/real_lenses.md."""
 
 
 def normalised_psf(psf: Float[np.ndarray, "_ _"]) -> Kernel:
@@ -140,7 +148,8 @@ def instrument_psf(stated: str | None, pixel_scale: float) -> tuple[Kernel, str]
     found = [i for i in INSTRUMENTS.values() if instrument_words(i.name) <= words]
     if len(found) != 1:
         return None
-    axis = gaussian_kernel(found[0].psf_fwhm / pixel_scale, TRUNCATION)
+    fwhm = OBSERVED_FWHM.get(found[0].name, found[0].psf_fwhm)
+    axis = gaussian_kernel(fwhm / pixel_scale, TRUNCATION)
     return np.outer(axis, axis), found[0].name
 
 

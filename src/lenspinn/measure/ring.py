@@ -10,21 +10,16 @@ MOST_SIGMAS = 3.0
 """A pixel counts no more than this: what matters is how much of the circle is lit."""
 SMOOTHING = 1.0
 """Of the profile, standard deviation in pixels."""
-UNLIKELY = 0.35
-"""Natural logarithm of the factor between a radius and the typical one at which it counts half."""
+OTHER, FAINTEST_OTHER, APART = 0.25, 2.0, 1.3
+"""Share of the brightest circle, and significance, from which another one may be the ring, and the
+factor between their radii."""
 RIVAL, SEEN = 0.5, 3.0
 """Share of the brightest circle from which one further out could be the ring as well, and its least
 significance: circles of noise alone have 1."""
 
 
 def ring_radius(
-    arcs: Pixels,
-    sigma: Pixels,
-    pixel_scale: float,
-    *,
-    inner: float,
-    outer: float,
-    typical: float | None = None,
+    arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, outer: float
 ) -> float:
     """Return the radius of the circle on which light is most significant.
 
@@ -37,8 +32,6 @@ def ring_radius(
     pixel_scale : arcsec.
     inner, outer : arcsec
         Where to look.
-    typical : arcsec
-        What the radius is expected to be, within a factor; see `UNLIKELY`. By default anything.
 
     Returns
     -------
@@ -47,19 +40,36 @@ def ring_radius(
         nearer to the brighter one.
     """
     profile = _profile(arcs, sigma)
-    profile = profile * _likely(len(profile), typical, pixel_scale)
     peak = _brightest(profile, inner / pixel_scale, outer / pixel_scale)
     return _vertex(profile, peak) * pixel_scale
 
 
+def other_rings(
+    arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, outer: float
+) -> tuple[float, ...]:
+    """Return the radii of circles that could be the ring as well, the most significant first.
+
+    Parameters
+    ----------
+    arcs, sigma, pixel_scale, inner, outer
+        As in `ring_radius`, which is none of them, nor near to one.
+    """
+    profile = _profile(arcs, sigma)
+    first, last = inner / pixel_scale, outer / pixel_scale
+    chosen = [_brightest(profile, first, last)]
+    floor = max(FAINTEST_OTHER, OTHER * profile[chosen[0]])
+    inside = range(max(1, round(first)), min(round(last), len(profile) - 1))
+    peaks = [
+        at for at in inside if profile[at] > floor and profile[at] == profile[at - 1 : at + 2].max()
+    ]
+    for peak in sorted(peaks, key=lambda at: -profile[at]):
+        if all(abs(np.log(peak / at)) > np.log(APART) for at in chosen):
+            chosen.append(peak)
+    return tuple(_vertex(profile, peak) * pixel_scale for peak in chosen[1:])
+
+
 def rival_ring(
-    arcs: Pixels,
-    sigma: Pixels,
-    pixel_scale: float,
-    *,
-    inner: float,
-    field: float,
-    typical: float | None = None,
+    arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, field: float
 ) -> float | None:
     """Return the radius of a ring outside of a field that could be the ring as well as one inside.
 
@@ -69,8 +79,6 @@ def rival_ring(
         As in `ring_radius`.
     inner, field : arcsec
         Between which the ring is that was found.
-    typical : arcsec
-        As in `ring_radius`.
 
     Returns
     -------
@@ -78,7 +86,6 @@ def rival_ring(
         Arcsec; None if there is none before the border of the image.
     """
     profile, half = _profile(arcs, sigma), len(arcs) / 2
-    profile = profile * _likely(len(profile), typical, pixel_scale)
     first = field / pixel_scale + 1
     if first >= half:
         return None
@@ -99,14 +106,6 @@ def _profile(arcs: Pixels, sigma: Pixels) -> Float[np.ndarray, " radius"]:
     return ndimage.gaussian_filter1d(profile, SMOOTHING)
 
 
-def _likely(num: int, typical: float | None, pixel_scale: float) -> Float[np.ndarray, " radius"]:
-    """Return how much each radius in pixels counts, 1 of a typical one."""
-    if typical is None:
-        return np.ones(num)
-    radius = np.maximum(np.arange(num), 0.5) * pixel_scale
-    return 1 / (1 + (np.log(radius / typical) / UNLIKELY) ** 2)
-
-
 def _brightest(profile: np.ndarray, inner: float, outer: float) -> int:
     """Return the radius of the brightest circle between two, in pixels."""
     first = min(max(1, round(inner)), len(profile) - 1)
@@ -120,6 +119,5 @@ def _vertex(profile: np.ndarray, peak: int) -> float:
         return float(peak)
     before, top, after = profile[peak - 1 : peak + 2]
     bend = before - 2 * top + after
-    return (
-        peak + float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else float(peak)
-    )
+    aside = float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+    return peak + aside

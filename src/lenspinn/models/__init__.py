@@ -1,6 +1,7 @@
 """Networks: image (B, 1, H, W) -> logits (B, C), made by name.
 
-A physics model adds `reconstruct(image) -> Reconstruction`.
+Images are solved once, `solve(NetworkInput(image)) -> Solution`; `examine` and `reconstruct` take
+images, or that solution.
 """
 
 from typing import TYPE_CHECKING
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
         resnet18,
         resnet18_stride1,
     )
-    from lenspinn.models.classifier import CLASSES, Classifier, Examination
+    from lenspinn.models.classifier import (
+        CLASSES,
+        Classifier,
+        Examination,
+        ImageOptions,
+        NetworkInput,
+        Solution,
+    )
     from lenspinn.models.inverse_lens import InverseLens
-    from lenspinn.models.lens_fit import LensFit, Told, lenspinn_fit
+    from lenspinn.models.lens_fit import LensFit, lenspinn_fit
     from lenspinn.models.lensformer import Lensformer, lensformer, lensformer_patch8
     from lenspinn.models.lenspinn import (
         LensPINN,
@@ -29,9 +37,16 @@ if TYPE_CHECKING:
         lenspinn_small,
     )
     from lenspinn.models.names import list_models
-    from lenspinn.models.pretrained import from_pretrained, load_weights, save_pretrained
+    from lenspinn.models.overview import describe_models
+    from lenspinn.models.pretrained import (
+        from_pretrained,
+        load_weights,
+        read_options,
+        save_pretrained,
+    )
     from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
     from lenspinn.models.registry import create_model, list_options, register_model
+    from lenspinn.models.trained import find_trained, is_name, list_trained
     from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
 
 __all__ = [
@@ -40,20 +55,25 @@ __all__ = [
     "Classifier",
     "Examination",
     "FittedReconstruction",
+    "ImageOptions",
     "InverseLens",
     "LensFit",
     "LensPINN",
     "Lensformer",
+    "NetworkInput",
     "Reconstruction",
+    "Solution",
     "TimmCNN",
-    "Told",
     "VisionTransformer",
     "cait",
     "cait_patch8",
     "create_model",
+    "describe_models",
     "efficientnet_b0",
     "efficientnet_lite0",
+    "find_trained",
     "from_pretrained",
+    "is_name",
     "lensformer",
     "lensformer_patch8",
     "lenspinn_fit",
@@ -61,8 +81,10 @@ __all__ = [
     "lenspinn_small",
     "list_models",
     "list_options",
+    "list_trained",
     "load_weights",
     "mobilenetv3",
+    "read_options",
     "register_model",
     "resnet18",
     "resnet18_stride1",

@@ -7,7 +7,6 @@ excitation, of which ImageNet weights can be had as a package; and the transform
 al. 2021, arXiv:2103.17239) of its Table 1.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from lenspinn.errors import ModelError
-from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.classifier import Classifier, Features, Image, ImageOptions, Logits
 from lenspinn.models.layers import PatchMap, TransformerSize, pad_to_patches
 from lenspinn.models.registry import register_model
 
@@ -31,11 +30,7 @@ CAM_STRIDE = 8
 
 
 def timm_cnn(
-    name: str,
-    *,
-    in_chans: int = 1,
-    num_classes: int = 1000,
-    pretrained: bool | str = False,
+    name: str, *, in_chans: int = 1, num_classes: int = 1000, pretrained: bool | str = False
 ) -> nn.Module:
     """Build a timm network, by default for one channel and with its 1000-way ImageNet head.
 
@@ -124,7 +119,7 @@ class TimmCNN(Classifier):
     ----------
     cnn : timm's name of the network.
     cam_layer : name, inside the network, of the layer for Grad-CAM.
-    num_pix, pixel_scale, classes, transform
+    images, transform
         See `Classifier`.
     pretrained
         See `timm_cnn`; the layer that gives the logits always starts from random weights.
@@ -140,26 +135,15 @@ class TimmCNN(Classifier):
     def __init__(
         self,
         cnn: str,
+        images: ImageOptions,
         *,
         cam_layer: str,
-        num_pix: int,
-        pixel_scale: float,
-        classes: Sequence[str],
         transform: str,
         pretrained: bool | str,
     ) -> None:
-        super().__init__(
-            num_pix=num_pix,
-            pixel_scale=pixel_scale,
-            classes=classes,
-            transform=transform,
-            cam_layer=f"cnn.{cam_layer}",
-        )
+        super().__init__(images, transform=transform, cam_layer=f"cnn.{cam_layer}")
         self.cnn = timm_cnn(
-            cnn,
-            in_chans=self.num_channels,
-            num_classes=len(self.classes),
-            pretrained=pretrained,
+            cnn, in_chans=self.num_channels, num_classes=len(self.classes), pretrained=pretrained
         )
 
     def forward_features(self, image: Image) -> Features:
@@ -174,33 +158,17 @@ class TimmCNN(Classifier):
 
 @register_model
 def resnet18(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-    pretrained: bool | str = False,
+    images: ImageOptions, *, transform: str = "noise_safe", pretrained: bool | str = False
 ) -> TimmCNN:
     """ResNet-18 as in the paper, 11.17 million parameters; options as for `TimmCNN`."""
     return TimmCNN(
-        "resnet18",
-        cam_layer="layer2",
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-        pretrained=pretrained,
+        "resnet18", images, cam_layer="layer2", transform=transform, pretrained=pretrained
     )
 
 
 @register_model
 def resnet18_stride1(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-    pretrained: bool | str = False,
+    images: ImageOptions, *, transform: str = "noise_safe", pretrained: bool | str = False
 ) -> TimmCNN:
     """ResNet-18 for small images, 11.17 million parameters; options as for `TimmCNN`.
 
@@ -209,13 +177,7 @@ def resnet18_stride1(
     pixels. That convolution always starts from random weights.
     """
     model = TimmCNN(
-        "resnet18",
-        cam_layer="layer4",
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-        pretrained=pretrained,
+        "resnet18", images, cam_layer="layer4", transform=transform, pretrained=pretrained
     )
     model.cnn.conv1 = nn.Conv2d(model.num_channels, 64, 3, padding=1, bias=False)
     model.cnn.maxpool = nn.Identity()
@@ -224,20 +186,13 @@ def resnet18_stride1(
 
 @register_model
 def mobilenetv3(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-    pretrained: bool | str = False,
+    images: ImageOptions, *, transform: str = "noise_safe", pretrained: bool | str = False
 ) -> TimmCNN:
     """MobileNetV3 small at half width, 0.57 million parameters; options as for `TimmCNN`."""
     return TimmCNN(
         "mobilenetv3_small_050",
+        images,
         cam_layer="blocks.1",
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
         transform=transform,
         pretrained=pretrained,
     )
@@ -245,41 +200,23 @@ def mobilenetv3(
 
 @register_model
 def efficientnet_b0(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-    pretrained: bool | str = False,
+    images: ImageOptions, *, transform: str = "noise_safe", pretrained: bool | str = False
 ) -> TimmCNN:
     """EfficientNet-B0, 4.01 million parameters; options as for `TimmCNN`."""
     return TimmCNN(
-        "efficientnet_b0",
-        cam_layer="blocks.2",
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-        pretrained=pretrained,
+        "efficientnet_b0", images, cam_layer="blocks.2", transform=transform, pretrained=pretrained
     )
 
 
 @register_model
 def efficientnet_lite0(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-    pretrained: bool | str = False,
+    images: ImageOptions, *, transform: str = "noise_safe", pretrained: bool | str = False
 ) -> TimmCNN:
     """EfficientNet-Lite0, 3.37 million parameters; options as for `TimmCNN`."""
     return TimmCNN(
         "tf_efficientnet_lite0",
+        images,
         cam_layer="blocks.2",
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
         transform=transform,
         pretrained=pretrained,
     )
@@ -291,7 +228,7 @@ class CaiT(Classifier):
     Parameters
     ----------
     size : see `TransformerSize`; one more block is that of the class token.
-    num_pix, pixel_scale, classes, transform
+    images, transform
         See `Classifier`.
 
     Raises
@@ -307,28 +244,14 @@ class CaiT(Classifier):
 
     cait: Any  # as `TimmCNN.cnn`
 
-    def __init__(
-        self,
-        size: TransformerSize,
-        *,
-        num_pix: int,
-        pixel_scale: float,
-        classes: Sequence[str],
-        transform: str,
-    ) -> None:
+    def __init__(self, size: TransformerSize, images: ImageOptions, *, transform: str) -> None:
         from timm.models.cait import Cait
 
-        super().__init__(
-            num_pix=num_pix,
-            pixel_scale=pixel_scale,
-            classes=classes,
-            transform=transform,
-            cam_layer="patch_map",
-        )
+        super().__init__(images, transform=transform, cam_layer="patch_map")
         self.patch_map = PatchMap()
         mlp_ratio = size.mlp_dim / size.dim
         self.cait = Cait(
-            img_size=num_pix + -num_pix % size.patch_size,
+            img_size=images.num_pix + -images.num_pix % size.patch_size,
             patch_size=size.patch_size,
             in_chans=self.num_channels,
             num_classes=len(self.classes),
@@ -359,36 +282,12 @@ class CaiT(Classifier):
 
 
 @register_model
-def cait(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> CaiT:
+def cait(images: ImageOptions, *, transform: str = "noise_safe") -> CaiT:
     """CaiT as in the paper, 13.77 million parameters; options as for `CaiT`."""
-    return CaiT(
-        CAIT,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return CaiT(CAIT, images, transform=transform)
 
 
 @register_model
-def cait_patch8(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> CaiT:
+def cait_patch8(images: ImageOptions, *, transform: str = "noise_safe") -> CaiT:
     """CaiT for small images, 13.7 million parameters; options as for `CaiT`."""
-    return CaiT(
-        CAIT_PATCH8,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return CaiT(CAIT_PATCH8, images, transform=transform)

@@ -1,8 +1,13 @@
-"""The contract every model keeps: image in, logits out, and the facts others need to know."""
+"""The contract every model keeps: image in, logits out, and the facts others need to know.
+
+Images are solved once: what is costly to find out about them, such as the lens that explains them,
+`Classifier.solve` finds. Logits, Grad-CAM and reconstruction read its `Solution`.
+"""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -11,7 +16,10 @@ from torch import Tensor, nn
 
 from lenspinn.data.transforms import TRANSFORMS
 from lenspinn.errors import ModelError
+from lenspinn.fitting.gaussians import LightShape
+from lenspinn.fitting.smooth import SmoothParameters
 from lenspinn.models.quantities import Prediction, Quantity
+from lenspinn.models.reconstruction import Reconstruction
 
 CLASSES = ("axion", "cdm", "no_sub")
 """Class names in the order of the logits: the alphabetical order of the DeepLense folders."""
@@ -21,6 +29,70 @@ Channels = Float[Tensor, "batch channels y x"]
 Features = Float[Tensor, "batch features"]
 Logits = Float[Tensor, "batch classes"]
 PerImage = Float[Tensor, " batch"]
+
+FEWEST_COMPILED = 64
+"""Images from which on it pays to compile the fit of a network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """What images a network is for: options that all networks have.
+
+    Raises
+    ------
+    ModelError
+        One is out of range.
+    """
+
+    num_pix: int = 64
+    """Pixels a side of the square images."""
+    pixel_scale: float = 0.08
+    """Arcsec per pixel."""
+    classes: Sequence[str] = CLASSES
+    """Class names in the order of the logits."""
+
+    def __post_init__(self) -> None:
+        if self.num_pix < 2:
+            raise ModelError(f"num_pix is {self.num_pix}; an image has at least 2 pixels a side")
+        if not (math.isfinite(self.pixel_scale) and self.pixel_scale > 0):
+            raise ModelError(
+                f"pixel_scale is {self.pixel_scale}; it must be positive arcsec per pixel"
+            )
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise ModelError(
+                f"classes are {list(self.classes)}; two or more different names are needed"
+            )
+
+
+class NetworkInput(NamedTuple):
+    """Images as a network takes them, and what is known of them; all but the image may be left out.
+
+    What is left out, a network that fits the lens takes from its options or guesses; others ask for
+    the image alone.
+    """
+
+    image: Image
+    """In the unit that the network takes."""
+    noise: Float[Tensor, "batch y x"] | None = None
+    """Standard deviation of each pixel, in the unit of the image; ``inf`` leaves one out."""
+    psf: Float[Tensor, "v u"] | None = None
+    """Of sum 1, in pixels of the image."""
+    start: SmoothParameters | None = None
+    """Where the fit of the lens begins."""
+    lens_light: LightShape | None = None
+    """Shape of lens light that was taken away, of which there may be some left, or too little."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Solution:
+    """What a network finds out about images before it classifies them; here nothing."""
+
+    observed: NetworkInput
+
+    @property
+    def image(self) -> Image:
+        """Images as they are classified: less what the solution says is not of the source."""
+        return self.observed.image
 
 
 class Examination(NamedTuple):
@@ -50,9 +122,7 @@ class Classifier(nn.Module, ABC):
 
     Parameters
     ----------
-    num_pix : pixels a side of the square images the model takes.
-    pixel_scale : arcsec per pixel.
-    classes : class names in the order of the logits.
+    images : what images the model takes.
     transform : name of the preprocessing, a key of `lenspinn.data.transforms.TRANSFORMS`; or
         several joined by "+", such as "min_max+paper", each of which becomes one input channel.
     cam_layer : dotted name of the submodule whose output is the natural map for Grad-CAM.
@@ -60,8 +130,7 @@ class Classifier(nn.Module, ABC):
     Raises
     ------
     ModelError
-        An argument is out of range, names an unknown transform, or several where the model takes
-        one.
+        The transform is unknown, or names several where the model takes one.
     """
 
     one_transform: ClassVar[bool] = False
@@ -78,22 +147,8 @@ class Classifier(nn.Module, ABC):
     measures_theta_E: bool = False
     """Whether the Einstein radii that it gives are meant to be those of the lenses."""
 
-    def __init__(
-        self,
-        *,
-        num_pix: int,
-        pixel_scale: float,
-        classes: Sequence[str],
-        transform: str,
-        cam_layer: str,
-    ) -> None:
+    def __init__(self, images: ImageOptions, *, transform: str, cam_layer: str) -> None:
         super().__init__()
-        if num_pix < 2:
-            raise ModelError(f"num_pix is {num_pix}; an image has at least 2 pixels a side")
-        if not (math.isfinite(pixel_scale) and pixel_scale > 0):
-            raise ModelError(f"pixel_scale is {pixel_scale}; it must be positive arcsec per pixel")
-        if len(set(classes)) != len(classes) or len(classes) < 2:
-            raise ModelError(f"classes are {list(classes)}; two or more different names are needed")
         names = transform.split("+")
         for name in names:
             if name not in TRANSFORMS:
@@ -104,9 +159,9 @@ class Classifier(nn.Module, ABC):
                 f"transform is '{transform}'; {type(self).__name__} takes one transform, not "
                 f"{len(names)}"
             )
-        self.num_pix = num_pix
-        self.pixel_scale = pixel_scale
-        self.classes = tuple(classes)
+        self.num_pix = images.num_pix
+        self.pixel_scale = images.pixel_scale
+        self.classes = tuple(images.classes)
         self.transform = transform
         self.num_channels = len(names)
         self.cam_layer = cam_layer
@@ -123,11 +178,45 @@ class Classifier(nn.Module, ABC):
     def forward_head(self, features: Features) -> Logits:
         """Logits from feature vectors."""
 
-    def examine(self, image: Image) -> Examination:
-        """Return all that the model says of images, from one look; here features and logits."""
-        features = self.forward_features(image)
+    def solve(self, observed: NetworkInput, *, compiled: bool = True) -> Solution:
+        """Find out what is costly about images, once; all other methods read it.
+
+        Parameters
+        ----------
+        observed
+        compiled
+            Whether a fit may be compiled: that takes a minute or more, which few images are not
+            worth (`FEWEST_COMPILED`).
+        """
+        return Solution(observed=observed)
+
+    def classifier_of(self, solution: Solution) -> tuple[Channels, Callable[[Channels], Logits]]:
+        """Return the maps that classification begins with, and what makes logits of them.
+
+        Grad-CAM looks at that part of a network, which contains the layer `cam_layer`; here it is
+        the whole of it.
+        """
+        return solution.image, self
+
+    def examine(self, image: Image | Solution) -> Examination:
+        """Return all that the model says of images or of their solution: features and logits."""
+        pixels = self.solved(image).image
+        features = self.forward_features(pixels)
         logits = self.forward_head(features)
-        return Examination(features, logits, Prediction.of_nothing(image), shift_scores={})
+        return Examination(features, logits, Prediction.of_nothing(pixels), shift_scores={})
+
+    def reconstruct(self, image: Image | Solution) -> Reconstruction | None:
+        """Return lens and source of images or of their solution; None of a model without physics.
+
+        Parameters
+        ----------
+        image : (batch, 1, y, x), in the unit the model takes; or what `solve` made of them
+        """
+        return None
+
+    def solved(self, image: Image | Solution) -> Solution:
+        """Return the solution of images, unless it is one already."""
+        return image if isinstance(image, Solution) else self.solve(NetworkInput(image))
 
     def training_outputs(
         self, image: Image, truth: Mapping[str, PerImage]

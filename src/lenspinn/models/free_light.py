@@ -26,13 +26,21 @@ def free_light(shape: LightShape, optics: Optics) -> Templates:
     return blurred(light_templates(shape, num_pix, optics.pixel_scale), optics)
 
 
-def some_free_light(num_images: int, optics: Optics) -> Templates:
+def some_free_light(num_images: int, optics: Optics, generator: torch.Generator) -> Templates:
     """Draw shapes of lens light near the centre, and return their templates.
 
     They are 0 for half of the images, at random: those have no lens light.
+
+    Parameters
+    ----------
+    num_images
+    optics
+    generator
+        On the CPU, so that the shapes do not depend on the device of the optics.
     """
     off_centre = OFF_CENTRE * optics.pixel_scale
     scatter = torch.tensor([off_centre] * 2 + [ELLIPTICITY] * 4)
-    shape = (torch.randn(num_images, len(scatter)) * scatter).to(optics.theta_x)
-    lit = (torch.rand(num_images) < LIT_SHARE).to(shape)
+    shape = torch.randn(num_images, len(scatter), generator=generator) * scatter
+    shape = shape.to(optics.theta_x)
+    lit = (torch.rand(num_images, generator=generator) < LIT_SHARE).to(shape)
     return free_light(shape, optics) * lit[:, None, None, None]

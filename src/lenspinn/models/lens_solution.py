@@ -1,5 +1,7 @@
 """What the fits of a batch of images found, and what a classifier sees of it."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -12,11 +14,15 @@ from lenspinn.fitting.smooth import (
     SMOOTH_PARAMETERS,
     Optics,
     SmoothParameters,
+    make_optics,
     parameter_names,
+    smooth_deflection,
     smooth_image,
 )
 from lenspinn.fitting.solver import SmoothFit, last_step
 from lenspinn.fitting.structure import StructuredFit, structure_image
+from lenspinn.models.classifier import Image, Solution
+from lenspinn.models.reconstruction import FittedReconstruction
 
 __all__ = ["MAPS", "NUMBERS", "LensSolution", "Seen"]
 
@@ -46,15 +52,27 @@ class Seen(NamedTuple):
     """Its standard error, arcsec."""
 
 
-class LensSolution(NamedTuple):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LensSolution(Solution):
     """A fit with a Sersic source, and one from there with structure, if it was asked for."""
 
     start: SmoothParameters
     """Where the first fit began."""
+    optics: Optics
     sersic: SmoothFit
     structured: StructuredFit | None
     scans: tuple[PointMassScan, ...]
     """Searches for point masses beside each fit, the best last."""
+
+    @cached_property
+    def image(self) -> Image:
+        """Observed images, less what was found of lens light whose shape was known."""
+        observed = self.observed.image
+        if self.observed.lens_light is None:
+            return observed
+        fit = self.best
+        without = self.model + fit.residual * fit.sigma  # the residual is apart from that light
+        return torch.where(fit.sigma.isfinite(), without, observed[:, 0])[:, None]
 
     @property
     def best(self) -> SmoothFit:
@@ -67,7 +85,12 @@ class LensSolution(NamedTuple):
         fit = self.sersic if self.structured is None else self.structured
         return self.best.chi2 / fit.freedom
 
-    def image(self, parameters: SmoothParameters, optics: Optics) -> Maps:
+    @cached_property
+    def model(self) -> Maps:
+        """Images of the best fit, without noise."""
+        return self.image_behind(self.best.parameters, self.optics)
+
+    def image_behind(self, parameters: SmoothParameters, optics: Optics) -> Maps:
         """Return the image of the source that was found, with lens and Sersic profile of others."""
         image = smooth_image(parameters, optics)
         if self.structured is None:
@@ -78,9 +101,9 @@ class LensSolution(NamedTuple):
         """Return the source that was found, as it would be seen without any lens."""
         unlensed = self.best.parameters.clone()
         unlensed[:, [SMOOTH_PARAMETERS.index(name) for name in ("theta_E", "gamma1", "gamma2")]] = 0
-        return self.image(unlensed, optics)
+        return self.image_behind(unlensed, optics)
 
-    def fitted(self, optics: Optics) -> dict[str, PerImage]:
+    def fitted(self) -> dict[str, PerImage]:
         """Return what was found of each image, by name.
 
         Returns
@@ -91,24 +114,56 @@ class LensSolution(NamedTuple):
         """
         fit = self.best
         names = parameter_names(fit.parameters.shape[1])
-        seen = self.image(fit.parameters, optics) / fit.sigma
+        seen = self.model / fit.sigma
         return {
             **dict(zip(names, fit.parameters.unbind(dim=1), strict=True)),
             "signal_to_noise": seen.square().sum(dim=(1, 2)).sqrt(),
         }
 
-    def structure_share(self, optics: Optics) -> PerImage:
-        """Return what of the excess of chi^2 with a Sersic source is structure of that."""
-        return structure_share(self.sersic, self.scans[0], optics)
+    def shift_scores(self) -> dict[str, PerImage]:
+        """Return what is high for images that a network was not trained for.
 
-    def psf_broadening(self, optics: Optics) -> PerImage:
-        """Return by how much the PSF seems broader than that of the optics, square pixels."""
+        Returns
+        -------
+        dict
+            ``chi2``; ``source``, what of the excess of chi^2 with a Sersic source is structure of
+            that; ``psf``, by how much the PSF seems another than that of the optics, square pixels
+            (`lenspinn.fitting.alternatives`).
+        """
         fit = self.best
         free, _ = fit.free if self.structured is None else self.structured.free
-        return psf_broadening(fit.residual, free, self.image(fit.parameters, optics), fit.sigma)
+        broadening = psf_broadening(fit.residual, free, self.model, fit.sigma)
+        return {
+            "chi2": self.chi2,
+            "source": structure_share(self.sersic, self.scans[0], self.optics),
+            "psf": broadening.abs(),
+        }
 
-    def seen(self, image: Float[Tensor, "batch 1 y x"]) -> Seen:
-        """Return what a network is given of these fits and of the image, which is near to 1."""
+    def reconstruction(self) -> FittedReconstruction:
+        """Return lens and source on the grid of the images."""
+        fit, observed = self.best, self.observed.image
+        scale = self.optics.pixel_scale
+        plain = make_optics(observed.shape[-1], scale, (1.0,), device=observed.device)
+        alpha_x, alpha_y = smooth_deflection(fit.parameters, plain.theta_x, plain.theta_y)
+        source = self.source(plain)
+        return FittedReconstruction(
+            theta_E=fit.parameters[:, 0],
+            alpha_x=alpha_x,
+            alpha_y=alpha_y,
+            beta_x=plain.theta_x - alpha_x,
+            beta_y=plain.theta_y - alpha_y,
+            source=source,
+            coverage=torch.ones_like(source),
+            residual=fit.residual,
+            parameters=fit.parameters,
+            standard_errors=fit.standard_errors,
+            model=self.model,
+            chi2=self.chi2,
+            point_mass_significance=self.scans[-1].significance,
+        )
+
+    def seen(self, image: Image) -> Seen:
+        """Return what a classifier is given of these fits and of an image that is near to 1."""
         left = [(last_step(self.sersic, self.start)[1], self.sersic.freedom)]
         if self.structured is not None:
             left.append((self.best.residual, self.structured.freedom))

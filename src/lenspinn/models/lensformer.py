@@ -13,7 +13,6 @@ code, each on purpose:
 - Modules that never act are left out, and the MLPs are wider for it.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import cat, nn
@@ -21,7 +20,7 @@ from torch.nn.functional import linear, pixel_shuffle
 
 from lenspinn.data.transforms import min_max
 from lenspinn.lensing.grid import Map
-from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.classifier import Classifier, Features, Image, ImageOptions, Logits
 from lenspinn.models.inverse_lens import InverseLens
 from lenspinn.models.layers import (
     EqualizedLinear,
@@ -114,7 +113,7 @@ class Lensformer(Classifier):
     ----------
     size : see `TransformerSize`; as many blocks predict the lens as compare image and source.
     local_factors : whether the factor of a pixel is read off the token of its patch, not off all.
-    num_pix, pixel_scale, classes, transform
+    images, transform
         See `Classifier`.
 
     Raises
@@ -125,31 +124,18 @@ class Lensformer(Classifier):
     Notes
     -----
     An Einstein radius that differs from pixel to pixel, in proportion to how bright the edges are
-    there, is no lens: the model has no `reconstruct`.
+    there, is no lens: the model reconstructs none.
     """
 
     one_transform = True
 
     def __init__(
-        self,
-        size: TransformerSize,
-        *,
-        local_factors: bool,
-        num_pix: int,
-        pixel_scale: float,
-        classes: Sequence[str],
-        transform: str,
+        self, size: TransformerSize, images: ImageOptions, *, local_factors: bool, transform: str
     ) -> None:
-        super().__init__(
-            num_pix=num_pix,
-            pixel_scale=pixel_scale,
-            classes=classes,
-            transform=transform,
-            cam_layer="patch_map",
-        )
-        refuse_single_patch("Lensformer", num_pix, size.patch_size)
-        patch_size, dim = size.patch_size, size.dim
-        self.inverse_lens = InverseLens(num_pix, pixel_scale)
+        super().__init__(images, transform=transform, cam_layer="patch_map")
+        num_pix, patch_size, dim = images.num_pix, size.patch_size, size.dim
+        refuse_single_patch("Lensformer", num_pix, patch_size)
+        self.inverse_lens = InverseLens(num_pix, images.pixel_scale)
         self.image_tokens = ShiftedPatchTokens(num_pix, patch_size=patch_size, dim=dim)
         self.source_tokens = ShiftedPatchTokens(num_pix, patch_size=patch_size, dim=dim)
         self.preprocessed_tokens = ShiftedPatchTokens(num_pix, patch_size=patch_size, dim=dim)
@@ -213,38 +199,12 @@ def _mlp(num_features: int, num_classes: int) -> nn.Sequential:
 
 
 @register_model
-def lensformer(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> Lensformer:
+def lensformer(images: ImageOptions, *, transform: str = "noise_safe") -> Lensformer:
     """Lensformer as in the paper, 15.8 million parameters; options as for `Lensformer`."""
-    return Lensformer(
-        PAPER,
-        local_factors=False,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return Lensformer(PAPER, images, local_factors=False, transform=transform)
 
 
 @register_model
-def lensformer_patch8(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> Lensformer:
+def lensformer_patch8(images: ImageOptions, *, transform: str = "noise_safe") -> Lensformer:
     """Lensformer for small images, 15.8 million parameters; options as for `Lensformer`."""
-    return Lensformer(
-        PATCH8,
-        local_factors=True,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return Lensformer(PATCH8, images, local_factors=True, transform=transform)

@@ -16,7 +16,7 @@ source and image. Differences from the authors' code, each on purpose:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -28,13 +28,14 @@ from lenspinn.errors import ModelError
 from lenspinn.lensing.raytrace import SourceImage, relens
 from lenspinn.models.baselines import timm_cam_layer, timm_cnn
 from lenspinn.models.classifier import (
-    CLASSES,
     Classifier,
     Examination,
     Features,
     Image,
+    ImageOptions,
     Logits,
     PerImage,
+    Solution,
 )
 from lenspinn.models.inverse_lens import InverseLens
 from lenspinn.models.layers import (
@@ -103,10 +104,7 @@ class EinsteinRadiusEncoder(nn.Module):
         self.tokens = ShiftedPatchTokens(num_pix, patch_size=PATCH_SIZE, dim=TOKEN_DIM)
         num_tokens = self.tokens.num_tokens
         attention = LocalitySelfAttention(
-            TOKEN_DIM,
-            num_heads=NUM_HEADS,
-            head_dim=TOKEN_DIM // NUM_HEADS,
-            num_tokens=num_tokens,
+            TOKEN_DIM, num_heads=NUM_HEADS, head_dim=TOKEN_DIM // NUM_HEADS, num_tokens=num_tokens
         )
         self.block = TransformerBlock(TOKEN_DIM, attention, mlp_dim=MLP_DIM)
         self.readout = nn.Sequential(
@@ -158,7 +156,7 @@ class LensPINN(Classifier):
     Parameters
     ----------
     cnn : timm's name of both convolutional networks.
-    num_pix, pixel_scale, classes, transform
+    images, transform
         See `Classifier`.
     pretrained
         See `timm_cnn`; the transformer and the head always start from random weights.
@@ -180,13 +178,11 @@ class LensPINN(Classifier):
 
     shared_cnn: Any  # with the methods that all networks of timm have
 
-    def __init__(  # noqa: PLR0913 - all named
+    def __init__(
         self,
         cnn: str,
+        images: ImageOptions,
         *,
-        num_pix: int,
-        pixel_scale: float,
-        classes: Sequence[str],
         transform: str,
         pretrained: bool | str,
         einstein_radius: EinsteinRadius,
@@ -195,16 +191,17 @@ class LensPINN(Classifier):
         consistency_weight: float = 0.0,
     ) -> None:
         super().__init__(
-            num_pix=num_pix,
-            pixel_scale=pixel_scale,
-            classes=classes,
+            images,
             transform=transform,
             # The CNN of the preprocessed image: the shared one sees each image twice, as itself
             # and as its source, so its maps do not match the batch.
-            cam_layer=f"preprocessed_cnn.{timm_cam_layer(cnn, num_pix)}",
+            cam_layer=f"preprocessed_cnn.{timm_cam_layer(cnn, images.num_pix)}",
         )
+        num_pix = images.num_pix
         refuse_single_patch("LensPINN", num_pix, PATCH_SIZE)
-        self.inverse_lens = InverseLens(num_pix, pixel_scale, integer_scatter=integer_scatter)
+        self.inverse_lens = InverseLens(
+            num_pix, images.pixel_scale, integer_scatter=integer_scatter
+        )
         self.encoder = _encoder(einstein_radius, num_pix, self.inverse_lens.max_theta_E)
         for name, weight in _weights(theta_E_weight, consistency_weight).items():
             if weight and einstein_radius != "learnt":
@@ -267,38 +264,35 @@ class LensPINN(Classifier):
             loss = loss + self.consistency_weight * scores.mean()
         return self.forward_head(look.features), loss
 
-    def examine(self, image: Image) -> Examination:
+    def examine(self, image: Image | Solution) -> Examination:
         """Return features and logits, and the Einstein radii of an encoder."""
-        look = self._look(image)
+        look = self._look(self.solved(image).image)
         return Examination(
             features=look.features,
             logits=self.forward_head(look.features),
-            quantities=Prediction.of_nothing(image),
+            quantities=Prediction.of_nothing(look.features),
             shift_scores={},
             theta_E=look.theta_E if isinstance(self.encoder, EinsteinRadiusEncoder) else None,
         )
 
-    def reconstruct(self, image: Image) -> Reconstruction | None:
+    def reconstruct(self, image: Image | Solution) -> Reconstruction | None:
         """Predict the lens, and with it the source and what it leaves unexplained.
 
         None if the model has no source branch.
 
         Parameters
         ----------
-        image : (batch, 1, y, x), e-/s or any other linear unit
+        image : (batch, 1, y, x), e-/s or any other linear unit; or their solution
         """
         if self.encoder is None:
             return None
-        scaled = min_max(image)
+        scaled = min_max(self.solved(image).image)
         theta_E = self.encoder(scaled)
         rays = self.inverse_lens.rays(theta_E)
         source = self.inverse_lens(scaled[:, 0], theta_E)
         again = relens(source.source, rays.beta_x, rays.beta_y, pixel_scale=self.pixel_scale)
         return Reconstruction(
-            theta_E=theta_E,
-            **rays._asdict(),
-            **source._asdict(),
-            residual=again - scaled[:, 0],
+            theta_E=theta_E, **rays._asdict(), **source._asdict(), residual=again - scaled[:, 0]
         )
 
 
@@ -329,12 +323,10 @@ def _encoder(
 
 
 @register_model
-def lenspinn_small(  # noqa: PLR0913 - as `LensPINN`
+def lenspinn_small(
+    images: ImageOptions,
     *,
     cnn: str = SMALL,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
     transform: str = "noise_safe",
     pretrained: bool | str = False,
     einstein_radius: EinsteinRadius = "learnt",
@@ -345,9 +337,7 @@ def lenspinn_small(  # noqa: PLR0913 - as `LensPINN`
     """LensPINN with MobileNetV3, 7.16 million parameters; options as for `LensPINN`."""
     return LensPINN(
         cnn,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
+        images,
         transform=transform,
         pretrained=pretrained,
         einstein_radius=einstein_radius,
@@ -358,12 +348,10 @@ def lenspinn_small(  # noqa: PLR0913 - as `LensPINN`
 
 
 @register_model
-def lenspinn_large(  # noqa: PLR0913 - as `LensPINN`
+def lenspinn_large(
+    images: ImageOptions,
     *,
     cnn: str = LARGE,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
     transform: str = "noise_safe",
     pretrained: bool | str = False,
     einstein_radius: EinsteinRadius = "learnt",
@@ -374,9 +362,7 @@ def lenspinn_large(  # noqa: PLR0913 - as `LensPINN`
     """LensPINN with EfficientNet-B0, 14.55 million parameters; options as for `LensPINN`."""
     return LensPINN(
         cnn,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
+        images,
         transform=transform,
         pretrained=pretrained,
         einstein_radius=einstein_radius,

@@ -1,9 +1,9 @@
 """Names of the networks, without the networks: what is listed before torch is needed."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["FACTORIES", "MODULES", "list_models"]
+__all__ = ["FACTORIES", "MODULES", "NETWORKS", "Network", "list_models"]
 
 MODULES = {
     name: f"lenspinn.models.{module}"
@@ -20,6 +20,35 @@ MODULES = {
     for name in names
 }
 """The module that registers each network of ours, imported when the network is made."""
+
+
+class Network(NamedTuple):
+    """What is said of a network where networks are listed."""
+
+    parameters: int
+    """With the options that it has by default."""
+    summary: str
+
+
+NETWORKS = {
+    "cait": Network(13_766_739, "CaiT: class attention, patches of 32 pixels"),
+    "cait_patch8": Network(13_654_437, "CaiT with patches of 8 pixels"),
+    "efficientnet_b0": Network(4_010_815, "EfficientNet-B0"),
+    "efficientnet_lite0": Network(3_374_275, "EfficientNet-Lite0: no squeeze and excitation"),
+    "lenspinn_fit": Network(6_699_310, "solves the lens, reads image and what the fit leaves"),
+    "lenspinn_large": Network(14_551_412, "LensPINN: source, image and edges, EfficientNet-B0"),
+    "lenspinn_small": Network(7_161_340, "LensPINN: source, image and edges, MobileNetV3"),
+    "lensformer": Network(15_788_259, "Lensformer: the same as tokens, patches of 32 pixels"),
+    "lensformer_patch8": Network(15_678_131, "Lensformer with patches of 8 pixels"),
+    "mobilenetv3": Network(571_011, "MobileNetV3 small at half width"),
+    "resnet18": Network(11_171_779, "ResNet-18, 7 x 7 stem of stride 2"),
+    "resnet18_stride1": Network(11_169_219, "ResNet-18, 3 x 3 stem of stride 1"),
+    "vit": Network(13_725_731, "ViT, patches of 32 pixels"),
+    "vit_patch8": Network(13_649_027, "ViT with patches of 8 pixels"),
+    "vitsd": Network(13_733_955, "ViT for small datasets: shifted patches, of 32 pixels"),
+    "vitsd_patch8": Network(13_747_891, "ViT for small datasets, patches of 8 pixels"),
+}
+"""Each network of ours, in a line."""
 
 FACTORIES: dict[str, Callable[..., Any]] = {}
 """Registered so far, others' networks too: `lenspinn.models.registry.register_model`."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from lenspinn.errors import LenspinnError, ModelError
 from lenspinn.files import read_json, write_whole
 from lenspinn.models.classifier import Classifier
 from lenspinn.models.registry import create_model
+from lenspinn.models.trained import find_trained
 
 SCHEMA_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -56,7 +56,9 @@ def from_pretrained(folder: str | Path) -> Classifier:
 
     Parameters
     ----------
-    folder : the model's folder, or the id (`owner/name`) of a model on the Hugging Face hub.
+    folder : that of the model or of a run that holds it, the name of a trained network that comes
+        with lenspinn (`lenspinn models` lists them), or the id (`owner/name`) of a repository on
+        the Hugging Face hub.
 
     Returns
     -------
@@ -142,27 +144,31 @@ def _of_single_classes(model: Classifier) -> list[str]:
     return [n for n, value in model.state_dict().items() if larger[n].shape != value.shape]
 
 
+def read_options(folder: str | Path) -> tuple[str, dict[str, Any]]:
+    """Return the name of a saved model and the options that it was made with.
+
+    Parameters
+    ----------
+    folder : as of `from_pretrained`.
+
+    Raises
+    ------
+    ModelError
+        There is no model, or its config is damaged.
+    """
+    config = _read_config(_locate(folder) / CONFIG_FILE)
+    return config["name"], config["options"]
+
+
 def _locate(folder: str | Path) -> Path:
-    path = Path(folder)
-    if path.is_dir():
-        return path
-    is_hub_id = isinstance(folder, str) and len(path.parts) == 2 and not path.is_absolute()
-    if not is_hub_id:
-        raise ModelError(f"there is no model folder '{folder}': check the path")
-    try:
-        return Path(snapshot_download(str(folder), allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"'{folder}' is no folder, and no model of this id could be had from the hub: "
-            "check its name"
-        ) from error
+    path = find_trained(folder)
+    inner = path / "model"  # of a run
+    return inner if (inner / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).exists() else path
 
 
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.exists():
-        inner = file.parent / "model"
-        instead = f"it is a run, so give {inner}" if inner.is_dir() else _AGAIN
-        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing; {instead}")
+        raise ModelError(f"'{file.parent}' holds no model: {file.name} is missing; {_AGAIN}")
     config = read_json(file, ModelError)
     if type(config.get("schema")) is not int:
         raise ModelError(f"'{file}' is not the config of a lenspinn model: {_AGAIN}")

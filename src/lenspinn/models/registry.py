@@ -1,5 +1,6 @@
 """Models by name: `@register_model` on a factory, then `create_model(name, **options)`."""
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -8,26 +9,27 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lenspinn.errors import ModelError
 from lenspinn.models import names
 from lenspinn.models.classifier import Classifier
 from lenspinn.models.names import list_models
+from lenspinn.nearest_name import nearest_name
 
-P = ParamSpec("P")
 M = TypeVar("M", bound=Classifier)
 
 LARGEST = {"num_pix": 512, "supersampling": 16, "steps": 1000}
 """Of options that memory or time grows with; far beyond what images of lenses need."""
 
 
-def register_model(factory: Callable[P, M]) -> Callable[P, M]:
+def register_model(factory: Callable[..., M]) -> Callable[..., M]:
     """Make a factory known under its own name, and note in each model how it was made.
 
-    The factory takes keyword options that JSON can hold. The model it returns gets the attribute
-    `config`, with every option resolved, from which `create_model` builds the same model again.
+    The factory takes options that JSON can hold; a parameter whose type is a dataclass, such as
+    `ImageOptions`, stands for an option for each of its fields. What is registered and returned
+    takes them all by name. Its model gets the attribute `config`, with every option resolved, from
+    which `create_model` builds the same model again.
 
     Raises
     ------
@@ -37,20 +39,45 @@ def register_model(factory: Callable[P, M]) -> Callable[P, M]:
     name = factory.__name__
     if name in names.FACTORIES or names.MODULES.get(name, factory.__module__) != factory.__module__:
         raise ModelError(f"a model named '{name}' is already registered")
-    signature, hints = inspect.signature(factory), typing.get_type_hints(factory)
+    groups: dict[str, Any] = {
+        parameter: hint
+        for parameter, hint in typing.get_type_hints(factory).items()
+        if parameter != "return" and dataclasses.is_dataclass(hint)
+    }
+    signature, hints = _flattened(factory, groups)
 
     @functools.wraps(factory)
-    def build(*args: P.args, **options: P.kwargs) -> M:
-        bound = signature.bind(*args, **options)
+    def build(**options: Any) -> M:
+        bound = signature.bind(**options)
         bound.apply_defaults()
         _check_options(name, bound.arguments, hints)
-        model = factory(*args, **options)
+        given = dict(bound.arguments)
+        for parameter, group in groups.items():
+            fields = [field.name for field in dataclasses.fields(group)]
+            given[parameter] = group(**{field: given.pop(field) for field in fields})
+        model = factory(**given)
         # Through JSON, so that a config is the same before and after it was on disk.
         model.config = {"name": name, "options": json.loads(json.dumps(bound.arguments))}
         return model
 
+    build.__signature__ = signature  # type: ignore[attr-defined]
     names.FACTORIES[name] = build
     return build
+
+
+def _flattened(
+    factory: Callable[..., Any], groups: Mapping[str, Any]
+) -> tuple[inspect.Signature, dict[str, Any]]:
+    """Return the signature of a factory whose groups are options one by one, and their types."""
+    hints = typing.get_type_hints(factory)
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if name in groups:
+            hints |= typing.get_type_hints(groups[name])
+            parameters += inspect.signature(groups[name]).parameters.values()
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    return inspect.Signature(parameters), hints
 
 
 def list_options(name: str) -> list[str]:
@@ -86,7 +113,9 @@ def create_model(name: str, **options: Any) -> Classifier:
     known = list_options(name)
     for option in options:
         if option not in known:
-            raise ModelError(f"model '{name}' has no option '{option}'; {_nearest(option, known)}")
+            raise ModelError(
+                f"model '{name}' has no option '{option}'; {nearest_name(option, known)}"
+            )
     model: Classifier = _factory(name)(**options)
     return model
 
@@ -96,7 +125,7 @@ def _factory(name: str) -> Callable[..., Any]:
     if name not in names.FACTORIES and name in names.MODULES:
         importlib.import_module(names.MODULES[name])
     if name not in names.FACTORIES:
-        raise ModelError(f"there is no model '{name}'; {_nearest(name, list_models())}")
+        raise ModelError(f"there is no model '{name}'; {nearest_name(name, list_models())}")
     return names.FACTORIES[name]
 
 
@@ -133,8 +162,3 @@ def _is_finite(value: float | int) -> bool:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond all floats
         return False
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known)
-    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"

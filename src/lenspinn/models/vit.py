@@ -6,12 +6,10 @@ image into four patches of 32 pixels, which leaves an attention little to do; be
 form with 64 patches of 8 pixels, deeper and narrower, of as many parameters.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
-from lenspinn.models.classifier import CLASSES, Classifier, Features, Image, Logits
+from lenspinn.models.classifier import Classifier, Features, Image, ImageOptions, Logits
 from lenspinn.models.layers import (
     HEAD_DIM,
     LocalitySelfAttention,
@@ -39,7 +37,7 @@ class VisionTransformer(Classifier):
     ----------
     size : see `TransformerSize`.
     locality : whether patches are shifted and no token attends to itself (ViTSD).
-    num_pix, pixel_scale, classes, transform
+    images, transform
         See `Classifier`.
 
     Raises
@@ -49,27 +47,14 @@ class VisionTransformer(Classifier):
     """
 
     def __init__(
-        self,
-        size: TransformerSize,
-        *,
-        locality: bool,
-        num_pix: int,
-        pixel_scale: float,
-        classes: Sequence[str],
-        transform: str,
+        self, size: TransformerSize, images: ImageOptions, *, locality: bool, transform: str
     ) -> None:
-        super().__init__(
-            num_pix=num_pix,
-            pixel_scale=pixel_scale,
-            classes=classes,
-            transform=transform,
-            cam_layer="patch_map",
-        )
+        super().__init__(images, transform=transform, cam_layer="patch_map")
         if locality:
-            refuse_single_patch("ViTSD", num_pix, size.patch_size)
+            refuse_single_patch("ViTSD", images.num_pix, size.patch_size)
         tokens = ShiftedPatchTokens if locality else PatchTokens
         self.tokens = tokens(
-            num_pix,
+            images.num_pix,
             patch_size=size.patch_size,
             dim=size.dim,
             num_channels=self.num_channels,
@@ -109,76 +94,24 @@ class VisionTransformer(Classifier):
 
 
 @register_model
-def vit(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> VisionTransformer:
+def vit(images: ImageOptions, *, transform: str = "noise_safe") -> VisionTransformer:
     """ViT as in the paper, 13.73 million parameters; options as for `VisionTransformer`."""
-    return VisionTransformer(
-        VIT,
-        locality=False,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return VisionTransformer(VIT, images, locality=False, transform=transform)
 
 
 @register_model
-def vit_patch8(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> VisionTransformer:
+def vit_patch8(images: ImageOptions, *, transform: str = "noise_safe") -> VisionTransformer:
     """ViT for small images, 13.7 million parameters; options as for `VisionTransformer`."""
-    return VisionTransformer(
-        PATCH8,
-        locality=False,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return VisionTransformer(PATCH8, images, locality=False, transform=transform)
 
 
 @register_model
-def vitsd(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> VisionTransformer:
+def vitsd(images: ImageOptions, *, transform: str = "noise_safe") -> VisionTransformer:
     """ViTSD as in the paper, 13.73 million parameters; options as for `VisionTransformer`."""
-    return VisionTransformer(
-        VITSD,
-        locality=True,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return VisionTransformer(VITSD, images, locality=True, transform=transform)
 
 
 @register_model
-def vitsd_patch8(
-    *,
-    num_pix: int = 64,
-    pixel_scale: float = 0.08,
-    classes: Sequence[str] = CLASSES,
-    transform: str = "noise_safe",
-) -> VisionTransformer:
+def vitsd_patch8(images: ImageOptions, *, transform: str = "noise_safe") -> VisionTransformer:
     """ViTSD for small images, 13.8 million parameters; options as for `VisionTransformer`."""
-    return VisionTransformer(
-        PATCH8,
-        locality=True,
-        num_pix=num_pix,
-        pixel_scale=pixel_scale,
-        classes=classes,
-        transform=transform,
-    )
+    return VisionTransformer(PATCH8, images, locality=True, transform=transform)

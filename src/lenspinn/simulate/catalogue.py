@@ -11,13 +11,14 @@ from typing import Any
 
 from lenspinn.data.instrument import INSTRUMENTS
 from lenspinn.errors import ConfigError
+from lenspinn.nearest_name import nearest_name
 from lenspinn.overlay import nested
 from lenspinn.plain_yaml import shown
 from lenspinn.simulate.distributions import Fixed, LogUniform, Normal, PowerLaw, Uniform
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.galaxies import GalaxyPrior
 from lenspinn.simulate.names import SUMMARIES, list_recipes
-from lenspinn.simulate.overrides import nearest, to_plain, with_overrides
+from lenspinn.simulate.overrides import to_plain, with_overrides
 from lenspinn.simulate.populations import POPULATIONS, PointSubhalos, Population
 from lenspinn.simulate.priors import (
     ClumpPrior,
@@ -56,7 +57,8 @@ def get_recipe(name: str, **overrides: Any) -> Recipe:
         the clumps of a recipe that has some are set to null.
     """
     if name not in RECIPES:
-        raise ConfigError(f"there is no recipe {shown(name)}; {nearest(name[:80], list_recipes())}")
+        near = nearest_name(name[:80], list_recipes())
+        raise ConfigError(f"there is no recipe {shown(name)}; {near}")
     return changed_recipe(RECIPES[name], overrides)
 
 
@@ -136,7 +138,8 @@ def _populations(
         if isinstance(change, Mapping) and "population" in change:
             populations[name] = _named("population", change["population"], POPULATIONS)
         elif name not in populations:
-            raise ConfigError(f"there is no populations.{name[:80]}; {nearest(name[:80], known)}")
+            near = nearest_name(name[:80], known)
+            raise ConfigError(f"there is no populations.{name[:80]}; {near}")
         if change is None:
             del populations[name]
         elif isinstance(change, Mapping):
@@ -151,7 +154,7 @@ def _populations(
 
 def _named(kind: str, name: Any, known: Mapping[str, Any]) -> Any:
     if not isinstance(name, str) or name not in known:
-        near = nearest(str(name)[:80], known)
+        near = nearest_name(str(name)[:80], known)
         raise ConfigError(f"there is no {kind} {shown(name)}; {near}")
     return known[name]
 

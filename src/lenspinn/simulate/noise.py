@@ -11,7 +11,14 @@ from lenspinn.errors import ConfigError
 from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.maps import read_map
 
-__all__ = ["add_noise", "background_sigma", "load_correlation", "noise_sigma", "observe"]
+__all__ = [
+    "add_noise",
+    "background_sigma",
+    "correlated_field",
+    "load_correlation",
+    "noise_sigma",
+    "observe",
+]
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 Time = float | np.ndarray | torch.Tensor | None
@@ -110,7 +117,7 @@ def add_noise(
     if instrument.noise_correlation is None:
         return image + sigma * _standard_normal(image.shape, image, generator)
     correlation = load_correlation(instrument.noise_correlation, instrument.pixel_scale)
-    return image + sigma * _correlated(image, correlation, generator)
+    return image + sigma * correlated_field(image, correlation, generator)
 
 
 def observe(
@@ -180,9 +187,20 @@ def load_correlation(path: str, pixel_scale: float) -> np.ndarray:
     return values / middle
 
 
-def _correlated(image: Array, correlation: np.ndarray, generator: Generator) -> Array:
+def correlated_field(image: Array, correlation: np.ndarray, generator: Generator) -> Array:
     """Draw a Gaussian field of unit variance with a correlation function, like ``image``.
 
+    Parameters
+    ----------
+    image : (..., y, x)
+        Whose shape and dtype the field has.
+    correlation : (v, u)
+        By distance in pixels, 1 in the middle; odd sides.
+    generator
+        As of `add_noise`.
+
+    Notes
+    -----
     It is made on a torus large enough that no pixel of the image feels another one around it.
     Measured correlation functions have some negative power; it is set to 0, and the variance
     restored.

@@ -1,19 +1,19 @@
 """Changing nested frozen dataclasses by key, and writing them out plainly."""
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from lenspinn.errors import ConfigError
+from lenspinn.nearest_name import nearest_name
 from lenspinn.overlay import nested
 from lenspinn.plain_yaml import LARGEST_INTEGER, parse_yaml, shown
 from lenspinn.simulate.distributions import Distribution, as_distribution, as_plain
 
-__all__ = ["nearest", "to_plain", "with_overrides"]
+__all__ = ["to_plain", "with_overrides"]
 
 Node = TypeVar("Node")
 
@@ -50,18 +50,11 @@ def to_plain(node: Any) -> Any:
     return node
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the second half of an error sentence: which name was perhaps meant."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-
-
 def _changed(node: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     known = list(node) if isinstance(node, Mapping) else _keys(node)
     for key in tree:
         if key not in known:
-            raise ConfigError(f"there is no {prefix}{key[:80]}; {nearest(key[:80], known)}")
+            raise ConfigError(f"there is no {prefix}{key[:80]}; {nearest_name(key[:80], known)}")
     if isinstance(node, Mapping):
         for key, value in tree.items():
             if not isinstance(value, Mapping):

@@ -25,11 +25,12 @@ MOST_OF = {
 class ModelConfig:
     """Which network is trained."""
 
-    name: str
-    """Name of a registered model; `lenspinn models` lists them."""
+    name: str = ""
+    """Name of a registered model; `lenspinn models` lists them. With weights, that of theirs."""
 
     options: dict[str, Plain] = field(default_factory=dict)
-    """Options of the model; num_pix, pixel_scale and classes are those of the dataset."""
+    """Options of the model; num_pix, pixel_scale and classes are those of the dataset, and with
+    weights all others those of their network, unless they are given."""
 
     def __post_init__(self) -> None:
         check_plain(self.options, "model.options")
@@ -82,14 +83,15 @@ class TrainConfig:
     out: Path
     """Run folder: made if missing, continued if it holds this run unfinished."""
 
-    model: ModelConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
     """Network and its options."""
 
     stream: StreamConfig = field(default_factory=StreamConfig)
     """What to draw, with data: stream."""
 
     weights: Path | None = None
-    """Folder of a saved model whose weights training begins with; by default random ones."""
+    """Folder of a saved model or run, or name of a trained network (`lenspinn models`), whose
+    weights training begins with; by default random ones."""
 
     seed: int = 0
     """Seed of the split, the initial weights, the order of the images and dropout."""
@@ -148,7 +150,7 @@ class TrainConfig:
                 raise ConfigError(f"{key} is {getattr(self, key)}: at most {most} can be")
         if not self.lr > 0:
             raise ConfigError(f"lr is {self.lr}: a positive learning rate is needed")
-        self._check_data()
+        self._check_parts()
         if min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
             raise ConfigError(
                 f"split is {self.split}: three positive shares that sum to 1 are needed"
@@ -156,11 +158,13 @@ class TrainConfig:
         if self.schedule not in ("constant", "one_cycle"):
             raise ConfigError(f"schedule is '{self.schedule}': 'constant' or 'one_cycle' is needed")
 
-    def _check_data(self) -> None:
+    def _check_parts(self) -> None:
         if self.streams and not self.stream.recipe:
             raise ConfigError("stream.recipe is missing: data: stream needs the name of a recipe")
         if not self.streams and self.stream != StreamConfig():
             raise ConfigError(f"stream goes with data: stream, but data is {self.data}")
+        if not self.model.name and self.weights is None:
+            raise ConfigError("model.name is missing: give it, or weights to begin with")
         if self.fit_once and (self.streams or self.weights is None):
             raise ConfigError(
                 "fit_once goes with stored data, and with weights: those of a network whose "

@@ -155,10 +155,9 @@ def _fit_file(task: _Task) -> int:
     model = _loaded(task.model)
     device = best_device()
     images = torch.from_numpy(ImageStore.open(task.data).images(task.rows))
-    with torch.random.fork_rng(devices=[]):
-        sequence = np.random.SeedSequence(task.seed)
-        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
-        parts = [model.fit_once(part.to(device)) for part in images.split(BATCH_IMAGES)]
+    sequence = np.random.SeedSequence(task.seed)
+    generator = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+    parts = [model.fit_once(part.to(device), generator) for part in images.split(BATCH_IMAGES)]
     seen = {
         name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy()
         for name in Seen._fields

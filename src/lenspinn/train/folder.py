@@ -23,6 +23,7 @@ from lenspinn.data.info import DatasetInfo
 from lenspinn.data.provenance import check_provenance, portable, provenance
 from lenspinn.errors import ConfigError, DataError
 from lenspinn.files import draft_folder, read_json, read_text, write_whole
+from lenspinn.models import is_name
 from lenspinn.train.config import TrainConfig
 
 CONFIG = "config.yaml"
@@ -82,9 +83,13 @@ def read_config(folder: Path) -> TrainConfig:
         raise ConfigError(f"{path} is cut short: copy the run folder again")
     config = parse_config(TrainConfig, [str(path)])
     values = {field: getattr(config, field) for field in TrainConfig.__dataclass_fields__}
-    for key in ("data", "weights"):
-        if values[key] is not None and not (key == "data" and config.streams):
-            values[key] = Path(os.path.normpath(Path(os.path.realpath(folder)) / values[key]))
+    if not config.streams:
+        values["data"] = _seen_from(folder, config.data)
+    if config.weights is not None:
+        place = _seen_from(folder, config.weights)
+        values["weights"] = (
+            place if place.is_dir() or not is_name(config.weights) else config.weights
+        )
     local = folder / LOCAL
     if not (config.streams or values["data"].exists()) and local.is_file():
         values["data"] = Path(read_text(local, ConfigError))
@@ -95,7 +100,7 @@ def named_settings(config: TrainConfig) -> dict[str, Any]:
     """Return the settings of a run as others may read them: names in the place of paths."""
     settings: dict[str, Any] = portable(to_dict(config))
     for key in ("data", "weights"):
-        if settings[key] is not None:
+        if settings[key] is not None and not (key == "weights" and is_name(settings[key])):
             settings[key] = _last_names(settings[key])
     return settings
 
@@ -245,9 +250,16 @@ def _rows(archive: zipfile.ZipFile, name: str, num_images: int) -> np.ndarray:
 def _settings(config: TrainConfig) -> dict[str, Any]:
     """Return what is written: paths as they are seen from the run folder."""
     here = os.path.realpath(config.out)
-    paths = {"weights": config.weights, "data": None if config.streams else config.data}
-    relative = {k: os.path.relpath(os.path.realpath(p), here) for k, p in paths.items() if p}
+    paths = {} if config.streams else {"data": config.data}
+    if config.weights is not None and not is_name(config.weights):
+        paths["weights"] = config.weights
+    relative = {key: os.path.relpath(os.path.realpath(path), here) for key, path in paths.items()}
     return to_dict(config) | relative | {"out": "."}
+
+
+def _seen_from(folder: Path, path: Path) -> Path:
+    """Return where a path leads that is relative to a run folder."""
+    return Path(os.path.normpath(Path(os.path.realpath(folder)) / path))
 
 
 def _last_names(path: str) -> str:

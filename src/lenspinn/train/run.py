@@ -8,7 +8,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,13 +27,15 @@ from lenspinn.models import (
     Classifier,
     LensFit,
     create_model,
+    find_trained,
     from_pretrained,
     list_options,
     load_weights,
+    read_options,
     save_pretrained,
 )
 from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
-from lenspinn.train.config import TrainConfig
+from lenspinn.train.config import ModelConfig, TrainConfig
 from lenspinn.train.fitted import FittedImages, FittedModule, fit_images
 from lenspinn.train.folder import (
     check_folder,
@@ -83,11 +85,18 @@ class Run:
     provenance: dict[str, Any]
     verified: bool = False
     """Whether a manifest vouches for every file that an answer rests on."""
+    by_name: bool = False
+    """Whether it came with lenspinn or from the hub: nothing is written into its folder."""
 
     @property
     def data(self) -> Path:
         """The dataset that holds its validation and test images."""
         return self.folder / HELD_OUT if self.config.streams else self.config.data
+
+    @property
+    def results(self) -> Path:
+        """Folder for what is measured of it: its own, or where you work if it has a name."""
+        return Path() if self.by_name else self.folder
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -143,6 +152,7 @@ def train_model(
         raise ConfigError("data is stream, and no stream is given: call lenspinn.workflow.train")
     stored = config.data if stream is None else stream.held_out
     info = ImageStore.open(stored).info
+    config = _completed(config, info)
     check_folder(config, info)
     if is_finished(config.out) and read_config(config.out).epochs == config.epochs:
         return config.out
@@ -220,17 +230,24 @@ def _fitted_images(
 def load_run(folder: Path | str) -> Run:
     """Read a finished run.
 
+    Parameters
+    ----------
+    folder
+        Its folder, the name of a trained network that comes with lenspinn, or the id
+        (``owner/name``) of a repository on the Hugging Face hub that holds a released run.
+
     Raises
     ------
     ConfigError
         If the folder holds no run, or an unfinished one.
     ModelError
-        If its model cannot be read or is not one for its dataset, or a file of it is missing or is
-        not what the run wrote.
+        If there is no such folder and no such network; if its model cannot be read or is not one
+        for its dataset, or a file of it is missing or is not what the run wrote.
     DataError
         If another of its files is damaged.
     """
-    folder = Path(folder)
+    by_name = not Path(folder).is_dir()
+    folder = find_trained(folder)
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder} is not a run folder: it has no config.yaml; give another")
     if not is_finished(folder):
@@ -246,6 +263,7 @@ def load_run(folder: Path | str) -> Run:
         history=read_rows(folder / "metrics.csv"),
         provenance=read_provenance(folder),
         verified=verified,
+        by_name=by_name,
     )
     _check_one_run(run)
     return run
@@ -268,13 +286,30 @@ def _check_one_run(run: Run) -> None:
         )
 
 
-def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
-    """Build the model for the dataset; options given by hand must agree with it."""
-    facts: dict[str, Any] = {
+def _facts(info: DatasetInfo) -> dict[str, Any]:
+    """Return the options of a model that every dataset decides."""
+    return {
         "num_pix": info.num_pix,
         "pixel_scale": info.pixel_scale,
         "classes": list(info.classes),
     }
+
+
+def _completed(config: TrainConfig, info: DatasetInfo) -> TrainConfig:
+    """Give a run that begins with weights their network, and options that neither else decides."""
+    if config.weights is None:
+        return config
+    name, saved = read_options(config.weights)
+    if config.model.name not in ("", name):
+        return config  # `load_weights` refuses it
+    decided = {*_facts(info), *info.camera, "pretrained"}
+    options = {key: value for key, value in saved.items() if key not in decided}
+    return replace(config, model=ModelConfig(name, options | config.model.options))
+
+
+def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
+    """Build the model for the dataset; options given by hand must agree with it."""
+    facts = _facts(info)
     known = list_options(config.model.name)
     camera = {key: value for key, value in info.camera.items() if key in known}
     options = to_dict(config.model)["options"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from lenspinn.data.instrument import flux_from_magnitude
 from lenspinn.errors import ConfigError
 from lenspinn.lensing.grid import pixel_grid
+from lenspinn.nearest_name import nearest_name
 from lenspinn.simulate.draw import Truth, draw_scenes
 from lenspinn.simulate.limit.classifier import ideal_confusion
 from lenspinn.simulate.limit.fit import (
@@ -25,7 +26,6 @@ from lenspinn.simulate.limit.fit import (
 from lenspinn.simulate.limit.search import SubhaloPrior, Templates, searching_confusion
 from lenspinn.simulate.limit.smooth import check_smooth, smooth_model
 from lenspinn.simulate.noise import noise_sigma
-from lenspinn.simulate.overrides import nearest
 from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import render, render_subtracted
 from lenspinn.simulate.scene import Scene
@@ -244,7 +244,7 @@ def _check_known(lenses: Lenses) -> None:
     _, true = _smooth_model(lenses, 1.0)
     for name in lenses.known:
         if name not in true:
-            raise ConfigError(f"known: there is no parameter {name!r}; {nearest(name, true)}")
+            raise ConfigError(f"known: there is no parameter {name!r}; {nearest_name(name, true)}")
 
 
 def _observed(lenses: Lenses, name: str, flux: float, smooth: Image) -> tuple[Image, Image]:

@@ -7,14 +7,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from lenspinn.errors import DataError
-from lenspinn.evaluate.predict import Outputs
-from lenspinn.evaluate.trust import (
+from lenspinn.evaluate.judgement import (
     Calibration,
     calibrate,
     join_judgements,
     load_calibration,
     save_calibration,
 )
+from lenspinn.evaluate.predict import Outputs
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 
 CLASSES = ("axion", "cdm", "no_sub")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lenspinn.errors import DataError
-from lenspinn.evaluate.calibration import fit_temperature, scaled_probabilities
+from lenspinn.evaluate.temperature import fit_temperature, scaled_probabilities
 
 STANDARD_ERRORS = 4  # of the fitted temperature, which is about T / sqrt(images) here
 ROUNDING = 1e-12

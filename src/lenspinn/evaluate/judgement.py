@@ -19,12 +19,12 @@ import safetensors.numpy
 from jaxtyping import Bool, Float, Int
 
 from lenspinn.errors import DataError
-from lenspinn.evaluate.calibration import fit_temperature, scaled_probabilities
 from lenspinn.evaluate.conformal import check_coverage, prediction_sets, set_thresholds
 from lenspinn.evaluate.distance import Cloud, FeatureSpace
 from lenspinn.evaluate.fitted import Ranges, fit_ranges, is_outside, lens_numbers
 from lenspinn.evaluate.predict import Outputs
 from lenspinn.evaluate.shift import FEATURES, LENS, PIXELS, ShiftReference, fit_reference
+from lenspinn.evaluate.temperature import fit_temperature, scaled_probabilities
 from lenspinn.files import read_json, write_whole
 from lenspinn.plain_yaml import shown
 from lenspinn.regular_file import require_regular_file

@@ -1,0 +1,186 @@
+"""One image applied to: arrays in, an answer out, and nothing written."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lenspinn.apply.answer import Answer, Shown, Uncertainty
+from lenspinn.apply.estimates import answered_classes, estimates_of
+from lenspinn.apply.fit_mismatch import fit_mismatches
+from lenspinn.apply.grounds import Judge
+from lenspinn.apply.mismatch import Observed, find_mismatches, measure
+from lenspinn.apply.prepare import Prepared, prepare
+from lenspinn.data.plausible_scale import check_pixel_scale
+from lenspinn.data.transforms import check_image
+from lenspinn.errors import DataError
+from lenspinn.evaluate.predict import Outputs, outputs_of
+from lenspinn.explain.view import Pixels, View, view_solution
+from lenspinn.measure.arcs import LensLightMode
+from lenspinn.measure.companions import Companions
+from lenspinn.measure.noise_map import AnyPixels
+from lenspinn.models import LensFit, NetworkInput
+
+__all__ = ["answer_image"]
+
+NAME = "The image"
+"""In the sentences of errors."""
+
+
+def answer_image(  # noqa: PLR0913 - what is known of an image, all named
+    image: AnyPixels,
+    run: Path | Judge,
+    *,
+    pixel_scale: float | None,
+    noise: AnyPixels | None = None,
+    psf: AnyPixels | None = None,
+    mask: AnyPixels | None = None,
+    lens_light: LensLightMode | None = None,
+    unit: str | None = None,
+    instrument: str | None = None,
+    telescope: bool = True,
+) -> Answer:
+    """Classify one image, and say whether the answer can be trusted, as `apply_model` does.
+
+    Parameters
+    ----------
+    image : (y, x)
+        A square, centred on the lens.
+    run
+        Folder of a finished training run; for many images `Judge.of` it, which is read once.
+    pixel_scale
+        Arcsec per pixel; None takes that of the network, with a warning.
+    noise : (y, x)
+        Standard deviations, in the unit of the image. By default estimated from the image. This and
+        the next three are for networks that fit the lens, and images of a telescope.
+    psf : (v, u)
+        In pixels of the image. By default a Gaussian as of the instrument, if that is known;
+        failing that, as in training, which is said.
+    mask : (y, x)
+        Anything but 0 leaves a pixel out.
+    lens_light
+        "model" (and subtract it), "mask" (leave out the inner part of the ring), or "none". By
+        default modelled where the centre shows any, and training images had none.
+    unit, instrument
+        Of the image, in words, where they are known.
+    telescope
+        Whether it is a telescope's image, which is made ready for a network that fits the lens; or
+        is as the training images are.
+
+    Returns
+    -------
+    Answer
+        `lenspinn.apply.picture.answer_figure` draws it.
+
+    Raises
+    ------
+    ConfigError, DataError, ModelError
+        The run is missing, unfinished or damaged, or its network cannot take the image; or
+        something is given that it has no use for.
+    ImageError
+        The image cannot be used, or what comes with it does not fit; or the image covers less than
+        the field of the network.
+    """
+    judge = run if isinstance(run, Judge) else Judge.of(run)
+    model = judge.model
+    if pixel_scale is not None:
+        check_pixel_scale(pixel_scale)
+    scale = model.pixel_scale if pixel_scale is None else pixel_scale
+    pixels = np.ascontiguousarray(image, dtype=np.float32)
+    known = Companions(noise=noise, psf=psf, mask=mask)
+    prepared = None
+    if telescope and isinstance(model, LensFit):
+        prepared = _prepared(pixels, scale, judge, model, known, instrument, lens_light)
+        observed = prepared.observed
+    else:
+        _refuse_what_is_of_no_use(known, lens_light)
+        observed = _as_it_is(pixels, scale, judge)
+    with torch.no_grad():
+        solution = model.solve(observed, compiled=False)
+        found = model.examine(solution)
+        outputs = outputs_of(found, solution.image)
+    (view,) = view_solution(model, solution, found.logits)
+    facts = Observed(
+        pixel_scale=scale,
+        scale_assumed=pixel_scale is None,
+        instrument=instrument,
+        unit=unit,
+        num_at_peak=int((pixels == np.nanmax(pixels)).sum()),
+        measured=measure(solution.image, model.pixel_scale),
+        told=prepared is not None,
+        light_taken_away=prepared is not None and prepared.light_mode != "none",
+    )
+    return _answer(judge, outputs, facts, Shown(view=view, delivered=pixels, prepared=prepared))
+
+
+def _prepared(
+    pixels: Pixels,
+    pixel_scale: float,
+    judge: Judge,
+    model: LensFit,
+    known: Companions,
+    instrument: str | None,
+    lens_light: LensLightMode | None,
+) -> Prepared:
+    check_image(torch.from_numpy(pixels), NAME, may_miss=True)
+    if lens_light is None and judge.run.data_info.lens_light:
+        lens_light = "none"  # the network was trained with it
+    return prepare(
+        pixels,
+        model,
+        pixel_scale=pixel_scale,
+        known=known,
+        instrument=instrument,
+        lens_light=lens_light,
+    )
+
+
+def _as_it_is(pixels: Pixels, pixel_scale: float, judge: Judge) -> NetworkInput:
+    check_image(torch.from_numpy(pixels), NAME)  # here nothing is left out
+    seen = judge.on_its_grid(pixels[None, None], pixel_scale, NAME)
+    return NetworkInput(torch.from_numpy(seen))
+
+
+def _answer(judge: Judge, outputs: Outputs, facts: Observed, shown: Shown) -> Answer:
+    """Judge what a network made of an image."""
+    model, view, prepared = judge.model, shown.view, shown.prepared
+    judgement = None if judge.calibration is None else judge.calibration.judge(outputs)
+    if judgement is not None:
+        view = replace(view, probabilities=judgement.probabilities[0])
+    mismatches = (
+        *judge.lacking,
+        *find_mismatches(facts, judge.run.data_info),
+        *(fit_mismatches(prepared, view.fit.chi2) if prepared and view.fit else ()),
+        *judge.outside(judgement, 0),
+    )
+    answered: list[tuple[str, ...]] = [()]
+    if judgement is not None and not any(mismatch.serious for mismatch in mismatches):
+        answered = answered_classes(judgement, model.classes)
+    return Answer(
+        probabilities=dict(zip(model.classes, map(float, view.probabilities), strict=True)),
+        theta_E=view.theta_E,
+        pixel_scale=facts.pixel_scale,
+        mismatches=mismatches,
+        uncertainty=Uncertainty.of(judgement, 0, model.classes),
+        estimates=estimates_of(model.quantities, outputs, answered)[0],
+        preparation=_preparation(prepared, view),
+        shown=replace(shown, view=view),
+    )
+
+
+def _preparation(prepared: Prepared | None, view: View) -> dict[str, Any] | None:
+    if prepared is None or view.fit is None:
+        return None
+    return {"chi2": view.fit.chi2, **prepared.to_json()}
+
+
+def _refuse_what_is_of_no_use(known: Companions, lens_light: LensLightMode | None) -> None:
+    options = {"noise": known.noise, "psf": known.psf, "mask": known.mask, "lens_light": lens_light}
+    given = " and ".join(name for name, value in options.items() if value is not None)
+    if given:
+        raise DataError(
+            f"{given} is for images of a telescope and networks that fit the lens, such as "
+            "lenspinn_fit; leave it out"
+        )

@@ -1,0 +1,121 @@
+"""Dark clumps in the image of a telescope: files in; JSON, maps, regions and a picture out."""
+
+import json
+import warnings
+from pathlib import Path
+
+from lenspinn.detect.detect_lens import INJECTED, MOCKS, detect_substructure
+from lenspinn.detect.detection import Detection
+from lenspinn.detect.detection_maps import region_file, write_maps
+from lenspinn.detect.detection_picture import detection_figure
+from lenspinn.evaluate.files import save_figure
+from lenspinn.files import write_whole
+from lenspinn.measure.arcs import LensLightMode
+from lenspinn.measure.companions import FileOptions, read_with_companions
+from lenspinn.measure.output_names import origin_of, output_names
+
+__all__ = ["detect_image"]
+
+COMMAND = "detect"
+WRITTEN = (".json", ".fits", ".reg", ".png")
+"""Suffixes of what is written about an image."""
+
+
+def detect_image(  # noqa: PLR0913 - each is an option of the command
+    image: Path,
+    *,
+    noise: Path | None = None,
+    psf: Path | None = None,
+    mask: Path | None = None,
+    pixel_scale: float | None = None,
+    image_hdu: int | str | None = None,
+    noise_hdu: int | str | None = None,
+    psf_hdu: int | str | None = None,
+    band: int | str | None = None,
+    theta_E_guess: float | None = None,
+    lens_light: LensLightMode | None = None,
+    z_lens: float | None = None,
+    z_source: float | None = None,
+    mocks: int = MOCKS,
+    injected: int = INJECTED,
+    seed: int = 0,
+    out: Path = Path("clumps"),
+) -> Detection:
+    """Look for dark clumps in the image of a lens, and write what was found and what could be.
+
+    Parameters
+    ----------
+    image, noise, psf, mask, pixel_scale, image_hdu, noise_hdu, psf_hdu, band
+        As of `lenspinn measure`. Without a PSF nothing is trusted.
+    theta_E_guess
+        Where to begin, arcsec; by default the radius of the ring that is seen.
+    lens_light
+        "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
+        the lens galaxy shows.
+    z_lens
+        Redshift of the lens; with it and that of the source masses are in solar masses, else
+        squared Einstein radii.
+    z_source
+        Redshift of the source.
+    mocks
+        Mocks of this lens without clumps that tell the chance of a peak: 0 for none, which tells
+        none, or at least 10.
+    injected
+        Mocks with a point mass each, which tell what could have been found.
+    seed
+        Of the mocks.
+    out
+        Folder for NAME.json, NAME.fits (maps), NAME.reg (candidates for DS9) and NAME.png.
+
+    Raises
+    ------
+    DataError, ImageError
+        If a file is missing or cannot be used.
+    ConfigError
+        If a number is out of range, or only one redshift is given.
+    """
+    image, out = Path(image), Path(out)
+    (name,) = output_names([image], out, COMMAND, WRITTEN)
+    options = FileOptions(
+        noise=noise,
+        psf=psf,
+        mask=mask,
+        pixel_scale=pixel_scale,
+        image_hdu=image_hdu,
+        noise_hdu=noise_hdu,
+        psf_hdu=psf_hdu,
+        band=band,
+    )
+    found, known = read_with_companions(image, options)
+    if known.psf is None:
+        warnings.warn(f"{image}: no PSF was given: no clump will be claimed", stacklevel=2)
+    detection = detect_substructure(
+        found.data,
+        pixel_scale=found.pixel_scale,
+        noise=known.noise,
+        psf=known.psf,
+        mask=known.mask,
+        theta_E_guess=theta_E_guess,
+        lens_light=lens_light,
+        z_lens=z_lens,
+        z_source=z_source,
+        mocks=mocks,
+        injected=injected,
+        seed=seed,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    record = {
+        "image": str(image),
+        **detection.to_json(),
+        "seed": seed,
+        "notes": list(known.notes),
+        "maps": f"{name}.fits",
+        "regions": f"{name}.reg",
+        "picture": f"{name}.png",
+        "origin": origin_of(COMMAND, image, out),
+    }
+    write_whole(out / f"{name}.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_maps(out / f"{name}.fits", detection, found)
+    write_whole(out / f"{name}.reg", region_file(detection, found.data.shape).encode())
+    save_figure(detection_figure(detection, name), out / f"{name}.png")
+    return detection

@@ -1,0 +1,190 @@
+"""The search for dark clumps in the image of one lens: arrays in, a `Detection` out."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from lenspinn.detect.candidates import INNER, fit_candidates
+from lenspinn.detect.chance import Chance, find_peaks, lag_correlation, measure_chance
+from lenspinn.detect.dark_solution import DarkSolution, solve
+from lenspinn.detect.detection import Detection, FoundClump
+from lenspinn.detect.mocks import MOST_SHARE, MockMaker, mock_maker, roughness_left
+from lenspinn.detect.observed_lens import ObservedLens, observe_lens
+from lenspinn.detect.robustness import second_looks
+from lenspinn.detect.subhalo import SolarMasses
+from lenspinn.errors import ConfigError
+from lenspinn.measure.arcs import LensLightMode
+from lenspinn.measure.noise_map import AnyPixels
+
+__all__ = ["INJECTED", "MOCKS", "detect_substructure"]
+
+MOCKS = 100
+"""Without a clump."""
+INJECTED = 40
+"""Mocks with one."""
+LEAST_MOCKS = 10
+"""Of which a spread can be told; or none."""
+UNLIKE = 4.0
+"""Standard deviations of mocks from their mean, from where an image is unlike them."""
+_TUNING_SEED, _MOCK_SEED = 1_000_000, 2_000_000
+"""Added to a seed, so that mocks that tune and those that count differ."""
+
+
+class Setting(NamedTuple):
+    """What is asked of a search; see `detect_substructure`."""
+
+    masses: SolarMasses | None
+    mocks: int
+    injected: int
+    seed: int
+    progress: Callable[[int], None]
+
+
+def detect_substructure(  # noqa: PLR0913 - what is known of an image, all named
+    image: AnyPixels,
+    *,
+    pixel_scale: float,
+    noise: AnyPixels | None = None,
+    psf: AnyPixels | None = None,
+    mask: AnyPixels | None = None,
+    theta_E_guess: float | None = None,
+    lens_light: LensLightMode | None = None,
+    z_lens: float | None = None,
+    z_source: float | None = None,
+    mocks: int = MOCKS,
+    injected: int = INJECTED,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Detection:
+    """Look for dark clumps on the arcs of a lens, and say what could have been found.
+
+    Parameters
+    ----------
+    image, pixel_scale, noise, psf, mask, theta_E_guess, lens_light
+        As of `lenspinn.measure.fit_lens`.
+    z_lens, z_source
+        Redshifts, both or none; without them masses are squared Einstein radii.
+    mocks
+        Mocks of this lens without clumps, from which chances are told: 0, which tells none, or at
+        least 10. Chances are no less than one over their number.
+    injected
+        Mocks with one point mass each, from which it is told what could have been found.
+    seed
+        Of the mocks.
+    progress
+        Called with the number of mocks that were solved, each time.
+
+    Returns
+    -------
+    Detection
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be measured, or its arcs are too faint or too large.
+    ConfigError
+        If a number is out of range, or only one redshift is given.
+    """
+    masses = _solar_masses(z_lens, z_source)
+    if not (mocks == 0 or mocks >= LEAST_MOCKS) or injected < 0 or seed < 0:
+        raise ConfigError(
+            f"mocks is {mocks}, injected {injected} and seed {seed}; give 0 or at least "
+            f"{LEAST_MOCKS} mocks, and no negative number"
+        )
+    lens = observe_lens(
+        image,
+        pixel_scale=pixel_scale,
+        noise=noise,
+        psf=psf,
+        mask=mask,
+        theta_E_guess=theta_E_guess,
+        lens_light=lens_light,
+    )
+    return search(lens, Setting(masses, mocks, injected, seed, progress))
+
+
+def search(lens: ObservedLens, setting: Setting) -> Detection:
+    """Look for clumps in a lens that was observed."""
+    solution = solve(lens)
+    maker, chance = None, None
+    if setting.mocks:
+        maker = mock_maker(lens, solution, seed=setting.seed + _TUNING_SEED)
+        chance = measure_chance(
+            maker,
+            mocks=setting.mocks,
+            injected=setting.injected,
+            seed=setting.seed + _MOCK_SEED,
+            progress=setting.progress,
+        )
+    return Detection(
+        lens=lens,
+        solution=solution,
+        clumps=_clumps(lens, solution, chance, setting.masses),
+        maker=maker,
+        chance=chance,
+        masses=setting.masses,
+        reasons=tuple(reasons_against(lens, solution, maker, chance)),
+    )
+
+
+def _solar_masses(z_lens: float | None, z_source: float | None) -> SolarMasses | None:
+    if z_lens is None and z_source is None:
+        return None
+    if z_lens is None or z_source is None:
+        raise ConfigError("one redshift is given; give both z_lens and z_source, or none")
+    return SolarMasses(z_lens, z_source)
+
+
+def _clumps(
+    lens: ObservedLens,
+    solution: DarkSolution,
+    chance: Chance | None,
+    masses: SolarMasses | None,
+) -> tuple[FoundClump, ...]:
+    peaks = find_peaks(lens, solution, None if chance is None else chance.spread)
+    inner = INNER if masses is None else masses.arcsec_per_kpc
+    candidates = fit_candidates(lens, solution, peaks, inner)
+    looks = second_looks(lens, [candidate.peak for candidate in candidates])
+    return tuple(
+        FoundClump(
+            candidate=candidate,
+            chance=None if chance is None else chance.of(candidate.peak.height),
+            looks=tuple(of_peak),
+        )
+        for candidate, of_peak in zip(candidates, looks, strict=True)
+    )
+
+
+def reasons_against(
+    lens: ObservedLens,
+    solution: DarkSolution,
+    maker: MockMaker | None,
+    chance: Chance | None,
+) -> list[str]:
+    """Say what speaks against an answer: the measurement, the PSF, mocks that are not alike."""
+    reasons = list(lens.measured.reasons)
+    if not lens.psf_known:
+        reasons.append("the PSF is not known; give psf")
+    if maker is None or chance is None:
+        return reasons
+    left = float(roughness_left(lens, solution)[0])
+    if _unlike(math.log(left), np.log(chance.left)):
+        more = "though all of its source is clumps" if maker.share == MOST_SHARE else "other"
+        reasons.append(
+            f"what is left on the arcs, {left:.2f} per pixel, is unlike that of its mocks, "
+            f"{np.median(chance.left):.2f} ({more})"
+        )
+    alike = float(lag_correlation(lens, solution)[0])
+    if _unlike(alike, chance.correlation):
+        reasons.append(
+            f"neighbouring pixels of the residual are correlated by {alike:.2f}, in mocks by "
+            f"{np.median(chance.correlation):.2f}"
+        )
+    return reasons
+
+
+def _unlike(value: float, mocks: Float[np.ndarray, " mocks"]) -> bool:
+    return abs(value - float(mocks.mean())) > UNLIKE * float(mocks.std(ddof=1))

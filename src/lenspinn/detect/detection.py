@@ -1,0 +1,237 @@
+"""What a search for dark clumps in one image says, in numbers and in one sentence."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from lenspinn.detect.candidates import Candidate
+from lenspinn.detect.chance import FALSE_ALARMS, PROBABLY, Chance, search_region
+from lenspinn.detect.dark_solution import DarkSolution
+from lenspinn.detect.mocks import MockMaker, roughness_left
+from lenspinn.detect.observed_lens import ObservedLens
+from lenspinn.detect.robustness import SecondLook
+from lenspinn.detect.subhalo import SolarMasses
+
+__all__ = ["Detection", "FoundClump"]
+
+Pixels = Float[np.ndarray, "y x"]
+Mask = Bool[np.ndarray, "y x"]
+
+SURE = 0.01
+"""Chance up to which a clump is claimed."""
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundClump:
+    """One candidate, and what speaks for and against it."""
+
+    candidate: Candidate
+    chance: float | None
+    """Of a peak as high anywhere on the ring of a mock without clumps; None if none were made."""
+    looks: tuple[SecondLook, ...]
+
+    @property
+    def robust(self) -> bool:
+        """Whether every other model shows it."""
+        return all(look.survives for look in self.looks)
+
+    @property
+    def lost_with(self) -> list[str]:
+        """Models that do not."""
+        return [look.model for look in self.looks if not look.survives]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detection:
+    """What was found in one image, and what could have been.
+
+    Maps share the square frame of `lens`; places are in arcsec from its middle.
+    """
+
+    lens: ObservedLens
+    solution: DarkSolution
+    clumps: tuple[FoundClump, ...]
+    """The candidates, the highest peak first."""
+    maker: MockMaker | None
+    chance: Chance | None
+    """None if no mocks were asked for."""
+    masses: SolarMasses | None
+    """None where no redshifts are known."""
+    reasons: tuple[str, ...]
+    """Why nothing here is to be trusted; empty if it is."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+    @property
+    def region(self) -> Mask:
+        """Where a clump was looked for."""
+        return search_region(self.lens)
+
+    @property
+    def significance(self) -> Pixels:
+        """Of a point mass in each pixel, in units of the stated noise."""
+        return self.solution.scan.significance[0].double().numpy()
+
+    @property
+    def height(self) -> Pixels | None:
+        """Significance over its spread in mocks; None without mocks."""
+        return None if self.chance is None else self.significance / self.chance.spread
+
+    @property
+    def mass_at_5_sigma(self) -> Pixels:
+        """Squared Einstein radius of 5 sigma of the stated noise in each pixel, arcsec^2."""
+        return 5 * self.solution.scan.strength_error[0].double().numpy()
+
+    @property
+    def mass_limit(self) -> Pixels | None:
+        """Squared Einstein radius found with probability 0.9; None if that was not measured."""
+        if self.chance is None or not math.isfinite(self.chance.factor):
+            return None
+        return self.chance.mass_limit(self.solution.scan.strength_error[0].double().numpy())
+
+    @property
+    def claimed(self) -> list[FoundClump]:
+        """Clumps of a chance up to `SURE` that every model shows, if the image is trusted."""
+        return [
+            clump
+            for clump in self.clumps
+            if self.trusted and clump.chance is not None and clump.chance <= SURE and clump.robust
+        ]
+
+    @property
+    def verdict(self) -> str:
+        """The result in one line."""
+        if self.chance is None:
+            text = f"{self._highest()}, its chance not measured (no mocks)"
+        elif self.claimed:
+            text = "; ".join(f"a clump: {self._about(clump)}" for clump in self.claimed)
+        else:
+            text = f"no clump is claimed: {self._highest()}"
+        limit = self._limit()
+        trust = "" if self.trusted else f"; NOT TO BE TRUSTED: {'; '.join(self.reasons)}"
+        return f"{text}{'; ' if limit else ''}{limit}{trust}"
+
+    def __str__(self) -> str:
+        return self.verdict
+
+    def mass_in_words(self, strength: float) -> str:
+        """Return a squared Einstein radius as a mass, if redshifts are known."""
+        if self.masses is None:
+            return f"{strength:.2g} arcsec^2"
+        return f"{strength * self.masses.per_square_arcsec:.2g} M_sun"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as what JSON can hold."""
+        region = self.region
+        per_mass = None if self.masses is None else self.masses.per_square_arcsec
+        limit = self.mass_limit
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "trusted": self.trusted,
+            "reasons": list(self.reasons),
+            "theta_E_arcsec": self.lens.measured.theta_E,
+            "pixel_scale_arcsec": self.lens.pixel_scale,
+            "middle_arcsec": list(self.lens.middle),
+            "z_lens": None if self.masses is None else self.masses.z_lens,
+            "z_source": None if self.masses is None else self.masses.z_source,
+            "solar_masses_per_square_arcsec": per_mass,
+            "chi2_per_freedom": float(
+                self.solution.found.smooth.chi2[0] / self.solution.found.freedom[0]
+            ),
+            "pixels_searched": int(region.sum()),
+            "median_mass_at_5_sigma_arcsec2": float(np.median(self.mass_at_5_sigma[region])),
+            "median_mass_limit_arcsec2": None if limit is None else float(np.median(limit[region])),
+            "best_mass_limit_arcsec2": None if limit is None else float(limit[region].min()),
+            "clumps": [self._clump_json(clump) for clump in self.clumps],
+            "mocks": self._mocks_json(),
+        }
+
+    def _clump_json(self, clump: FoundClump) -> dict[str, Any]:
+        c, per_mass = clump.candidate, self.masses
+        solar = {
+            f"{name}_solar_masses": None if per_mass is None else value * per_mass.per_square_arcsec
+            for name, value in (("mass", c.mass), ("inner_mass", c.inner_mass))
+        }
+        if c.profile == "sis":  # which has no end
+            solar["mass_solar_masses"] = None
+        return {
+            "x_arcsec": c.x,
+            "y_arcsec": c.y,
+            "x_error_arcsec": c.x_error,
+            "y_error_arcsec": c.y_error,
+            "profile": c.profile,
+            "mass_arcsec2": c.mass,
+            "mass_relative_error": c.mass_log_error,
+            "scale_radius_arcsec": c.scale_radius,
+            "inner_mass_arcsec2": c.inner_mass,
+            "inner_radius_arcsec": c.inner_radius,
+            **solar,
+            "gain_in_chi2": c.gain,
+            "peak": {
+                "x_arcsec": c.peak.x,
+                "y_arcsec": c.peak.y,
+                "significance": c.peak.significance,
+                "height": None if math.isnan(c.peak.height) else c.peak.height,
+                "strength_arcsec2": c.peak.strength,
+            },
+            "chance": clump.chance,
+            "robust": clump.robust,
+            "other_models": [
+                {"model": look.model, "height": look.height, "mass": look.mass}
+                for look in clump.looks
+            ],
+        }
+
+    def _mocks_json(self) -> dict[str, Any] | None:
+        if self.chance is None or self.maker is None:
+            return None
+        injected = self.chance.injected
+        return {
+            "number": len(self.chance.highest),
+            "clumpy_share_of_source": self.maker.share,
+            "noise_over_stated": self.maker.noise.scale,
+            "highest_peaks": self.chance.highest.round(3).tolist(),
+            "left_on_arcs": self.chance.left.round(4).tolist(),
+            "left_on_arcs_of_image": float(roughness_left(self.lens, self.solution)[0]),
+            "height_of_false_alarms": {str(FALSE_ALARMS): self.chance.threshold},
+            "injected": {
+                "mass_arcsec2": injected[:, 0].round(6).tolist(),
+                "linear_limit_arcsec2": injected[:, 1].round(6).tolist(),
+                "found": injected[:, 3].astype(int).tolist(),
+            },
+            "limit_over_linear": None if math.isnan(self.chance.factor) else self.chance.factor,
+        }
+
+    def _highest(self) -> str:
+        if not self.clumps:
+            return "no place on the arcs is better with a mass"
+        return f"the highest peak is {self._about(self.clumps[0])}"
+
+    def _about(self, clump: FoundClump) -> str:
+        c = clump.candidate
+        parts = [
+            f"{self.mass_in_words(c.inner_mass)} (± {c.mass_log_error:.0%}) within "
+            f'{c.inner_radius:.2f}" of ({c.x:.2f}", {c.y:.2f}")',
+        ]
+        if clump.chance is not None and self.chance is not None:
+            least = "at most " if clump.chance * (1 + len(self.chance.highest)) <= 1 else ""
+            parts.append(f"chance {least}{clump.chance:.1%}")
+        lost = clump.lost_with
+        parts.append("robust" if not lost else f"not robust ({', '.join(lost)})")
+        return ", ".join(parts)
+
+    def _limit(self) -> str:
+        limit = self.mass_limit
+        if limit is None:
+            injected = 0 if self.chance is None else len(self.chance.injected)
+            return "which masses would be found is not known: too few were" if injected else ""
+        typical = self.mass_in_words(float(np.median(limit[self.region])))
+        return f"on half of the arcs no point mass above {typical} at {PROBABLY:.0%}"

@@ -1,0 +1,244 @@
+"""Mocks of a lens at hand: its solution simulated again without dark clumps, as rough as it is.
+
+What a smooth lens and a smooth source leave of a real image is more than noise: sources have
+structure finer than shapelets, and lens light is no sum of ellipses. A share of the source's light
+is drawn as small clumps of its own, anew for each mock, so large that mocks leave as much on their
+arcs as the image does. All that is not understood of an image counts as roughness of its source
+then, whatever it is: chances from such mocks err on the careful side.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy import ndimage
+from torch import Tensor
+
+from lenspinn.detect.dark_solution import DarkSolution, solve
+from lenspinn.detect.mock_noise import Noise, noise_of_residual
+from lenspinn.detect.observed_lens import ObservedLens
+from lenspinn.detect.subhalo import Subhalo, deflection_subhalo
+from lenspinn.fitting.smooth import (
+    Optics,
+    blurred,
+    by_name,
+    make_optics,
+    smooth_deflection,
+    source_brightness,
+)
+from lenspinn.fitting.structure import shapelet_brightness
+from lenspinn.lensing.grid import pixel_grid
+
+__all__ = ["BATCH", "MockMaker", "mock_maker", "roughness_left"]
+
+Pixels = Float[np.ndarray, "y x"]
+Mask = Bool[np.ndarray, "y x"]
+Images = Float[Tensor, "batch y x"]
+
+BATCH = 8
+"""Mocks that are solved at once."""
+CLUMPS = 50
+"""Of a mock's source, of one surface brightness whatever their size (Livermore et al. 2012,
+arXiv:1209.5741)."""
+SIZES = (0.04, 0.4)
+"""Of clumps, standard deviations in half-light radii of the source, from what shapelets cannot be
+to what they are; as many as ``1 / size^2`` in an interval of its logarithm, for numbers of clumps
+go as mass^-2 (Dessauges-Zavadsky & Adamo 2018, arXiv:1806.07922)."""
+LEAST_SIZE = 0.008
+"""Arcsec, of a clump."""
+SOURCE_FIELD, SOURCE_CELLS = 3.0, 121
+"""Half side in half-light radii, and cells a side, of the square in which clumps are drawn."""
+FIRST_SHARE, MOST_SHARE = 0.3, 0.9
+"""Of the source's light in clumps: where the search begins, and where it ends."""
+TUNING = 8
+"""Mocks that are solved at each of the shares that are tried."""
+ROUNDS = 2
+AROUND_PEAK = 0.25
+"""Arcsec around the highest peak that are left out of what is left on the arcs, in image and mocks
+alike: a clump must not be mocked by roughness everywhere."""
+MOCK_SUPERSAMPLING = 4
+_END = 9.0
+"""Scales from their middle, where shapelets of order 12 have ended: below 1e-9 of their peak."""
+_FAR = 4.0
+"""Standard deviations from a clump, where it shines no more."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MockMaker:
+    """What draws mocks of one lens."""
+
+    lens: ObservedLens
+    solution: DarkSolution
+    """Of the image itself; mocks have its lens and source."""
+    noise: Noise
+    share: float = 0.0
+    """Of the source's light that is in clumps."""
+
+    def draw(self, num: int, seed: int, subhalos: list[Subhalo] | None = None) -> Images:
+        """Draw mocks, each with one subhalo if these are given.
+
+        Parameters
+        ----------
+        num
+            Of mocks.
+        seed
+            Mock *i* depends on this and *i* alone.
+        subhalos
+            One a mock.
+        """
+        fine = self._fine_optics
+        images = []
+        for at in range(num):
+            rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, at])))
+            clumps = _Clumps.drawn(rng, self.solution)
+            subhalo = None if subhalos is None else subhalos[at]
+            model = _lensed(self.solution, clumps, self.share, subhalo, fine)
+            images.append(model + self._drawn_noise(rng))
+        return torch.cat(images)
+
+    def _drawn_noise(self, rng: np.random.Generator) -> Images:
+        field = self.noise.draw(rng, tuple(self.lens.noise.shape))
+        return torch.from_numpy(field) * torch.where(
+            self.lens.noise.isfinite(), self.lens.noise, 0.0
+        )
+
+    @property
+    def _fine_optics(self) -> Optics:
+        optics = self.lens.optics
+        num_pix = self.lens.image.shape[-1]
+        return make_optics(
+            num_pix, optics.pixel_scale, optics.psf, supersampling=MOCK_SUPERSAMPLING
+        )
+
+
+class _Clumps:
+    """Round Gaussians of one source, of one central brightness and `flux` in all."""
+
+    def __init__(self, x: Tensor, y: Tensor, size: Tensor, flux: float) -> None:
+        self.x, self.y, self.size = x, y, size
+        self.peak = flux / (2 * math.pi * float(size.square().sum()))
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, solution: DarkSolution) -> "_Clumps":
+        """Place clumps where the source shines, as often as it is bright there."""
+        radius = float(by_name(solution.parameters)["log_R_sersic"].exp())
+        cell = 2 * SOURCE_FIELD * radius / SOURCE_CELLS
+        p = by_name(solution.parameters)
+        x, y = pixel_grid(SOURCE_CELLS, cell)
+        x, y = x + p["source_x"], y + p["source_y"]
+        brightness = _brightness(solution, x, y)[0].clamp(min=0).double().numpy()
+        chance = brightness.ravel() / brightness.sum()
+        cells = rng.choice(chance.size, CLUMPS, p=chance)
+        aside = rng.uniform(-cell / 2, cell / 2, (2, CLUMPS))
+        most, least = (size**-2 for size in SIZES)
+        size = radius * rng.uniform(least, most, CLUMPS) ** -0.5
+        return cls(
+            x.flatten()[cells] + torch.from_numpy(aside[0]).float(),
+            y.flatten()[cells] + torch.from_numpy(aside[1]).float(),
+            torch.from_numpy(size.clip(min=LEAST_SIZE)).float(),
+            float(brightness.sum()) * cell**2,
+        )
+
+    def brightness(self, beta_x: Tensor, beta_y: Tensor) -> Tensor:
+        """Return their surface brightness at positions in the plane of the source."""
+        reach = self.size * _FAR
+        near = (beta_x > (self.x - reach).min()) & (beta_x < (self.x + reach).max())
+        near &= (beta_y > (self.y - reach).min()) & (beta_y < (self.y + reach).max())
+        at_x, at_y = beta_x[near], beta_y[near]
+        total = torch.zeros_like(at_x)
+        for x, y, size in zip(self.x, self.y, self.size, strict=True):
+            total += torch.exp(((at_x - x).square() + (at_y - y).square()) / (-2 * size**2))
+        seen = torch.zeros_like(beta_x)
+        seen[near] = total * self.peak
+        return seen
+
+
+def mock_maker(lens: ObservedLens, solution: DarkSolution, *, seed: int) -> MockMaker:
+    """Make mocks as noisy and as rough as the image: solved, they leave as much on their arcs.
+
+    Parameters
+    ----------
+    lens
+    solution
+        Of its image.
+    seed
+        Of the mocks with which the roughness is found.
+
+    Notes
+    -----
+    What is left goes as the square of the share of light in clumps. Without any it is what noise
+    leaves; the share is found from that and one more, and once again from where that led.
+    """
+    maker = MockMaker(lens=lens, solution=solution, noise=_noise(lens, solution))
+    wanted = float(np.median(roughness_left(lens, solution)))
+
+    def left(share: float, part: int) -> float:
+        mocks = replace(maker, share=share).draw(TUNING, seed + part)
+        return float(np.median(roughness_left(lens, solve(lens, mocks))))
+
+    smooth, share = left(0.0, 0), FIRST_SHARE
+    if smooth >= wanted:
+        return maker
+    for part in range(1, 1 + ROUNDS):
+        per_square = max(left(share, part) - smooth, 1e-3) / share**2
+        share = min(MOST_SHARE, math.sqrt((wanted - smooth) / per_square))
+    return replace(maker, share=share)
+
+
+def roughness_left(lens: ObservedLens, solution: DarkSolution) -> Float[np.ndarray, " batch"]:
+    """Return the mean square of what is left on the arcs of each image, away from its peak.
+
+    In units of `ObservedLens.sigma`.
+    """
+    arcs = lens.arcs
+    near = ndimage.binary_dilation(arcs)
+    rows, columns = np.indices(arcs.shape)
+    left = []
+    for residual, significance in zip(
+        solution.residual.double().numpy(), solution.scan.significance.numpy(), strict=True
+    ):
+        highest = np.where(near, significance, -np.inf)
+        row, column = np.unravel_index(int(highest.argmax()), arcs.shape)
+        distance = np.hypot(rows - row, columns - column) * lens.pixel_scale
+        left.append(float((residual[arcs & (distance > AROUND_PEAK)] ** 2).mean()))
+    return np.array(left)
+
+
+def _noise(lens: ObservedLens, solution: DarkSolution) -> Noise:
+    """Measure the noise where no arcs are, and where no lens light adds to the noise."""
+    sigma, noise = lens.sigma[0].numpy(), lens.noise[0].numpy()
+    blank = np.isfinite(sigma) & ~ndimage.binary_dilation(lens.arcs, iterations=2)
+    blank &= sigma < 1.1 * noise
+    return noise_of_residual(solution.residual[0].double().numpy(), blank)
+
+
+def _brightness(solution: DarkSolution, beta_x: Tensor, beta_y: Tensor) -> Tensor:
+    """Return the surface brightness of the source and its structure."""
+    seen = source_brightness(by_name(solution.parameters), beta_x, beta_y)
+    center_x, center_y, scale = solution.found.shapelets
+    near = torch.hypot(beta_x - center_x, beta_y - center_y) < _END * scale
+    at_x, at_y = (beta[near][None, None] for beta in (beta_x, beta_y))
+    seen[near] += shapelet_brightness(solution.found, at_x, at_y)[0, 0]
+    return seen
+
+
+def _lensed(
+    solution: DarkSolution,
+    clumps: _Clumps,
+    share: float,
+    subhalo: Subhalo | None,
+    optics: Optics,
+) -> Images:
+    x, y = optics.theta_x, optics.theta_y
+    alpha_x, alpha_y = smooth_deflection(solution.parameters, x, y)
+    if subhalo is not None:
+        more_x, more_y = deflection_subhalo(subhalo, x, y)
+        alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
+    beta_x, beta_y = x - alpha_x, y - alpha_y
+    seen = (1 - share) * _brightness(solution, beta_x, beta_y)
+    if share > 0:
+        seen = seen + share * clumps.brightness(beta_x, beta_y)
+    pixels = torch.nn.functional.avg_pool2d(seen[:, None], optics.supersampling)
+    return blurred(pixels, optics)[:, 0]

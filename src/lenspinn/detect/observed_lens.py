@@ -1,0 +1,182 @@
+"""One image of a lens as the search for dark clumps takes it: the door to `lenspinn.measure`.
+
+What the other modules of this room need of the measurement goes through here, so that how an image
+is read, its lens light found and its lens measured can change without them.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lenspinn.errors import ImageError
+from lenspinn.fitting.gaussians import light_templates
+from lenspinn.fitting.smooth import Optics, blurred, make_optics, smooth_image
+from lenspinn.measure.arcs import FIELD, Arcs, LensLightMode, find_arcs
+from lenspinn.measure.frame import Frame
+from lenspinn.measure.lens_fit import fit_arcs
+from lenspinn.measure.lens_light import MODEL_ERROR
+from lenspinn.measure.lens_measurement import LensMeasurement
+from lenspinn.measure.noise_map import AnyPixels
+from lenspinn.measure.psf import normalised_psf
+
+__all__ = ["ObservedLens", "observe_lens"]
+
+Pixels = Float[np.ndarray, "y x"]
+Mask = Bool[np.ndarray, "y x"]
+
+REACH = 1.75
+"""Half side of what is looked at, in units of theta_E: beyond it there are no arcs of this source,
+and every pixel costs time."""
+SUPERSAMPLING = 2
+ARC_SIGMAS = 3.0
+"""Of a pixel of the lensed source, from where it belongs to the arcs."""
+AROUND_ARCS = 0.15
+"""Arcsec. Nearer than this to the arcs a clump is looked for: further out all that is seen of one
+looks like shear or a multipole."""
+LEAST_ON_ARCS = 50
+"""Pixels on arcs in which a clump can be looked for."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ObservedLens:
+    """Image, noise, PSF and smooth model of one lens, around the middle of a square frame."""
+
+    measured: LensMeasurement
+    image: Float[Tensor, "1 y x"]
+    """Lens light subtracted, in units of `unit`."""
+    sigma: Float[Tensor, "1 y x"]
+    """Noise that pixels are weighed with, and what models of the lens light are wrong by; ``inf``
+    leaves a pixel out."""
+    noise: Float[Tensor, "1 y x"]
+    """Noise alone."""
+    lens_light: Float[Tensor, "1 templates y x"]
+    """Of which the image may hold more or less than was subtracted, the sky among it."""
+    lens_light_image: Pixels
+    """What was subtracted."""
+    optics: Optics
+    middle: tuple[float, float]
+    """x and y of the middle of the frame from that of the whole image, arcsec."""
+    unit: float
+    """In that of the whole image."""
+    psf_known: bool
+
+    @property
+    def pixel_scale(self) -> float:
+        """Arcsec."""
+        return self.optics.pixel_scale
+
+    @property
+    def start(self) -> Float[Tensor, "1 14"]:
+        """Smooth parameters that were measured."""
+        return self.measured.smooth_parameters
+
+    @cached_property
+    def source_image(self) -> Pixels:
+        """The lensed Sersic source that was measured, blurred."""
+        return smooth_image(self.start, self.optics)[0].double().numpy()
+
+    @cached_property
+    def arcs(self) -> Mask:
+        """Where the lensed source stands out from the noise, of the pixels that count."""
+        sigma = self.sigma[0].double().numpy()
+        return (self.source_image > ARC_SIGMAS * sigma) & np.isfinite(sigma)
+
+    def with_optics(self, optics: Optics) -> "ObservedLens":
+        """Return the lens as seen through another PSF."""
+        return replace(self, optics=optics)
+
+
+def observe_lens(
+    image: AnyPixels,
+    *,
+    pixel_scale: float,
+    noise: AnyPixels | None,
+    psf: AnyPixels | None,
+    mask: AnyPixels | None,
+    theta_E_guess: float | None,
+    lens_light: LensLightMode | None,
+) -> ObservedLens:
+    """Measure a lens, and cut out what a search for clumps looks at.
+
+    Parameters
+    ----------
+    image, pixel_scale, noise, psf, mask, theta_E_guess, lens_light
+        As of `lenspinn.measure.fit_lens`.
+
+    Raises
+    ------
+    ImageError
+        As `lenspinn.measure.fit_lens`, or if the lens is larger than galaxies are, or too little is
+        seen of its arcs.
+    """
+    arcs = find_arcs(
+        image,
+        pixel_scale=pixel_scale,
+        noise=noise,
+        psf=psf,
+        mask=mask,
+        theta_E_guess=theta_E_guess,
+        lens_light=lens_light,
+    )
+    if arcs.zoom > 1:
+        raise ImageError(
+            f'the ring has a radius of {arcs.guess:.2f}"; clumps are looked for in lenses of '
+            "galaxies alone, so give theta_E_guess if that ring is none"
+        )
+    measured = fit_arcs(arcs)
+    frame, shape = _frame_without_light(arcs, measured)
+    lens = _observed(arcs, measured, frame, shape, psf)
+    num_on_arcs = int(lens.arcs.sum())
+    if num_on_arcs < LEAST_ON_ARCS:
+        raise ImageError(
+            f"{num_on_arcs} pixels show arcs above {ARC_SIGMAS:g} sigma; at least {LEAST_ON_ARCS} "
+            "are needed to look for clumps: give a deeper image, or theta_E_guess"
+        )
+    return lens
+
+
+def _frame_without_light(arcs: Arcs, measured: LensMeasurement) -> tuple[Frame, np.ndarray | None]:
+    frame, light = arcs.without_light(measured.smooth_parameters)
+    shape = None if light is None or arcs.lens_light != "model" else light.shape
+    return frame.narrowed(min(REACH, FIELD) * measured.theta_E), shape
+
+
+def _observed(
+    arcs: Arcs,
+    measured: LensMeasurement,
+    frame: Frame,
+    shape: np.ndarray | None,
+    psf: AnyPixels | None,
+) -> ObservedLens:
+    kernel = (1.0,) if psf is None else torch.from_numpy(normalised_psf(psf)).float()
+    num_pix = len(frame.image)
+    optics = make_optics(num_pix, frame.pixel_scale, kernel, supersampling=SUPERSAMPLING)
+    # What a Sersic source is wrong by is no noise here: structure of the source is fitted too.
+    weighed = np.hypot(frame.sigma, MODEL_ERROR * np.clip(frame.light, 0, None))
+    image, sigma, noise = (
+        torch.from_numpy(pixels).float()[None] for pixels in (frame.image, weighed, frame.sigma)
+    )
+    templates = torch.ones_like(image)[:, None]
+    if shape is not None:
+        of_light = light_templates(
+            torch.from_numpy(shape).float()[None], num_pix, frame.pixel_scale
+        )
+        templates = torch.cat([blurred(of_light[:, :-1], optics), templates], dim=1)
+    whole, middle = arcs.frame, len(arcs.frame.image) // 2
+    inner = slice(middle - num_pix // 2, middle + num_pix // 2 + 1)
+    return ObservedLens(
+        measured=measured,
+        image=image,
+        sigma=sigma,
+        noise=noise,
+        lens_light=templates,
+        lens_light_image=whole.image[inner, inner] - frame.image,
+        optics=optics,
+        middle=frame.middle,
+        unit=arcs.unit,
+        psf_known=psf is not None,
+    )

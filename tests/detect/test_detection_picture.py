@@ -1,0 +1,20 @@
+from lenspinn.detect.detect_lens import Setting, search
+from lenspinn.detect.detection_picture import detection_figure
+
+
+def test_a_search_without_mocks_says_so_in_its_picture(lens):
+    found = search(lens, Setting(None, 0, 0, 0, lambda _: None))
+    figure = detection_figure(found, "a lens")
+    texts = [text.get_text() for axes in figure.get_axes() for text in axes.texts]
+    assert "chance not measured: no mocks" in texts
+    assert figure.get_suptitle().startswith("a lens: ")
+
+
+def test_a_search_with_mocks_shows_them(lens):
+    found = search(lens, Setting(None, 10, 4, 0, lambda _: None))
+    figure = detection_figure(found, "a lens")
+    titles = [axes.get_title() for axes in figure.get_axes()]
+    assert any("mocks without clumps" in title for title in titles)
+    assert not any(
+        "not measured" in text.get_text() for axes in figure.get_axes() for text in axes.texts
+    )

@@ -1,0 +1,47 @@
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from lenspinn.detect.dark_solution import solve
+from lenspinn.detect.mock_noise import noise_of_residual
+from lenspinn.detect.mocks import MockMaker, mock_maker, roughness_left
+from lenspinn.detect.subhalo import Subhalo
+
+
+def noise_of(lens, solution):
+    return noise_of_residual(solution.residual[0].double().numpy(), ~lens.arcs)
+
+
+def test_a_smooth_image_gets_mocks_that_are_about_as_smooth(lens, solution):
+    maker = mock_maker(lens, solution, seed=1)
+    assert abs(maker.noise.scale - 1) < 0.1
+    left = roughness_left(lens, solve(lens, maker.draw(8, 2)))
+    assert abs(np.median(left) / roughness_left(lens, solution)[0] - 1) < 0.3
+
+
+def test_a_rough_image_gets_mocks_that_are_about_as_rough(lens, solution):
+    smooth = mock_maker(lens, solution, seed=1)
+    images = replace(smooth, share=0.7).draw(1, 30)
+    rough = solve(lens, images)
+    assert roughness_left(lens, rough)[0] > 1.3 * roughness_left(lens, solution)[0]
+    maker = mock_maker(replace(lens, image=images), rough, seed=1)
+    left = roughness_left(lens, solve(lens, maker.draw(8, 2)))
+    assert 0.5 < np.median(left) / roughness_left(lens, rough)[0] < 2
+
+
+def test_a_mock_is_a_function_of_seed_and_number(lens, solution):
+    maker = MockMaker(lens=lens, solution=solution, noise=noise_of(lens, solution), share=0.3)
+    assert torch.equal(maker.draw(3, 5)[:2], maker.draw(2, 5))
+    assert not torch.equal(maker.draw(1, 5), maker.draw(1, 6))
+
+
+def test_a_clump_changes_its_mock_and_nothing_else_does(lens, solution):
+    maker = MockMaker(lens=lens, solution=solution, noise=noise_of(lens, solution))
+    none = Subhalo(profile="point", x=1.0, y=0.1, mass=0.0)
+    clump = replace(none, mass=0.01)
+    plain, with_none, with_clump = (
+        maker.draw(1, 5, subhalos) for subhalos in (None, [none], [clump])
+    )
+    assert torch.allclose(plain, with_none, atol=1e-5)
+    assert (plain - with_clump).abs().max() > 5 * 0.02

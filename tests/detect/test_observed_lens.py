@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from lenspinn.detect.observed_lens import observe_lens
+from lenspinn.errors import ImageError
+
+from .conftest import PIXEL_SCALE, SIGMA, TRUTH, small_psf
+
+
+def test_what_is_looked_at_holds_the_arcs(lens):
+    assert lens.image.shape[-1] % 2 == 1
+    assert lens.image.shape[-1] * PIXEL_SCALE / 2 > 1.5 * TRUTH["theta_E"]
+    assert lens.measured.theta_E == pytest.approx(TRUTH["theta_E"], rel=0.01)
+    rows, columns = np.nonzero(lens.arcs)
+    radius = np.hypot(rows - 27, columns - 27) * PIXEL_SCALE
+    assert abs(np.median(radius) - TRUTH["theta_E"]) < 0.15
+
+
+def test_a_lens_of_no_galaxy_is_refused(image):
+    with pytest.raises(ImageError, match="lenses of galaxies alone"):
+        observe_lens(
+            image,
+            pixel_scale=4 * PIXEL_SCALE,
+            noise=np.full(image.shape, SIGMA),
+            psf=small_psf(),
+            mask=None,
+            theta_E_guess=None,
+            lens_light="none",
+        )
+
+
+def test_faint_arcs_are_refused(image):
+    noise = 0.5 * np.random.default_rng(5).standard_normal(image.shape)
+    with pytest.raises(ImageError, match="deeper image"):
+        observe_lens(
+            image / 30 + noise,
+            pixel_scale=PIXEL_SCALE,
+            noise=np.full(image.shape, 0.5),
+            psf=small_psf(),
+            mask=None,
+            theta_E_guess=1.0,
+            lens_light="none",
+        )
