@@ -64,7 +64,7 @@ def detect_substructure(  # noqa: PLR0913 - what is known of an image, all named
     Parameters
     ----------
     image, pixel_scale, noise, psf, mask, theta_E_guess, lens_light
-        As of `lenspinn.measure.fit_lens`.
+        As of `lenspinn.measure.measure_lens`.
     z_lens, z_source
         Redshifts, both or none; without them masses are squared Einstein radii.
     mocks

@@ -105,12 +105,12 @@ def observe_lens(
     Parameters
     ----------
     image, pixel_scale, noise, psf, mask, theta_E_guess, lens_light
-        As of `lenspinn.measure.fit_lens`.
+        As of `lenspinn.measure.measure_lens`.
 
     Raises
     ------
     ImageError
-        As `lenspinn.measure.fit_lens`, or if the lens is larger than galaxies are, or too little is
+        As `lenspinn.measure.measure_lens`, or if the lens is larger than galaxies are, or too little is
         seen of its arcs.
     """
     arcs = find_arcs(
