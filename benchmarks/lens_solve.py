@@ -1,8 +1,8 @@
-"""What solving a lens costs, stage by stage, beside another version of this package.
+"""What answering an image costs, beside another version of this package.
 
 Images like those that a run was trained on are fitted, scanned and classified by both versions in
-turn, a few at a time on one thread, so that other work on the machine slows both. The time of a
-stage is the least of all turns, of the processor. Chi^2 and probabilities are compared one by one.
+turn, a few at a time on one thread, so that other work on the machine slows both. The time is the
+least of all turns, of the processor. Chi^2 and probabilities are compared one by one.
 
     git archive COMMIT src | tar -x --one-top-level=OTHER
     python benchmarks/lens_solve.py RUN OTHER/src [--images 200] [--timed 16] [--turns 5]
@@ -22,45 +22,12 @@ import torch
 from result_file import write_result
 from run_recipe import recipe_like
 
-from lenspinn.fitting.scan import scan_point_masses
-from lenspinn.fitting.structure import fit_structure, scan_beside_structure
 from lenspinn.models import LensFit
 from lenspinn.simulate import simulate_images
 from lenspinn.train import load_run
 
 SEED = 500
 OUT = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "lens_solve.json"
-STAGES = ("guess", "sersic", "scan", "structure", "scan_beside", "network")
-
-
-def stages(model: LensFit, images: torch.Tensor) -> tuple[dict[str, float], np.ndarray]:
-    """Answer images; return seconds a stage, and chi^2 of both fits."""
-    taken, begun = {}, time.process_time()
-
-    def lap(stage: str) -> None:
-        nonlocal begun
-        now = time.process_time()
-        taken[stage], begun = now - begun, now
-
-    data, optics = images[:, 0], model._optics(images, None)
-    with torch.inference_mode():
-        start = model.predict_parameters(images)
-        lap("guess")
-        fit = model.fit(images, start)
-        lap("sersic")
-        scan_point_masses(fit, model.pixel_scale)
-        lap("scan")
-        found = fit_structure(
-            fit, data, optics, lens_shape=model.lens_shape, linearize=model.linearize
-        )
-        lap("structure")
-        scan_beside_structure(found, model.pixel_scale)
-        lap("scan_beside")
-        whole = time.process_time()
-        model(images)
-        taken["all"] = time.process_time() - whole
-    taken["network"] = taken["all"] - sum(taken[stage] for stage in STAGES[:-1])
-    return taken, torch.stack([fit.chi2, found.smooth.chi2]).numpy()
 
 
 def work(run: Path, images: Path) -> None:
@@ -70,14 +37,17 @@ def work(run: Path, images: Path) -> None:
     assert isinstance(model, LensFit)
     pixels = torch.from_numpy(np.load(images))
     for line in sys.stdin:
-        first, last, by_stage = map(int, line.split())
-        if by_stage:
-            taken, chi2 = stages(model, pixels[first:last])
-            answer = {"s": taken, "chi2": chi2.tolist()}
+        first, last, timed = map(int, line.split())
+        if timed:
+            begin = time.process_time()
+            with torch.inference_mode():
+                model(pixels[first:last])
+            answer: dict[str, Any] = {"s": time.process_time() - begin}
         else:
             with torch.inference_mode():
                 probabilities = model(pixels[first:last]).softmax(dim=1)
-            answer = {"probabilities": probabilities.tolist()}
+                chi2 = model.reconstruct(pixels[first:last]).chi2
+            answer = {"probabilities": probabilities.tolist(), "chi2": chi2.tolist()}
         print(json.dumps(answer), flush=True)
 
 
@@ -91,11 +61,11 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def answer(self, first: int, last: int, *, by_stage: bool) -> dict[str, Any]:
+    def answer(self, first: int, last: int, *, timed: bool) -> dict[str, Any]:
         """Answer some images."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(first, last, int(by_stage), file=self.process.stdin, flush=True)
+        print(first, last, int(timed), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
 
@@ -125,23 +95,18 @@ def main() -> None:
     }
     turns = []
     for _ in range(config.turns + 1):
-        turns.append({n: w.answer(0, config.timed, by_stage=True) for n, w in workers.items()})
-        print({n: round(t["s"]["all"] / config.timed * 1e3, 1) for n, t in turns[-1].items()})
-    ms = {
-        name: {
-            stage: round(1e3 * min(turn[name]["s"][stage] for turn in turns[1:]) / config.timed, 2)
-            for stage in (*STAGES, "all")
-        }
-        for name in workers
-    }
-    print(ms, flush=True)
-    answers: dict[str, list[Any]] = {name: [] for name in workers}
+        turns.append({n: w.answer(0, config.timed, timed=True)["s"] for n, w in workers.items()})
+        print({n: round(s / config.timed * 1e3, 1) for n, s in turns[-1].items()}, flush=True)
+    ms = {n: round(1e3 * min(turn[n] for turn in turns[1:]) / config.timed, 2) for n in workers}
+    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     for first in range(0, config.images, config.batch):
         last = min(first + config.batch, config.images)
         for name, worker in workers.items():
-            answers[name] += worker.answer(first, last, by_stage=False)["probabilities"]
-    probabilities = {name: np.array(got) for name, got in answers.items()}
-    chi2 = {name: np.array(answer["chi2"]) for name, answer in turns[-1].items()}
+            answers[name].append(worker.answer(first, last, timed=False))
+    probabilities, chi2 = (
+        {name: np.concatenate([part[of] for part in got]) for name, got in answers.items()}
+        for of in ("probabilities", "chi2")
+    )
     by_chi2 = np.abs(chi2["now"] - chi2["before"])
     apart = np.abs(probabilities["now"] - probabilities["before"]).max(axis=1)
     record = {
@@ -150,13 +115,10 @@ def main() -> None:
         "n_timed": config.timed,
         "turns": config.turns,
         "ms_an_image": ms,
-        "chi2_difference": {
-            fit: {
-                "median": float(np.median(row)),
-                "p95": float(np.quantile(row, 0.95)),
-                "max": float(row.max()),
-            }
-            for fit, row in zip(("sersic", "structure"), by_chi2, strict=True)
+        "chi2_per_freedom_difference": {
+            "median": float(np.median(by_chi2)),
+            "p95": float(np.quantile(by_chi2, 0.95)),
+            "max": float(by_chi2.max()),
         },
         "probability_difference": {
             "median": float(np.median(apart)),

@@ -110,8 +110,8 @@ def observe_lens(
     Raises
     ------
     ImageError
-        As `lenspinn.measure.measure_lens`, or if the lens is larger than galaxies are, or too little is
-        seen of its arcs.
+        As `lenspinn.measure.measure_lens`, or if the lens is larger than galaxies are, or too
+        little is seen of its arcs.
     """
     arcs = find_arcs(
         image,

@@ -302,7 +302,7 @@ def _lensed(parameters: SmoothParameters, shapelets: Shapelets, optics: Optics) 
     for row, column in itertools.product(range(fine), repeat=2):
         sampled = (theta[row::fine, column::fine] for theta in (optics.theta_x, optics.theta_y))
         of_x, of_y = _functions(parameters, shapelets, *sampled)
-        of_x /= fine**2
+        of_x = of_x / fine**2
         place = 0
         for n in range(ORDER + 1):
             some = slice(place, place := place + ORDER + 1 - n)
@@ -335,12 +335,10 @@ def _factors(
 
 def _hermite_functions(x: Float[Tensor, "2 batch y x"]) -> Float[Tensor, "2 batch orders y x"]:
     """Orders 0 to `ORDER` along both axes, orthonormal but for a common factor."""
-    functions = x.new_empty(*x.shape[:2], ORDER + 1, *x.shape[2:])
-    orders = functions.unbind(dim=2)
     near = x.square().sum(dim=0) < _REACH**2
-    torch.mul(torch.exp(x.square() / -2), near, out=orders[0])
-    torch.mul(orders[0], 2**0.5 * x, out=orders[1])
+    functions = [torch.exp(x.square() / -2) * near]
+    functions.append(2**0.5 * x * functions[0])
     for n in range(2, ORDER + 1):
-        torch.mul(orders[n - 2], -(((n - 1) / n) ** 0.5), out=orders[n])
-        orders[n].addcmul_(x, orders[n - 1], value=(2 / n) ** 0.5)
-    return functions
+        before = functions[-2] * -(((n - 1) / n) ** 0.5)
+        functions.append(torch.addcmul(before, x, functions[-1], value=(2 / n) ** 0.5))
+    return torch.stack(functions, dim=2)
