@@ -229,5 +229,5 @@ def _portable(config: TrainConfig) -> dict[str, Any]:
 
 def _defaults() -> dict[str, Any]:
     """Return the settings that a file older than them lacks."""
-    nothing = TrainConfig(data=Path("none"), out=Path("none"), model=ModelConfig(""))
+    nothing = TrainConfig(data=Path("none"), out=Path("none"), model=ModelConfig("none"))
     return dotted({"train": _portable(nothing)})
