@@ -256,7 +256,7 @@ def test_a_damaged_calibration_stops_everything(
 
 
 def test_a_missing_run_is_refused(npy: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there is no model folder .*nowhere"):
+    with pytest.raises(ModelError, match=r"there is no model folder .*nowhere"):
         apply_model([npy], model=tmp_path / "nowhere", out=tmp_path / "out")
 
 
