@@ -14,14 +14,13 @@ from torch import Tensor
 
 from lenspinn.errors import ImageError
 from lenspinn.fitting.gaussians import light_templates
-from lenspinn.fitting.smooth import Optics, blurred, make_optics, smooth_image
+from lenspinn.fitting.smooth import Optics, blurred, smooth_image
 from lenspinn.measure.arcs import FIELD, Arcs, LensLightMode, find_arcs
 from lenspinn.measure.frame import Frame
+from lenspinn.measure.joint_fit import SUPERSAMPLING, frame_optics
 from lenspinn.measure.lens_fit import fit_arcs
-from lenspinn.measure.lens_light import MODEL_ERROR
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.noise_map import AnyPixels
-from lenspinn.measure.psf import normalised_psf
 
 __all__ = ["ObservedLens", "observe_lens"]
 
@@ -31,7 +30,6 @@ Mask = Bool[np.ndarray, "y x"]
 REACH = 1.75
 """Half side of what is looked at, in units of theta_E: beyond it there are no arcs of this source,
 and every pixel costs time."""
-SUPERSAMPLING = 2
 ARC_SIGMAS = 3.0
 """Of a pixel of the lensed source, from where it belongs to the arcs."""
 AROUND_ARCS = 0.15
@@ -129,7 +127,7 @@ def observe_lens(
         )
     measured = fit_arcs(arcs)
     frame, shape = _frame_without_light(arcs, measured)
-    lens = _observed(arcs, measured, frame, shape, psf)
+    lens = _observed(arcs, measured, frame, shape)
     num_on_arcs = int(lens.arcs.sum())
     if num_on_arcs < LEAST_ON_ARCS:
         raise ImageError(
@@ -150,15 +148,13 @@ def _observed(
     measured: LensMeasurement,
     frame: Frame,
     shape: np.ndarray | None,
-    psf: AnyPixels | None,
 ) -> ObservedLens:
-    kernel = (1.0,) if psf is None else torch.from_numpy(normalised_psf(psf)).float()
     num_pix = len(frame.image)
-    optics = make_optics(num_pix, frame.pixel_scale, kernel, supersampling=SUPERSAMPLING)
+    optics = frame_optics(frame, SUPERSAMPLING)
     # What a Sersic source is wrong by is no noise here: structure of the source is fitted too.
-    weighed = np.hypot(frame.sigma, MODEL_ERROR * np.clip(frame.light, 0, None))
     image, sigma, noise = (
-        torch.from_numpy(pixels).float()[None] for pixels in (frame.image, weighed, frame.sigma)
+        torch.from_numpy(pixels).float()[None]
+        for pixels in (frame.image, frame.light_sigma, frame.sigma)
     )
     templates = torch.ones_like(image)[:, None]
     if shape is not None:
@@ -178,5 +174,5 @@ def _observed(
         optics=optics,
         middle=frame.middle,
         unit=arcs.unit,
-        psf_known=psf is not None,
+        psf_known=frame.psf is not None,
     )

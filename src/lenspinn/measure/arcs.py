@@ -5,18 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from lenspinn.errors import ImageError
-from lenspinn.fitting.smooth import (
-    SMOOTH_PARAMETERS,
-    SmoothParameters,
-    make_optics,
-    smooth_image,
-)
+from lenspinn.fitting.smooth import SMOOTH_PARAMETERS, SmoothParameters, smooth_image
 from lenspinn.measure.frame import LEAST_PIXELS, Frame, cut_frame, light_peak
-from lenspinn.measure.joint_fit import fit_source, starts_around
+from lenspinn.measure.joint_fit import SUPERSAMPLING, fit_source, frame_optics, starts_around
 from lenspinn.measure.lens_galaxy import find_lens_galaxy
 from lenspinn.measure.lens_light import LensLight, fit_lens_light, only_sky
 from lenspinn.measure.mass_and_light import CENTRE_ERROR, LensPrior
@@ -159,9 +153,7 @@ class Arcs:
 
 def lensed_source(parameters: SmoothParameters, frame: Frame) -> Pixels:
     """Return the blurred image of a fitted source in a frame."""
-    psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
-    optics = make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=2)
-    return smooth_image(parameters, optics)[0].double().numpy()
+    return smooth_image(parameters, frame_optics(frame, SUPERSAMPLING))[0].double().numpy()
 
 
 def find_arcs(

@@ -16,6 +16,7 @@ from lenspinn.measure.frame import Frame
 from lenspinn.measure.joint_fit import SUPERSAMPLING, JointFit, fit_source, starts_around
 from lenspinn.measure.lens_light import LensLight
 from lenspinn.measure.lens_measurement import LensMeasurement
+from lenspinn.measure.mass_and_light import LensPrior
 from lenspinn.measure.noise_check import are_variances
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.power_law import PowerLaw, fit_power_law
@@ -49,7 +50,7 @@ MOST_OF_FRAME = 0.75
 """Of the half side of the pixels that a fit saw, for a theta_E that is trusted."""
 MOST_WRONG_LIGHT = 10.0
 """Factor of the noise by which the model of the lens light is wrong on a circle, of a theta_E that
-is trusted: 7 and less of SLACS lenses but for one with a dusty disc, 27."""
+is trusted: dust, a disc or a companion, as in SLACS J0959+0410, 14; see docs/real_lenses.md."""
 BRIGHT, MISSED = 3.0, 0.5
 """Of a smoothed image in units of the noise of its pixels, from where light shows; and the share of
 it from which it is no image of the source."""
@@ -165,17 +166,18 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
             f"{num_used} pixels within {FIELD:g} radii of the ring count; at least {LEAST_USED} "
             "are needed: leave out fewer, or give theta_E_guess"
         )
-    frame, light, found = _joint_fit(frame, arcs)
-    isothermal, expected = found.parameters[:1], arcs.expected
+    expected = arcs.expected
+    frame, light, found = _joint_fit(frame, arcs, expected)
+    isothermal = found.parameters[:1]
     shearless = fit_source(frame, light, isothermal, expected, shear=False)
     power_law = fit_power_law(frame, light, isothermal, expected)
     measured = _measurement(frame, found, shearless.theta_E, power_law, arcs, light.shape)
     return measured.enlarged(zoom)
 
 
-def _joint_fit(frame: Frame, arcs: Arcs) -> tuple[Frame, LensLight, JointFit]:
+def _joint_fit(frame: Frame, arcs: Arcs, expected: LensPrior) -> tuple[Frame, LensLight, JointFit]:
     """Fit lens, source and lens light in turn; the frame then knows what these are wrong by."""
-    light, expected = arcs.light_of(frame), arcs.expected
+    light = arcs.light_of(frame)
     frame = frame.with_arcs(frame.image - light.model)
     starts = starts_around(frame, light, arcs.guess, expected)
     found = fit_source(frame, light, starts, expected, supersampling=1)

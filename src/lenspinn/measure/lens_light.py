@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import least_squares, nnls
 
-from lenspinn.fitting.gaussians import GAUSSIANS
 from lenspinn.measure.blurred_gaussians import blurred_gaussians
 
 Pixels = Float[np.ndarray, "y x"]
@@ -44,9 +43,6 @@ class LensLight(NamedTuple):
     """Centre (arcsec), and ellipticity (e1, e2) of each group."""
     sky: float
     """Of the model, in each pixel."""
-    terms: np.ndarray
-    """Which of the Gaussians of both groups, then the sky, those of the basis are, counted as by
-    `lenspinn.measure.blurred_gaussians`."""
 
     @property
     def galaxy(self) -> Pixels:
@@ -105,7 +101,6 @@ def fit_lens_light(
         model=model,
         shape=best,
         sky=float(amplitudes[-1] / num_pix**2),
-        terms=np.flatnonzero(needed),
     )
 
 
@@ -148,7 +143,7 @@ def only_sky(image: Pixels, sigma: Pixels) -> LensLight:
     """Return a constant sky as all the lens light there is: the median of the pixels that count."""
     basis = np.full((1, *image.shape), 1.0 / image.size)
     sky = float(np.median(image[np.isfinite(sigma)]))
-    return LensLight(basis, np.full_like(image, sky), np.zeros(6), sky, np.array([2 * GAUSSIANS]))
+    return LensLight(basis, np.full_like(image, sky), np.zeros(6), sky)
 
 
 def _basis(
