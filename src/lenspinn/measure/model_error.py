@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from lenspinn.measure.noise_map import SIGMA_PER_MAD
+
 __all__ = ["noise_factor"]
 
 Pixels = Float[np.ndarray, "y x"]
 
 CIRCLE = 2
 """Pixels: width of the circles on which the scatter of what is left is told."""
-GAUSSIAN = 1.4826
-"""Standard deviations of normal numbers in a median of their sizes."""
 BLOCK = 5
 """Pixels: side of the squares over which what is left of arcs is averaged."""
 MOST = 30.0
@@ -61,5 +61,5 @@ def _on_circles(left: Pixels, used: Bool[np.ndarray, "y x"]) -> Pixels:
     y, x = np.indices(left.shape) - len(left) // 2
     circle = (np.hypot(x, y) / CIRCLE).astype(int)
     sizes = [np.abs(left[used & (circle == at)]) for at in range(int(circle.max()) + 1)]
-    scatter = [GAUSSIAN * float(np.median(size)) if size.size else 1.0 for size in sizes]
+    scatter = [SIGMA_PER_MAD * float(np.median(size)) if size.size else 1.0 for size in sizes]
     return np.maximum(scatter, 1.0)[circle]
