@@ -35,6 +35,26 @@ def test_the_ring_is_found_under_the_lens_light(modelled: Arcs, scene) -> None:
     assert modelled.guess == modelled.radius
 
 
+def test_another_ring_leaves_other_pixels_out(modelled: Arcs) -> None:
+    smaller = modelled.with_ring(0.5 * modelled.guess)
+    assert smaller.guess == 0.5 * modelled.guess
+    assert smaller.light is modelled.light  # not fitted again
+    used, before = np.isfinite(smaller.frame.sigma), np.isfinite(modelled.frame.sigma)
+    assert used.sum() < before.sum()
+    assert np.array_equal(modelled.with_ring(modelled.guess).frame.sigma, modelled.frame.sigma)
+
+
+def test_rings_are_those_of_the_image_without_lens_light_where_that_is_masked(scene) -> None:
+    masked = found(scene, "mask")
+    again = masked.with_ring(1.2 * masked.guess)
+    assert np.array_equal(again.bare, masked.bare)
+    assert np.isinf(again.frame.sigma).sum() > np.isinf(masked.frame.sigma).sum()
+
+
+def test_a_guess_that_is_given_leaves_no_other_ring() -> None:
+    assert arcs_of(dark_ring(1.0, 61, 0.1), 0.1, 1.0).others == ()
+
+
 def test_without_light_and_source_noise_is_left(modelled: Arcs, measured: LensMeasurement) -> None:
     parameters = measured.in_unit(1 / modelled.unit).smooth_parameters
     frame, light = modelled.without_light(parameters)

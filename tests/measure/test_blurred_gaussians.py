@@ -4,7 +4,7 @@ import torch
 
 from lenspinn.fitting.gaussians import light_templates
 from lenspinn.lensing.psf import convolve_kernel
-from lenspinn.measure.blurred_gaussians import blurred_gaussians
+from lenspinn.measure.blurred_gaussians import blurred_gaussians, shape_derivatives
 from lenspinn.measure.lens_light import MODEL_ERROR
 
 SIDE, SCALE = 81, 0.05
@@ -14,6 +14,8 @@ SHAPE = np.array([0.02, -0.01, 0.2, 0.1, -0.1, 0.15])
 WIDE_ERROR = MODEL_ERROR / 4
 # Of a flux: sampling at the centres of pixels, and what lies beyond the image.
 FLUX_ERROR = 0.03
+# Of the largest derivative: differences of steps of 1e-5.
+DIFFERENCE_ERROR = 1e-6
 
 
 def pixels() -> np.ndarray:
@@ -49,3 +51,18 @@ def test_some_pixels_are_those_of_all() -> None:
     chosen = np.arange(0, SIDE**2, 7)
     some = blurred_gaussians(SHAPE, pixels()[:, chosen], SIDE, SCALE, psf())
     assert np.array_equal(some, every[:, chosen])
+
+
+@pytest.mark.parametrize("kernel", [None, psf()])
+@pytest.mark.parametrize("place", range(6))
+def test_derivatives_are_those_of_differences(kernel: np.ndarray | None, place: int) -> None:
+    amplitudes = np.random.default_rng(1).random(20)
+    amplitudes[[2, 15]] = 0
+
+    def light(step: float) -> np.ndarray:
+        shape = SHAPE + step * np.eye(6)[place]
+        return amplitudes @ blurred_gaussians(shape, pixels(), SIDE, SCALE, kernel)
+
+    differences = (light(1e-5) - light(-1e-5)) / 2e-5
+    derivatives = shape_derivatives(SHAPE, amplitudes, pixels(), SIDE, SCALE, kernel)[place]
+    assert np.abs(derivatives - differences).max() < DIFFERENCE_ERROR * np.abs(differences).max()

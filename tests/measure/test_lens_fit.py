@@ -198,19 +198,21 @@ def test_other_rings_are_tried_where_the_first_is_not_trusted(
     worse = dataclasses.replace(measured, reasons=("a", "b", "c"))
     fits, tried = iter([doubtful, worse, measured]), []
 
-    def find(theta_E_guess: float | None) -> Arcs:
-        tried.append(theta_E_guess)
-        return arcs
+    def fit(arcs: Arcs) -> LensMeasurement:
+        tried.append(arcs.guess)
+        return next(fits)
 
-    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: next(fits))
-    assert lens_fit.fit_rings(find)[1] is measured
-    assert tried == [None, 2.0, 0.5]
+    monkeypatch.setattr(lens_fit, "fit_arcs", fit)
+    assert lens_fit.fit_rings(arcs)[1] is measured
+    assert tried == [arcs.guess, 2.0, 0.5]
 
 
-def test_a_guess_that_is_given_is_kept(monkeypatch, measured: LensMeasurement, arcs: Arcs) -> None:
-    doubtful = dataclasses.replace(measured, reasons=("too faint",))
-    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: doubtful)
-    assert lens_fit.fit_rings(lambda theta_E_guess: arcs, 1.0)[1] is doubtful
+def test_what_speaks_against_an_image_speaks_against_every_fit_of_it(
+    monkeypatch, measured: LensMeasurement, arcs: Arcs
+) -> None:
+    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: measured)
+    doubtful = dataclasses.replace(arcs, doubts=("variances",))
+    assert lens_fit.fit_rings(doubtful)[1].reasons == (*measured.reasons, "variances")
 
 
 def test_an_image_without_arcs_is_not_trusted() -> None:

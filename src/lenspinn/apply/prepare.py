@@ -6,7 +6,6 @@ network then sees what is left on its own pixels, knows noise and PSF there, and
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -135,16 +134,16 @@ def prepare(
     each of its pixels would be the mean of four even where both have the same size.
     """
     psf, psf_from = _psf_of(known.psf, instrument, pixel_scale, model)
-    find = partial(
-        find_arcs,
+    arcs = find_arcs(
         image,
         pixel_scale=pixel_scale,
         noise=known.noise,
         psf=psf,
         mask=known.mask,
+        theta_E_guess=None,
         lens_light=lens_light,
     )
-    arcs, measured = fit_rings(find)
+    arcs, measured = fit_rings(arcs)
     frame, taken = arcs.without_light(measured.smooth_parameters)
     modelled = taken if arcs.lens_light == "model" else None
     frame, left, columns, rows = _centred(frame, measured, model)

@@ -18,7 +18,7 @@ from lenspinn.fitting.smooth import Optics, blurred, smooth_image
 from lenspinn.measure.arcs import FIELD, Arcs, LensLightMode, find_arcs
 from lenspinn.measure.frame import Frame
 from lenspinn.measure.joint_fit import SUPERSAMPLING, frame_optics
-from lenspinn.measure.lens_fit import fit_arcs
+from lenspinn.measure.lens_fit import fit_rings
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.noise_map import AnyPixels
 
@@ -120,12 +120,12 @@ def observe_lens(
         theta_E_guess=theta_E_guess,
         lens_light=lens_light,
     )
+    arcs, measured = fit_rings(arcs)
     if arcs.zoom > 1:
         raise ImageError(
             f'the ring has a radius of {arcs.guess:.2f}"; clumps are looked for in lenses of '
             "galaxies alone, so give theta_E_guess if that ring is none"
         )
-    measured = fit_arcs(arcs)
     frame, shape = _frame_without_light(arcs, measured)
     lens = _observed(arcs, measured, frame, shape)
     num_on_arcs = int(lens.arcs.sum())

@@ -15,6 +15,7 @@ from lenspinn.measure.lens_galaxy import find_lens_galaxy
 from lenspinn.measure.lens_light import LensLight, fit_lens_light, only_sky
 from lenspinn.measure.mass_and_light import CENTRE_ERROR, LensPrior
 from lenspinn.measure.neighbours import neighbours
+from lenspinn.measure.noise_check import are_variances
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.observation import Observation, observe
 from lenspinn.measure.ring import other_rings, ring_radius, rival_ring
@@ -54,8 +55,12 @@ MASKED = 0.6
 class Arcs:
     """Where a lens is, its light, and the ring that is seen when that is taken away."""
 
+    around: Frame
+    """All that is near, in units of `unit`."""
+    bare: Pixels
+    """Its image without the lens light: where a ring is looked for."""
     frame: Frame
-    """In units of `unit`; neighbours, and lens light that is masked, are left out."""
+    """The same, but neighbours and lens light that is masked are left out."""
     lens_light: LensLightMode
     """What was done about it."""
     light: LensLight
@@ -63,13 +68,16 @@ class Arcs:
     radius: float
     """Of the ring, arcsec: `lenspinn.measure.ring_radius`."""
     others: tuple[float, ...]
-    """Of other circles that could be the ring, arcsec: `lenspinn.measure.ring.other_rings`."""
+    """Of other circles that could be the ring, arcsec: `lenspinn.measure.ring.other_rings`; none
+    where a guess is given."""
     rival: float | None
     """Radius of another ring, outside of what a fit sees, that could be the one; arcsec."""
     guess: float
     """Of theta_E, arcsec."""
     unit: float
     """Of the frame, in that of the image."""
+    doubts: tuple[str, ...] = ()
+    """What speaks against any fit of this image."""
 
     @property
     def reach(self) -> float:
@@ -90,16 +98,17 @@ class Arcs:
         """By which angles are made smaller for a fit."""
         return max(1.0, self.guess / LARGEST_GUESS)
 
+    def with_ring(self, radius: float) -> "Arcs":
+        """Return the arcs of the same image if their ring has another radius, arcsec."""
+        return _with_ring(replace(self, guess=radius))
+
     def shrunk(self, factor: float) -> "Arcs":
         """Return the same arcs in angles that are smaller by a factor."""
         shape = self.light.shape / np.array([factor, factor, 1, 1, 1, 1])
         return replace(
             self,
-            frame=replace(
-                self.frame,
-                pixel_scale=self.frame.pixel_scale / factor,
-                middle=(self.frame.middle[0] / factor, self.frame.middle[1] / factor),
-            ),
+            around=_shrunk(self.around, factor),
+            frame=_shrunk(self.frame, factor),
             light=self.light._replace(shape=shape),
             radius=self.radius / factor,
             others=tuple(radius / factor for radius in self.others),
@@ -151,6 +160,14 @@ class Arcs:
         return lit.minus(light.model), light
 
 
+def _shrunk(frame: Frame, factor: float) -> Frame:
+    return replace(
+        frame,
+        pixel_scale=frame.pixel_scale / factor,
+        middle=(frame.middle[0] / factor, frame.middle[1] / factor),
+    )
+
+
 def lensed_source(parameters: SmoothParameters, frame: Frame) -> Pixels:
     """Return the blurred image of a fitted source in a frame."""
     return smooth_image(parameters, frame_optics(frame, SUPERSAMPLING))[0].double().numpy()
@@ -183,7 +200,15 @@ def find_arcs(
             break
         centre = beside
         arcs = _arcs_within(radius, seen, mode, centre, theta_E_guess)
-    return arcs
+    return replace(arcs, doubts=_doubts(image, noise))
+
+
+def _doubts(image: AnyPixels, noise: AnyPixels | None) -> tuple[str, ...]:
+    if noise is None or not are_variances(np.asarray(image), np.asarray(noise)):
+        return ()
+    return (
+        "the noise map rises in proportion to the light, as variances do: give their square roots",
+    )
 
 
 def _centre_of_mass(
@@ -250,31 +275,41 @@ def _arcs_within(
         )
     light = only_sky(wide.image, wide.sigma) if mode == "none" else _lens_light(wide)
     wide = wide if mode == "none" else wide.lit(light.galaxy)
-    arcs = wide.image - light.model
-    inner = INNERMOST * seen.pixel_scale
-    around = (arcs, wide.weighed_sigma, seen.pixel_scale)
-    outer = len(arcs) * seen.pixel_scale / 2
-    ring = ring_radius(*around, inner=inner, outer=outer)
-    others = other_rings(*around, inner=inner, outer=outer)
-    guess = ring if guess is None else guess
-    rival = rival_ring(*around, inner=inner, field=FIELD * guess)
+    bare = wide.image - light.model
+    within = {"inner": INNERMOST * seen.pixel_scale, "outer": len(bare) * seen.pixel_scale / 2}
+    ring = ring_radius(bare, wide.weighed_sigma, seen.pixel_scale, **within)
+    others = other_rings(bare, wide.weighed_sigma, seen.pixel_scale, **within)
+    return _with_ring(
+        Arcs(
+            around=wide,
+            bare=bare,
+            frame=wide,
+            lens_light=mode,
+            light=light,
+            radius=ring,
+            others=others if guess is None else (),
+            rival=None,
+            guess=ring if guess is None else guess,
+            unit=seen.unit,
+        )
+    )
+
+
+def _with_ring(arcs: Arcs) -> Arcs:
+    """Leave out what belongs to no arc if the ring is where it is guessed."""
+    wide, guess, mode = arcs.around, arcs.guess, arcs.lens_light
+    sigma = wide.weighed_sigma
     unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
     far = wide.radius > NEIGHBOURS * guess + unsure
     beyond = wide.radius > guess
-    frame = wide.without(neighbours(arcs / wide.weighed_sigma, far) & beyond)
+    frame = wide.without(neighbours(arcs.bare / sigma, far) & beyond)
+    light = arcs.light
     if mode == "mask":
         frame = frame.without(frame.radius < MASKED * guess)
         light = only_sky(frame.image, frame.sigma)
-    return Arcs(
-        frame=frame,
-        lens_light=mode,
-        light=light,
-        radius=ring,
-        others=others,
-        rival=rival,
-        guess=guess,
-        unit=seen.unit,
-    )
+    inner = INNERMOST * wide.pixel_scale
+    rival = rival_ring(arcs.bare, sigma, wide.pixel_scale, inner=inner, field=FIELD * guess)
+    return replace(arcs, frame=frame, light=light, rival=rival)
 
 
 def _lens_light(

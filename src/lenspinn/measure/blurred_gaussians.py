@@ -8,9 +8,11 @@ from scipy.signal import fftconvolve
 
 from lenspinn.fitting.gaussians import gaussian_sizes
 
-__all__ = ["blurred_gaussians"]
+__all__ = ["blurred_gaussians", "shape_derivatives"]
 
 Kernel = Float[np.ndarray, "v u"]
+Maps = Float[np.ndarray, "terms pixels"]
+Derivatives = Float[np.ndarray, "6 pixels"]
 
 WIDE = 5.0
 """Standard deviation, pixels, from which on a PSF only adds its second moments to a Gaussian."""
@@ -27,7 +29,7 @@ def blurred_gaussians(
     num_pix: int,
     pixel_scale: float,
     psf: Kernel | None,
-) -> Float[np.ndarray, "terms pixels"]:
+) -> Maps:
     """Return both groups of Gaussians of `lenspinn.fitting.gaussians`, blurred, each of flux 1.
 
     Parameters
@@ -47,31 +49,111 @@ def blurred_gaussians(
     (terms, pixels)
         In rising order of size in each group.
     """
-    center = shape[:2] / pixel_scale
-    blur = NO_BLUR if psf is None else _moments(psf)
+    centre, blur = shape[:2] / pixel_scale, _blur(psf)
     y, x = places
     terms = []
     for e1, e2 in (shape[2:4], shape[4:6]):
-        for size in gaussian_sizes(num_pix):
-            moments = _ellipse(size, e1, e2)
-            if psf is not None and size < WIDE:
-                terms.append(_narrow(moments, center, places, psf))
-            else:
-                terms.append(_gaussian(moments + blur, x - center[0], y - center[1]))
-    return np.stack(terms)
+        narrow, wide = _narrow_and_wide(num_pix, psf)
+        if psf is not None and narrow:
+            dy, dx = _stamp(psf)
+            sharp = [
+                _gaussian(_ellipse(size, e1, e2), dx - centre[0], dy - centre[1])[0]
+                for size in narrow
+            ]
+            terms.append(_seen_at(places, np.stack(sharp), psf))
+        terms.append(
+            np.stack(
+                [
+                    _gaussian(_ellipse(size, e1, e2) + blur, x - centre[0], y - centre[1])[0]
+                    for size in wide
+                ]
+            )
+        )
+    return np.concatenate(terms)
 
 
-def _narrow(
-    moments: np.ndarray, center: np.ndarray, places: np.ndarray, psf: Kernel
-) -> Float[np.ndarray, " pixels"]:
-    """Return a Gaussian that is not much wider than the PSF, made on a stamp."""
+def shape_derivatives(
+    shape: Float[np.ndarray, " 6"],
+    amplitudes: Float[np.ndarray, " terms"],
+    places: Int[np.ndarray, "2 pixels"],
+    num_pix: int,
+    pixel_scale: float,
+    psf: Kernel | None,
+) -> Derivatives:
+    """Return the derivatives of a sum of `blurred_gaussians` by their shape, amplitudes fixed.
+
+    Parameters
+    ----------
+    shape, places, num_pix, pixel_scale, psf
+        As of `blurred_gaussians`.
+    amplitudes
+        Of the terms of the sum.
+    """
+    centre, blur = shape[:2] / pixel_scale, _blur(psf)
+    narrow, wide = _narrow_and_wide(num_pix, psf)
+    result = np.zeros((6, places.shape[1]))
+    groups = amplitudes.reshape(2, -1)
+    for group, (e1, e2) in enumerate((shape[2:4], shape[4:6])):
+        rows = [0, 1, 2 + 2 * group, 3 + 2 * group]
+        of_narrow, of_wide = groups[group, : len(narrow)], groups[group, len(narrow) :]
+        if psf is not None and of_narrow.any():
+            from_middle = _stamp(psf)
+            sharp = _group_derivatives(narrow, of_narrow, (e1, e2), NO_BLUR, from_middle, centre)
+            result[rows] += _seen_at(places, sharp, psf)
+        result[rows] += _group_derivatives(wide, of_wide, (e1, e2), blur, places, centre)
+    result[:2] /= pixel_scale
+    return result
+
+
+def _narrow_and_wide(num_pix: int, psf: Kernel | None) -> tuple[list[float], list[float]]:
+    """Return the sizes that are blurred on a stamp, and those to which a PSF adds its moments."""
+    sizes = gaussian_sizes(num_pix)
+    num_narrow = 0 if psf is None else sum(size < WIDE for size in sizes)
+    return list(sizes[:num_narrow]), list(sizes[num_narrow:])
+
+
+def _group_derivatives(
+    sizes: list[float],
+    amplitudes: np.ndarray,
+    ellipticity: tuple[float, float],
+    blur: np.ndarray,
+    places: np.ndarray,
+    centre: np.ndarray,
+) -> np.ndarray:
+    """Return the derivatives of one group by x and y of its centre, pixels, and by e1 and e2."""
+    dx, dy = places[1] - centre[0], places[0] - centre[1]
+    result = np.zeros((4, *dx.shape))
+    for size, amplitude in zip(sizes, amplitudes, strict=True):
+        if amplitude == 0:
+            continue
+        moments = _ellipse(size, *ellipticity) + blur
+        value, x, y = _gaussian(moments, dx, dy)
+        value *= amplitude
+        xx, yy, xy = moments
+        determinant = xx * yy - xy**2
+        result[0] += value * x
+        result[1] += value * y
+        for row, (by_xx, by_yy, by_xy) in enumerate(_by_ellipticity(size, *ellipticity), start=2):
+            trace = (yy * by_xx + xx * by_yy - 2 * xy * by_xy) / determinant
+            result[row] += 0.5 * value * (by_xx * x * x + by_yy * y * y + 2 * by_xy * x * y - trace)
+    return result
+
+
+def _stamp(psf: Kernel) -> Int[np.ndarray, "2 side side"]:
+    """Return rows and columns, from its middle, of a stamp that holds what is narrow."""
     reach = math.ceil(REACH * WIDE) + len(psf) // 2
-    y, x = np.indices((2 * reach + 1, 2 * reach + 1)) - reach
-    sharp = _gaussian(moments, x - center[0], y - center[1])
-    stamp = fftconvolve(sharp, psf, mode="same")
+    return np.indices((2 * reach + 1, 2 * reach + 1)) - reach
+
+
+def _seen_at(
+    places: Int[np.ndarray, "2 pixels"], sharp: Float[np.ndarray, "maps side side"], psf: Kernel
+) -> Float[np.ndarray, "maps pixels"]:
+    """Blur stamps, and read them at pixels; 0 beyond them."""
+    stamps = fftconvolve(sharp, psf[None], mode="same", axes=(1, 2))
+    reach = sharp.shape[-1] // 2
     row, column = places + reach
     inside = (np.abs(places) <= reach).all(axis=0)
-    return np.where(inside, stamp[np.where(inside, row, 0), np.where(inside, column, 0)], 0.0)
+    return np.where(inside, stamps[:, np.where(inside, row, 0), np.where(inside, column, 0)], 0.0)
 
 
 def _ellipse(size: float, e1: float, e2: float) -> Float[np.ndarray, " 3"]:
@@ -80,16 +162,29 @@ def _ellipse(size: float, e1: float, e2: float) -> Float[np.ndarray, " 3"]:
     return size**2 / axes * np.array([(1 + e1) ** 2 + e2**2, (1 - e1) ** 2 + e2**2, 2 * e2])
 
 
-def _gaussian(moments: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+def _by_ellipticity(size: float, e1: float, e2: float) -> Float[np.ndarray, "2 3"]:
+    """Return the derivatives of `_ellipse` by e1 and e2."""
+    axes = max(LEAST_AXES, 1 - e1**2 - e2**2)
+    through_axes = 2 * np.outer([e1, e2], _ellipse(size, e1, e2)) / axes
+    direct = np.array([[2 * (1 + e1), -2 * (1 - e1), 0.0], [2 * e2, 2 * e2, 2.0]])
+    return through_axes + size**2 / axes * direct
+
+
+def _gaussian(
+    moments: np.ndarray, dx: np.ndarray, dy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a Gaussian of flux 1, and the inverse of its moments times the offset, x and y."""
     xx, yy, xy = moments
     determinant = xx * yy - xy**2
-    squared = (yy * dx**2 + xx * dy**2 - 2 * xy * dx * dy) / determinant
-    result: np.ndarray = np.exp(-0.5 * squared) / (2 * math.pi * math.sqrt(determinant))
-    return result
+    x, y = (yy * dx - xy * dy) / determinant, (xx * dy - xy * dx) / determinant
+    value = np.exp(-0.5 * (x * dx + y * dy)) / (2 * math.pi * math.sqrt(determinant))
+    return value, x, y
 
 
-def _moments(psf: Kernel) -> Float[np.ndarray, " 3"]:
-    """Return the second moments xx, yy and xy of a PSF, square pixels."""
+def _blur(psf: Kernel | None) -> Float[np.ndarray, " 3"]:
+    """Return the second moments xx, yy and xy of a PSF, square pixels; 0 of none."""
+    if psf is None:
+        return NO_BLUR
     rows, columns = psf.shape
     y, x = np.indices(psf.shape) - np.array([rows // 2, columns // 2])[:, None, None]
     return np.array([(psf * product).sum() for product in (x * x, y * y, x * y)])

@@ -1,8 +1,6 @@
 """Einstein radii of real lenses: lens light, lens and source fitted together to one image."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +15,6 @@ from lenspinn.measure.joint_fit import SUPERSAMPLING, JointFit, fit_source, star
 from lenspinn.measure.lens_light import LensLight
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.mass_and_light import LensPrior
-from lenspinn.measure.noise_check import are_variances
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.power_law import PowerLaw, fit_power_law
 
@@ -107,36 +104,20 @@ def measure_lens(
     ImageError
         If images do not fit together, one is given as another, or nothing is left to fit.
     """
-    find = partial(
-        find_arcs,
+    arcs = find_arcs(
         image,
         pixel_scale=pixel_scale,
         noise=noise,
         psf=psf,
         mask=mask,
+        theta_E_guess=theta_E_guess,
         lens_light=lens_light,
     )
-    arcs, measured = fit_rings(find, theta_E_guess)
-    measured = measured.in_unit(arcs.unit)
-    if noise is not None and are_variances(np.asarray(image), np.asarray(noise)):
-        return measured.doubted(
-            "the noise map rises in proportion to the light, as variances do: give their square "
-            "roots"
-        )
-    return measured
+    return fit_rings(arcs)[1].in_unit(arcs.unit)
 
 
-def fit_rings(
-    find: Callable[..., Arcs], theta_E_guess: float | None = None
-) -> tuple[Arcs, LensMeasurement]:
-    """Fit the arcs that are found, and, where there is no trust in that, around other rings.
-
-    Parameters
-    ----------
-    find
-        `find_arcs` of an image, called with ``theta_E_guess``.
-    theta_E_guess
-        Arcsec; no other ring is tried where it is given.
+def fit_rings(arcs: Arcs) -> tuple[Arcs, LensMeasurement]:
+    """Fit arcs, and, where there is no trust in that, the same image around its other rings.
 
     Returns
     -------
@@ -144,15 +125,16 @@ def fit_rings(
         The first that is trusted, else those that the fewest reasons speak against; in the unit of
         the arcs.
     """
-    arcs = find(theta_E_guess=theta_E_guess)
     found = [(arcs, fit_arcs(arcs))]
-    others = arcs.others[:OTHER_RINGS] if theta_E_guess is None else ()
-    for radius in others:
-        if found[-1][1].trusted:
+    for radius in arcs.others[:OTHER_RINGS]:
+        if not found[-1][1].reasons:
             break
-        again = find(theta_E_guess=radius)
+        again = arcs.with_ring(radius)
         found.append((again, fit_arcs(again)))
-    return min(found, key=lambda each: len(each[1].reasons))
+    arcs, measured = min(found, key=lambda each: len(each[1].reasons))
+    for doubt in arcs.doubts:
+        measured = measured.doubted(doubt)
+    return arcs, measured
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:

@@ -4,15 +4,13 @@ With no negative Gaussians (`lenspinn.fitting.gaussians`) the sum can be no ring
 of a lens alone.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import least_squares, nnls
 
-from lenspinn.measure.blurred_gaussians import blurred_gaussians
+from lenspinn.measure.blurred_gaussians import blurred_gaussians, shape_derivatives
 
 Pixels = Float[np.ndarray, "y x"]
 
@@ -26,6 +24,8 @@ EVALUATIONS = 12
 """Of the derivatives, at most, in each round."""
 NEAR, EVERY = 25, 2
 """Pixels from the middle beyond which a shape is told from every second row and column."""
+RIDGE = 1e-9
+"""Added to the diagonal of normal equations, relative."""
 MOST_ELLIPTICITY = 0.6
 TWISTS = ((0.0, 0.0, 0.0, 0.0), (0.1, 0.0, -0.1, 0.0), (0.0, 0.1, 0.0, -0.1))
 """Ellipticities of the two groups at which a fit begins where no shape is known. Groups that begin
@@ -81,15 +81,15 @@ def fit_lens_light(
     """
     starts = [np.array([0, 0, *twist]) for twist in TWISTS] if shape is None else [shape]
     num_pix, used = len(image), np.isfinite(sigma)
-    basis_at = partial(_basis, num_pix=num_pix, pixel_scale=pixel_scale, psf=psf)
+    seen: dict[str, Any] = {"num_pix": num_pix, "pixel_scale": pixel_scale, "psf": psf}
     every = np.indices(image.shape).reshape(2, -1) - num_pix // 2
     chosen = _telling(every)
     for _ in range(CLIPS if clip else 1):
         told = chosen & used.ravel()
-        here = (every[:, told], image.ravel()[told], sigma.ravel()[told])
-        best = _best_shape(partial(_misfit, basis_at, *here), starts, pixel_scale)
+        sums = _Sums(every[:, told], image.ravel()[told], sigma.ravel()[told], seen)
+        best = _best_shape(sums, starts, pixel_scale)
         starts = [best]
-        basis = basis_at(best, every)
+        basis = _basis(best, every, **seen)
         error = np.where(used, sigma, np.inf).ravel()
         amplitudes, _ = _solved(basis, image.ravel(), error)
         model = (amplitudes @ basis).reshape(image.shape)
@@ -109,28 +109,56 @@ def _telling(places: Int[np.ndarray, "2 pixels"]) -> Bool[np.ndarray, " pixels"]
     return (np.hypot(*places) < NEAR) | (places % EVERY == 0).all(axis=0)
 
 
-def _misfit(
-    basis_at: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    places: np.ndarray,
-    image: np.ndarray,
-    sigma: np.ndarray,
-    shape: np.ndarray,
-) -> Float[np.ndarray, " pixels"]:
-    return _solved(basis_at(shape, places), image, sigma)[1]
+class _Sums:
+    """The best sums of Gaussians of any shape, at some pixels of an image."""
+
+    def __init__(
+        self, places: np.ndarray, image: np.ndarray, sigma: np.ndarray, seen: dict[str, Any]
+    ) -> None:
+        self._places, self._image, self._sigma, self._seen = places, image, sigma, seen
+        self._last: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def _at(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the basis in sigmas, the best amplitudes and the misfit of a shape."""
+        if self._last is None or not np.array_equal(self._last[0], shape):
+            basis = _basis(shape, self._places, **self._seen)
+            self._last = (
+                shape.copy(),
+                basis / self._sigma,
+                *_solved(basis, self._image, self._sigma),
+            )
+        return self._last[1:]
+
+    def misfit(self, shape: np.ndarray) -> Float[np.ndarray, " pixels"]:
+        """Return what the best sum leaves, in sigmas."""
+        return self._at(shape)[2]
+
+    def derivatives(self, shape: np.ndarray) -> Float[np.ndarray, "pixels 6"]:
+        """Return the derivatives of the misfit: what no change of the amplitudes makes up for.
+
+        That the basis turns with the shape is left out (Kaufman 1975, BIT 15, 49): the sum of
+        squares has the same gradient.
+        """
+        columns, amplitudes, _ = self._at(shape)
+        by_shape = shape_derivatives(shape, amplitudes[:-1], self._places, **self._seen)
+        by_shape /= self._sigma
+        free = columns[amplitudes != 0]
+        normal = free @ free.T
+        normal[np.diag_indices(len(free))] *= 1 + RIDGE
+        made_up = np.linalg.solve(normal, free @ by_shape.T)
+        return (made_up.T @ free - by_shape).T
 
 
-def _best_shape(
-    misfit: Callable[[np.ndarray], np.ndarray], starts: list[np.ndarray], pixel_scale: float
-) -> np.ndarray:
+def _best_shape(sums: _Sums, starts: list[np.ndarray], pixel_scale: float) -> np.ndarray:
     """Return the shape that fits best of those found from each start."""
     bound = np.array([3 * pixel_scale] * 2 + [MOST_ELLIPTICITY] * 4)
     fits = [
         least_squares(
-            misfit,
+            sums.misfit,
             np.clip(start, -0.9 * bound, 0.9 * bound),
+            jac=sums.derivatives,
             bounds=(-bound, bound),
             x_scale=[pixel_scale] * 2 + [0.1] * 4,
-            diff_step=1e-3,
             max_nfev=EVALUATIONS,
             loss="soft_l1",
         )
@@ -163,7 +191,7 @@ def _solved(
     scale = np.sqrt((both**2).sum(axis=1)).clip(min=1e-30)
     normal = (both @ both.T) / np.outer(scale, scale)
     # Non-negative least squares by the normal equations: 22 rows instead of one a pixel.
-    factor = np.linalg.cholesky(normal + 1e-9 * np.eye(len(normal)))
+    factor = np.linalg.cholesky(normal + RIDGE * np.eye(len(normal)))
     right = np.linalg.solve(factor, (both @ target) / scale)
     solution, _ = nnls(factor.T, right, maxiter=50 * len(both))
     solution = solution / scale
