@@ -27,6 +27,8 @@ ROUGH = torch.tensor(
 NOISE_FREE_SIGMAS = 0.05
 # Of the width of 96 pulls: three of its standard errors, 1 / sqrt(2 * 96).
 WIDTH_TOLERANCE = 0.22
+# Standard errors: chi^2 is 0.02 above its minimum at 0.14 of them.
+ENDED_EARLY = 0.14
 # Standard errors, and sigmas of the noise, between fits in float32 that end at the same place.
 SAME_WITH_LIGHT = 0.05
 # Of a covariance in float32 times what it is the inverse of.
@@ -126,6 +128,25 @@ def test_a_lens_whose_radius_changes_nothing_leaves_the_others_of_its_batch_alon
     fit = fit_smooth_lens(rough(true, generator), image, sigma, OPTICS, linearize=linearize)
     assert fit.standard_errors[0].isfinite().all()
     assert fit.covariance[1].isnan().all()
+
+
+def test_a_fit_ends_where_no_step_gains(generator):
+    truth = lenses(3, generator)
+    image, sigma = noisy(smooth_image(truth, OPTICS), generator)
+    made = []
+
+    def counted(*given):
+        made.append(given)
+        return whitened_derivatives(*given)
+
+    begin = rough(truth, generator)
+    short = fit_smooth_lens(
+        begin, image, sigma, OPTICS, steps=40, linearize=counted, least_gain=0.02
+    )
+    assert len(made) < 30
+    whole = fit_smooth_lens(begin, image, sigma, OPTICS, steps=40)
+    away = (short.parameters - whole.parameters) / whole.standard_errors
+    assert away.abs().max() < ENDED_EARLY
 
 
 def test_a_fit_goes_on_where_it_ended(generator):

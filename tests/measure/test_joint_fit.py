@@ -55,7 +55,6 @@ def test_the_best_fit_comes_first_and_is_right(frame: Frame) -> None:
         sky_of(frame),
         starts_around(frame, sky_of(frame), 0.85, SURE),
         SURE,
-        supersampling=1,
     )
     assert found.theta_E == pytest.approx(TRUTH["theta_E"], abs=ERROR)
     assert found.as_good[0]
@@ -64,7 +63,7 @@ def test_the_best_fit_comes_first_and_is_right(frame: Frame) -> None:
 
 def test_a_lens_without_shear_has_none(frame: Frame) -> None:
     starts = starts_around(frame, sky_of(frame), 0.9, SURE)[:1]
-    found = fit_source(frame, sky_of(frame), starts, SURE, supersampling=1, shear=False)
+    found = fit_source(frame, sky_of(frame), starts, SURE, shear=False)
     assert abs(float(found.parameters[0, SMOOTH_PARAMETERS.index("gamma1")])) < 0.01
 
 
@@ -80,7 +79,7 @@ def test_a_lens_beside_the_middle_is_found_where_it_is() -> None:
     frame = lensed(TRUTH | {"center_x": 0.35, "center_y": -0.2, "source_x": 0.45})
     sky = sky_of(frame)
     starts = starts_around(frame, sky, 0.9, UNSURE)
-    found = fit_source(frame, sky, starts, UNSURE, supersampling=1)
+    found = fit_source(frame, sky, starts, UNSURE)
     assert found.theta_E == pytest.approx(TRUTH["theta_E"], abs=2 * ERROR)
     assert float(found.parameters[0, SMOOTH_PARAMETERS.index("center_x")]) == pytest.approx(
         0.35, abs=2 * ERROR
@@ -91,7 +90,7 @@ def test_a_lens_is_as_its_light_where_the_arcs_say_little(frame: Frame) -> None:
     starts = starts_around(frame, sky_of(frame), 0.9, SURE)[:1]
     flat = SURE._replace(e1=0.2, ellipticity=0.05)
     seen, unseen = (
-        fit_source(dim, sky_of(frame), starts, flat, supersampling=1)
+        fit_source(dim, sky_of(frame), starts, flat)
         for dim in (frame, replace(frame, noise_factor=np.full_like(frame.image, 300.0)))
     )
     place = SMOOTH_PARAMETERS.index("e1")

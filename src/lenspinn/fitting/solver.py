@@ -37,6 +37,8 @@ Gram = Float[Tensor, "batch rows rows"]
 noise, with those of the priors: chi^2, the gradient and the normal matrix in one."""
 Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
 
+PATIENCE = 3
+"""Steps without gain after which a fit is at its end: a step that fails is tried again, shorter."""
 STEPS = 12
 """Enough from starts as rough as a network's; see docs/physics.md."""
 _AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
@@ -159,7 +161,7 @@ def whitened_derivatives(
     return torch.cat([image[:, None] - made[:, :1], made[:, 1:]], dim=1) / sigma[:, None]
 
 
-def fit_smooth_lens(
+def fit_smooth_lens(  # noqa: PLR0913 - what a fit is made to and how, the latter named
     start: SmoothParameters,
     image: Given,
     sigma: Given,
@@ -169,6 +171,7 @@ def fit_smooth_lens(
     linearize: Linearize = whitened_derivatives,
     beside: Float[Tensor, "#batch templates y x"] | None = None,
     priors: Priors | None = None,
+    least_gain: float | None = None,
 ) -> SmoothFit:
     """Fit smooth lenses to images by damped Gauss-Newton steps, without gradient.
 
@@ -189,6 +192,9 @@ def fit_smooth_lens(
         of the lens.
     priors
         What is known of the parameters; by default the shape of lenses, where that is free.
+    least_gain
+        Fits of which none has lowered chi^2 by more in `PATIENCE` steps are at their end. By
+        default all steps are taken, so that a fit does not depend on those beside it.
 
     Notes
     -----
@@ -217,7 +223,7 @@ def fit_smooth_lens(
             # Once more: chi^2 is a small difference of large numbers if brightness was far off.
             at, gram = _with_brightness(at, problem)
             damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
-            return _descend(at, gram, damping, problem, steps)
+            return _descend(at, gram, damping, problem, steps, least_gain)
 
         blunt = start.clone()
         blunt[:, _LOG_N_SERSIC].clamp_(max=_MOST_LOG_N_AT_START)
@@ -254,7 +260,7 @@ def continue_fit(
         span = orthonormal_span(fit.beside * weight)
         problem = _Problem(image, sigma, optics, linearize, span, known)
         gram = _gram(apart_from(span, maps * weight), fit.parameters, known)
-        return _descend(fit.parameters, gram, fit.damping, problem, steps)
+        return _descend(fit.parameters, gram, fit.damping, problem, steps, None)
 
     with torch.no_grad():
         given = (each.detach().expand_as(fit.residual) for each in (image, sigma))
@@ -289,12 +295,25 @@ def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters
     return fit.parameters + change, residual
 
 
-def _descend(at: Tensor, gram: Tensor, damping: Tensor, problem: _Problem, steps: int) -> SmoothFit:
-    """Take so many steps; `gram` and `damping` are those at the parameters `at`."""
+def _descend(
+    at: Tensor,
+    gram: Tensor,
+    damping: Tensor,
+    problem: _Problem,
+    steps: int,
+    least_gain: float | None,
+) -> SmoothFit:
+    """Take so many steps at most; `gram` and `damping` are those at the parameters `at`."""
+    idle = torch.zeros(len(at), dtype=torch.int64, device=at.device)
     for _ in range(steps):
+        if least_gain is not None and idle.min() >= PATIENCE:
+            break
         step = _damped_solution(gram, damping).clamp(-_LONGEST_STEP, _LONGEST_STEP)
         trial, there = _with_brightness(_bounded(at + step), problem)
         better = there[:, 0, 0] <= gram[:, 0, 0] * (1 + _ROUNDING)  # False for NaN
+        if least_gain is not None:
+            gained = better & (gram[:, 0, 0] - there[:, 0, 0] > least_gain)
+            idle = torch.where(gained, 0, idle + 1)
         at = torch.where(better[:, None], trial, at)
         gram = torch.where(better[:, None, None], there, gram)
         damping = torch.where(better, damping * _LESS, damping * _MORE)

@@ -224,7 +224,7 @@ def _centre_of_mass(
         return None
     light = arcs.light_of(frame)
     starts = starts_around(frame, light, arcs.guess, arcs.expected)
-    found = fit_source(frame, light, starts, arcs.expected, supersampling=1)
+    found = fit_source(frame, light, starts, arcs.expected, look=True)
     first = SMOOTH_PARAMETERS.index("center_x")
     x, y = (found.parameters[0, first : first + 2] / frame.pixel_scale).tolist()
     rows, columns = seen.image.shape

@@ -38,7 +38,8 @@ NO_SHEAR = 1e-5
 """Standard deviation of a shear that is none."""
 SIZE_PRIOR = (0.15, 0.8)
 """Source size: middle in units of theta_E, and standard deviation of its logarithm."""
-STEPS = 20
+STEPS, LOOK_STEPS, LEAST_GAIN = 20, 10, 0.02
+"""At most, of a fit and of a first look, and by what chi^2 falls in a step that is worth more."""
 SUPERSAMPLING = 2
 """Samples along a side of a pixel, but for the first look from all starts."""
 AS_GOOD = 0.05
@@ -131,7 +132,7 @@ def fit_source(
     starts: SmoothParameters,
     expected: LensPrior,
     *,
-    supersampling: int = SUPERSAMPLING,
+    look: bool = False,
     shear: bool = True,
 ) -> JointFit:
     """Fit lens, source and the amplitudes of the lens light from each start.
@@ -146,23 +147,24 @@ def fit_source(
         Where to begin.
     expected
         What the lens is like, before its arcs say anything.
-    supersampling
-        Of the source, as in `lenspinn.fitting.make_optics`.
+    look
+        Whether to take a first look only: few steps, and the source sampled once a pixel.
     shear
         Whether the lens may have any.
     """
     sigma = frame.weighed_sigma
     image = torch.from_numpy(frame.image).float()[None]
     whole = torch.from_numpy(sigma).float()[None]
-    optics = frame_optics(frame, supersampling)
+    optics = frame_optics(frame, 1 if look else SUPERSAMPLING)
     fit = fit_smooth_lens(
         starts,
         image,
         whole,
         optics,
-        steps=STEPS,
+        steps=LOOK_STEPS if look else STEPS,
         beside=torch.from_numpy(light.basis)[None],
         priors=lens_priors(float(starts[:, 0].median()), expected, shear=shear),
+        least_gain=LEAST_GAIN,
     )
     without = float(apart_from(fit.beside[:1], (image / whole)[None]).square().sum())
     source_image = smooth_image(fit.parameters[_order(fit)[:1]], optics)[0].double().numpy()

@@ -162,7 +162,7 @@ def _joint_fit(frame: Frame, arcs: Arcs, expected: LensPrior) -> tuple[Frame, Le
     light = arcs.light_of(frame)
     frame = frame.with_arcs(frame.image - light.model)
     starts = starts_around(frame, light, arcs.guess, expected)
-    found = fit_source(frame, light, starts, expected, supersampling=1)
+    found = fit_source(frame, light, starts, expected, look=True)
     starts = found.parameters[:FINALISTS]
     for again in range(1 + ROUNDS if arcs.lens_light == "model" else 1):
         frame = frame.with_models(found.lens_light, found.source_image)
