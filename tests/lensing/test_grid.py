@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lenspinn.lensing import pixel_grid
+from lenspinn.lensing.grid import block_mean
 
 
 def test_centre_of_an_even_grid_lies_between_pixels():
@@ -34,3 +35,11 @@ def test_default_is_single_precision():
 def test_grid_without_extent_is_refused(num_pix, pixel_scale):
     with pytest.raises(ValueError, match="pix"):
         pixel_grid(num_pix, pixel_scale)
+
+
+def test_means_of_blocks_are_those_of_their_pixels():
+    maps = torch.arange(2 * 4 * 6, dtype=torch.float64).view(2, 4, 6)
+    means = block_mean(maps, 2)
+    assert means.shape == (2, 2, 3)
+    assert means[1, 1, 2] == maps[1, 2:, 4:].mean()
+    torch.testing.assert_close(block_mean(maps, 1), maps)

@@ -12,13 +12,12 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from lenspinn.detect.chance import Peak
 from lenspinn.detect.dark_solution import DarkSolution
 from lenspinn.detect.observed_lens import ObservedLens
 from lenspinn.detect.subhalo import PROFILES, Profile, Subhalo, deflection_subhalo, enclosed_mass
-from lenspinn.fitting.smooth import blurred, by_name, smooth_deflection, source_brightness
+from lenspinn.fitting.smooth import by_name, exposed, smooth_deflection, source_brightness
 from lenspinn.fitting.span import Span, apart_from, orthonormal_span
 from lenspinn.fitting.structure import Shapelets, shapelets_at
 
@@ -245,9 +244,7 @@ class _Problem:
 
     def whitened(self, samples: Float[Tensor, "samples maps"]) -> Float[Tensor, "maps pixels"]:
         """Blur maps of samples, in units of the noise, and take the lens light away from them."""
-        side = self.optics.theta_x.shape
-        maps = avg_pool2d(samples.T.reshape(1, -1, *side), self.optics.supersampling)
-        seen = blurred(maps, self.optics) / self.sigma[:, None]
+        seen = exposed(samples.T[None], self.optics) / self.sigma[:, None]
         return apart_from(self.span, seen)[0].flatten(1)
 
 

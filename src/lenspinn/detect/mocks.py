@@ -22,8 +22,8 @@ from lenspinn.detect.observed_lens import ObservedLens
 from lenspinn.detect.subhalo import Subhalo, deflection_subhalo
 from lenspinn.fitting.smooth import (
     Optics,
-    blurred,
     by_name,
+    exposed,
     make_optics,
     smooth_deflection,
     source_brightness,
@@ -240,5 +240,4 @@ def _lensed(
     seen = (1 - share) * _brightness(solution, beta_x, beta_y)
     if share > 0:
         seen = seen + share * clumps.brightness(beta_x, beta_y)
-    pixels = torch.nn.functional.avg_pool2d(seen[:, None], optics.supersampling)
-    return blurred(pixels, optics)[:, 0]
+    return exposed(seen[:, None], optics)[:, 0]

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 from scipy.fft import next_fast_len
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import interpolate
 
 from lenspinn.fitting.solver import SmoothFit
+from lenspinn.lensing.grid import block_mean
 
 __all__ = ["PointMassScan", "scan_point_masses", "score_point_masses", "suitable_block"]
 
@@ -149,7 +150,7 @@ def _imitated(
         Inner product of that part of each template with the residual: 0 where a fit converged.
     """
     products = torch.cat([derivatives * along[:, None] for along in by_source.unbind(dim=1)], 1)
-    inner = _inner_products(*(avg_pool2d(maps, block) * block**2 for maps in (products, squares)))
+    inner = _inner_products(*(block_mean(maps, block) * block**2 for maps in (products, squares)))
     overlap, power = inner[:, :-1].flatten(2).double(), inner[:, -1].double()
     by_parameter = covariance.double() @ overlap
     share = (overlap * by_parameter).sum(dim=1).view_as(power) / power.clamp(min=_TINY)

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
-from lenspinn.lensing.grid import Map, pixel_grid
+from lenspinn.lensing.grid import Map, block_mean, pixel_grid
 from lenspinn.lensing.light import sersic
 from lenspinn.lensing.profiles import (
     deflection_epl,
@@ -170,7 +169,7 @@ def exposed(samples: Tensor, optics: Optics) -> Float[Tensor, "batch maps y x"]:
     fine = optics.supersampling
     brightness = samples.reshape(*samples.shape[:2], *optics.theta_x.shape)
     if fine > 1:
-        brightness = functional.avg_pool2d(brightness, fine)
+        brightness = block_mean(brightness, fine)
     return blurred(brightness, optics)
 
 
