@@ -21,7 +21,7 @@ from lenspinn.measure.noise_check import are_variances
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.power_law import PowerLaw, fit_power_law
 
-__all__ = ["fit_arcs", "fit_rings", "measure_lens"]
+__all__ = ["fit_arcs", "fit_rings", "measure_lens", "with_noise_doubted"]
 
 Pixels = Float[np.ndarray, "y x"]
 
@@ -117,7 +117,13 @@ def measure_lens(
         lens_light=lens_light,
     )
     arcs, measured = fit_rings(find, theta_E_guess)
-    measured = measured.in_unit(arcs.unit)
+    return with_noise_doubted(measured.in_unit(arcs.unit), image, noise)
+
+
+def with_noise_doubted(
+    measured: LensMeasurement, image: AnyPixels, noise: AnyPixels | None
+) -> LensMeasurement:
+    """Return a measurement with a reason against it where its noise map holds variances."""
     if noise is not None and are_variances(np.asarray(image), np.asarray(noise)):
         return measured.doubted(
             "the noise map rises in proportion to the light, as variances do: give their square "
