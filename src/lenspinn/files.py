@@ -51,10 +51,9 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> Path:
     """
     part = path.with_name(_draft_name())
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
+        part.write_bytes(content)
+        if durable:
+            with part.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException:

@@ -4,7 +4,9 @@ A task whose process dies takes the pool with it. Those that were under way are 
 by one in a process of their own, which tells the task that kills its process from those beside it.
 """
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -144,6 +146,6 @@ def _begin() -> None:
     """Make a process one of a pool: one thread, and an end with the pool."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
     end_with_parent()
-    import torch
-
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:  # as where a script that began all this imports it
+        sys.modules["torch"].set_num_threads(1)

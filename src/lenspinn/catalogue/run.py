@@ -173,7 +173,8 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
         settle_plan(out, plan, provenance())
         done = CatalogueFolder(out, _schema(work.jobs, judge))
         stack.callback(done.flush)  # what is done stays, however this ends
-        queue = _Queue([lenses[row] for row in rows], done.results(), _together(work.jobs, judge))
+        asked = [lenses[row] for row in rows]
+        queue = _Queue(asked, done.results(), _together(work.jobs, judge, asked))
         engine = _engine(stack, workers, scheduler, slurm, queue)
         _do_all(work, queue, engine, done, progress)
         done.flush()
@@ -284,10 +285,12 @@ def _schema(jobs: Sequence[Job], judge: Judge | None) -> pa.Schema:
     return pa.schema([pa.field("row", pa.int64()), *columns])
 
 
-def _together(jobs: Sequence[Job], judge: Judge | None) -> int:
+def _together(jobs: Sequence[Job], judge: Judge | None, lenses: Sequence[LensRow]) -> int:
     """Return how many lenses are done at once: several where a network takes them as they are."""
-    as_they_are = judge is not None and not isinstance(judge.model, LensFit)
-    return TOGETHER if as_they_are and set(jobs) == {"apply"} else 1
+    if judge is None or set(jobs) != {"apply"}:
+        return 1
+    arrays = all(str(lens.said.get("image")).lower().endswith(".npy") for lens in lenses)
+    return TOGETHER if arrays or not isinstance(judge.model, LensFit) else 1
 
 
 def _summary(catalogue: pa.Table, path: Path, jobs: Sequence[Job]) -> Catalogue:
