@@ -91,7 +91,7 @@ def test_what_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
 
 
 def test_the_same_rows_give_the_same_bytes(lenses, fits, monkeypatch, tmp_path):
-    monkeypatch.setattr("lenspinn.catalogue.work.time.perf_counter", lambda: 0.0)
+    monkeypatch.setattr("lenspinn.catalogue.one_lens.time.perf_counter", lambda: 0.0)
     for out in ("one", "other"):
         done(lenses, tmp_path / out)
     for name in ("catalogue.parquet", "catalogue.ecsv"):

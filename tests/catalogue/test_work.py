@@ -6,7 +6,8 @@ import pytest
 from lenspinn.catalogue import work as room
 from lenspinn.catalogue.columns import job_schema
 from lenspinn.catalogue.lens_rows import LensRow
-from lenspinn.catalogue.work import Work, do_rows, failed_rows
+from lenspinn.catalogue.one_lens import Work
+from lenspinn.catalogue.work import do_rows, failed_rows
 from lenspinn.errors import ImageError
 
 
@@ -63,58 +64,3 @@ def test_rows_whose_process_died_fail_in_every_job(lenses):
     (values,) = failed_rows(Work(jobs=("measure", "detect")), [row(lenses, "A")], "it died")
     assert values["measure_message"] == values["detect_message"] == "it died"
     assert values["measure_status"] == "failed"
-
-
-@pytest.fixture
-def fitted_network(lenses, measured, monkeypatch):
-    """A network that fits lenses, whose answer to any image holds `measured`."""
-    prepared = SimpleNamespace(measured=measured, psf_assumed=False)
-    answer = SimpleNamespace(shown=SimpleNamespace(prepared=prepared))
-    judge = SimpleNamespace(
-        model=None, run=SimpleNamespace(data_info=SimpleNamespace(lens_light=False))
-    )
-    monkeypatch.setattr(room, "_judge", lambda _: judge)
-    monkeypatch.setattr(room, "make_ready", lambda *_, **__: SimpleNamespace())
-    monkeypatch.setattr(room, "answer_ready", lambda ready, _: [answer] * len(ready))
-    monkeypatch.setattr(room, "answer_values", lambda _: {"verdict": "said"})
-    return SimpleNamespace(prepared=prepared, judge=judge)
-
-
-@pytest.mark.parametrize("same", ["same", "other light", "other PSF", "other guess"])
-def test_what_the_network_fitted_is_not_fitted_again(
-    lenses, fitted_network, measured, monkeypatch, same
-):
-    given = []
-
-    def measure(found, known, *, fitted, **_):
-        given.append(fitted)
-        return measured, []
-
-    monkeypatch.setattr(room, "measure_telescope_image", measure)
-    fitted_network.judge.run.data_info.lens_light = same == "other light"
-    fitted_network.prepared.psf_assumed = same == "other PSF"
-    said = {"theta_E_guess": 0.8} if same == "other guess" else {}
-    (values,) = do_rows(
-        Work(jobs=("measure", "apply"), model="network"), [row(lenses, "A", **said)]
-    )
-    assert given == [measured if same == "same" else None]
-    assert values["apply_verdict"] == "said"
-
-
-def test_one_image_that_no_network_can_take_does_not_cost_the_others(
-    lenses, fitted_network, monkeypatch
-):
-    def answer(ready, _):
-        if len(ready) > 1 or ready[0] == "bad":
-            raise ImageError("cannot be used")
-        return [answered]
-
-    answered = SimpleNamespace()
-    names = iter(["good", "bad"])
-    monkeypatch.setattr(room, "make_ready", lambda *_, **__: next(names))
-    monkeypatch.setattr(room, "answer_ready", answer)
-    good, bad = do_rows(
-        Work(jobs=("apply",), model="network"), [row(lenses, "A"), row(lenses, "B")]
-    )
-    assert good["apply_status"] == "ok"
-    assert (bad["apply_status"], bad["apply_message"]) == ("failed", "cannot be used")

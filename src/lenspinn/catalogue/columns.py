@@ -5,14 +5,16 @@ has the same, whatever its lenses were like.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
-from lenspinn.apply.answer import Answer
 from lenspinn.catalogue.read_table import UNIT
-from lenspinn.detect.detection import Detection
-from lenspinn.models.quantities import Quantity
+
+if TYPE_CHECKING:  # networks take seconds to import, which measuring does not need
+    from lenspinn.apply.answer import Answer
+    from lenspinn.detect.detection import Detection
+    from lenspinn.models.quantities import Quantity
 
 __all__ = [
     "JOBS",
@@ -135,7 +137,7 @@ DETECT = (
 """Place, mass and chance are those of the candidate with the highest peak."""
 
 
-def answer_columns(classes: Sequence[str], quantities: Sequence[Quantity]) -> list[Column]:
+def answer_columns(classes: Sequence[str], quantities: Sequence["Quantity"]) -> list[Column]:
     """Return the columns of a network with some classes and quantities."""
     predicted = [
         Column(f"predicted_{quantity.column}{end}")
@@ -202,7 +204,7 @@ def measurement_values(record: Mapping[str, Any]) -> Values:
     return values
 
 
-def detection_values(detection: Detection) -> Values:
+def detection_values(detection: "Detection") -> Values:
     """Return what stands in the columns of ``detect``."""
     record = detection.to_json()
     values = {column.name: record[column.name] for column in DETECT if column.name in record}
@@ -219,7 +221,7 @@ def detection_values(detection: Detection) -> Values:
     return values
 
 
-def answer_values(answer: Answer) -> Values:
+def answer_values(answer: "Answer") -> Values:
     """Return what stands in the columns of ``apply``."""
     values: Values = {
         "trusted": answer.trusted,

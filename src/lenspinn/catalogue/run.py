@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from lenspinn.apply.grounds import Judge
 from lenspinn.catalogue.cluster import connected, on_cluster, slurm_cluster
 from lenspinn.catalogue.columns import JOBS, Job, Values, answer_columns, job_schema
 from lenspinn.catalogue.engine import Died, in_processes, in_this_process
@@ -21,16 +20,19 @@ from lenspinn.catalogue.final_table import joined, write_tables
 from lenspinn.catalogue.find_images import find_images, is_pattern
 from lenspinn.catalogue.folder import CatalogueFolder, settle_plan
 from lenspinn.catalogue.lens_rows import LensRow, lens_rows
+from lenspinn.catalogue.one_lens import OK, Work
 from lenspinn.catalogue.read_table import read_table
 from lenspinn.catalogue.where import rows_where
-from lenspinn.catalogue.work import OK, Work, do_rows, failed_rows
+from lenspinn.catalogue.work import do_rows, failed_rows
 from lenspinn.data.provenance import provenance
 from lenspinn.detect.detect_lens import INJECTED, MOCKS
 from lenspinn.errors import ConfigError
 from lenspinn.files import FolderLock
 from lenspinn.measure.arcs import LensLightMode
-from lenspinn.models import LensFit
 from lenspinn.places import check_output
+
+if TYPE_CHECKING:
+    from lenspinn.apply.grounds import Judge
 
 __all__ = ["Catalogue", "run_catalogue"]
 
@@ -155,7 +157,7 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     rows = np.flatnonzero(rows_where(came, where))[:limit]
     if not len(rows):
         raise ConfigError(f"where is {where!r}, which no row of {table} meets")
-    judge = None if model is None else Judge.of(model)
+    judge = _judge(model)
     plan = {
         "do": list(work.jobs),
         "table": _digest(came),
@@ -252,6 +254,14 @@ def _jobs(do: str, model: str | None) -> tuple[Job, ...]:
     return tuple(job for job in JOBS if job in names)
 
 
+def _judge(model: str | None) -> "Judge | None":
+    if model is None:
+        return None
+    from lenspinn.apply.grounds import Judge
+
+    return Judge.of(model)
+
+
 def _check_numbers(*, limit: int | None, workers: int) -> None:
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}; give at least 1 row, or leave it out for all")
@@ -273,22 +283,24 @@ def _digest(table: pa.Table) -> str:
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 
-def _identity(judge: Judge) -> dict[str, Any]:
+def _identity(judge: "Judge") -> dict[str, Any]:
     manifest = judge.run.folder / "manifest.json"
     content = manifest.read_bytes() if manifest.is_file() else b""
     return {"run": judge.run.folder.name, "manifest": hashlib.sha256(content).hexdigest()}
 
 
-def _schema(jobs: Sequence[Job], judge: Judge | None) -> pa.Schema:
+def _schema(jobs: Sequence[Job], judge: "Judge | None") -> pa.Schema:
     network = [] if judge is None else answer_columns(judge.model.classes, judge.model.quantities)
     columns = [field for job in jobs for field in job_schema(job, network)]
     return pa.schema([pa.field("row", pa.int64()), *columns])
 
 
-def _together(jobs: Sequence[Job], judge: Judge | None, lenses: Sequence[LensRow]) -> int:
+def _together(jobs: Sequence[Job], judge: "Judge | None", lenses: Sequence[LensRow]) -> int:
     """Return how many lenses are done at once: several where a network takes them as they are."""
     if judge is None or set(jobs) != {"apply"}:
         return 1
+    from lenspinn.models import LensFit
+
     arrays = all(str(lens.said.get("image")).lower().endswith(".npy") for lens in lenses)
     return TOGETHER if arrays or not isinstance(judge.model, LensFit) else 1
 

@@ -24,7 +24,7 @@ OPERATORS = {
 """The longer ones first: ``<=`` is not ``<`` of ``=...``."""
 EQUALITY = ("=", "==", "!=")
 """Operators for what is no number."""
-_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_AND = re.compile(r"(?:^|\s+)and(?:\s+|$)", re.IGNORECASE)
 _CONDITION = re.compile(rf"\s*(.+?)\s*({'|'.join(map(re.escape, OPERATORS))})\s*(.+?)\s*")
 _TRUTH = {"true": True, "false": False}
 
