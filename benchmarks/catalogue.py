@@ -186,7 +186,7 @@ def main() -> None:
     config = parser.parse_args()
     work = config.work
     work.mkdir(parents=True, exist_ok=True)
-    kills, lenses = (5, 4) if config.quick else (20, 16)
+    kills, lenses = (3, 3) if config.quick else (20, 16)
 
     def once(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         path = work / f"{name}.json"

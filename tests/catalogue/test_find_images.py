@@ -39,6 +39,18 @@ def test_a_lens_folder_is_one_lens(folder):
     assert find_images(folder / "A")["image"].to_pylist() == [str(folder / "A")]
 
 
+def test_hdf5_files_of_bands_bring_their_psf(tmp_path):
+    (tmp_path / "A").mkdir()
+    for name in ("image_F160W.h5", "psf_F160W.h5", "image_F814W.h5"):
+        (tmp_path / "A" / name).touch()
+    table = find_images(tmp_path)
+    assert [Path(path).name for path in table["image"].to_pylist()] == [
+        "image_F160W.h5",
+        "image_F814W.h5",
+    ]
+    assert table["psf"].to_pylist() == [str(tmp_path / "A" / "psf_F160W.h5"), None]
+
+
 def test_a_pattern_gives_what_it_names(folder):
     pattern = folder / "*" / "VIS_*.fits"
     assert is_pattern(pattern)

@@ -10,12 +10,14 @@ from lenspinn.data.extensions import role_of
 from lenspinn.data.fits_file import FITS_SUFFIXES
 from lenspinn.data.hdf5 import HDF5_SUFFIXES
 from lenspinn.errors import DataError
-from lenspinn.measure.companions import IMAGE, IN_FOLDER, is_lens_folder
+from lenspinn.measure.companions import IMAGE, IN_FOLDER, is_hdf5, is_lens_folder
 
 __all__ = ["find_images", "is_pattern"]
 
 SUFFIXES = (*FITS_SUFFIXES, *HDF5_SUFFIXES, ".npy")
 """Of files that hold an image."""
+BAND_IMAGE, BAND_PSF = "image_", "psf_"
+"""Beginnings of the names of HDF5 files of a band, as dolphin names them."""
 OTHER_ROLES = ("noise", "variance", "weight", "psf", "mask")
 """That names of files tell, which are then no images of a lens."""
 
@@ -32,14 +34,15 @@ def find_images(place: Path) -> pa.Table:
     ----------
     place
         A folder of one lens (with ``data.fits``); a folder of such folders, or of folders with
-        ``BAND_data.fits``; a folder of images; or a pattern that names any of them.
+        ``BAND_data.fits`` or ``image_BAND.h5``; a folder of images; or a pattern that names any of
+        them.
 
     Returns
     -------
     pyarrow.Table
         In the order of names, of columns ``image`` and ``noise``, ``psf`` and ``mask``: a file
         ``X_data.fits`` brings ``X_noise_map.fits``, ``X_psf.fits`` and
-        ``X_mask_extra_galaxies.fits`` of its folder.
+        ``X_mask_extra_galaxies.fits`` of its folder, and ``image_X.h5`` brings ``psf_X.h5``.
 
     Raises
     ------
@@ -68,7 +71,8 @@ def _inside(folder: Path | None, entries: list[Path]) -> Iterator[Path]:
         if path.is_dir() and is_lens_folder(path):
             yield path
         elif path.is_dir():
-            yield from (file for file in sorted(path.glob(f"*_{IMAGE}")) if file.is_file())
+            bands = [*path.glob(f"*_{IMAGE}"), *path.glob(f"{BAND_IMAGE}*.h5")]
+            yield from (file for file in sorted(bands) if file.is_file())
         elif path.is_file() and _is_image(path):
             yield path
 
@@ -88,8 +92,11 @@ def _is_named_for_itself(path: Path) -> bool:
 
 def _beside(image: Path) -> dict[str, str]:
     """Return noise map, PSF and mask that lie beside an image and begin as it does."""
-    if not _is_named_for_itself(image):
+    if _is_named_for_itself(image):
+        band = image.name.removesuffix(IMAGE)
+        there = {kind: image.with_name(f"{band}{name}") for kind, name in IN_FOLDER.items()}
+    elif image.name.startswith(BAND_IMAGE) and is_hdf5(image):
+        there = {"psf": image.with_name(f"{BAND_PSF}{image.name.removeprefix(BAND_IMAGE)}")}
+    else:
         return {}
-    band = image.name.removesuffix(IMAGE)
-    there = {kind: image.with_name(f"{band}{name}") for kind, name in IN_FOLDER.items()}
     return {kind: str(path) for kind, path in there.items() if path.is_file()}
