@@ -11,6 +11,7 @@ from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
     from lenspinn.apply import Answer, answer_image, apply_model
+    from lenspinn.catalogue import Catalogue, run_catalogue
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
     from lenspinn.detect import Detection, detect_image, detect_substructure
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Catalogue",
     "DatasetInfo",
     "Detection",
     "ImageStore",
@@ -67,6 +69,7 @@ __all__ = [
     "predict",
     "read_fits",
     "relens",
+    "run_catalogue",
     "save_pretrained",
     "simulate_images",
     "train_model",

@@ -100,6 +100,11 @@ COMMANDS = {
         "look for dark clumps on the arcs of a lens, and say how sure and what could be seen",
         "lenspinn detect my_lens.fits --noise noise_map.fits --psf psf.fits --out clumps",
     ),
+    "catalogue": Command(
+        "lenspinn.catalogue:run_catalogue",
+        "measure, search and classify the lenses of a table; resumable, on one machine or many",
+        "lenspinn catalogue lenses.csv --do measure --out catalogue --workers 2",
+    ),
     "release": Command(
         "lenspinn.evaluate.release:release_run",
         "write a small copy of a finished run for others to use, with a model card",

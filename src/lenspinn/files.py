@@ -30,7 +30,7 @@ MAX_TEXT_BYTES = 1 << 24
 """Of a file that is read as text in one go; the largest of our own have some 100 kB."""
 
 
-def write_whole(path: Path, content: bytes) -> Path:
+def write_whole(path: Path, content: bytes, *, durable: bool = False) -> Path:
     """Write a file beside its place, then move it there.
 
     Two that write the same file at once both succeed, and one of both contents stays.
@@ -41,6 +41,8 @@ def write_whole(path: Path, content: bytes) -> Path:
         In an existing folder; a file already there is replaced.
     content
         All of it.
+    durable
+        Whether it is on the disk when this returns, so that it survives a power cut.
 
     Returns
     -------
@@ -50,6 +52,9 @@ def write_whole(path: Path, content: bytes) -> Path:
     part = path.with_name(_draft_name())
     try:
         part.write_bytes(content)
+        if durable:
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -1,11 +1,13 @@
 """One image applied to: arrays in, an answer out, and nothing written."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lenspinn.apply.answer import Answer, Shown, Uncertainty
 from lenspinn.apply.estimates import answered_classes, estimates_of
@@ -16,14 +18,15 @@ from lenspinn.apply.prepare import Prepared, prepare
 from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.data.transforms import check_image
 from lenspinn.errors import DataError
+from lenspinn.evaluate.judgement import Judgement
 from lenspinn.evaluate.predict import Outputs, outputs_of
 from lenspinn.explain.view import Pixels, View, view_solution
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import Companions
 from lenspinn.measure.noise_map import AnyPixels
-from lenspinn.models import LensFit, NetworkInput
+from lenspinn.models import Classifier, LensFit, NetworkInput
 
-__all__ = ["answer_image"]
+__all__ = ["ReadyImage", "answer_image", "answer_ready", "make_ready"]
 
 NAME = "The image"
 """In the sentences of errors."""
@@ -84,12 +87,51 @@ def answer_image(  # noqa: PLR0913 - what is known of an image, all named
         the field of the network.
     """
     judge = run if isinstance(run, Judge) else Judge.of(run)
-    model = judge.model
+    ready = make_ready(
+        image,
+        judge,
+        pixel_scale=pixel_scale,
+        known=Companions(noise=noise, psf=psf, mask=mask),
+        lens_light=lens_light,
+        unit=unit,
+        instrument=instrument,
+        telescope=telescope,
+    )
+    (answer,) = answer_ready([ready], judge)
+    return answer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadyImage:
+    """One image as a network takes it, and what is known of it."""
+
+    observed: NetworkInput
+    """A batch of one."""
+    prepared: Prepared | None
+    """None of an image that is as the training images are."""
+    delivered: Pixels
+    pixel_scale: float | None
+    instrument: str | None
+    unit: str | None
+
+
+def make_ready(
+    image: AnyPixels,
+    judge: Judge,
+    *,
+    pixel_scale: float | None,
+    known: Companions | None = None,
+    lens_light: LensLightMode | None = None,
+    unit: str | None = None,
+    instrument: str | None = None,
+    telescope: bool = True,
+) -> ReadyImage:
+    """Bring one image to the pixels of a network; parameters and errors as of `answer_image`."""
+    model, known = judge.model, known or Companions()
     if pixel_scale is not None:
         check_pixel_scale(pixel_scale)
     scale = model.pixel_scale if pixel_scale is None else pixel_scale
     pixels = np.ascontiguousarray(image, dtype=np.float32)
-    known = Companions(noise=noise, psf=psf, mask=mask)
     prepared = None
     if telescope and isinstance(model, LensFit):
         prepared = _prepared(pixels, scale, judge, model, known, instrument, lens_light)
@@ -97,22 +139,71 @@ def answer_image(  # noqa: PLR0913 - what is known of an image, all named
     else:
         _refuse_what_is_of_no_use(known, lens_light)
         observed = _as_it_is(pixels, scale, judge)
+    return ReadyImage(
+        observed=observed,
+        prepared=prepared,
+        delivered=pixels,
+        pixel_scale=pixel_scale,
+        instrument=instrument,
+        unit=unit,
+    )
+
+
+def answer_ready(images: Sequence[ReadyImage], judge: Judge) -> list[Answer]:
+    """Classify images that were made ready, those without a fit of their own all together.
+
+    Parameters
+    ----------
+    images
+        Those of a telescope, for a network that fits the lens, have a PSF each and are solved one
+        by one.
+    judge
+        That they were made ready for.
+
+    Returns
+    -------
+    list of Answer
+        In their order.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot take one of them.
+    """
+    if any(image.prepared is not None for image in images) and len(images) > 1:
+        return [answer for image in images for answer in answer_ready([image], judge)]
+    if not images:
+        return []
+    model = judge.model
+    observed = images[0].observed
+    if len(images) > 1:
+        observed = NetworkInput(torch.cat([image.observed.image for image in images]))
     with torch.no_grad():
         solution = model.solve(observed, compiled=False)
         found = model.examine(solution)
         outputs = outputs_of(found, solution.image)
-    (view,) = view_solution(model, solution, found.logits)
-    facts = Observed(
-        pixel_scale=scale,
-        scale_assumed=pixel_scale is None,
-        instrument=instrument,
-        unit=unit,
+    views = view_solution(model, solution, found.logits)
+    judgement = None if judge.calibration is None else judge.calibration.judge(outputs)
+    answers = []
+    for row, (image, view) in enumerate(zip(images, views, strict=True)):
+        facts = _facts(image, solution.image[row : row + 1], model)
+        shown = Shown(view=view, delivered=image.delivered, prepared=image.prepared)
+        answers.append(_answer(judge, outputs, judgement, row, facts, shown))
+    return answers
+
+
+def _facts(image: ReadyImage, seen: Tensor, model: Classifier) -> Observed:
+    prepared, pixels = image.prepared, image.delivered
+    return Observed(
+        pixel_scale=model.pixel_scale if image.pixel_scale is None else image.pixel_scale,
+        scale_assumed=image.pixel_scale is None,
+        instrument=image.instrument,
+        unit=image.unit,
         num_at_peak=int((pixels == np.nanmax(pixels)).sum()),
-        measured=measure(solution.image, model.pixel_scale),
+        measured=measure(seen, model.pixel_scale),
         told=prepared is not None,
         light_taken_away=prepared is not None and prepared.light_mode != "none",
     )
-    return _answer(judge, outputs, facts, Shown(view=view, delivered=pixels, prepared=prepared))
 
 
 def _prepared(
@@ -143,19 +234,25 @@ def _as_it_is(pixels: Pixels, pixel_scale: float, judge: Judge) -> NetworkInput:
     return NetworkInput(torch.from_numpy(seen))
 
 
-def _answer(judge: Judge, outputs: Outputs, facts: Observed, shown: Shown) -> Answer:
-    """Judge what a network made of an image."""
+def _answer(
+    judge: Judge,
+    outputs: Outputs,
+    judgement: Judgement | None,
+    row: int,
+    facts: Observed,
+    shown: Shown,
+) -> Answer:
+    """Judge what a network made of one of some images."""
     model, view, prepared = judge.model, shown.view, shown.prepared
-    judgement = None if judge.calibration is None else judge.calibration.judge(outputs)
     if judgement is not None:
-        view = replace(view, probabilities=judgement.probabilities[0])
+        view = replace(view, probabilities=judgement.probabilities[row])
     mismatches = (
         *judge.lacking,
         *find_mismatches(facts, judge.run.data_info),
         *(fit_mismatches(prepared, view.fit.chi2) if prepared and view.fit else ()),
-        *judge.outside(judgement, 0),
+        *judge.outside(judgement, row),
     )
-    answered: list[tuple[str, ...]] = [()]
+    answered: list[tuple[str, ...]] = [()] * len(outputs.logits)
     if judgement is not None and not any(mismatch.serious for mismatch in mismatches):
         answered = answered_classes(judgement, model.classes)
     return Answer(
@@ -163,8 +260,8 @@ def _answer(judge: Judge, outputs: Outputs, facts: Observed, shown: Shown) -> An
         theta_E=view.theta_E,
         pixel_scale=facts.pixel_scale,
         mismatches=mismatches,
-        uncertainty=Uncertainty.of(judgement, 0, model.classes),
-        estimates=estimates_of(model.quantities, outputs, answered)[0],
+        uncertainty=Uncertainty.of(judgement, row, model.classes),
+        estimates=estimates_of(model.quantities, outputs, answered)[row],
         preparation=_preparation(prepared, view),
         shown=replace(shown, view=view),
     )

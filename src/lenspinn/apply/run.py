@@ -133,13 +133,19 @@ def apply_model(  # noqa: PLR0913 - each is an option of the command
     out.mkdir(parents=True, exist_ok=True)
     for answer in answers:
         for pictured in answer.answers if isinstance(answer, TableAnswer) else (answer,):
-            save_figure(answer_figure(pictured), out / f"{pictured.name}.png")
-            _write_json(pictured.to_json(), trained, out / f"{pictured.name}.json")
+            write_answer(pictured, trained, out)
     for answer in answers:
         if isinstance(answer, TableAnswer):
             write_whole(answer.table, answer.to_csv().encode())
             _write_json(answer.to_json(), trained, out / f"{answer.name}.json")
     return answers
+
+
+def write_answer(answer: Answer, trained: Run, out: Path) -> None:
+    """Write NAME.png and NAME.json of the answer to one image with a path into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    save_figure(answer_figure(answer), out / f"{answer.name}.png")
+    _write_json(answer.to_json(), trained, out / f"{answer.name}.json")
 
 
 def _check_options(

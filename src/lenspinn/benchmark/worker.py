@@ -2,10 +2,8 @@
 
 import contextlib
 import fcntl
-import multiprocessing
 import os
 import sys
-import threading
 import traceback
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import torch
 
 from lenspinn.benchmark.cell import measure_cell, write_cell
 from lenspinn.benchmark.grid import Cell
+from lenspinn.child_process import end_with_parent
 from lenspinn.errors import LenspinnError
 from lenspinn.workflow import train
 
@@ -31,7 +30,7 @@ def run_cell(cell: Cell) -> None:
     Meant to be the whole life of a process: it ends with the process it was started from (what it
     has trained stays), takes over the standard streams, and exits with a status.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     torch.set_num_threads(1)
     log = log_path(cell)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -59,10 +58,3 @@ def _work(cell: Cell) -> int:
         traceback.print_exc()
         return FAILED
     return 0
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(FAILED)

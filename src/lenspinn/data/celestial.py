@@ -4,10 +4,15 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
+from astropy.nddata import Cutout2D
+from astropy.units import arcsec
 from astropy.wcs import WCS, Sip
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from lenspinn.data.plausible_scale import is_plausible
 
@@ -50,6 +55,30 @@ class Celestial:
         """Return column and row of a position in degrees."""
         column, row = self._wcs.all_world2pix([[longitude, latitude]], 0)[0]
         return float(column), float(row)
+
+    def cutout(self, pixels: Any, longitude: float, latitude: float, size: float) -> Cutout2D:
+        """Cut a square around a position out of an image that has this WCS.
+
+        Parameters
+        ----------
+        pixels : (y, x)
+            An array, or what astropy reads only as far as it is asked for (``HDU.section``). Pixels
+            of the square beyond the image become NaN.
+        longitude, latitude
+            Of the middle, degrees.
+        size
+            A side, arcsec.
+
+        Raises
+        ------
+        astropy.nddata.NoOverlapError
+            If no pixel of it is in the image.
+        """
+        frame = wcs_to_celestial_frame(self._wcs)
+        place = SkyCoord(longitude, latitude, unit="deg", frame=frame)
+        return Cutout2D(
+            pixels, place, size * arcsec, wcs=self._wcs, mode="partial", fill_value=np.nan
+        )
 
     def east_of_north(self, column: float, row: float, angle: float) -> float:
         """Convert the angle of an axis at a pixel to a position angle.

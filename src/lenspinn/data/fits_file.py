@@ -88,6 +88,25 @@ class FitsFile:
             )
         return self._read(f"the image of extension {number}", lambda: self._floats(number, shape))
 
+    def cut(self, number: int, cutter: Callable[[Any], T]) -> T:
+        """Return what a function makes of the part of an image that it asks for by slices.
+
+        Parameters
+        ----------
+        number
+            Of the extension; its image may have more than `MOST_PIXELS`.
+        cutter
+            Called with what has ``shape``, ``dtype`` and slices, as `astropy.nddata.Cutout2D` takes
+            it; pixels come as they are stored, scaled.
+
+        Raises
+        ------
+        DataError
+            If that part is damaged.
+        """
+        section = self._hdus[number].section
+        return self._read(f"a part of extension {number}", lambda: cutter(section))
+
     def table_columns(self) -> list[str] | None:
         """Return the names of the columns of the first table, in upper case; None without one."""
         number = self._first_table()
@@ -116,6 +135,8 @@ class FitsFile:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 return read()
+        except ImageError:
+            raise
         except Exception as error:
             raise DataError(_damaged(self.path, what, error)) from error
 

@@ -2,8 +2,10 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
+from lenspinn.data.fits import TelescopeImage
 from lenspinn.detect.detect_lens import INJECTED, MOCKS, detect_substructure
 from lenspinn.detect.detection import Detection
 from lenspinn.detect.detection_maps import region_file, write_maps
@@ -14,7 +16,7 @@ from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import FileOptions, read_with_companions
 from lenspinn.measure.output_names import origin_of, output_names
 
-__all__ = ["detect_image"]
+__all__ = ["detect_image", "write_detection"]
 
 COMMAND = "detect"
 WRITTEN = (".json", ".fits", ".reg", ".png")
@@ -103,12 +105,39 @@ def detect_image(  # noqa: PLR0913 - each is an option of the command
         injected=injected,
         seed=seed,
     )
+    write_detection(detection, found, known.notes, image=image, out=out, name=name, seed=seed)
+    return detection
+
+
+def write_detection(
+    detection: Detection,
+    found: TelescopeImage,
+    notes: Sequence[str],
+    *,
+    image: Path,
+    out: Path,
+    name: str,
+    seed: int,
+) -> None:
+    """Write NAME.json, NAME.fits, NAME.reg and NAME.png of a search into a folder.
+
+    Parameters
+    ----------
+    detection, found, notes
+        What was found, in which image, and what was done without being asked for.
+    image
+        Path of the image, for the JSON file.
+    out, name
+        The folder, made if missing, and what the files begin with.
+    seed
+        Of its mocks.
+    """
     out.mkdir(parents=True, exist_ok=True)
     record = {
         "image": str(image),
         **detection.to_json(),
         "seed": seed,
-        "notes": list(known.notes),
+        "notes": list(notes),
         "maps": f"{name}.fits",
         "regions": f"{name}.reg",
         "picture": f"{name}.png",
@@ -118,4 +147,3 @@ def detect_image(  # noqa: PLR0913 - each is an option of the command
     write_maps(out / f"{name}.fits", detection, found)
     write_whole(out / f"{name}.reg", region_file(detection, found.data.shape).encode())
     save_figure(detection_figure(detection, name), out / f"{name}.png")
-    return detection

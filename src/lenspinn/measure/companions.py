@@ -108,7 +108,7 @@ def read_with_companions(
     """
     options = options or FileOptions()
     if image.is_dir():
-        options = _with_folder(image, options)
+        options = with_folder(image, options)
         image = image / IMAGE
     _check_hdf5(image, options)
     own: dict[str, FitsPart] = {}
@@ -141,7 +141,14 @@ def read_with_companions(
     return found, replace(known, notes=tuple(notes))
 
 
-def _with_folder(folder: Path, options: FileOptions) -> FileOptions:
+def with_folder(folder: Path, options: FileOptions) -> FileOptions:
+    """Return options with the noise map, PSF and mask of a lens folder where none are given.
+
+    Raises
+    ------
+    DataError
+        If it is no lens folder.
+    """
     if not is_lens_folder(folder):
         raise DataError(f"the folder {folder} holds no {IMAGE}; name the file of an image")
     there = {kind: folder / name for kind, name in IN_FOLDER.items() if (folder / name).exists()}

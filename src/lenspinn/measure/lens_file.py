@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from lenspinn.data.fits import TelescopeImage
 from lenspinn.evaluate.files import save_figure
 from lenspinn.files import write_whole
 from lenspinn.measure.arcs import LensLightMode
-from lenspinn.measure.companions import FileOptions, read_with_companions
+from lenspinn.measure.companions import Companions, FileOptions, read_with_companions
 from lenspinn.measure.lens_fit import MOST_ERROR, measure_lens
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.lens_picture import measurement_figure
@@ -18,7 +19,7 @@ from lenspinn.measure.output_names import origin_of, output_names
 from lenspinn.measure.psf import ASSUMED_PSF_ERROR, instrument_psf
 from lenspinn.measure.sky_position import sky_position
 
-__all__ = ["measure_image"]
+__all__ = ["measure_image", "measure_telescope_image", "numbers_of", "write_measurement"]
 
 COMMAND = "measure"
 WRITTEN = (".json", ".fits", ".png")
@@ -100,6 +101,40 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
         band=band,
     )
     found, known = read_with_companions(image, options)
+    measured, notes = measure_telescope_image(
+        found, known, theta_E_guess=theta_E_guess, lens_light=lens_light
+    )
+    if len(notes) > len(known.notes):
+        warnings.warn(f"{image}: {notes[-1]}", stacklevel=2)
+    write_measurement(measured, found, notes, image=image, out=out, name=name)
+    return measured
+
+
+def measure_telescope_image(
+    found: TelescopeImage,
+    known: Companions,
+    *,
+    theta_E_guess: float | None = None,
+    lens_light: LensLightMode | None = None,
+    fitted: LensMeasurement | None = None,
+) -> tuple[LensMeasurement, list[str]]:
+    """Measure a lens in an image that was read, and say what was done without being asked for.
+
+    Parameters
+    ----------
+    found, known
+        Of `lenspinn.measure.companions.read_with_companions`.
+    theta_E_guess, lens_light
+        As of `measure_image`.
+    fitted
+        What `lenspinn.measure.lens_fit.fit_rings` made of the same, in the unit of the image, where
+        somebody has done that already.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be measured.
+    """
     notes, kernel, assumed = list(known.notes), known.psf, False
     if kernel is None:
         of_instrument = instrument_psf(found.names, found.pixel_scale)
@@ -111,8 +146,7 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
             )
         else:
             notes.append("no PSF was given and none is known: the image is taken as unblurred")
-        warnings.warn(f"{image}: {notes[-1]}", stacklevel=2)
-    measured = measure_lens(
+    measured = fitted or measure_lens(
         found.data,
         pixel_scale=found.pixel_scale,
         noise=known.noise,
@@ -121,13 +155,34 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
         theta_E_guess=theta_E_guess,
         lens_light=lens_light,
     )
-    if assumed:
-        measured = _with_assumed_psf(measured)
+    return (_with_assumed_psf(measured) if assumed else measured), notes
+
+
+def write_measurement(
+    measured: LensMeasurement,
+    found: TelescopeImage,
+    notes: Sequence[str],
+    *,
+    image: Path,
+    out: Path,
+    name: str,
+) -> None:
+    """Write NAME.json, NAME.fits and NAME.png of a measurement into a folder; see `measure_image`.
+
+    Parameters
+    ----------
+    measured, found, notes
+        What was measured, in which image, and what was done without being asked for.
+    image
+        Path of the image, for the JSON file.
+    out, name
+        The folder, made if missing, and what the files begin with.
+    """
     out.mkdir(parents=True, exist_ok=True)
     record = {
         "image": str(image),
-        **_numbers(measured, found),
-        "notes": notes,
+        **numbers_of(measured, found),
+        "notes": list(notes),
         "maps": f"{name}.fits",
         "picture": f"{name}.png",
         "origin": origin_of(COMMAND, image, out),
@@ -135,7 +190,6 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     write_whole(out / f"{name}.json", (json.dumps(record, indent=2) + "\n").encode())
     write_maps(out / f"{name}.fits", measured, found)
     save_figure(measurement_figure(measured, name), out / f"{name}.png")
-    return measured
 
 
 def _with_assumed_psf(measured: LensMeasurement) -> LensMeasurement:
@@ -150,7 +204,7 @@ def _with_assumed_psf(measured: LensMeasurement) -> LensMeasurement:
     return wider.doubted(reason)
 
 
-def _numbers(measured: LensMeasurement, image: TelescopeImage) -> dict[str, Any]:
+def numbers_of(measured: LensMeasurement, image: TelescopeImage) -> dict[str, Any]:
     """Return the numbers of a measurement, and where it is in its image and on the sky."""
     content = measured.to_json(image.zero_point)
     column, row = measured.middle_pixel(image.data.shape)

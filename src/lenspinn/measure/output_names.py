@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,8 +102,9 @@ def unique_names(paths: Sequence[Path], depth: int = 1) -> list[str]:
         depth += 1
     names = ["_".join(stem[-depth:]) for stem in stems]
     # Same place and stem, other suffix: the suffix is all that tells them apart.
+    count = Counter(names)
     return [
-        name if names.count(name) == 1 else name + "_" + path.suffix.lstrip(".")
+        name if count[name] == 1 else name + "_" + path.suffix.lstrip(".")
         for name, path in zip(names, paths, strict=True)
     ]
 

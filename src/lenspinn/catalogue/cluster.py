@@ -1,0 +1,147 @@
+"""Tasks done by the workers of a Dask cluster; the extra ``[dask]`` is imported here alone."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, TypeVar
+
+from lenspinn.catalogue.engine import Died, check_deaths
+from lenspinn.errors import ConfigError, DataError
+
+__all__ = ["connected", "on_cluster", "slurm_cluster"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+INSTALL = "pip install 'lenspinn[dask]'"
+AHEAD = 4
+"""Tasks for each worker that the scheduler knows of."""
+FEWEST_AHEAD = 64
+"""Tasks that it knows of while workers are still to come."""
+PATIENCE = 10
+"""Seconds that a scheduler has to answer."""
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Yield a client of a scheduler that runs.
+
+    Parameters
+    ----------
+    address
+        Such as ``tcp://10.0.0.1:8786``.
+
+    Raises
+    ------
+    ConfigError
+        If the extra is not installed, nobody answers, or its workers have several threads.
+    """
+    distributed = _imported("distributed", "scheduler")
+    try:
+        client = distributed.Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no Dask scheduler answers at {address}: give the address that `dask scheduler` "
+            "prints, such as tcp://10.0.0.1:8786"
+        ) from error
+    with client:
+        several = [name for name, threads in client.nthreads().items() if threads > 1]
+        if several:
+            raise ConfigError(
+                f"{len(several)} workers of {address} have several threads, which get in each "
+                "other's way: start them with `dask worker ADDRESS --nthreads 1 --nworkers N`"
+            )
+        yield client
+
+
+@contextmanager
+def slurm_cluster(jobs: int) -> Iterator[Any]:
+    """Yield a client of a cluster that submits its workers to SLURM, and takes them back.
+
+    Parameters
+    ----------
+    jobs
+        That are submitted; what each asks for stands in the configuration of dask-jobqueue.
+
+    Raises
+    ------
+    ConfigError
+        If the extra is not installed, or that configuration lacks something.
+    """
+    jobqueue = _imported("dask_jobqueue", "slurm")
+    distributed = _imported("distributed", "slurm")
+    try:
+        cluster = jobqueue.SLURMCluster()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"dask-jobqueue cannot ask SLURM for workers ({' '.join(str(error).split())}): say "
+            "what each job needs in ~/.config/dask/jobqueue.yaml; docs/scale.md has an example"
+        ) from error
+    with cluster:
+        cluster.scale(jobs=jobs)
+        with distributed.Client(cluster) as client:
+            yield client
+
+
+def on_cluster(
+    function: Callable[[Task], Result], tasks: Iterable[Task], client: Any
+) -> Iterator[tuple[Task, Result | Died]]:
+    """Do tasks on a cluster.
+
+    Parameters
+    ----------
+    function
+        Importable on all workers, as is all that the tasks hold.
+    tasks
+        They are asked for as they are needed.
+    client
+        Of the cluster. A task whose worker dies is given to others, as often as its scheduler
+        allows (``distributed.scheduler.allowed-failures``).
+
+    Yields
+    ------
+    task, result
+        As they are done. What a function raises is raised here.
+
+    Raises
+    ------
+    DataError
+        If workers die whatever they do, or the scheduler went away.
+    """
+    distributed = _imported("distributed", "scheduler")
+    left, of_future = iter(tasks), dict[str, Task]()
+    deaths, done_any = 0, False
+
+    def submitted(number: int) -> list[Any]:
+        futures = []
+        for task in islice(left, number):
+            future = client.submit(function, task, pure=False)
+            of_future[future.key] = task
+            futures.append(future)
+        return futures
+
+    most = max(FEWEST_AHEAD, AHEAD * len(client.nthreads()))
+    queue = distributed.as_completed(submitted(most))
+    for future in queue:
+        task = of_future.pop(future.key)
+        try:
+            result: Result | Died = future.result()
+            done_any = True
+        except distributed.KilledWorker:
+            result, deaths = Died(), deaths + 1
+            check_deaths(deaths, done_any)
+        except distributed.CancelledError as error:
+            raise DataError(
+                "the Dask scheduler went away: start it again, then give the same command"
+            ) from error
+        yield task, result
+        queue.update(submitted(1))
+
+
+def _imported(module: str, option: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"{option} needs Dask, which is not installed: {INSTALL}") from error

@@ -1,0 +1,84 @@
+"""One lens on its way through the jobs, and how what goes wrong becomes a message of its row."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lenspinn.catalogue.columns import Job, Values
+from lenspinn.catalogue.lens_files import LensImage
+from lenspinn.catalogue.lens_rows import LensRow
+from lenspinn.detect.detect_lens import INJECTED, MOCKS
+from lenspinn.errors import LenspinnError
+from lenspinn.measure.arcs import LensLightMode
+from lenspinn.measure.lens_measurement import LensMeasurement
+
+__all__ = ["FAILED", "OK", "OneLens", "Work"]
+
+OK, FAILED = "ok", "failed"
+"""Values of the status of a job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is asked for, of every lens."""
+
+    jobs: tuple[Job, ...]
+    model: str | None = None
+    """For ``apply``: a run folder, or the name of a trained network."""
+    lens_light: LensLightMode | None = None
+    mocks: int = MOCKS
+    injected: int = INJECTED
+    seed: int = 0
+    products: Path | None = None
+    """Folder for files of each lens, in a folder a job; None for none."""
+
+
+@dataclass(eq=False)
+class OneLens:
+    """One row, what was read of it, and what was found."""
+
+    row: LensRow
+    values: dict[str, Values] = field(default_factory=dict)
+    """By job."""
+    read: LensImage | None = None
+    """None if it cannot be read."""
+    fitted: LensMeasurement | None = None
+    """What a network has measured of it in the way in which ``measure`` would."""
+
+    @property
+    def image(self) -> LensImage:
+        """What was read."""
+        assert self.read is not None
+        return self.read
+
+    @property
+    def row_values(self) -> Values:
+        """The number of its row, and all values by the names of their columns."""
+        flat = {
+            f"{job}_{name}": value
+            for job, values in self.values.items()
+            for name, value in values.items()
+        }
+        return {"row": self.row.row, **flat}
+
+    @contextmanager
+    def failing(self, jobs: Iterable[Job]) -> Iterator[None]:
+        """Make what goes wrong in a block the status and message of some jobs."""
+        try:
+            yield
+        except Exception as error:
+            text = " ".join(str(error).split())
+            if not isinstance(error, LenspinnError | OSError):
+                text = f"this is a bug: {type(error).__name__}: {text}"
+            self.values |= {job: {"status": FAILED, "message": text} for job in jobs}
+
+    def timed(self, job: Job, do: Callable[["OneLens"], Values]) -> None:
+        """Do a job, and keep what it found or why it failed, and how long it took."""
+        begin = time.perf_counter()
+        with self.failing([job]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of a lens, its notes and reasons do too
+            self.values[job] = {"status": OK, **do(self)}
+        self.values[job]["seconds"] = time.perf_counter() - begin
