@@ -33,6 +33,8 @@ OUT = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "catalogu
 IMAGES = 200
 SHORT = (200, 2000)
 """Rows."""
+LENSES = 16
+"""That are measured."""
 BAD = 10
 """Of the short rows, files that are none."""
 
@@ -176,17 +178,37 @@ def batch_gain(work: Path) -> dict[str, float]:
     return {"one_by_one": alone / 64, "64_together": together / 64, "ratio": alone / together}
 
 
+def measured(work: Path, data: Path, once: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """Measure some lenses with one worker and with two."""
+    table = long_table(work, data, LENSES)
+    by_workers = {
+        str(workers): once(
+            f"long_{workers}",
+            lambda workers=workers: timed(
+                command(table, work / f"long_{workers}_out", "--workers", str(workers))
+            ),
+        )
+        for workers in (1, 2)
+    }
+    return {
+        "lenses": LENSES,
+        "by_workers": by_workers,
+        "two_workers_over_one": by_workers["1"]["seconds"] / by_workers["2"]["seconds"],
+        "processor_seconds_a_lens": by_workers["1"]["processor_seconds"] / LENSES,
+    }
+
+
 def main() -> None:
     """Measure what is not measured yet, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--quick", action="store_true", help="fewer kills and lenses")
+    parser.add_argument("--quick", action="store_true", help="few kills, and nothing is measured")
     config = parser.parse_args()
     work = config.work
     work.mkdir(parents=True, exist_ok=True)
-    kills, lenses = (3, 3) if config.quick else (20, 16)
+    kills = 2 if config.quick else 20
 
     def once(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         path = work / f"{name}.json"
@@ -217,17 +239,6 @@ def main() -> None:
         )
         for number in range(kills)
     ]
-    long = long_table(work, config.data, lenses)
-    by_workers = {
-        str(workers): once(
-            f"long_{lenses}_{workers}",
-            lambda workers=workers: timed(
-                command(long, work / f"long_{lenses}_{workers}_out", "--workers", str(workers))
-            ),
-        )
-        for workers in (1, 2)
-    }
-    one, two = (by_workers[number]["seconds"] for number in ("1", "2"))
     few, many = (memory[str(rows)] for rows in SHORT)
     write_result(
         config.out,
@@ -244,12 +255,7 @@ def main() -> None:
                 "same_table": sum(kill["same_table"] for kill in every_kill),
                 "each": every_kill,
             },
-            "measured": {
-                "lenses": lenses,
-                "by_workers": by_workers,
-                "two_workers_over_one": one / two,
-                "processor_seconds_a_lens": by_workers["1"]["processor_seconds"] / lenses,
-            },
+            "measured": None if config.quick else measured(work, config.data, once),
         },
     )
 

@@ -1,5 +1,4 @@
 import json
-import multiprocessing
 import subprocess
 import sys
 import time
@@ -177,22 +176,47 @@ def test_a_folder_stands_for_a_table(lenses, fits, tmp_path):
     assert [row["id"] for row in rows_of(tmp_path / "out")] == ["A", "B", "D", "E"]
 
 
-def test_processes_give_what_this_process_gives_and_a_kill_loses_nothing(lenses, tmp_path):
-    """Of lenses that all fail, which takes no fit; the command is killed and given again."""
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A table of lenses that all fail, which takes no fit."""
     table = tmp_path / "many.csv"
     table.write_text("\n".join(["image", *(f"lens_{n}.fits" for n in range(400))]) + "\n")
-    words = ["catalogue", table, "--out", tmp_path / "out", "--workers", "1", "--progress", "false"]
-    command = [sys.executable, "-m", "lenspinn.cli", *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (tmp_path / "out" / "plan.json").exists():
-        time.sleep(0.01)
+    return table
+
+
+WRITE_EVERY_ROW = """
+import sys
+from pathlib import Path
+from lenspinn.catalogue import folder, run_catalogue
+folder.PART_SECONDS = -1.0
+run_catalogue(Path(sys.argv[1]), out=Path(sys.argv[2]), workers=0, progress=False)
+"""
+
+
+def test_a_kill_on_the_way_loses_no_lens_and_none_is_done_twice(many, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen([sys.executable, "-c", WRITE_EVERY_ROW, str(many), str(out)])
+    while process.poll() is None and len([*out.glob("parts/*.parquet")]) < 5:
+        time.sleep(0.001)
     process.kill()
     process.wait()
+    before = {path: path.read_bytes() for path in out.glob("parts/*.parquet")}
+    assert 5 <= len(before) < 400
+    done(many, out)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    parts = [pyarrow.parquet.read_table(path) for path in out.glob("parts/*.parquet")]
+    assert sorted(row for part in parts for row in part["row"].to_pylist()) == [*range(400)]
+    done(many, tmp_path / "whole")
+    assert rows_of(out) == rows_of(tmp_path / "whole")
+
+
+def test_processes_give_what_this_process_gives(many, tmp_path):
+    words = ["catalogue", many, "--out", tmp_path / "out", "--workers", "1", "--progress", "false"]
+    command = [sys.executable, "-m", "lenspinn.cli", *map(str, words)]
     subprocess.run(command, check=True, capture_output=True)
-    done(table, tmp_path / "here")
+    done(many, tmp_path / "here")
     assert rows_of(tmp_path / "out") == rows_of(tmp_path / "here")
-    assert len(rows_of(tmp_path / "out")) == 400
-    assert not multiprocessing.active_children()
+    assert [row["id"] for row in rows_of(tmp_path / "out")] == [f"lens_{n}" for n in range(400)]
 
 
 def test_a_network_answers_lenses_together_as_it_does_alone(calibrated_run, tmp_path):
