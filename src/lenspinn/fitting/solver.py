@@ -38,7 +38,7 @@ noise, with those of the priors: chi^2, the gradient and the normal matrix in on
 Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
 
 STEPS = 12
-"""Enough from starts as rough as a network's; see docs/physics.md."""
+"""Enough from starts as rough as a network's; see docs/measured/fit.md."""
 _AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
 """Place of the source's brightness among the rows of a `Gram`."""
 BY_SOURCE = [1 + SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]
