@@ -46,7 +46,7 @@ docs: .venv/.installed
 
 # Runs the notebooks anew and keeps their outputs, which the site shows.
 notebooks: .venv/.installed
-	$(BIN)/jupyter execute --inplace examples/*.ipynb
+	PYTHONWARNINGS="ignore:IProgress not found" $(BIN)/jupyter execute --inplace examples/*.ipynb
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
