@@ -7,7 +7,7 @@ LENSPINN := $(BIN)/lenspinn
 NUM ?= 36000
 OUT ?= demo
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint docs notebooks clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,10 +26,10 @@ demo: .venv/.installed
 	@echo "Report:      $(OUT)/run/evaluation/report.md"
 	@echo "Where it looks: $(OUT)/run/explanation"
 
-test: lint
+test: lint docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu"
 
-test-all: lint
+test-all: lint docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not gpu"
 
 lint: .venv/.installed
@@ -39,5 +39,15 @@ lint: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site, without a network: warnings are errors, and every link inside it must lead somewhere.
+docs: .venv/.installed
+	PYTHONPATH=src $(BIN)/sphinx-build -j 2 -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
+
+# Runs the notebooks anew and keeps their outputs, which the site shows.
+notebooks: .venv/.installed
+	PYTHONWARNINGS="ignore:IProgress not found" $(BIN)/jupyter execute --inplace examples/*.ipynb
+
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		docs/_build docs/api/generated docs/examples/*.ipynb docs/examples/*.png

@@ -1,10 +1,25 @@
 from matplotlib.figure import Figure
 
-from lenspinn.data.style import COLORS, clean_axes, draw_band
+from lenspinn.data.style import CLASS_COLORS, COLORS, class_colors, clean_axes, draw_band
 
 
 def test_colors_are_distinct():
     assert len(set(COLORS)) == len(COLORS) >= 6
+
+
+def test_a_class_has_its_color_whatever_stands_beside_it():
+    assert class_colors(["no_sub", "cdm"]) == {
+        name: CLASS_COLORS[name] for name in ("no_sub", "cdm")
+    }
+
+
+def test_other_classes_have_other_colors():
+    colors = class_colors(["axion", "cdm", "no_sub", "warm", "cold"])
+    assert len(set(colors.values())) == 5
+
+
+def test_there_are_colors_for_any_number_of_classes():
+    assert len(class_colors(f"class_{number}" for number in range(9))) == 9
 
 
 def test_clean_axes_keep_left_and_bottom():

@@ -10,9 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from lenspinn.data.contact_sheet import BACKGROUND, DOTS_PER_INCH, FOREGROUND
 from lenspinn.data.store import ImageStore
+from lenspinn.data.style import class_colors
 from lenspinn.errors import DataError
 
-CLASS_COLORS = ("#7fe0d4", "#f2a65a", "#b9a5f0", "#e86f8b", "#9fd356", "#5fa8ff")
 COLUMNS = 6
 BINS = 24
 LOGARITHMIC_RANGE = 30
@@ -82,9 +82,8 @@ def _draw(panel: Axes, name: str, values: np.ndarray, store: ImageStore) -> None
     low, high = present.min(), present.max()
     logarithmic = low > 0 and high / low > LOGARITHMIC_RANGE
     edges = np.geomspace(low, high, BINS) if logarithmic else np.linspace(low, high, BINS)
-    for label, class_name in enumerate(store.info.classes):
+    for label, (class_name, color) in enumerate(class_colors(store.info.classes).items()):
         of_class = _present(values[store.labels == label])
-        color = CLASS_COLORS[label % len(CLASS_COLORS)]
         counts, _ = np.histogram(of_class, edges)
         panel.stairs(counts, edges, color=color, label=class_name, linewidth=1.1)
     if logarithmic:

@@ -1,16 +1,35 @@
 """How figures look, whichever room draws them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 
 from matplotlib.axes import Axes
 
-__all__ = ["BAD", "COLORS", "GOOD", "INK", "clean_axes", "draw_band"]
+__all__ = [
+    "BAD",
+    "CLASS_COLORS",
+    "COLORS",
+    "GOOD",
+    "INK",
+    "class_colors",
+    "clean_axes",
+    "draw_band",
+]
 
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Of Okabe & Ito (2008): distinguishable with every common form of colour blindness."""
 
+CLASS_COLORS = dict(zip(("axion", "cdm", "no_sub"), COLORS, strict=False))
+"""Of the paper's classes, the same in every figure."""
+
 GOOD, BAD, INK = "#00664a", "#b3261e", "#333333"
 """Of a trusted answer, of one that is not, and of text."""
+
+
+def class_colors(classes: Iterable[str]) -> dict[str, str]:
+    """Return the color of each class: that of `CLASS_COLORS`, and of others one of the rest."""
+    rest = cycle(COLORS[len(CLASS_COLORS) :])
+    return {name: CLASS_COLORS.get(name) or next(rest) for name in classes}
 
 
 def clean_axes(axes: Axes) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lenspinn.data.limit import Limit, draw_accuracies
-from lenspinn.data.style import COLORS, INK, clean_axes
+from lenspinn.data.style import COLORS, INK, class_colors, clean_axes
 from lenspinn.evaluate.metrics import (
     NUM_CALIBRATION_BINS,
     Labels,
@@ -38,8 +38,9 @@ def roc_figure(probabilities: Probabilities, labels: Labels, classes: Sequence[s
     figure = Figure(figsize=(5.4, 5.2), layout="constrained")
     axes = figure.add_subplot()
     positive = np.eye(len(classes), dtype=bool)[labels]
+    colors = class_colors(classes)
     curves = [
-        (name, COLORS[index % len(COLORS)], probabilities[:, index], positive[:, index])
+        (name, colors[name], probabilities[:, index], positive[:, index])
         for index, name in enumerate(classes)
     ]
     curves.append(("micro-average", INK, probabilities.ravel(), positive.ravel()))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lenspinn.data.datamodule import truth_tensors
 from lenspinn.data.store import ImageStore
-from lenspinn.data.style import COLORS, INK, clean_axes
+from lenspinn.data.style import INK, class_colors, clean_axes
 from lenspinn.evaluate.lens import EinsteinRadii
 from lenspinn.evaluate.metrics import (
     N_BOOTSTRAP,
@@ -177,6 +177,7 @@ def quantities_figure(found: Sequence[Predicted], labels: Labels, classes: Seque
     """Draw predictions, and below them their errors, against the truth."""
     figure = Figure(figsize=(3.4 * len(found), 5.4), layout="constrained")
     panels = figure.subplots(2, len(found), sharex="col", height_ratios=(2, 1), squeeze=False)
+    colors = class_colors(classes)
     for (upper, lower), one in zip(panels.T, found, strict=True):
         for index, name in enumerate(classes):
             among = np.isfinite(one.truth) & (labels == index)
@@ -184,7 +185,7 @@ def quantities_figure(found: Sequence[Predicted], labels: Labels, classes: Seque
                 continue
             truth, mean = one.truth[among], one.mean[among]
             style: dict[str, Any] = {"ls": "", "marker": ".", "ms": 3, "alpha": 0.4, "mew": 0}
-            style["color"] = COLORS[index % len(COLORS)]
+            style["color"] = colors[name]
             upper.plot(truth, mean, label=name, **style)
             lower.plot(truth, mean - truth, **style)
         upper.axline((np.nanmean(one.truth),) * 2, slope=1, color=INK, lw=0.8)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from lenspinn.data.style import COLORS, INK
+from lenspinn.data.style import INK, class_colors
 from lenspinn.data.transforms import background_sigma
 from lenspinn.explain.view import Pixels, View
 from lenspinn.fitting.critical import caustics, critical_curves
@@ -210,7 +210,9 @@ def draw_critical_curve(axes: Axes, view: View) -> None:
 def draw_probabilities(axes: Axes, view: View, label: str | None = None) -> None:
     """Draw the probability of each class as a bar; the name of the true class is bold."""
     rows = range(len(view.classes))
-    axes.barh(rows, view.probabilities, height=0.62, color=COLORS[: len(rows)])
+    axes.barh(
+        rows, view.probabilities, height=0.62, color=list(class_colors(view.classes).values())
+    )
     for row, probability in zip(rows, view.probabilities, strict=True):
         inside = probability > 0.6
         axes.text(

@@ -40,7 +40,7 @@ Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
 PATIENCE = 3
 """Steps without gain after which a fit is at its end: a step that fails is tried again, shorter."""
 STEPS = 12
-"""Enough from starts as rough as a network's; see docs/physics.md."""
+"""Enough from starts as rough as a network's; see docs/measured/fit.md."""
 _AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
 """Place of the source's brightness among the rows of a `Gram`."""
 BY_SOURCE = [1 + SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]

@@ -29,7 +29,7 @@ FINALISTS, ROUNDS = 3, 2
 leaves, and lens and source with it."""
 SYSTEMATIC = {"model": 0.01, "mask": 0.03, "none": 0.01}
 """One sigma of theta_E, relative, by what is done about the lens light: what models of source and
-lens light are wrong by, however little noise there is; see docs/real_lenses.md."""
+lens light are wrong by, however little noise there is; see docs/measured/real_lenses.md."""
 LEAST_GAIN = 100.0
 """By which the lensed source must lower chi^2, over chi^2 per pixel: 10 sigma."""
 MOST_CHI2, LEAST_CHI2 = 5.0, 0.15
@@ -47,7 +47,8 @@ MOST_OF_FRAME = 0.75
 """Of the half side of the pixels that a fit saw, for a theta_E that is trusted."""
 MOST_WRONG_LIGHT = 10.0
 """Factor of the noise by which the model of the lens light is wrong on a circle, of a theta_E that
-is trusted: dust, a disc or a companion, as in SLACS J0959+0410, 14; see docs/real_lenses.md."""
+is trusted: dust, a disc or a companion, as in SLACS J0959+0410, 14;
+see docs/measured/real_lenses.md."""
 BRIGHT, MISSED = 3.0, 0.5
 """Of a smoothed image in units of the noise of its pixels, from where light shows; and the share of
 it from which it is no image of the source."""

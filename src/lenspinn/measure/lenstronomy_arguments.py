@@ -1,7 +1,7 @@
 """The model of a measurement as lenstronomy's lists of profiles and keyword arguments.
 
-Names and units of both are the same (docs/conventions.md); amplitudes are brightness per square
-arcsec of the source, and flux of each Gaussian of the lens light.
+Names and units of both are the same (docs/concepts/conventions.md); amplitudes are brightness per
+square arcsec of the source, and flux of each Gaussian of the lens light.
 """
 
 import math

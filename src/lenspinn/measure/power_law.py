@@ -23,7 +23,7 @@ FIRST_STEPS, STEPS = 2, 8
 """Of a Sersic source from where its fit ended, with the noise of this one; and with structure."""
 SLOPE_SYSTEMATIC = 0.2
 """One sigma: what is left between slopes found here and those of Tan et al. (2024),
-arXiv:2311.09307, beside their errors; see docs/real_lenses.md."""
+arXiv:2311.09307, beside their errors; see docs/measured/real_lenses.md."""
 _THETA_E = SMOOTH_PARAMETERS.index("theta_E")
 _SLOPE = len(SMOOTH_PARAMETERS) + SHAPE_PARAMETERS.index("gamma")
 

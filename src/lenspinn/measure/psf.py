@@ -36,7 +36,7 @@ Challenge (0.08" pixels) and of those of COSMOS-Web lenses (0.06")."""
 
 ASSUMED_PSF_ERROR = 0.015
 """One sigma of theta_E, relative, that a Gaussian in the place of the PSF of an image adds: the
-root mean square of one half of real lenses, rounded up; see docs/real_lenses.md."""
+root mean square of one half of real lenses, rounded up; see docs/measured/real_lenses.md."""
 
 
 def normalised_psf(psf: Float[np.ndarray, "_ _"]) -> Kernel:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from lenspinn.data.style import COLORS, INK, clean_axes
+from lenspinn.data.style import CLASS_COLORS, COLORS, INK, class_colors, clean_axes
 from lenspinn.sensitivity.curves import FALSE_POSITIVES
 from lenspinn.sensitivity.ideal import IDEAL
 
@@ -16,6 +16,8 @@ __all__ = ["sensitivity_figure"]
 
 IDEAL_STYLE: dict[str, Any] = {"ls": (0, (4, 2)), "lw": 1.3, "marker": "o", "ms": 3.5, "mfc": "w"}
 NETWORK_STYLE: dict[str, Any] = {"ls": "-", "lw": 1.8, "marker": "s", "ms": 4}
+MAGNITUDE_COLORS = COLORS[len(CLASS_COLORS) :] + COLORS[: len(CLASS_COLORS)]
+"""Those of no class first."""
 _MASS_LABELS = {
     "subhalo_mass": r"mass of the most massive subhalo ($M_\odot$)",
     "vortex_mass": r"mass of the vortex ($M_\odot$)",
@@ -63,19 +65,19 @@ def sensitivity_figure(
         _legend(axes, list(groups), loc="lower right", title="unlensed source (AB)")
     classes = sorted({r["class"] for r in against_magnitude})
     groups = {name: [r for r in against_magnitude if r["class"] == name] for name in classes}
-    # Colours of classes are not those of magnitudes.
-    _draw(panels[-1], groups, "magnitude", COLORS[3:] + COLORS[:3])
+    colors = list(class_colors(classes).values())
+    _draw(panels[-1], groups, "magnitude", colors)
     panels[-1].set(xlabel="magnitude of the unlensed source (AB)")
     panels[-1].set_title("masses as in the recipe", fontsize=10)
     panels[0].set(ylabel=f"detected, at {FALSE_POSITIVES:.0%} false positives", ylim=(0, 1.02))
-    _legend(panels[-1], classes, COLORS[3:] + COLORS[:3], loc="lower left")
+    _legend(panels[-1], classes, colors, loc="lower left")
     _observers(figure, network)
     figure.suptitle(f"{recipe} · {instrument}", fontsize=10, color=INK)
     return figure
 
 
 def _draw(
-    axes: Axes, groups: Mapping[str, Records], key: str, colors: Sequence[str] = COLORS
+    axes: Axes, groups: Mapping[str, Records], key: str, colors: Sequence[str] = MAGNITUDE_COLORS
 ) -> None:
     axes.axhline(FALSE_POSITIVES, color="0.6", lw=0.8, ls=":")
     for index, group in enumerate(groups.values()):
@@ -96,7 +98,7 @@ def _draw(
 
 
 def _legend(
-    axes: Axes, labels: Iterable[str], colors: Sequence[str] = COLORS, **place: Any
+    axes: Axes, labels: Iterable[str], colors: Sequence[str] = MAGNITUDE_COLORS, **place: Any
 ) -> None:
     handles = [
         Line2D([], [], color=colors[index % len(colors)], lw=3, label=label)

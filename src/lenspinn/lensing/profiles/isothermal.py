@@ -119,7 +119,7 @@ def deflection_sie_with(theta_x: Map, theta_y: Map, constants: SIEConstants) -> 
 
 
 def potential_sie(theta_x: Map, theta_y: Map, theta_E: PerLens, e1: PerLens, e2: PerLens) -> Map:
-    """Potential ``theta . alpha`` of `deflection_sie`, arcsec^2."""
+    """Potential ``theta_x alpha_x + theta_y alpha_y`` of `deflection_sie`, arcsec^2."""
     from caustics import func
 
     _, x, y = off_centre(theta_x, theta_y)

@@ -205,7 +205,7 @@ def _series(
 def potential_epl(
     theta_x: Map, theta_y: Map, theta_E: PerLens, gamma: PerLens, e1: PerLens, e2: PerLens
 ) -> Map:
-    """Potential ``theta . alpha / (3 - gamma)`` of `deflection_epl`, arcsec^2.
+    """Potential ``(theta_x alpha_x + theta_y alpha_y) / (3 - gamma)`` of `deflection_epl`.
 
     References
     ----------

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenspinn.data.limit import accuracies, draw_accuracies
-from lenspinn.data.style import COLORS, INK, clean_axes
+from lenspinn.data.style import INK, class_colors, clean_axes
 
 __all__ = ["limit_figure"]
 
@@ -39,7 +39,8 @@ def limit_figure(records: Records, *, num_classes: int) -> Figure:
 
 
 def _draw_significance(axes: Axes, records: Records) -> None:
-    for index, name in enumerate(sorted({record["class"] for record in records})):
+    classes = sorted({record["class"] for record in records})
+    for name, color in class_colors(classes).items():
         of_class = [record for record in records if record["class"] == name]
         magnitude, median, low, high = (
             [record[key] for record in of_class]
@@ -47,7 +48,6 @@ def _draw_significance(axes: Axes, records: Records) -> None:
         )
         if max(high) == 0:  # a class without substructure
             continue
-        color = COLORS[index % len(COLORS)]
         axes.plot(magnitude, median, "o-", ms=4, lw=1.6, color=color, label=f"{name}: median")
         axes.fill_between(magnitude, low, high, color=color, alpha=0.15, lw=0, label="10 to 90 %")
     for sigma in (3, 5):

@@ -1,0 +1,58 @@
+"""What the pages of the site tell a reader to type is understood, and what they name is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lenspinn import cli, config
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCS = REPOSITORY / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & set(path.parts))
+FENCED = re.compile(r"^```\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"`((?:configs|benchmarks|results|models|src|tests)/[\w./-]+)`")
+
+
+def commands() -> list[tuple[str, str]]:
+    """Return page and words of each command that stands in a block of its own."""
+    return [
+        (page.relative_to(DOCS).as_posix(), line.removeprefix("lenspinn "))
+        for page in PAGES
+        for block in FENCED.findall(page.read_text())
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("lenspinn ")
+    ]
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_every_command_is_understood(
+    page: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    name, *words = shlex.split(command)
+    entry = cli.COMMANDS[name]
+    if entry.config_class is None:
+        assert config.parse_call(cli._load(entry.function), words)
+    else:
+        assert config.parse_config(cli._load(entry.config_class), words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
+def test_every_file_of_the_repository_that_a_page_names_is_there(page: Path) -> None:
+    missing = [name for name in FILE.findall(page.read_text()) if not (REPOSITORY / name).exists()]
+    assert missing == []
+
+
+def test_the_quickstart_measures_what_it_simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (DOCS / "quickstart.md").read_text(), flags=re.DOTALL
+    )
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    measured, truth = names["measured"], names["truth"]["theta_E"][2]
+    assert abs(measured.theta_E - truth) < 3 * measured.theta_E_error
+    assert (tmp_path / "measured.png").is_file()
