@@ -75,7 +75,8 @@ def slurm_cluster(jobs: int) -> Iterator[Any]:
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"dask-jobqueue cannot ask SLURM for workers ({' '.join(str(error).split())}): say "
-            "what each job needs in ~/.config/dask/jobqueue.yaml; docs/guide/catalogue.md has an example"
+            "what each job needs in ~/.config/dask/jobqueue.yaml; docs/guide/catalogue.md has an "
+            "example"
         ) from error
     with cluster:
         cluster.scale(jobs=jobs)
