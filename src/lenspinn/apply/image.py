@@ -22,6 +22,7 @@ from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import Companions
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.models import LensFit, NetworkInput
+from lenspinn.path_arguments import takes_paths
 
 __all__ = ["answer_image"]
 
@@ -29,6 +30,7 @@ NAME = "The image"
 """In the sentences of errors."""
 
 
+@takes_paths
 def answer_image(  # noqa: PLR0913 - what is known of an image, all named
     image: AnyPixels,
     run: Path | Judge,
