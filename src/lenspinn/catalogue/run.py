@@ -100,7 +100,7 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
         ``theta_E_guess``, ``z_lens``, ``z_source`` and ``id``, as the options of `lenspinn
         measure`; relative paths are relative to the table. With ``size`` (arcsec) a square around
         ``ra`` and ``dec`` (degrees) is cut out of the image. Or a folder of images or of lens
-        folders, or a pattern in quotes, such as 'lenses/*.fits'.
+        folders, or a pattern in quotes, such as ``'lenses/*.fits'``.
     do
         Jobs, joined by commas: measure (theta_E, lens and source), detect (dark clumps), apply (the
         answer of a network).
