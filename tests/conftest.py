@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the reference data at {folder} (set LENSPINN_SHARED to their folder)")
     return folder
+
+
+@pytest.fixture
+def is_understood(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], bool]:
+    """Whether a command that a text tells a reader to type is one, without running it."""
+    from lenspinn import cli, config
+
+    def understood(command: str) -> bool:
+        monkeypatch.chdir(REPOSITORY)
+        name, *words = shlex.split(command)
+        entry = cli.COMMANDS[name]
+        if entry.config_class is None:
+            return bool(config.parse_call(cli._load(entry.function), words))
+        return bool(config.parse_config(cli._load(entry.config_class), words))
+
+    return understood
 
 
 @pytest.fixture

@@ -278,7 +278,9 @@ def _arcs_within(
     bare = wide.image - light.model
     within = {"inner": INNERMOST * seen.pixel_scale, "outer": len(bare) * seen.pixel_scale / 2}
     ring = ring_radius(bare, wide.weighed_sigma, seen.pixel_scale, **within)
-    others = other_rings(bare, wide.weighed_sigma, seen.pixel_scale, **within)
+    others: tuple[float, ...] = ()
+    if guess is None:
+        others = other_rings(bare, wide.weighed_sigma, seen.pixel_scale, **within)
     return _with_ring(
         Arcs(
             around=wide,
@@ -287,7 +289,7 @@ def _arcs_within(
             lens_light=mode,
             light=light,
             radius=ring,
-            others=others if guess is None else (),
+            others=others,
             rival=None,
             guess=ring if guess is None else guess,
             unit=seen.unit,

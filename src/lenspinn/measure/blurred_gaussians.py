@@ -50,10 +50,10 @@ def blurred_gaussians(
         In rising order of size in each group.
     """
     centre, blur = shape[:2] / pixel_scale, _blur(psf)
+    narrow, wide = _narrow_and_wide(num_pix, psf)
     y, x = places
     terms = []
     for e1, e2 in (shape[2:4], shape[4:6]):
-        narrow, wide = _narrow_and_wide(num_pix, psf)
         if psf is not None and narrow:
             dy, dx = _stamp(psf)
             sharp = [

@@ -128,7 +128,7 @@ def fit_rings(arcs: Arcs) -> tuple[Arcs, LensMeasurement]:
     """
     found = [(arcs, fit_arcs(arcs))]
     for radius in arcs.others[:OTHER_RINGS]:
-        if not found[-1][1].reasons:
+        if found[-1][1].trusted:
             break
         again = arcs.with_ring(radius)
         found.append((again, fit_arcs(again)))

@@ -91,7 +91,7 @@ def fit_lens_light(
         starts = [best]
         basis = _basis(best, every, **seen)
         error = np.where(used, sigma, np.inf).ravel()
-        amplitudes, _ = _solved(basis, image.ravel(), error)
+        amplitudes, _ = _solved(basis / error, image.ravel() / error)
         model = (amplitudes @ basis).reshape(image.shape)
         used = np.isfinite(sigma) & (image - model < ARC * sigma)
     needed = amplitudes != 0
@@ -121,12 +121,8 @@ class _Sums:
     def _at(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the basis in sigmas, the best amplitudes and the misfit of a shape."""
         if self._last is None or not np.array_equal(self._last[0], shape):
-            basis = _basis(shape, self._places, **self._seen)
-            self._last = (
-                shape.copy(),
-                basis / self._sigma,
-                *_solved(basis, self._image, self._sigma),
-            )
+            columns = _basis(shape, self._places, **self._seen) / self._sigma
+            self._last = (shape.copy(), columns, *_solved(columns, self._image / self._sigma))
         return self._last[1:]
 
     def misfit(self, shape: np.ndarray) -> Float[np.ndarray, " pixels"]:
@@ -182,11 +178,8 @@ def _basis(
     return np.concatenate([gaussians, np.full((1, places.shape[1]), 1 / num_pix**2)])
 
 
-def _solved(
-    basis: np.ndarray, image: np.ndarray, sigma: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best amplitudes, those of Gaussians not negative, and the misfit in sigmas."""
-    columns, target = basis / sigma, image / sigma
+def _solved(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best amplitudes, those of Gaussians not negative, and the misfit; in sigmas."""
     both = np.concatenate([columns, -columns[-1:]])  # the sky may be negative
     scale = np.sqrt((both**2).sum(axis=1)).clip(min=1e-30)
     normal = (both @ both.T) / np.outer(scale, scale)
