@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lenspinn.detect import Detection, detect_image, detect_substructure
     from lenspinn.evaluate import classification_metrics, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
-    from lenspinn.lensing import delens, pixel_grid, relens
+    from lenspinn.lensing import delens, pixel_grid, ray_trace, relens
     from lenspinn.measure import (
         LensMeasurement,
         fit_image,
@@ -67,6 +67,7 @@ __all__ = [
     "measure_lens",
     "pixel_grid",
     "predict",
+    "ray_trace",
     "read_fits",
     "relens",
     "run_catalogue",

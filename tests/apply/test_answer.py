@@ -174,3 +174,15 @@ def test_a_calibrated_answer_with_a_serious_mismatch_has_no_calibrated_probabili
         "not answered; untrusted probabilities axion 0.100, cdm 0.700, no_sub 0.200, theta_E "
         '1.38"; NOT TO BE TRUSTED: noise unlike the training images'
     )
+
+
+def test_notebooks_show_the_verdict_and_what_speaks_against_it() -> None:
+    shown = answer(name="<J0946>", mismatches=(NOISE,))._repr_html_()
+    assert "&lt;J0946&gt;: " in shown
+    assert NOISE.message in shown
+    assert "NOT TO BE TRUSTED" in shown
+
+
+def test_an_answer_without_its_image_says_that_it_has_no_picture() -> None:
+    with pytest.raises(ValueError, match="nothing to show"):
+        answer().plot()

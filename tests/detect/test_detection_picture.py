@@ -15,6 +15,13 @@ def test_a_search_with_mocks_shows_them(lens):
     figure = detection_figure(found, "a lens")
     titles = [axes.get_title() for axes in figure.get_axes()]
     assert any("mocks without clumps" in title for title in titles)
+    assert "data:image/png" in found._repr_html_()
+    assert found.plot("x").get_suptitle().startswith("x: ")
+    for clump in found.clumps:
+        (axes,) = clump.plot().get_axes()
+        looks = [label.get_text() for label in axes.get_yticklabels()]
+        assert looks == [look.model for look in clump.looks]
+        assert clump.robust == ("robust" in axes.get_title())
     assert not any(
         "not measured" in text.get_text() for axes in figure.get_axes() for text in axes.texts
     )

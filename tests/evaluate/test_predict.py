@@ -4,6 +4,7 @@ import torch
 
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import pixel_statistics
+from lenspinn.errors import ModelError
 from lenspinn.evaluate.predict import network_outputs, predict
 from lenspinn.evaluate.temperature import scaled_probabilities
 from lenspinn.models import Examination, Solution
@@ -119,3 +120,17 @@ def test_fits_are_compiled_for_many_images_alone(model, store, monkeypatch):
     for number in (FEWEST_COMPILED, FEWEST_COMPILED - 1):
         network_outputs(model, np.resize(images, (number, *images.shape[1:])), batch_size=number)
     assert found == [True, False]
+
+
+def test_paths_tensors_and_images_without_their_channel_get_the_same_answer(model, store):
+    images = ImageStore.open(store).images(slice(0, 4))
+    expected = predict(model, images)
+    assert predict(model, str(store)).shape == (len(ImageStore.open(store)), len(model.classes))
+    for same in (torch.from_numpy(images), images[:, 0], images.astype(np.float64)):
+        np.testing.assert_allclose(predict(model, same), expected, atol=FLOAT32)
+    np.testing.assert_allclose(predict(model, images[0, 0]), expected[:1], atol=FLOAT32)
+
+
+def test_what_is_no_stack_of_images_is_refused(model):
+    with pytest.raises(ModelError, match=r"images have shape \(5,\): give"):
+        predict(model, np.zeros(5))

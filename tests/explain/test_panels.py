@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from lenspinn.data import map_panels
 from lenspinn.explain import View, panels
 from lenspinn.explain.view import FitView
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
@@ -99,22 +100,6 @@ def test_bars_are_the_probabilities_and_the_true_class_is_bold(axes: Axes, view:
     assert weights == {"axion": "normal", "cdm": "normal", "no_sub": "bold"}
 
 
-def test_the_stretch_keeps_the_order_of_pixels_and_ignores_their_unit() -> None:
-    image = ring()
-    stretched = panels.stretch(image)
-    order = np.argsort(image, axis=None)
-    assert (np.diff(stretched.ravel()[order]) >= 0).all()
-    np.testing.assert_allclose(panels.stretch(1000 * image), stretched, atol=1e-4)  # float32
-
-
-def test_the_stretch_of_a_noisy_image_reaches_down_to_its_noise() -> None:
-    image = np.random.default_rng(1).normal(0, 1e-3, (64, 64)).astype(np.float32)
-    image[32, 32] = 1
-    image[10:20, 10:20] += 0.02  # 20 sigma
-    stretched = panels.stretch(image)
-    assert np.median(stretched[10:20, 10:20]) > 0.3 * stretched[32, 32]
-
-
 def fitted(view: View) -> View:
     values = dict.fromkeys(SMOOTH_PARAMETERS, 0.0) | {"theta_E": 0.9, "e1": 0.2, "source_x": 0.1}
     fit = FitView(
@@ -145,14 +130,7 @@ def test_the_critical_curve_of_an_ellipse_is_one(axes: Axes, view: View) -> None
 def test_left_out_pixels_of_a_residual_are_not_drawn(axes: Axes, view: View) -> None:
     fit = fitted(view).fit
     assert fit is not None
-    panels.draw_residual(axes, fit.residual, 0.25)
+    map_panels.draw_residual(axes, fit.residual, 0.25)
     drawn = np.ma.getmaskarray(axes.images[0].get_array())
     np.testing.assert_array_equal(drawn, np.isnan(fit.residual))
-    assert axes.images[0].get_clim() == (-panels.MOST_SIGMAS, panels.MOST_SIGMAS)
-
-
-def test_two_images_can_share_a_stretch() -> None:
-    bright, faint = 5 * ring(), ring()
-    shared = panels.stretch(faint, like=bright)
-    assert shared.max() < panels.stretch(bright).max()
-    assert panels.stretch(bright, like=bright).max() == panels.stretch(bright).max()
+    assert axes.images[0].get_clim() == (-map_panels.MOST_SIGMAS, map_panels.MOST_SIGMAS)

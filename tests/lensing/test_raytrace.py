@@ -13,6 +13,7 @@ from lenspinn.lensing import (
     deflection_sis,
     delens,
     pixel_grid,
+    ray_trace,
     relens,
     sersic,
 )
@@ -354,3 +355,27 @@ def test_relensing_a_cusp_narrower_than_two_pixels_is_limited_by_its_sampling(ov
     inversion = invert(DEEPLENSE._replace(center=(0.1, 0.05)), oversampling)
     assert inversion.rms < rms
     assert inversion.residual > 0.02
+
+
+def test_without_deflection_the_image_is_the_source() -> None:
+    source, none = torch.rand(2, 6, 6), torch.zeros(2, 6, 6)
+    torch.testing.assert_close(ray_trace(source, none, none, pixel_scale=0.3), source)
+
+
+def test_an_isothermal_sphere_makes_a_ring_of_a_source_behind_it() -> None:
+    x, y = pixel_grid(41, 0.1, dtype=torch.float64)
+    spot = torch.exp(-(x**2 + y**2) / 0.02)[None]
+    radius = torch.sqrt(x**2 + y**2).clamp(min=1e-9)
+    alpha_x, alpha_y = ((1.2 * axis / radius)[None] for axis in (x, y))
+    image = ray_trace(spot, alpha_x, alpha_y, pixel_scale=0.1)[0]
+    assert abs(float((image * radius).sum() / image.sum()) - 1.2) < 0.02
+    twice = ray_trace(spot, alpha_x, alpha_y, pixel_scale=0.1, source_pixel_scale=0.2)[0]
+    assert twice.sum() > 1.5 * image.sum()
+
+
+def test_ray_trace_refuses_what_is_no_square_and_no_scale() -> None:
+    source, square = torch.ones(1, 4, 4), torch.zeros(1, 4, 4)
+    with pytest.raises(ValueError, match="4 x 5 pixels"):
+        ray_trace(source, torch.zeros(1, 4, 5), torch.zeros(1, 4, 5), pixel_scale=0.1)
+    with pytest.raises(ValueError, match="source_pixel_scale must be positive"):
+        ray_trace(source, square, square, pixel_scale=0.1, source_pixel_scale=0.0)

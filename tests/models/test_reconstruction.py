@@ -36,3 +36,13 @@ def test_the_error_of_theta_E_is_that_of_the_first_parameter(found):
     assert isinstance(found, FittedReconstruction)
     assert SMOOTH_PARAMETERS[0] == "theta_E"
     assert torch.equal(found.theta_E_error, found.standard_errors[:, 0])
+
+
+def test_arrays_are_reconstructed_as_tensors_are():
+    torch.manual_seed(0)
+    model = create_model("lenspinn_small").eval()
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        wanted = model.reconstruct(image)
+        for array in (image.numpy(), image[0, 0].double().numpy()):
+            assert torch.equal(model.reconstruct(array).source, wanted.source)

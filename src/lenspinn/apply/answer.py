@@ -1,17 +1,22 @@
 """What `apply_model` answers, in words and as JSON."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from lenspinn.apply.estimates import Estimate
 from lenspinn.apply.prepare import Prepared
+from lenspinn.data.figure_html import figure_html, verdict_html
 from lenspinn.evaluate.judgement import FALSE_ALARMS, Judgement
 from lenspinn.evaluate.shift import FEATURES, LENS, PIXELS
 from lenspinn.explain.view import Pixels, View
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REASONS = {
     FEATURES: "what the network sees",
@@ -192,6 +197,26 @@ class Answer:
         untrusted = ", ".join(f"{name} {chance}" for name, chance in chances.items())
         text = f"{NOT_ANSWERED}{why}; untrusted probabilities {untrusted}"
         return f"{text}{radius}{trust(self.mismatches)}"
+
+    # Pictures are imported when they are asked for.
+
+    def plot(self) -> "Figure":
+        """Draw the image, what the model saw, and the verdict; ``savefig`` of the figure writes it.
+
+        Raises
+        ------
+        ValueError
+            If it holds nothing to show, as an answer for an image of a dataset's table.
+        """
+        from lenspinn.apply.picture import answer_figure
+
+        return answer_figure(self)
+
+    def _repr_html_(self) -> str:
+        picture = "" if self.shown is None else figure_html(self.plot(), f"image of {self.name}")
+        lines = "".join(f"<li>{html.escape(str(one.message))}</li>" for one in self.mismatches)
+        verdict = verdict_html(f"{self.name}: {self.verdict}", trusted=self.trusted)
+        return f"{verdict}{picture}<ul>{lines}</ul>"
 
     def __str__(self) -> str:
         estimates = [f"  predicted: {estimate}" for estimate in self.estimates]

@@ -25,6 +25,7 @@ from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import Companions
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.models import Classifier, LensFit, NetworkInput
+from lenspinn.path_arguments import takes_paths
 
 __all__ = ["ReadyImage", "answer_image", "answer_ready", "make_ready"]
 
@@ -32,6 +33,7 @@ NAME = "The image"
 """In the sentences of errors."""
 
 
+@takes_paths
 def answer_image(  # noqa: PLR0913 - what is known of an image, all named
     image: AnyPixels,
     run: Path | Judge,

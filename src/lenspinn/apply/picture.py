@@ -9,6 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 from lenspinn.apply.answer import Answer, Shown
+from lenspinn.data.map_panels import draw_map, draw_residual, stretch
 from lenspinn.data.style import BAD, GOOD, INK
 from lenspinn.evaluate.judgement import FALSE_ALARMS
 from lenspinn.explain.panels import (
@@ -16,12 +17,9 @@ from lenspinn.explain.panels import (
     draw_cam,
     draw_critical_curve,
     draw_image,
-    draw_map,
     draw_preprocessed,
     draw_probabilities,
-    draw_residual,
     draw_source,
-    stretch,
 )
 from lenspinn.explain.view import FitView, Pixels, View
 

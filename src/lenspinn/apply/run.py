@@ -20,9 +20,11 @@ from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import FileOptions
 from lenspinn.measure.output_names import origin_of
 from lenspinn.models import LensFit
+from lenspinn.path_arguments import takes_paths
 from lenspinn.train import Run
 
 
+@takes_paths
 def apply_model(  # noqa: PLR0913 - each is an option of the command
     images: list[Path],
     *,

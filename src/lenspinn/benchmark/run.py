@@ -17,6 +17,7 @@ from lenspinn.benchmark.plan import plan
 from lenspinn.benchmark.worker import BUSY, log_path, run_cell
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import BenchmarkError, ConfigError, StoreError
+from lenspinn.path_arguments import takes_paths
 from lenspinn.places import check_output, check_own
 from lenspinn.simulate import SimulateConfig, simulate
 
@@ -26,6 +27,7 @@ POLL_SECONDS = 5.0
 """Between two looks at the running cells."""
 
 
+@takes_paths
 def benchmark(
     grid: Path,
     *,

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from lenspinn.data.image_dataset import ImageDataset
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.layout import (
     AGAIN,
@@ -178,7 +179,7 @@ class StoreWriter:
             raise StoreError(f"Labels of {rows} are not all in 0..{num_classes - 1}")
 
 
-class ImageStore:
+class ImageStore(ImageDataset):
     """A complete dataset, read-only. Use `ImageStore.open`."""
 
     def __init__(self, path: Path, attributes: Attributes) -> None:

@@ -15,6 +15,7 @@ from lenspinn.files import write_whole
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import FileOptions, read_with_companions
 from lenspinn.measure.output_names import origin_of, output_names
+from lenspinn.path_arguments import takes_paths
 
 __all__ = ["detect_image", "write_detection"]
 
@@ -23,6 +24,7 @@ WRITTEN = (".json", ".fits", ".reg", ".png")
 """Suffixes of what is written about an image."""
 
 
+@takes_paths
 def detect_image(  # noqa: PLR0913 - each is an option of the command
     image: Path,
     *,

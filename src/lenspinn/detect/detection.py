@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from lenspinn.data.figure_html import figure_html, verdict_html
 from lenspinn.detect.candidates import Candidate
 from lenspinn.detect.chance import FALSE_ALARMS, PROBABLY, Chance, search_region
 from lenspinn.detect.dark_solution import DarkSolution
@@ -14,6 +15,9 @@ from lenspinn.detect.mocks import MockMaker, roughness_left
 from lenspinn.detect.observed_lens import ObservedLens
 from lenspinn.detect.robustness import SecondLook
 from lenspinn.detect.subhalo import SolarMasses
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Detection", "FoundClump"]
 
@@ -43,6 +47,15 @@ class FoundClump:
     def lost_with(self) -> list[str]:
         """Models that do not."""
         return [look.model for look in self.looks if not look.survives]
+
+    def plot(self) -> "Figure":
+        """Draw its peak and its mass in every other model, relative to those of the first."""
+        from lenspinn.detect.detection_picture import clump_figure
+
+        return clump_figure(self)
+
+    def _repr_html_(self) -> str:
+        return figure_html(self.plot(), "a candidate in other models")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,6 +133,24 @@ class Detection:
 
     def __str__(self) -> str:
         return self.verdict
+
+    # Pictures are imported when they are asked for.
+
+    def plot(self, name: str = "lens") -> "Figure":
+        """Draw the search, its candidates numbered; ``savefig`` of the figure writes it.
+
+        Parameters
+        ----------
+        name
+            Of the lens, for the heading.
+        """
+        from lenspinn.detect.detection_picture import detection_figure
+
+        return detection_figure(self, name)
+
+    def _repr_html_(self) -> str:
+        verdict = verdict_html(self.verdict, trusted=self.trusted)
+        return verdict + figure_html(self.plot(), "maps of the search")
 
     def mass_in_words(self, strength: float) -> str:
         """Return a squared Einstein radius as a mass, if redshifts are known."""

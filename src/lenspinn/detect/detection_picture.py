@@ -9,15 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from scipy.stats import norm
 
+from lenspinn.data.map_panels import draw_map, draw_residual, stretch
 from lenspinn.data.style import BAD, COLORS, GOOD, INK, clean_axes
 from lenspinn.detect.chance import probit
-from lenspinn.detect.detection import Detection
-from lenspinn.explain.panels import draw_map, draw_residual, stretch
+from lenspinn.detect.detection import Detection, FoundClump
+from lenspinn.detect.robustness import SAME_MASS, SURVIVES
 
-__all__ = ["detection_figure"]
+__all__ = ["clump_figure", "detection_figure"]
 
 SIZE = (13.0, 8.8)
 """Inches."""
+CLUMP_SIZE = (6.5, 3.2)
 LINE_LENGTH = 150
 """Characters."""
 TITLE_SIZE = 9
@@ -61,6 +63,34 @@ def detection_figure(detection: Detection, name: str) -> Figure:
     color = BAD if not detection.trusted else GOOD if detection.claimed else INK
     text = textwrap.fill(f"{name}: {detection.verdict}", LINE_LENGTH)
     figure.suptitle(text, color=color, weight="bold", fontsize=10)
+    return figure
+
+
+def clump_figure(clump: FoundClump) -> Figure:
+    """Draw what other models make of a candidate.
+
+    Parameters
+    ----------
+    clump
+        One of `Detection.clumps`.
+    """
+    figure = Figure(figsize=CLUMP_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    clean_axes(axes)
+    rows = np.arange(len(clump.looks))
+    for name, marker, color in (("height", "o", COLORS[1]), ("mass", "s", COLORS[0])):
+        values = [getattr(look, name) for look in clump.looks]
+        axes.plot(values, rows, marker, ls="none", color=color, label=name)
+    axes.axvline(1, color=INK, lw=0.8)
+    axes.axvline(SURVIVES, color=COLORS[1], ls=":", label="height that it must keep")
+    for bound in (1 / SAME_MASS, SAME_MASS):
+        axes.axvline(bound, color=COLORS[0], ls="--", lw=0.8)
+    axes.set_yticks(rows, [look.model for look in clump.looks], fontsize=8)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="over that of the first model; dashed: mass kept")
+    c = clump.candidate
+    robust = "robust" if clump.robust else f"not with {', '.join(clump.lost_with)}"
+    axes.set_title(f'candidate at ({c.x:.2f}", {c.y:.2f}"): {robust}', fontsize=TITLE_SIZE)
+    axes.legend(fontsize=7)
     return figure
 
 

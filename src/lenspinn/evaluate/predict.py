@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from lenspinn.data.store import ImageStore
 from lenspinn.data.transforms import pixel_statistics
+from lenspinn.errors import ModelError
 from lenspinn.models import Classifier, Examination, NetworkInput
 from lenspinn.models.classifier import FEWEST_COMPILED
 
@@ -20,6 +22,7 @@ BATCH_SIZE = 64
 
 PerImage = Float[np.ndarray, " images"]
 Images = ImageStore | Float[np.ndarray, "images 1 y x"]
+AnyImages = ImageStore | Path | str | np.ndarray | Tensor
 Chosen = Int[np.ndarray, " chosen"]
 
 
@@ -51,7 +54,7 @@ class Outputs:
 
 def predict(
     model: Classifier,
-    images: Images,
+    images: AnyImages,
     indices: Chosen | None = None,
     *,
     batch_size: int = BATCH_SIZE,
@@ -63,7 +66,8 @@ def predict(
     ----------
     model
         On any device.
-    images : dataset, or (images, 1, y, x) in the unit the model was trained on
+    images : dataset or its path; or (images, 1, y, x), (images, y, x) or (y, x), array or tensor
+        In the unit the model was trained on.
     indices : (chosen,)
         Images to classify; all of them by default.
     batch_size
@@ -75,13 +79,37 @@ def predict(
     -------
     (chosen, classes) float64
         Softmax of the logits, taken in float64: rows sum to 1 to 1e-15.
+
+    Raises
+    ------
+    ModelError
+        If the images are not of the size that the model takes, or have other axes.
+    StoreError
+        If there is no dataset at the path.
     """
+    images = _stack(images)
     parts = [np.empty((0, len(model.classes)))]
     for batch in batches(model, images, indices, batch_size, progress):
         with torch.inference_mode():
             logits = model(batch)
         parts.append(torch.softmax(logits.cpu().double(), dim=1).numpy())
     return np.concatenate(parts)
+
+
+def _stack(images: AnyImages) -> Images:
+    """Return images with all four axes, read from where they are."""
+    if isinstance(images, ImageStore):
+        return images
+    if isinstance(images, str | Path):
+        return ImageStore.open(images)
+    pixels = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    if pixels.ndim not in (2, 3, 4):
+        raise ModelError(
+            f"images have shape {pixels.shape}: give (images, 1, y, x), (images, y, x) or (y, x)"
+        )
+    if pixels.ndim == 4:
+        return pixels
+    return pixels.reshape(-1, 1, *pixels.shape[-2:])
 
 
 def network_outputs(

@@ -17,6 +17,7 @@ from lenspinn.errors import ConfigError, ModelError
 from lenspinn.evaluate.judgement import load_calibration, save_calibration
 from lenspinn.files import draft_folder, read_json, write_whole
 from lenspinn.models.pretrained import CONFIG_FILE, WEIGHTS_FILE
+from lenspinn.path_arguments import takes_paths
 from lenspinn.train import Run, load_run
 from lenspinn.train.manifest import write_manifest
 
@@ -32,6 +33,7 @@ SCORES = ("accuracy", *CLASSIFIERS, "auc_micro", "ece_calibrated", "set_size", "
 """Scores that the card quotes, each where it was measured."""
 
 
+@takes_paths
 def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path:
     """Write a slim copy of a run for others to use, with a model card.
 

@@ -54,6 +54,7 @@ from lenspinn.evaluate.quantities import (
 )
 from lenspinn.evaluate.record import learning_record
 from lenspinn.evaluate.temperature import scaled_probabilities
+from lenspinn.path_arguments import takes_paths
 from lenspinn.train import Run, best_row, load_run
 from lenspinn.train.manifest import write_manifest
 
@@ -61,6 +62,7 @@ SCHEMA_VERSION = 1
 DEFAULT_COVERAGE = 0.9
 
 
+@takes_paths
 def evaluate_run(
     run: Path | str,
     *,

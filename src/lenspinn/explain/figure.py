@@ -23,6 +23,7 @@ from lenspinn.explain.panels import (
 )
 from lenspinn.explain.view import View, view_images
 from lenspinn.files import write_whole
+from lenspinn.path_arguments import takes_paths
 from lenspinn.train import Run, load_run
 
 PANEL = 2.0
@@ -38,6 +39,7 @@ COLUMNS = (
 PICTURE, ARRAYS = "explanation.png", "explanation.npz"
 
 
+@takes_paths
 def explain_run(
     run: Path | str,
     *,

@@ -11,78 +11,26 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
-from matplotlib.ticker import MaxNLocator
 
+from lenspinn.data.map_panels import draw_map, extent, stretch
 from lenspinn.data.style import INK, class_colors
-from lenspinn.data.transforms import background_sigma
 from lenspinn.explain.view import Pixels, View
 from lenspinn.fitting.critical import caustics, critical_curves
 from lenspinn.fitting.smooth import by_name
 from lenspinn.lensing.grid import pixel_grid
 from lenspinn.lensing.light import sersic
 
-MAP_COLORS = "inferno"
 CAM_COLORS = "viridis"
 CAM_OPACITY = 0.75
 """Of the overlay where Grad-CAM is 1; it fades with the map, so that the image stays visible."""
 UNKNOWN = "0.35"
 """Grey of source pixels that no image pixel landed on."""
-FAINT = 0.1
-"""Brightness, relative to the peak, at which the stretch turns from linear to logarithmic."""
-FAINT_SIGMAS = 5.0
-"""The same in background sigmas, where that is fainter: arcs under a bright lens galaxy show."""
-FAINTEST = 0.05
-"""Share of the pixels that are drawn black."""
 BARS_WIDTH = 0.75
 """Width of the panel of probabilities, in units of that of a map."""
-MOST_SIGMAS = 5.0
-"""At which the colours of a residual end."""
-LEFT_OUT = "0.7"
-"""Grey of pixels that were left out."""
 SOURCE_PIXELS = 101
 """A side of a drawn Sersic profile."""
 SOURCE_MARGIN = 1.35
 """Half width of the source panel in Einstein radii; at least a quarter of the field."""
-
-
-def draw_map(axes: Axes, values: Pixels, pixel_scale: float, *, colors: str = MAP_COLORS) -> None:
-    """Draw a map from its lowest to its highest value.
-
-    Parameters
-    ----------
-    axes
-        The panel.
-    values : (y, x)
-        Pixels that are NaN show the face of the panel.
-    pixel_scale
-        Arcsec per pixel.
-    colors
-        A colour map of matplotlib.
-    """
-    axes.imshow(values, origin="lower", extent=_extent(values, pixel_scale), cmap=colors)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axes.tick_params(labelsize=8, color=INK, length=2.5)
-
-
-def stretch(
-    image: Float[np.ndarray, "y x"], *, like: Float[np.ndarray, "v u"] | None = None
-) -> Pixels:
-    """Compress the brightness of an image so that faint arcs show beside a bright centre.
-
-    Parameters
-    ----------
-    image : (y, x), any unit
-    like : (v, u)
-        An image in the same unit, beside which this one is drawn; by default itself.
-    """
-    like = image if like is None else like
-    like = np.where(np.isfinite(like), like, np.median(like[np.isfinite(like)]))
-    black = np.quantile(like, FAINTEST)
-    peak = max(like.max() - black, np.finfo(like.dtype).tiny)
-    sigma = background_sigma(torch.from_numpy(like)[None, None]).item()
-    faint = min(FAINT_SIGMAS * sigma, FAINT * peak) if sigma > 0 else FAINT * peak
-    return np.arcsinh(np.clip(image - black, 0, None) / faint)
 
 
 def draw_image(axes: Axes, view: View) -> None:
@@ -108,15 +56,7 @@ def draw_overlay(axes: Axes, background: Pixels, cam: Pixels, pixel_scale: float
     draw_map(axes, background, pixel_scale, colors="gray")
     overlay = colormaps[CAM_COLORS](cam)
     overlay[..., 3] = CAM_OPACITY * cam
-    axes.imshow(overlay, origin="lower", extent=_extent(cam, pixel_scale))
-
-
-def draw_residual(axes: Axes, residual: Pixels, pixel_scale: float) -> None:
-    """Draw a residual in units of the noise, and its scale; NaN is what was left out."""
-    draw_map(axes, residual, pixel_scale, colors="RdBu_r")
-    axes.images[0].set_clim(-MOST_SIGMAS, MOST_SIGMAS)
-    axes.set_facecolor(LEFT_OUT)
-    axes.figure.colorbar(axes.images[0], ax=axes, shrink=0.8)
+    axes.imshow(overlay, origin="lower", extent=extent(cam, pixel_scale))
 
 
 def draw_lines(axes: Axes, lines: list[np.ndarray]) -> None:
@@ -180,7 +120,7 @@ def draw_source(axes: Axes, view: View) -> None:
     draw_map(axes, known, view.pixel_scale)
     axes.set_facecolor(UNKNOWN)
     axes.add_patch(Circle((0, 0), view.theta_E, fill=False, color="white", lw=0.9, ls=":"))
-    widest = _extent(known, view.pixel_scale)[1]
+    widest = extent(known, view.pixel_scale)[1]
     half = float(np.clip(SOURCE_MARGIN * view.theta_E, widest / 4, widest))
     axes.set(xlim=(-half, half), ylim=(-half, half))
     axes.text(
@@ -232,8 +172,3 @@ def draw_probabilities(axes: Axes, view: View, label: str | None = None) -> None
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_box_aspect(1 / BARS_WIDTH)
-
-
-def _extent(values: Pixels, pixel_scale: float) -> tuple[float, float, float, float]:
-    half_y, half_x = (size * pixel_scale / 2 for size in values.shape)
-    return (-half_x, half_x, -half_y, half_y)

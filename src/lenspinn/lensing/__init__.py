@@ -1,23 +1,11 @@
-"""Physics of lensing: pure functions on tensors, arcsec in, arcsec out."""
+"""Physics of lensing: pure functions on tensors or arrays, arcsec in, arcsec out."""
 
 from typing import TYPE_CHECKING
 
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
-    from lenspinn.lensing.cosmology import (
-        Distances,
-        angular_diameter_distances,
-        deeplense_distances,
-        deflection_scaling,
-        mass_from_theta_E,
-        sigma_critical,
-        theta_E_point_mass,
-    )
-    from lenspinn.lensing.grid import Map, PerLens, pixel_grid
-    from lenspinn.lensing.light import interpolated_source, sersic, sersic_total_flux
-    from lenspinn.lensing.profiles import (
-        SIEConstants,
+    from lenspinn.lensing.arrays import (
         axis_ratio_to_ellipticity,
         convergence_epl,
         convergence_multipole,
@@ -33,10 +21,11 @@ if TYPE_CHECKING:
         deflection_rod,
         deflection_shear,
         deflection_sie,
-        deflection_sie_with,
         deflection_sis,
         deflection_tnfw,
+        delens,
         ellipticity_to_axis_ratio,
+        interpolated_source,
         potential_epl,
         potential_multipole,
         potential_point_mass,
@@ -45,9 +34,23 @@ if TYPE_CHECKING:
         potential_sie,
         potential_sis,
         potential_tnfw,
-        sie_constants,
+        ray_trace,
+        relens,
+        sersic,
     )
-    from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage, delens, relens
+    from lenspinn.lensing.cosmology import (
+        Distances,
+        angular_diameter_distances,
+        deeplense_distances,
+        deflection_scaling,
+        mass_from_theta_E,
+        sigma_critical,
+        theta_E_point_mass,
+    )
+    from lenspinn.lensing.grid import Map, PerLens, pixel_grid
+    from lenspinn.lensing.light import sersic_total_flux
+    from lenspinn.lensing.profiles import SIEConstants, deflection_sie_with, sie_constants
+    from lenspinn.lensing.raytrace import MIN_COVERAGE, SourceImage
 
 __all__ = [
     "MIN_COVERAGE",
@@ -90,6 +93,7 @@ __all__ = [
     "potential_sie",
     "potential_sis",
     "potential_tnfw",
+    "ray_trace",
     "relens",
     "sersic",
     "sersic_total_flux",

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lenspinn.lensing.grid import pixel_grid
 from lenspinn.lensing.light import interpolated_source
 
 MIN_COVERAGE = 0.03
@@ -122,6 +123,49 @@ def relens(
         0 where ``beta`` lies outside of the source.
     """
     return interpolated_source(source, pixel_scale, beta_x, beta_y)
+
+
+def ray_trace(
+    source: Float[Tensor, "batch v u"],
+    alpha_x: ImageBatch,
+    alpha_y: ImageBatch,
+    *,
+    pixel_scale: float,
+    source_pixel_scale: float | None = None,
+) -> ImageBatch:
+    """Image of a source behind a lens: each pixel shows the source at ``beta = theta - alpha``.
+
+    Parameters
+    ----------
+    source : (batch, v, u)
+        Surface brightness, centred on (0, 0).
+    alpha_x, alpha_y : (batch, y, x), arcsec
+        Deflection at each image pixel, such as the sum of what `lenspinn.lensing.deflection_epl`
+        and `lenspinn.lensing.deflection_shear` return for the positions of
+        `lenspinn.lensing.pixel_grid`.
+    pixel_scale
+        Side of an image pixel, arcsec.
+    source_pixel_scale
+        Side of a source pixel, arcsec; by default that of an image pixel.
+
+    Returns
+    -------
+    (batch, y, x), in the unit of `source`
+        0 where ``beta`` lies outside of the source. It is not blurred.
+
+    Raises
+    ------
+    ValueError
+        If the images are no squares, or a pixel scale is not positive.
+    """
+    rows, columns = alpha_x.shape[-2:]
+    scale = pixel_scale if source_pixel_scale is None else source_pixel_scale
+    if rows != columns:
+        raise ValueError(f"deflections are of {rows} x {columns} pixels: give those of a square")
+    if not scale > 0:
+        raise ValueError(f"source_pixel_scale must be positive (arcsec per pixel), got {scale}")
+    theta_x, theta_y = pixel_grid(columns, pixel_scale, dtype=alpha_x.dtype, device=alpha_x.device)
+    return relens(source, theta_x - alpha_x, theta_y - alpha_y, pixel_scale=scale)
 
 
 def _enclosing_num_pix(beta_x: Tensor, beta_y: Tensor, pixel_scale: float, num_pix: int) -> int:

@@ -18,6 +18,7 @@ from lenspinn.measure.maps_file import write_maps
 from lenspinn.measure.output_names import origin_of, output_names
 from lenspinn.measure.psf import ASSUMED_PSF_ERROR, instrument_psf
 from lenspinn.measure.sky_position import sky_position
+from lenspinn.path_arguments import takes_paths
 
 __all__ = ["measure_image", "measure_telescope_image", "numbers_of", "write_measurement"]
 
@@ -26,6 +27,7 @@ WRITTEN = (".json", ".fits", ".png")
 """Suffixes of what is written about an image."""
 
 
+@takes_paths
 def measure_image(  # noqa: PLR0913 - each is an option of the command
     image: Path,
     *,

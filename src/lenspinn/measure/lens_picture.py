@@ -5,14 +5,9 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
+from lenspinn.data.map_panels import draw_map, draw_residual, stretch
 from lenspinn.data.style import BAD, GOOD
-from lenspinn.explain.panels import (
-    draw_lines,
-    draw_map,
-    draw_residual,
-    draw_sersic_source,
-    stretch,
-)
+from lenspinn.explain.panels import draw_lines, draw_sersic_source
 from lenspinn.measure.lens_measurement import LensMeasurement
 
 SIZE = (12.5, 8.8)

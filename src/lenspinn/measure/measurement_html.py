@@ -1,17 +1,10 @@
 """A measurement as a notebook shows it: verdict, numbers with errors, and the picture."""
 
-import base64
-import html
-import io
-
-from lenspinn.data.style import BAD, GOOD
+from lenspinn.data.figure_html import figure_html, verdict_html
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.lens_picture import measurement_figure
 
 __all__ = ["measurement_html"]
-
-RESOLUTION = 72
-"""Dots per inch of the picture."""
 
 
 def measurement_html(measured: LensMeasurement) -> str:
@@ -25,13 +18,9 @@ def measurement_html(measured: LensMeasurement) -> str:
         )
         for name, value in values.items()
     ]
-    picture = io.BytesIO()
-    measurement_figure(measured).savefig(picture, format="png", dpi=RESOLUTION)
-    content = base64.b64encode(picture.getvalue()).decode()
-    color = GOOD if measured.trusted else BAD
     return (
-        f'<p style="color: {color}"><b>{html.escape(measured.verdict)}</b></p>'
-        f'<img alt="maps of the measurement" src="data:image/png;base64,{content}">'
+        f"{verdict_html(measured.verdict, trusted=measured.trusted)}"
+        f"{figure_html(measurement_figure(measured), 'maps of the measurement')}"
         "<table><tr><th></th><th></th><th>value</th><th>statistical error</th></tr>"
         f"{''.join(rows)}</table>"
     )

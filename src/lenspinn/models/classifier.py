@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ CLASSES = ("axion", "cdm", "no_sub")
 
 Image = Float[Tensor, "batch 1 y x"]
 Channels = Float[Tensor, "batch channels y x"]
+Pixels = Float[np.ndarray, "batch 1 y x"] | Float[np.ndarray, "y x"]
 Features = Float[Tensor, "batch features"]
 Logits = Float[Tensor, "batch classes"]
 PerImage = Float[Tensor, " batch"]
@@ -205,18 +207,25 @@ class Classifier(nn.Module, ABC):
         logits = self.forward_head(features)
         return Examination(features, logits, Prediction.of_nothing(pixels), shift_scores={})
 
-    def reconstruct(self, image: Image | Solution) -> Reconstruction | None:
+    def reconstruct(self, image: Image | Pixels | Solution) -> Reconstruction | None:
         """Return lens and source of images or of their solution; None of a model without physics.
 
         Parameters
         ----------
-        image : (batch, 1, y, x), in the unit the model takes; or what `solve` made of them
+        image : (batch, 1, y, x), tensor or array, or an array (y, x), in the unit the model takes;
+            or what `solve` made of them
         """
         return None
 
-    def solved(self, image: Image | Solution) -> Solution:
-        """Return the solution of images, unless it is one already."""
-        return image if isinstance(image, Solution) else self.solve(NetworkInput(image))
+    def solved(self, image: Image | Pixels | Solution) -> Solution:
+        """Return the solution of images, tensors or arrays, unless it is one already."""
+        if isinstance(image, Solution):
+            return image
+        if isinstance(image, np.ndarray):
+            device = next(self.parameters()).device
+            pixels = np.array(image, dtype=np.float32).reshape(-1, 1, *image.shape[-2:])
+            image = torch.from_numpy(pixels).to(device)
+        return self.solve(NetworkInput(image))
 
     def training_outputs(
         self, image: Image, truth: Mapping[str, PerImage]

@@ -44,6 +44,7 @@ from lenspinn.models.classifier import (
     Logits,
     NetworkInput,
     PerImage,
+    Pixels,
     Solution,
 )
 from lenspinn.models.free_light import free_light, some_free_light
@@ -293,11 +294,11 @@ class LensFit(Classifier):
             fitted=solution.fitted(),
         )
 
-    def reconstruct(self, image: Image | Solution) -> FittedReconstruction:
+    def reconstruct(self, image: Image | Pixels | Solution) -> FittedReconstruction:
         """Return lens and source that were fitted."""
         return self._solved(image).reconstruction()
 
-    def _solved(self, image: Image | Solution) -> LensSolution:
+    def _solved(self, image: Image | Pixels | Solution) -> LensSolution:
         solution = self.solved(image)
         assert isinstance(solution, LensSolution)
         return solution

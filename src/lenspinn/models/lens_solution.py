@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,9 @@ from lenspinn.fitting.solver import SmoothFit, last_step
 from lenspinn.fitting.structure import StructuredFit, structure_image
 from lenspinn.models.classifier import Image, Solution
 from lenspinn.models.reconstruction import FittedReconstruction
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["MAPS", "NUMBERS", "LensSolution", "Seen"]
 
@@ -161,6 +164,13 @@ class LensSolution(Solution):
             chi2=self.chi2,
             point_mass_significance=self.scans[-1].significance,
         )
+
+    def plot(self) -> "Figure":
+        """Draw source, deflection and residual of the first images; ``savefig`` writes it."""
+        return self.reconstruction().plot()
+
+    def _repr_html_(self) -> str:
+        return self.reconstruction()._repr_html_()
 
     def seen(self, image: Image) -> Seen:
         """Return what a classifier is given of these fits and of an image that is near to 1."""

@@ -35,6 +35,7 @@ from lenspinn.models.classifier import (
     ImageOptions,
     Logits,
     PerImage,
+    Pixels,
     Solution,
 )
 from lenspinn.models.inverse_lens import InverseLens
@@ -275,7 +276,7 @@ class LensPINN(Classifier):
             theta_E=look.theta_E if isinstance(self.encoder, EinsteinRadiusEncoder) else None,
         )
 
-    def reconstruct(self, image: Image | Solution) -> Reconstruction | None:
+    def reconstruct(self, image: Image | Pixels | Solution) -> Reconstruction | None:
         """Predict the lens, and with it the source and what it leaves unexplained.
 
         None if the model has no source branch.

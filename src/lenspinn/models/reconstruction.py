@@ -1,11 +1,16 @@
 """What physics models believe about the lens and the source of each image."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from torch import Tensor
 
+from lenspinn.data.figure_html import figure_html
 from lenspinn.fitting.smooth import SmoothParameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["FittedReconstruction", "Reconstruction"]
 
@@ -35,6 +40,23 @@ class Reconstruction:
     """Summed weights of the image pixels that fell on each source pixel; 0 where none did."""
     residual: Map
     """Consistency residual: the source lensed again, minus the image."""
+
+    @property
+    def pixel_scale(self) -> float:
+        """Arcsec per pixel of the maps."""
+        theta_x = self.alpha_x + self.beta_x
+        return float(theta_x[0, 0, 1] - theta_x[0, 0, 0])
+
+    # Pictures are imported when they are asked for.
+
+    def plot(self) -> "Figure":
+        """Draw source, deflection and residual of the first images; ``savefig`` writes it."""
+        from lenspinn.models.reconstruction_picture import reconstruction_figure
+
+        return reconstruction_figure(self)
+
+    def _repr_html_(self) -> str:
+        return figure_html(self.plot(), "source, deflection and residual of each image")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lenspinn.errors import ConfigError
+from lenspinn.path_arguments import make_paths
 from lenspinn.places import check_output, check_own
 from lenspinn.plain_yaml import Plain
 
@@ -51,6 +52,7 @@ class SensitivityConfig:
     every size."""
 
     def __post_init__(self) -> None:
+        make_paths(self)
         check_output(self.out, "out")
         check_own(self.out, "out", mark=RESULT, replaced=[TABLE, FIGURE])
         for key, value in MOST_OF.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from lenspinn.errors import ConfigError
+from lenspinn.path_arguments import make_paths
 from lenspinn.places import check_output
 from lenspinn.plain_yaml import Plain
 
@@ -42,6 +43,7 @@ class SimulateConfig:
     """Changes to the recipe by dotted key, such as source.magnitude: 23."""
 
     def __post_init__(self) -> None:
+        make_paths(self)
         check_output(self.out, "out")
         for key, least in (("num", 1), ("seed", 0), ("batch_size", 1), ("num_workers", 0)):
             if getattr(self, key) < least:

@@ -17,6 +17,7 @@ from lenspinn.data.contact_sheet import (
 from lenspinn.data.histograms import truth_histograms
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError
+from lenspinn.path_arguments import takes_paths
 from lenspinn.simulate.catalogue import get_recipe
 from lenspinn.simulate.draw import draw_scenes
 from lenspinn.simulate.limit.fit import fit_smooth
@@ -46,6 +47,7 @@ class _Residuals(NamedTuple):
     """Where not, the significance could still be lower, (n,)."""
 
 
+@takes_paths
 def inspect_dataset(
     store_path: Path, out_png: Path | None = None, *, per_class: int = 6
 ) -> list[Path]:

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lenspinn.compiled import compiled_function
-from lenspinn.lensing import (
+from lenspinn.lensing.grid import pixel_grid
+from lenspinn.lensing.light import SERSIC_CORE, interpolated_source, sersic
+from lenspinn.lensing.profiles import (
     SIEConstants,
     deflection_epl,
     deflection_multipole,
@@ -21,12 +23,8 @@ from lenspinn.lensing import (
     deflection_shear,
     deflection_sie_with,
     deflection_tnfw,
-    interpolated_source,
-    pixel_grid,
-    sersic,
     sie_constants,
 )
-from lenspinn.lensing.light import SERSIC_CORE
 from lenspinn.lensing.psf import convolve_kernel, convolve_separable, gaussian_kernel
 from lenspinn.simulate.psf import load_psf
 from lenspinn.simulate.scene import Scene

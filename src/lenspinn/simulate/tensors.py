@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.lensing import sersic, sersic_total_flux
-from lenspinn.lensing.light import SERSIC_CORE
+from lenspinn.lensing.light import SERSIC_CORE, sersic, sersic_total_flux
 from lenspinn.simulate.scene import Clumps, GalaxyLight, Scene, SersicLight
 
 __all__ = [

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from lenspinn.errors import ConfigError
+from lenspinn.path_arguments import make_paths
 from lenspinn.plain_yaml import Plain, check_plain
 
 MOST = 10**10
@@ -139,6 +140,7 @@ class TrainConfig:
     """Steps that an interruption can cost at most."""
 
     def __post_init__(self) -> None:
+        make_paths(self)
         for key in ("epochs", "batch_size", "validations_per_epoch", "checkpoint_every_steps"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}: at least 1 is needed")

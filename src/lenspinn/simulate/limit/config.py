@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lenspinn.errors import ConfigError
+from lenspinn.path_arguments import make_paths
 from lenspinn.places import check_output, check_own
 from lenspinn.plain_yaml import Plain
 
@@ -35,6 +36,7 @@ class LimitConfig:
     """Changes to the recipe by dotted key, such as instrument: euclid_vis."""
 
     def __post_init__(self) -> None:
+        make_paths(self)
         if not self.magnitudes:
             raise ConfigError("magnitudes must name at least one")
         for magnitude in self.magnitudes:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lenspinn.errors import ConfigError
-from lenspinn.lensing import sersic
+from lenspinn.lensing.light import sersic
 from lenspinn.simulate.limit.fit import Model, Parameters
 from lenspinn.simulate.recipes import Recipe
 from lenspinn.simulate.render import (

@@ -1,0 +1,37 @@
+"""A verdict and a picture as a notebook shows them."""
+
+import base64
+import html
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["figure_html", "verdict_html"]
+
+RESOLUTION = 72
+"""Dots per inch."""
+
+
+def figure_html(figure: "Figure", description: str) -> str:
+    """Return a picture as HTML that stands alone.
+
+    Parameters
+    ----------
+    figure
+    description
+        For who cannot see it.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=RESOLUTION)
+    content = base64.b64encode(picture.getvalue()).decode()
+    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{content}">'
+
+
+def verdict_html(verdict: str, *, trusted: bool) -> str:
+    """Return a verdict in the colour of trust."""
+    from lenspinn.data.style import BAD, GOOD  # brings matplotlib
+
+    color = GOOD if trusted else BAD
+    return f'<p style="color: {color}"><b>{html.escape(verdict)}</b></p>'
