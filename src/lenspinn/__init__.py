@@ -24,7 +24,15 @@ if TYPE_CHECKING:
         measure_image,
         measure_lens,
     )
-    from lenspinn.models import create_model, from_pretrained, list_models, save_pretrained
+    from lenspinn.models import (
+        create_model,
+        from_pretrained,
+        list_models,
+        register_model,
+        save_pretrained,
+        wrap,
+    )
+    from lenspinn.own_code import import_file
     from lenspinn.simulate import (
         SceneStream,
         SimulateConfig,
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
         list_recipes,
         simulate_images,
     )
-    from lenspinn.train import ModelConfig, TrainConfig, load_run, train_model
+    from lenspinn.train import ModelConfig, TrainConfig, load_run, register_loss, train_model
 
 __all__ = [
     "Answer",
@@ -60,6 +68,7 @@ __all__ = [
     "get_recipe",
     "grad_cam",
     "import_deeplense",
+    "import_file",
     "list_models",
     "list_recipes",
     "load_run",
@@ -69,11 +78,14 @@ __all__ = [
     "predict",
     "ray_trace",
     "read_fits",
+    "register_loss",
+    "register_model",
     "relens",
     "run_catalogue",
     "save_pretrained",
     "simulate_images",
     "train_model",
+    "wrap",
 ]
 
 ensure_compile_cache()  # before anything imports torch

@@ -123,6 +123,12 @@ COMMANDS = {
 }
 
 
+IMPORT_OPTIONS = ("--import", "--model.import")
+"""Words alone: no file can hold them, for it may be somebody else's."""
+WITH_NETWORKS = ("train", "evaluate", "explain", "apply", "release", "sensitivity", "models")
+OWN_NETWORKS = "A network or loss of your own: --import my_file.py, which is run"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
@@ -171,17 +177,43 @@ def _call(name: str, words: list[str]) -> Any:
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name[:80]!r}; the commands are {', '.join(COMMANDS)}")
     command = COMMANDS[name]
+    if name in WITH_NETWORKS:
+        words = _import_files(words)
     text = {
         "prog": f"lenspinn {name}",
         "description": f"{command.summary[0].upper()}{command.summary[1:]}.",
         "epilog": f"example: {command.example}",
     }
+    if name in WITH_NETWORKS:
+        text["epilog"] += f". {OWN_NETWORKS}"
     # The function itself, with all that it needs, is imported when its words are understood.
     if command.config_class is None:
         values = config.parse_call(_signature(command.function), words, **text)
         return _load(command.function)(**values)
     parsed = config.parse_config(_load(command.config_class), words, **text)
     return _load(command.function)(parsed)
+
+
+def _import_files(words: list[str]) -> list[str]:
+    """Run the files that words say are to be imported, and return the other words."""
+    left: list[str] = []
+    files: list[str] = []
+    following = iter(words)
+    for word in following:
+        key, equals, path = word.partition("=")
+        if key not in IMPORT_OPTIONS:
+            left.append(word)
+            continue
+        path = path if equals else next(following, "")
+        if not path or path.startswith("--"):
+            raise ConfigError(f"{key} needs a value: give {key} FILE.py")
+        files.append(path)
+    if files:
+        from lenspinn.own_code import import_file
+
+        for path in files:
+            import_file(path)
+    return left
 
 
 def _load(path: str) -> Any:

@@ -31,6 +31,8 @@ MOST_DIGITS = 40
 
 NAMES_OF_CODE = ("class_path", "init_args", "dict_kwargs")
 """Keys by which other programs name Python to run; no configuration here has them."""
+IMPORT = "import"
+"""A word of the command line alone: a file may be somebody else's."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "seq", "map")}
@@ -265,6 +267,11 @@ def _check_key(key: Any, where: str) -> None:
     if not isinstance(key, str):
         raise ConfigError(f"{where} has the key {shown(key)}: put keys into quotes, they are text")
     check_text(key, f"a key of {where}")
+    if IMPORT in key.split("."):
+        raise ConfigError(
+            f"{where} has the key {shown(key)}, which names a file to run: remove it, and give "
+            "that file on the command line, as --import FILE.py, if it is yours"
+        )
     if key.rpartition(".")[2] in NAMES_OF_CODE:
         raise ConfigError(
             f"{where} has the key {shown(key)}, which names code to run, and a configuration holds "

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from lenspinn.models.registry import create_model, list_options, register_model
     from lenspinn.models.trained import find_trained, is_name, list_trained
     from lenspinn.models.vit import VisionTransformer, vit, vit_patch8, vitsd, vitsd_patch8
+    from lenspinn.models.wrapped import WrappedNetwork, wrap
 
 __all__ = [
     "CLASSES",
@@ -65,6 +66,7 @@ __all__ = [
     "Solution",
     "TimmCNN",
     "VisionTransformer",
+    "WrappedNetwork",
     "cait",
     "cait_patch8",
     "create_model",
@@ -93,6 +95,7 @@ __all__ = [
     "vit_patch8",
     "vitsd",
     "vitsd_patch8",
+    "wrap",
 ]
 
 lazy_package(__name__)

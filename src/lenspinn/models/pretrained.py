@@ -36,7 +36,17 @@ def save_pretrained(model: Classifier, folder: str | Path) -> Path:
     -------
     Path
         The folder.
+
+    Raises
+    ------
+    ModelError
+        It was made otherwise.
     """
+    if not hasattr(model, "config"):
+        raise ModelError(
+            f"{type(model).__name__} cannot be saved, for nothing says how it was made: return it "
+            "from a function with @lenspinn.register_model, and call that"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -177,6 +187,11 @@ def _read_config(file: Path) -> dict[str, Any]:
             f"'{file}' has schema {config['schema']} and was written by lenspinn "
             f"{config.get('lenspinn_version')}; this version reads up to schema {SCHEMA_VERSION}: "
             "install that one"
+        )
+    if "import" in config or "import" in (config.get("options") or {}):
+        raise ModelError(
+            f"'{file}' names a file to import, which a model folder must not: give that file on "
+            "the command line, as --import FILE.py, if it is yours"
         )
     if not isinstance(config.get("name"), str) or not isinstance(config.get("options"), dict):
         raise ModelError(

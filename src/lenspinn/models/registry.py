@@ -125,7 +125,10 @@ def _factory(name: str) -> Callable[..., Any]:
     if name not in names.FACTORIES and name in names.MODULES:
         importlib.import_module(names.MODULES[name])
     if name not in names.FACTORIES:
-        raise ModelError(f"there is no model '{name}'; {nearest_name(name, list_models())}")
+        raise ModelError(
+            f"there is no model '{name}'; {nearest_name(name, list_models())}; if it is your own, "
+            "name the file that registers it: --import FILE.py"
+        )
     return names.FACTORIES[name]
 
 

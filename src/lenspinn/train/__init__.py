@@ -7,6 +7,7 @@ from lenspinn.lazy import lazy_package
 if TYPE_CHECKING:
     from lenspinn.train.callbacks import best_row
     from lenspinn.train.config import ModelConfig, StreamConfig, TrainConfig
+    from lenspinn.train.losses import register_loss
     from lenspinn.train.run import Run, Stream, load_run, train_model
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "TrainConfig",
     "best_row",
     "load_run",
+    "register_loss",
     "train_model",
 ]
 

@@ -115,6 +115,10 @@ class TrainConfig:
     schedule: Literal["constant", "one_cycle"] = "constant"
     """Learning rate over the steps."""
 
+    loss: str = "cross_entropy"
+    """Name of the loss that training lowers: cross_entropy, or one of your own
+    (`lenspinn.register_loss`). Validation measures cross-entropy."""
+
     double_softmax: bool = False
     """The authors' fault, to measure what it costs: probabilities in the place of logits in the
     training loss, which then cannot fall below 0.55 for three classes."""

@@ -17,6 +17,7 @@ from lenspinn.errors import ModelError
 from lenspinn.models import Classifier
 from lenspinn.models.quantities import defined_truth
 from lenspinn.train.config import TrainConfig
+from lenspinn.train.losses import find_loss
 
 ONE_CYCLE_WARMUP = 0.1
 """Share of the steps of the ``one_cycle`` schedule in which the learning rate rises."""
@@ -46,6 +47,7 @@ class ClassifierModule(lightning.LightningModule):
         self.config = config
         # Not Lightning's own estimate: asking for it sets up the loader too early to be resumed.
         self.total_steps = total_steps
+        self.loss = find_loss(config.loss)
         num_classes = len(model.classes)
         self.val_loss = MeanMetric()
         self.val_micro_f1 = MulticlassF1Score(num_classes, average="micro")
@@ -91,7 +93,7 @@ class ClassifierModule(lightning.LightningModule):
         )
         logits, more_loss = self.outputs(image, known)
         scores = logits.softmax(1) if self.config.double_softmax else logits
-        loss = cross_entropy(scores, label) + more_loss
+        loss = self.loss(scores, label) + more_loss
         if not torch.isfinite(loss):
             raise ModelError(
                 f"the training loss is {loss.item()} at step {self.global_step}: lower the "

@@ -48,6 +48,7 @@ from lenspinn.train.folder import (
     read_split,
     write_folder,
 )
+from lenspinn.train.losses import find_loss
 from lenspinn.train.manifest import check_manifest, write_manifest
 from lenspinn.train.module import ClassifierModule
 
@@ -153,6 +154,7 @@ def train_model(
     stored = config.data if stream is None else stream.held_out
     info = ImageStore.open(stored).info
     config = _completed(config, info)
+    find_loss(config.loss)
     check_folder(config, info)
     if is_finished(config.out) and read_config(config.out).epochs == config.epochs:
         return config.out

@@ -1,0 +1,88 @@
+"""Any network of yours as one of ours: from `torch.nn.Module` to `Classifier`."""
+
+from torch import Tensor, nn
+
+from lenspinn.errors import ModelError
+from lenspinn.models.classifier import Classifier, ImageOptions
+
+__all__ = ["WrappedNetwork", "wrap"]
+
+DEFAULT_TRANSFORM = "min_max"
+
+
+class WrappedNetwork(Classifier):
+    """A module of somebody else's, which owns nothing but its layers; made by `wrap`."""
+
+    def __init__(
+        self, module: nn.Module, images: ImageOptions, *, transform: str, cam_layer: str
+    ) -> None:
+        super().__init__(images, transform=transform, cam_layer=cam_layer)
+        self.module = module
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        """Logits of the module: all that is known of its inside."""
+        logits: Tensor = self.module(self.preprocess(image))
+        wanted = (len(image), len(self.classes))
+        if tuple(logits.shape) != wanted:
+            raise ModelError(
+                f"the wrapped network gives {tuple(logits.shape)} for {len(image)} images of "
+                f"{len(self.classes)} classes: it must give logits of shape {wanted}"
+            )
+        return logits
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return logits as they are."""
+        return features
+
+
+def wrap(
+    module: nn.Module,
+    images: ImageOptions | None = None,
+    *,
+    transform: str = DEFAULT_TRANSFORM,
+    cam_layer: str | None = None,
+) -> WrappedNetwork:
+    """Make a classifier of any network from images to logits.
+
+    What `register_model` made of a factory that returns it can be trained, evaluated, explained and
+    applied as the networks of lenspinn are.
+
+    Parameters
+    ----------
+    module
+        From (batch, channels, y, x) to (batch, classes), without softmax; as many channels as
+        `transform` has names.
+    images
+        What images it takes; those of `ImageOptions` by default.
+    transform
+        Preprocessing, a key of `lenspinn.data.transforms.TRANSFORMS`, or several joined by "+".
+    cam_layer
+        Dotted name, in ``module``, of the layer that Grad-CAM looks at; by default its last
+        convolution.
+
+    Returns
+    -------
+    WrappedNetwork
+
+    Raises
+    ------
+    ModelError
+        If it has no such layer, or none is named and there is no convolution; if there is no such
+        transform.
+    """
+    layers = dict(module.named_modules())
+    if cam_layer is None:
+        convolutions = [name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)]
+        if not convolutions:
+            raise ModelError(
+                f"{type(module).__name__} has no convolution for Grad-CAM to look at: name a layer "
+                "of it that gives (batch, channels, y, x) by cam_layer"
+            )
+        cam_layer = convolutions[-1]
+    if cam_layer not in layers:
+        raise ModelError(
+            f"{type(module).__name__} has no layer '{cam_layer}' for cam_layer: it has "
+            f"{', '.join(name for name in list(layers)[:20] if name)}"
+        )
+    inner = f"module.{cam_layer}" if cam_layer else "module"
+    return WrappedNetwork(module, images or ImageOptions(), transform=transform, cam_layer=inner)

@@ -1,0 +1,74 @@
+"""Networks and losses of a Python file of yours.
+
+The file is run. It is taken as a word on the command line or as an argument in Python alone:
+nothing in a configuration, a run or a model folder, which may be somebody else's, can name one.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from lenspinn.errors import ConfigError
+from lenspinn.models.names import FACTORIES
+from lenspinn.path_arguments import takes_paths
+from lenspinn.regular_file import require_regular_file
+from lenspinn.train.losses import LOSSES
+
+__all__ = ["import_file"]
+
+MOST_BYTES = 2**24
+
+
+@takes_paths
+def import_file(path: Path) -> list[str]:
+    """Run a Python file that registers networks or losses (`register_model`, `register_loss`).
+
+    A file that was imported before is not run again.
+
+    Parameters
+    ----------
+    path
+        Its name is that of the module: it must not be that of another one.
+
+    Returns
+    -------
+    list of str
+        The names that are new.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, it is no Python file, it fails, or it registers nothing.
+    """
+    require_regular_file(
+        path,
+        "a file to import",
+        most_bytes=MOST_BYTES,
+        error=ConfigError,
+        remedy="give the path of a Python file that registers a network or a loss",
+    )
+    if path.suffix != ".py":
+        raise ConfigError(f"{path} is no Python file to import: its name must end with .py")
+    name, place = f"lenspinn_own_{path.stem}", path.resolve()
+    known = sys.modules.get(name)
+    if known is not None and Path(str(known.__file__)) == place:
+        return []
+    before = FACTORIES.keys() | LOSSES.keys()
+    spec = importlib.util.spec_from_file_location(name, place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickles look there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    new = sorted((FACTORIES.keys() | LOSSES.keys()) - before)
+    if not new:
+        del sys.modules[name]
+        raise ConfigError(
+            f"{path} registers nothing: put @lenspinn.register_model over a function that returns "
+            "lenspinn.wrap(your network, images), or @lenspinn.register_loss over a loss"
+        )
+    return new
