@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lenspinn.catalogue import Catalogue, run_catalogue
     from lenspinn.data import DatasetInfo, ImageStore, import_deeplense, read_fits
     from lenspinn.detect import Detection, detect_image, detect_substructure
-    from lenspinn.evaluate import classification_metrics, evaluate_run, predict
+    from lenspinn.evaluate import classification_metrics, compare_runs, evaluate_run, predict
     from lenspinn.explain import explain_run, grad_cam
     from lenspinn.lensing import delens, pixel_grid, ray_trace, relens
     from lenspinn.measure import (
@@ -56,6 +56,7 @@ __all__ = [
     "answer_image",
     "apply_model",
     "classification_metrics",
+    "compare_runs",
     "create_model",
     "delens",
     "detect_image",

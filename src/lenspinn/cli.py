@@ -80,6 +80,11 @@ COMMANDS = {
         "measure a trained network on images it never saw, with intervals, tables and figures",
         "lenspinn evaluate runs/small",
     ),
+    "compare": Command(
+        "lenspinn.evaluate.compare:compare_runs",
+        "compare two evaluated runs image by image, with the interval of their difference",
+        "lenspinn compare runs/small runs/large --out comparison.json",
+    ),
     "explain": Command(
         "lenspinn.explain:explain_run",
         "show where a trained network looks (Grad-CAM), and the source it reconstructs",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
+    from lenspinn.evaluate.compare import Comparison, PairedScores, compare_runs
     from lenspinn.evaluate.figures import (
         confusion_figure,
         learning_figure,
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from lenspinn.evaluate.report import evaluate_run
 
 __all__ = [
+    "Comparison",
+    "PairedScores",
     "classification_metrics",
+    "compare_runs",
     "confusion_figure",
     "evaluate_run",
     "learning_figure",

@@ -46,6 +46,7 @@ from lenspinn.evaluate.lens import (
 )
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.predictions import write_predictions
 from lenspinn.evaluate.quantities import (
     predicted_quantities,
     quantities_figure,
@@ -109,9 +110,9 @@ def evaluate_run(
     -------
     Path
         The report, ``report.md``. Beside it lie ``evaluation.json`` (the date aside, the same for
-        every evaluation of the same run), ``roc.png``, ``confusion.png``, ``learning.png`` and
-        ``reliability.png``, with a limit ``limit.png``, and of a network that predicts quantities
-        ``quantities.png``.
+        every evaluation of the same run), ``predictions.npz`` for `lenspinn compare`, ``roc.png``,
+        ``confusion.png``, ``learning.png`` and ``reliability.png``, with a limit ``limit.png``, and
+        of a network that predicts quantities ``quantities.png``.
 
     Raises
     ------
@@ -165,6 +166,7 @@ def evaluate_run(
         record |= best.here
         _save(limit_figure(best, record), out / "limit.png")
     _write_json(command, trained, record, out / "evaluation.json")
+    write_predictions(test, probabilities, classes, out)
     confusion = np.array(metrics["confusion"])
     _save(roc_figure(probabilities, test.labels, classes), out / "roc.png")
     _save(confusion_figure(confusion, classes), out / "confusion.png")
