@@ -37,14 +37,22 @@ def test_every_file_of_the_repository_that_a_page_names_is_there(page: Path) -> 
     assert missing == []
 
 
+def names_of(page: str) -> dict:
+    """Return what the Python of a page, run from top to bottom, leaves behind."""
+    names: dict = {}
+    text = (DOCS / page).read_text()
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        exec(block, names)
+    return names
+
+
 def test_the_quickstart_measures_what_it_simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(
-        r"```python\n(.*?)```", (DOCS / "quickstart.md").read_text(), flags=re.DOTALL
-    )
-    names: dict = {}
-    for block in blocks:
-        exec(block, names)
+    names = names_of("quickstart.md")
     measured, truth = names["measured"], names["truth"]["theta_E"][2]
     assert abs(measured.theta_E - truth) < 3 * measured.theta_E_error
     assert (tmp_path / "measured.png").is_file()
+
+
+def test_an_instrument_of_ones_own_takes_images():
+    assert names_of("guide/own_population.md")["images"].shape == (6, 1, 64, 64)
