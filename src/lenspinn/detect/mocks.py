@@ -58,7 +58,8 @@ ROUNDS = 2
 AROUND_PEAK = 0.25
 """Arcsec around the highest peak that are left out of what is left on the arcs, in image and mocks
 alike: a clump must not be mocked by roughness everywhere."""
-MOCK_SUPERSAMPLING = 4
+FINER = 2
+"""Samples along a side of a pixel of a mock, over those of the search: a sky has none."""
 _END = 9.0
 """Scales from their middle, where shapelets of order 12 have ended: below 1e-9 of their peak."""
 _FAR = 4.0
@@ -109,7 +110,7 @@ class MockMaker:
         optics = self.lens.optics
         num_pix = self.lens.image.shape[-1]
         return make_optics(
-            num_pix, optics.pixel_scale, optics.psf, supersampling=MOCK_SUPERSAMPLING
+            num_pix, optics.pixel_scale, optics.psf, supersampling=FINER * optics.supersampling
         )
 
 

@@ -4,6 +4,7 @@ What the other modules of this room need of the measurement goes through here, s
 is read, its lens light found and its lens measured can change without them.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from lenspinn.fitting.gaussians import light_templates
 from lenspinn.fitting.smooth import Optics, blurred, smooth_image
 from lenspinn.measure.arcs import FIELD, Arcs, LensLightMode, find_arcs
 from lenspinn.measure.frame import Frame
-from lenspinn.measure.joint_fit import SUPERSAMPLING, frame_optics
+from lenspinn.measure.joint_fit import frame_optics
 from lenspinn.measure.lens_fit import fit_rings
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.noise_map import AnyPixels
@@ -35,6 +36,9 @@ ARC_SIGMAS = 3.0
 AROUND_ARCS = 0.15
 """Arcsec. Nearer than this to the arcs a clump is looked for: further out all that is seen of one
 looks like shear or a multipole."""
+LARGEST_SAMPLE, LEAST_SUPERSAMPLING = 0.025, 2
+"""Arcsec, and samples along a side of a pixel. With samples of 0.04" what they miss of a compact
+source looks like clumps of up to 15 sigma in simulated lenses without any; of 0.02", of 4."""
 LEAST_ON_ARCS = 50
 """Pixels on arcs in which a clump can be looked for."""
 
@@ -150,7 +154,8 @@ def _observed(
     shape: np.ndarray | None,
 ) -> ObservedLens:
     num_pix = len(frame.image)
-    optics = frame_optics(frame, SUPERSAMPLING)
+    fine = max(LEAST_SUPERSAMPLING, math.ceil(frame.pixel_scale / LARGEST_SAMPLE - 1e-6))
+    optics = frame_optics(frame, fine)
     # What a Sersic source is wrong by is no noise here: structure of the source is fitted too.
     image, sigma, noise = (
         torch.from_numpy(pixels).float()[None]

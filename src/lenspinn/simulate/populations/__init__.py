@@ -17,6 +17,7 @@ from lenspinn.simulate.populations.base import (
 from lenspinn.simulate.populations.no_substructure import NoSubstructure
 from lenspinn.simulate.populations.point_subhalos import PointSubhalos
 from lenspinn.simulate.populations.pyhalo import PyHaloSubhalos
+from lenspinn.simulate.populations.single_subhalo import SingleSubhalo
 from lenspinn.simulate.populations.tnfw_subhalos import TNFWSubhalos
 from lenspinn.simulate.populations.warm_subhalos import WarmSubhalos
 
@@ -31,6 +32,7 @@ __all__ = [
     "Population",
     "PyHaloSubhalos",
     "Rods",
+    "SingleSubhalo",
     "Substructure",
     "TNFWSubhalos",
     "WarmSubhalos",
@@ -49,6 +51,12 @@ POPULATIONS: dict[str, Population] = {
     "no_sub": NoSubstructure(),
     "pyhalo_cdm": PyHaloSubhalos(),
     "pyhalo_wdm": PyHaloSubhalos(preset="WDM"),
+    "single_subhalo": SingleSubhalo(
+        mass=LogUniform(1e8, 1e10),
+        concentration=Fixed(15.0),
+        truncation=Fixed(5.0),
+        radius=Uniform(0.8, 1.2),
+    ),
     "tnfw_subhalos": TNFWSubhalos(
         mean_number=25.0,
         mass=PowerLaw(1e6, 1e10, -1.9),
