@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
+from lenspinn.data.background import background_sigma
 from lenspinn.data.style import INK, class_colors
-from lenspinn.data.transforms import background_sigma
 from lenspinn.explain.view import Pixels, View
 from lenspinn.fitting.critical import caustics, critical_curves
 from lenspinn.fitting.smooth import by_name
