@@ -82,7 +82,7 @@ def deeplense_preprocess(image: Images) -> Images:
 
 
 def _slope(values: Tensor, axis: int) -> Tensor:
-    """Return the derivative per pixel as of `numpy.gradient`: central, and one-sided at both ends of an axis.
+    """Return the derivative per pixel as of `numpy.gradient`, one-sided at both ends of an axis.
 
     Written as differences, which ONNX has, where it has no `torch.gradient`.
     """
