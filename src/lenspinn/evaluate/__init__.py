@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
+    from lenspinn.evaluate.export import export_run
     from lenspinn.evaluate.figures import (
         confusion_figure,
         learning_figure,
@@ -19,6 +20,7 @@ __all__ = [
     "classification_metrics",
     "confusion_figure",
     "evaluate_run",
+    "export_run",
     "learning_figure",
     "predict",
     "reliability_figure",
