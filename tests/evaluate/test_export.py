@@ -115,6 +115,6 @@ def test_without_the_extra_the_sentence_says_how_to_get_it(run, tmp_path, monkey
 
 
 def test_without_images_to_compare_nothing_is_written(run, tmp_path) -> None:
-    with pytest.raises(DataError, match="none.zarr"):
+    with pytest.raises(DataError, match=r"none\.zarr"):
         export_run(run, out=tmp_path / "small.onnx", data=tmp_path / "none.zarr")
     assert not list(tmp_path.iterdir())

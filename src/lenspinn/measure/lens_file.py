@@ -39,6 +39,7 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     band: int | str | None = None,
     theta_E_guess: float | None = None,
     lens_light: LensLightMode | None = None,
+    coolest: bool = False,
     out: Path = Path("measured"),
 ) -> LensMeasurement:
     """Measure a lens in a FITS or HDF5 image, and write what was found.
@@ -77,6 +78,9 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     lens_light
         "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
         the lens galaxy shows.
+    coolest
+        Whether the model is also written as a COOLEST template, ``NAME_coolest/NAME.json``; see
+        `lenspinn.measure.write_coolest`.
     out
         Folder for NAME.json (every number with its error, in plain units, and as arguments of
         lenstronomy), NAME.fits (image, model, residual, lens light, lensed source, source and
@@ -107,6 +111,8 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     if len(notes) > len(known.notes):
         warnings.warn(f"{image}: {notes[-1]}", stacklevel=2)
     write_measurement(measured, found, notes, image=image, out=out, name=name)
+    if coolest:
+        measured.to_coolest(out / f"{name}_coolest" / f"{name}.json", image=found)
     return measured
 
 
