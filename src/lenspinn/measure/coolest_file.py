@@ -19,9 +19,11 @@ from lenspinn.measure.coolest_parts import (
     Parts,
     external_shear,
     light_profiles,
+    positive_light,
     power_law,
     source_profile,
 )
+from lenspinn.measure.light_sum import EXACT, LightSum
 from lenspinn.measure.noise_map import LEFT_OUT
 
 if TYPE_CHECKING:
@@ -99,12 +101,13 @@ def write_coolest(
         from coolest.template.standard import COOLEST
     except ImportError as error:
         raise ConfigError(f"{error.name} is not installed: {INSTALL}") from error
-    left_out = _left_out(measured, image, z_lens is None)
+    galaxy = positive_light(measured)
+    left_out = _left_out(measured, galaxy, image, z_lens is None)
     pixels = _write_pixels(measured, file)
     template = COOLEST(
         "MAP",
         CoordinatesOrigin(*_origin(measured, image)),
-        _entities(measured, redshifts),
+        _entities(measured, galaxy, redshifts),
         _observation(pixels, image),
         _instrument(measured, pixels, image),
         cosmology=Cosmology(H0, OM0),
@@ -136,7 +139,10 @@ def _redshifts(z_lens: float | None, z_source: float | None) -> tuple[float, flo
 
 
 def _left_out(
-    measured: "LensMeasurement", image: TelescopeImage | None, no_redshifts: bool
+    measured: "LensMeasurement",
+    galaxy: LightSum | None,
+    image: TelescopeImage | None,
+    no_redshifts: bool,
 ) -> list[str]:
     """Say what is known of a lens and not in its template, or there in another sense."""
     law = measured.power_law
@@ -145,21 +151,23 @@ def _left_out(
         "fitted too: the lens here is the isothermal ellipsoid with shear",
         "correlations of the errors",
     ]
-    galaxy = measured.galaxy
     if galaxy is None:
         said.append(f"the light of the lens, which was not modelled ({measured.light_mode})")
     else:
         said.append(f"the sky of {galaxy.sky:.4g} in each pixel, which is part of the image")
-        if light_profiles(galaxy) is None:
-            said.append("the light of the lens, some of whose Gaussians are negative")
+        if galaxy.misfit > EXACT:
+            said.append(
+                "negative Gaussians of the light of the lens: those here leave up to "
+                f"{galaxy.misfit:.1g} of its peak"
+            )
     if no_redshifts:
         said.append(f"redshifts that are not known: {PLACES[0]} and {PLACES[1]} stand there")
     if image is None or image.celestial is None or not image.celestial.equatorial:
         said.append("a place on the sky that is not known: the origin is said to be at 0h, 0d")
     else:
-        column, row = measured.middle_pixel(image.data.shape)
-        up = image.celestial.east_of_north(column, row, 90.0)
-        said.append(f"the direction of its y axis, {up:.1f} degrees east of north")
+        column, row = map(float, measured.middle_pixel(image.data.shape))
+        up = (image.celestial.east_of_north(column, row, 90.0) + 90) % 180 - 90  # of an axis
+        said.append(f"the direction of its y axis, {round(up, 1) + 0.0} degrees east of north")
     if image is None or image.unit != UNIT:
         unit = (image.unit if image else None) or "a unit that is not known"
         said.append(f"fluxes in {unit} in the place of {UNIT}")
@@ -169,20 +177,21 @@ def _left_out(
 def _origin(measured: "LensMeasurement", image: TelescopeImage | None) -> tuple[str, str]:
     if image is None or image.celestial is None or not image.celestial.equatorial:
         return "0h0m0s", "0d0m0s"
-    column, row = measured.middle_pixel(image.data.shape)
+    column, row = map(float, measured.middle_pixel(image.data.shape))
     ra, dec = image.celestial.position(column, row)
     return f"{ra}d", f"{dec}d"
 
 
-def _entities(measured: "LensMeasurement", redshifts: tuple[float, float]) -> Any:
+def _entities(
+    measured: "LensMeasurement", galaxy: LightSum | None, redshifts: tuple[float, float]
+) -> Any:
     from coolest.template.classes.galaxy import Galaxy
     from coolest.template.classes.lensing_entity_list import LensingEntityList
     from coolest.template.classes.mass_field import MassField
     from coolest.template.classes.mass_light_model import LightModel, MassModel
 
     z_lens, z_source = redshifts
-    galaxy = measured.galaxy
-    gaussians = [] if galaxy is None else light_profiles(galaxy) or []
+    gaussians = [] if galaxy is None else light_profiles(galaxy)
     lens = Galaxy("lens", z_lens, mass_model=MassModel("PEMD"))
     lens.light_model = LightModel(*["Sersic"] * len(gaussians))
     field = MassField("external shear", z_lens, mass_model=MassModel("ExternalShear"))

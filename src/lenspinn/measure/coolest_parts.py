@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from lenspinn.measure.light_sum import LightSum
+from lenspinn.measure.light_sum import LightSum, light_sum
 
 if TYPE_CHECKING:
     from lenspinn.measure.lens_measurement import LensMeasurement
@@ -13,6 +13,7 @@ __all__ = [
     "external_shear",
     "from_y_axis",
     "light_profiles",
+    "positive_light",
     "power_law",
     "source_profile",
 ]
@@ -75,10 +76,24 @@ def source_profile(measured: "LensMeasurement") -> Parts:
     }
 
 
-def light_profiles(galaxy: LightSum) -> list[Parts] | None:
-    """Return lens light as a ``Sersic`` for each of its Gaussians; None if one is negative."""
-    if any((group.flux < 0).any() for group in galaxy.groups):
+def positive_light(measured: "LensMeasurement") -> LightSum | None:
+    """Return the modelled lens light as Gaussians none of which is negative; None if there is none.
+
+    COOLEST has no negative profiles, which a fit may need for light that falls off steeply.
+    """
+    if measured.light_shape is None:
         return None
+    return light_sum(
+        measured.lens_light,
+        measured.light_shape,
+        pixel_scale=measured.pixel_scale,
+        psf=measured.psf,
+        positive=True,
+    )
+
+
+def light_profiles(galaxy: LightSum) -> list[Parts]:
+    """Return lens light as a ``Sersic`` for each of its Gaussians, of which none is negative."""
     profiles: list[Parts] = []
     for group in galaxy.groups:
         ellipticity = math.hypot(group.e1, group.e2)
