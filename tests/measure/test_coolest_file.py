@@ -160,7 +160,7 @@ def test_a_source_flatter_than_a_gaussian_is_refused(measured, tmp_path) -> None
 
 
 def test_without_the_extra_the_sentence_says_how_to_get_it(measured, tmp_path, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "coolest.template.standard", None)
+    monkeypatch.setitem(sys.modules, "coolest", None)
     with pytest.raises(ConfigError, match=r"pip install 'lenspinn\[coolest\]'"):
         measured.to_coolest(tmp_path / "lens.json")
 

@@ -6,6 +6,7 @@ of north where north is up; every radius along the intermediate axis, ``sqrt(a b
 too, which is what `lenspinn` and lenstronomy mean by ``theta_E`` as well.
 """
 
+import importlib.util
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from lenspinn.measure.noise_map import LEFT_OUT
 if TYPE_CHECKING:
     from lenspinn.measure.lens_measurement import LensMeasurement
 
-__all__ = ["write_coolest"]
+__all__ = ["require_coolest", "write_coolest"]
 
 SUFFIX = ".json"
 INSTALL = "pip install 'lenspinn[coolest]'"
@@ -94,13 +95,12 @@ def write_coolest(
             f"the source has a Sersic index of {n_sersic:.2f}, and COOLEST has none below "
             f"{LEAST_INDEX}: take the model from the lenstronomy arguments of the measurement"
         )
-    try:
-        from coolest.template.classes.coordinates import CoordinatesOrigin
-        from coolest.template.classes.cosmology import Cosmology
-        from coolest.template.classes.likelihood_list import DataLikelihoodList
-        from coolest.template.standard import COOLEST
-    except ImportError as error:
-        raise ConfigError(f"{error.name} is not installed: {INSTALL}") from error
+    require_coolest()
+    from coolest.template.classes.coordinates import CoordinatesOrigin
+    from coolest.template.classes.cosmology import Cosmology
+    from coolest.template.classes.likelihood_list import DataLikelihoodList
+    from coolest.template.standard import COOLEST
+
     galaxy = positive_light(measured)
     left_out = _left_out(measured, galaxy, image, z_lens is None)
     pixels = _write_pixels(measured, file)
@@ -125,6 +125,18 @@ def write_coolest(
     write_whole(file, f"{text}\n".encode())
     warnings.warn(f"COOLEST has no place for {'; '.join(left_out)}", stacklevel=3)
     return file
+
+
+def require_coolest() -> None:
+    """Refuse to go on without the package coolest.
+
+    Raises
+    ------
+    ConfigError
+        It is not installed.
+    """
+    if importlib.util.find_spec("coolest") is None:
+        raise ConfigError(f"coolest is not installed: {INSTALL}")
 
 
 def _redshifts(z_lens: float | None, z_source: float | None) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from lenspinn.evaluate.files import save_figure
 from lenspinn.files import write_whole
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import Companions, FileOptions, read_with_companions
+from lenspinn.measure.coolest_file import require_coolest
 from lenspinn.measure.lens_fit import MOST_ERROR, measure_lens
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.lens_picture import measurement_figure
@@ -91,8 +92,12 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     ------
     DataError, ImageError
         If a file is missing or cannot be used.
+    ConfigError
+        If a COOLEST template is asked for and the package coolest is not installed.
     """
     image, out = Path(image), Path(out)
+    if coolest:
+        require_coolest()
     (name,) = output_names([image], out, COMMAND, WRITTEN)
     options = FileOptions(
         noise=noise,
