@@ -24,8 +24,8 @@ from result_file import write_result
 from run_recipe import recipe_like
 
 from lenspinn.apply import Answer, apply_model
+from lenspinn.data.background import background_sigma
 from lenspinn.data.fits import write_fits
-from lenspinn.data.transforms import background_sigma
 from lenspinn.evaluate.judgement import join_judgements, load_calibration
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
 from lenspinn.evaluate.predict import Outputs, network_outputs, outputs_of

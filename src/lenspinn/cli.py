@@ -115,6 +115,11 @@ COMMANDS = {
         "write a small copy of a finished run for others to use, with a model card",
         "lenspinn release runs/small models/small",
     ),
+    "export": Command(
+        "lenspinn.evaluate:export_run",
+        "write a trained network as an ONNX file, checked against torch on stored images",
+        "lenspinn export runs/small --format onnx --out small.onnx",
+    ),
     "recipes": Command(
         "lenspinn.simulate.names:describe_recipes",
         "list the recipes that can be simulated",

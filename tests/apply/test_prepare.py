@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lenspinn.apply.prepare import ASSUMED, Prepared, _seen_from, prepare
-from lenspinn.data.transforms import background_sigma
+from lenspinn.data.background import background_sigma
 from lenspinn.errors import ImageError
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.measure.arcs import LensLightMode

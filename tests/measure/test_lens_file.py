@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 import lenspinn.measure.lens_file as room
 from lenspinn.data.fits import read_fits, write_fits
-from lenspinn.errors import DataError
-from lenspinn.measure import LensMeasurement, measure_image
+from lenspinn.errors import ConfigError, DataError
+from lenspinn.measure import LensMeasurement, measure_image, read_coolest
 from lenspinn.measure.lens_fit import MOST_ERROR
 from lenspinn.measure.psf import ASSUMED_PSF_ERROR
 
@@ -147,3 +148,25 @@ def test_a_real_lens_of_another_pipeline_is_measured(shared_data: Path, tmp_path
     )
     assert measured.trusted
     assert measured.theta_E == pytest.approx(RING_BY_EYE, rel=BY_EYE)
+
+
+@pytest.mark.filterwarnings("ignore:COOLEST has no place:UserWarning")
+def test_a_coolest_template_is_written_where_it_is_asked_for(
+    folder: Path, given: dict, tmp_path: Path
+) -> None:
+    measured = measure_image(folder, out=tmp_path / "out", coolest=True)
+    there = tmp_path / "out" / "J0000_coolest" / "J0000.json"
+    read = read_coolest(there)
+    assert read["kwargs_lens"][0]["theta_E"] == pytest.approx(measured.theta_E)
+    measure_image(folder, out=tmp_path / "other")
+    assert not (tmp_path / "other" / "J0000_coolest").exists()
+
+
+def test_without_the_package_a_template_is_refused_before_anything_is_measured(
+    folder: Path, given: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "coolest", None)
+    with pytest.raises(ConfigError, match=r"coolest is not installed: pip install 'lenspinn\["):
+        measure_image(folder, out=tmp_path / "out", coolest=True)
+    assert not given
+    assert not (tmp_path / "out").exists()

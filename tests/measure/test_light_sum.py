@@ -76,3 +76,15 @@ def test_its_numbers_are_those_of_the_brighter_group_more(found: LightSum) -> No
     assert "magnitude_in_frame" not in content
     magnitude = 25 - 2.5 * np.log10(found.flux_in_frame)
     assert found.to_json(25.0)["magnitude_in_frame"] == pytest.approx(magnitude)
+
+
+def test_without_negative_gaussians_a_sum_says_how_far_it_is_from_the_light(psf, found) -> None:
+    fluxes = np.zeros((2, GAUSSIANS))
+    fluxes[0, 4], fluxes[0, 3] = 10.0, -2.0
+    light = drawn(fluxes, psf) + SKY
+    near = light_sum(light, SHAPE, pixel_scale=SCALE, psf=psf, positive=True)
+    assert all((group.flux >= 0).all() for group in near.groups)
+    again = drawn(np.array([group.flux for group in near.groups]), psf) + near.sky
+    off = np.abs(again - light).max() / np.abs(light).max()
+    assert near.misfit == pytest.approx(off, rel=1e-3)
+    assert off > 1e3 * found.misfit

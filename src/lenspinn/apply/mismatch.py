@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lenspinn.apply.answer import Mismatch
 from lenspinn.apply.recipe_mismatch import recipe_mismatches
+from lenspinn.data.background import background_sigma
 from lenspinn.data.info import DatasetInfo
-from lenspinn.data.transforms import background_sigma
 from lenspinn.measure.psf import instrument_words
 from lenspinn.models.classifier import Image
 

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.data.transforms import background_sigma, resample, resample_noise
+from lenspinn.data.background import background_sigma
+from lenspinn.data.transforms import resample, resample_noise
 from lenspinn.errors import ImageError
 from lenspinn.fitting.gaussians import LightShape
 from lenspinn.fitting.smooth import (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
+    from lenspinn.data.background import background_sigma
     from lenspinn.data.fits import TelescopeImage, read_fits, write_fits
     from lenspinn.data.hdf5 import read_hdf5, read_hdf5_psf
     from lenspinn.data.info import DatasetInfo
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from lenspinn.data.store import ImageStore, StoreWriter
     from lenspinn.data.transforms import (
         TRANSFORMS,
-        background_sigma,
         check_image,
         deeplense_preprocess,
         min_max,

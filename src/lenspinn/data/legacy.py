@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from lenspinn.data.background import SMALLEST_IMAGE, background_sigma
 from lenspinn.data.image_folders import Listing, Place, list_images
 from lenspinn.data.info import DatasetInfo, check_pixel_scale
 from lenspinn.data.layout import CHUNK_IMAGES
 from lenspinn.data.npy import open_stack, read_image_and_number, single_image
 from lenspinn.data.store import SHARD_IMAGES, StoreWriter
-from lenspinn.data.transforms import SMALLEST_IMAGE, background_sigma
 from lenspinn.errors import DataError
 
 AXION_MASS = "axion_mass_eV"

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from lenspinn.data.background import background_sigma
 from lenspinn.data.style import INK
-from lenspinn.data.transforms import background_sigma
 
 __all__ = ["draw_map", "draw_residual", "extent", "stretch"]
 

@@ -5,14 +5,13 @@ is treated on its own: the result for one image never depends on its batch.
 """
 
 import itertools
-import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from lenspinn.data.background import SMALLEST_IMAGE, background_sigma
 from lenspinn.errors import ImageError
 
 Images = Float[Tensor, "batch 1 y x"]
@@ -37,26 +36,8 @@ LEAST_RATIO = 1e-12
 
 MOST_MISSING = 0.5
 """Share of the middle half of an image, each way, whose pixels may be NaN or infinite."""
-SMALLEST_IMAGE = 8
-"""Pixels along a side below which nothing can be said about an image's background."""
-
 LEAST_SHARE = 1e-3
 """Of a pixel in a resampled one, from which it counts."""
-
-# Median absolute deviation of normal noise to its standard deviation.
-_MAD_TO_SIGMA = 1.4826
-# Standard deviation of a second difference a - 2b + c of independent unit noise.
-_SECOND_DIFFERENCE_NOISE = math.sqrt(6.0)
-# The faintest part of an image, where there is least light of lens and source.
-_FAINT_PART = 0.25
-_BLOCK = 4  # pixels averaged along a side, so that noise does not choose the faint pixels
-# Pixels between the members of the difference that measures the noise: far enough apart that the
-# correlated noise of drizzled images has died out (HST ACS, JWST NIRCam, Euclid VIS: at 2 pixels).
-_NOISE_LAG = 3
-# Doubling the lag multiplies second differences of a smooth image by 4 (3.6 to 4.5 in noise-free
-# DeepLense images), of noise by 1 (real HST, JWST and Euclid VIS images: 1.2 to 1.4; Euclid NISP
-# images resampled to a third of their pixel: 2.6).
-_SMOOTH_RATIO = 3.2
 
 
 def raw(image: Images) -> Images:
@@ -95,10 +76,21 @@ def deeplense_preprocess(image: Images) -> Images:
     Ojha, Toomey, Gleyzer & Kumbam (2024), "LensPINN", NeurIPS ML4PS, section 3.
     """
     peak = image.amax(dim=(-2, -1), keepdim=True)
-    contrast = torch.log(peak / image) ** 2
-    (slope_y,) = torch.gradient(contrast, dim=-2)
-    (edges,) = torch.gradient(slope_y, dim=-1)
-    return torch.tanh(edges).abs()
+    # Squares of logarithms reach 900, and float32 would leave their differences three digits.
+    contrast = torch.log((peak / image).double()) ** 2
+    return torch.tanh(_slope(_slope(contrast, -2), -1)).abs().to(image.dtype)
+
+
+def _slope(values: Tensor, axis: int) -> Tensor:
+    """Return the derivative per pixel as of `numpy.gradient`, one-sided at both ends of an axis.
+
+    Written as differences, which ONNX has, where it has no `torch.gradient`.
+    """
+    length = values.shape[axis]
+    inner = (values.narrow(axis, 2, length - 2) - values.narrow(axis, 0, length - 2)) / 2
+    first = values.narrow(axis, 1, 1) - values.narrow(axis, 0, 1)
+    last = values.narrow(axis, length - 1, 1) - values.narrow(axis, length - 2, 1)
+    return torch.cat([first, inner, last], dim=axis)
 
 
 def noise_safe_preprocess(image: Images) -> Images:
@@ -123,47 +115,6 @@ def noise_safe_preprocess(image: Images) -> Images:
     floor = NOISE_FLOOR_SIGMAS * background_sigma(scaled.detach())
     floor = floor.clamp_min(TINY_FRACTION)[:, None, None, None]
     return deeplense_preprocess(torch.maximum(scaled, floor))
-
-
-def background_sigma(image: Images) -> Float[Tensor, " batch"]:
-    """Measure the background noise of one pixel (1 sigma); 0 for a noise-free image.
-
-    Parameters
-    ----------
-    image : (batch, 1, y, x)
-
-    Returns
-    -------
-    (batch,), unit of the image
-        Good to 4 % (one sigma) for white noise at 64 x 64 pixels.
-
-    Raises
-    ------
-    ImageError
-        If the image is smaller than `SMALLEST_IMAGE` pixels.
-
-    Notes
-    -----
-    Median absolute second difference over the faintest quarter of the image, along both axes,
-    which neither a background level nor a gradient changes. Pixels 3 apart are compared, for
-    neighbours are correlated in drizzled images. The image counts as noise-free where doubling
-    the distance from 1 to 2 pixels multiplies the differences as in a smooth function (by 4), not
-    as in noise (by 1).
-    """
-    if min(image.shape[-2:]) < SMALLEST_IMAGE:
-        raise ImageError(
-            f"An image of {tuple(image.shape[-2:])} pixels is too small to measure its noise: "
-            f"at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} are needed"
-        )
-    blocks = nn.functional.avg_pool2d(image, _BLOCK, ceil_mode=True)
-    for axis in (-2, -1):
-        blocks = blocks.index_select(axis, _nearest_blocks(image.shape[axis], image.device))
-    brightness = blocks.flatten(start_dim=1)
-    num_faint = math.ceil(_FAINT_PART * brightness.shape[1])
-    faint = brightness.topk(num_faint, dim=1, largest=False, sorted=False).indices
-    lag_1, lag_2, noise = (_second_difference(image, lag, faint) for lag in (1, 2, _NOISE_LAG))
-    sigma = noise * (_MAD_TO_SIGMA / _SECOND_DIFFERENCE_NOISE)
-    return torch.where(lag_2 >= _SMOOTH_RATIO * lag_1, 0, sigma)
 
 
 def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
@@ -196,35 +147,6 @@ def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
         for lower, upper in itertools.pairwise(energy)
     ]
     return torch.log(torch.stack([sigma.double(), largest.double(), *ratios], dim=1))
-
-
-def _nearest_blocks(num_pix: int, device: torch.device) -> Tensor:
-    """Return the number of the block nearest to each inner pixel along an axis."""
-    blocks = torch.arange(math.ceil(num_pix / _BLOCK), dtype=torch.float32, device=device)
-    nearest = nn.functional.interpolate(blocks[None, None], size=num_pix)[0, 0].long()
-    return nearest[_NOISE_LAG:-_NOISE_LAG]
-
-
-def _second_difference(image: Tensor, lag: int, where: Tensor) -> Tensor:
-    """Median |a - 2b + c| of pixels `lag` apart in y and in x, at flat inner positions `where`."""
-    num_y, num_x = image.shape[-2:]
-    rows, columns = (slice(_NOISE_LAG, n - _NOISE_LAG) for n in (num_y, num_x))
-    above, below = (slice(_NOISE_LAG + s, num_y - _NOISE_LAG + s) for s in (lag, -lag))
-    right, left = (slice(_NOISE_LAG + s, num_x - _NOISE_LAG + s) for s in (lag, -lag))
-    centre = 2 * image[..., rows, columns]
-    along_y = image[..., above, columns] + image[..., below, columns] - centre
-    along_x = image[..., rows, right] + image[..., rows, left] - centre
-    sizes = [d.flatten(start_dim=1).gather(1, where).abs() for d in (along_y, along_x)]
-    return _median(torch.cat(sizes, dim=1))
-
-
-def _median(values: Float[Tensor, "batch n"]) -> Float[Tensor, " batch"]:
-    """Lower median of each row."""
-    if values.device.type != "cpu":
-        return values.median(dim=1).values
-    middle = (values.shape[1] - 1) // 2
-    # A tenth of the time that torch takes on a CPU for the same numbers.
-    return torch.from_numpy(np.partition(values.numpy(force=True), middle, axis=1)[:, middle])
 
 
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {

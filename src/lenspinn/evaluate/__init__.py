@@ -6,6 +6,7 @@ from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
     from lenspinn.evaluate.compare import Comparison, PairedScores, compare_runs
+    from lenspinn.evaluate.export import export_run
     from lenspinn.evaluate.figures import (
         confusion_figure,
         learning_figure,
@@ -23,6 +24,7 @@ __all__ = [
     "compare_runs",
     "confusion_figure",
     "evaluate_run",
+    "export_run",
     "learning_figure",
     "predict",
     "reliability_figure",

@@ -45,6 +45,7 @@ def delens(
     *,
     pixel_scale: float,
     num_pix: int | None = None,
+    expand: bool = True,
 ) -> SourceImage:
     """Deposit every pixel of an image at its position in the source plane.
 
@@ -64,6 +65,9 @@ def delens(
         Source pixels a side, by default as many as `image` has columns. More are added in pairs,
         which keeps the centre at (0, 0), when a position of the batch lies outside: none is moved
         or lost.
+    expand
+        False where no position can be outside: the grid is then the same whatever the positions
+        are, which are not looked at, and what is no number is deposited as that.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def delens(
     Raises
     ------
     ValueError
-        If a position is not finite, or `num_pix` is less than 2.
+        If `num_pix` is less than 2; if `expand` and a position is not finite.
 
     Notes
     -----
@@ -92,7 +96,10 @@ def delens(
     """
     if num_pix is None:
         num_pix = image.shape[-1]
-    num_pix = _enclosing_num_pix(beta_x, beta_y, pixel_scale, num_pix)
+    if num_pix < 2:
+        raise ValueError(f"a source grid needs at least 2 pixels a side, got num_pix={num_pix}")
+    if expand:
+        num_pix = _enclosing_num_pix(beta_x, beta_y, pixel_scale, num_pix)
     centre = (num_pix - 1) / 2
     column, row = beta_x / pixel_scale + centre, beta_y / pixel_scale + centre
     light, coverage = _Deposit.apply(image, column, row, num_pix)
@@ -170,8 +177,6 @@ def ray_trace(
 
 def _enclosing_num_pix(beta_x: Tensor, beta_y: Tensor, pixel_scale: float, num_pix: int) -> int:
     """Widen a grid of `num_pix` by pairs of pixels until every position is between its centres."""
-    if num_pix < 2:
-        raise ValueError(f"a source grid needs at least 2 pixels a side, got num_pix={num_pix}")
     reach = torch.maximum(beta_x.detach().abs().amax(), beta_y.detach().abs().amax()).item()
     if not math.isfinite(reach):
         raise ValueError(f"source-plane positions must be finite, got {reach}")
@@ -193,19 +198,20 @@ class _Deposit(torch.autograd.Function):
         """Return summed weight times brightness, and summed weight: (batch, y, x) each."""
         # Only the choice of the four pixels is bounded. A position that rounding puts outside keeps
         # its distance to them, so its weights still sum to 1 with their mean at the position.
-        left = column.floor().clamp_(0, num_pix - 2)
-        below = row.floor().clamp_(0, num_pix - 2)
-        plane = torch.arange(len(image), device=image.device)[:, None, None] * num_pix**2
-        corner = (plane + below.long() * num_pix + left.long()).flatten()
+        left = column.floor().long().clamp_(0, num_pix - 2)  # of integers: NaN has a place too
+        below = row.floor().long().clamp_(0, num_pix - 2)
+        num = image.shape[0]  # which len() would make a constant of traced graphs
+        plane = torch.arange(num, device=image.device)[:, None, None] * num_pix**2
+        corner = (plane + below * num_pix + left).flatten()
         to_right, to_above = column - left, row - below
-        light = image.new_zeros(len(image) * num_pix**2)
+        light = image.new_zeros(num * num_pix**2)
         coverage = torch.zeros_like(light)
         for offset, weight in _corners(to_right, to_above, num_pix):
             light[offset:].index_add_(0, corner, (weight * image).flatten())
             coverage[offset:].index_add_(0, corner, weight.flatten())
         ctx.num_pix = num_pix
         ctx.save_for_backward(image, to_right, to_above, corner)
-        shape = (len(image), num_pix, num_pix)
+        shape = (num, num_pix, num_pix)
         return light.view(shape), coverage.view(shape)
 
     @staticmethod

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from lenspinn.lazy import lazy_package
 
 if TYPE_CHECKING:
+    from lenspinn.measure.coolest_file import write_coolest
+    from lenspinn.measure.coolest_reader import read_coolest
     from lenspinn.measure.former_names import fit_image, fit_lens
     from lenspinn.measure.lens_file import measure_image
     from lenspinn.measure.lens_fit import measure_lens
@@ -17,7 +19,9 @@ __all__ = [
     "fit_lens",
     "measure_image",
     "measure_lens",
+    "read_coolest",
     "ring_radius",
+    "write_coolest",
 ]
 
 lazy_package(__name__)

@@ -11,6 +11,7 @@ from lenspinn.evaluate.files import save_figure
 from lenspinn.files import write_whole
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import Companions, FileOptions, read_with_companions
+from lenspinn.measure.coolest_file import require_coolest
 from lenspinn.measure.lens_fit import MOST_ERROR, measure_lens
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.lens_picture import measurement_figure
@@ -41,6 +42,7 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     band: int | str | None = None,
     theta_E_guess: float | None = None,
     lens_light: LensLightMode | None = None,
+    coolest: bool = False,
     out: Path = Path("measured"),
 ) -> LensMeasurement:
     """Measure a lens in a FITS or HDF5 image, and write what was found.
@@ -79,6 +81,9 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     lens_light
         "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
         the lens galaxy shows.
+    coolest
+        Whether the model is also written as a COOLEST template, ``NAME_coolest/NAME.json``; see
+        `lenspinn.measure.write_coolest`.
     out
         Folder for NAME.json (every number with its error, in plain units, and as arguments of
         lenstronomy), NAME.fits (image, model, residual, lens light, lensed source, source and
@@ -89,8 +94,12 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     ------
     DataError, ImageError
         If a file is missing or cannot be used.
+    ConfigError
+        If a COOLEST template is asked for and the package coolest is not installed.
     """
     image, out = Path(image), Path(out)
+    if coolest:
+        require_coolest()
     (name,) = output_names([image], out, COMMAND, WRITTEN)
     options = FileOptions(
         noise=noise,
@@ -109,6 +118,8 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     if len(notes) > len(known.notes):
         warnings.warn(f"{image}: {notes[-1]}", stacklevel=2)
     write_measurement(measured, found, notes, image=image, out=out, name=name)
+    if coolest:
+        measured.to_coolest(out / f"{name}_coolest" / f"{name}.json", image=found)
     return measured
 
 

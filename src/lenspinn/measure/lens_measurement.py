@@ -17,7 +17,11 @@ from lenspinn.measure.plain_parameters import PlainParameters, plain_parameters
 from lenspinn.measure.power_law import PowerLaw
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
+
+    from lenspinn.data.fits import TelescopeImage
 
 __all__ = ["LensMeasurement"]
 
@@ -248,6 +252,19 @@ class LensMeasurement:
             pixel_scale=self.pixel_scale,
             supersampling=self.supersampling,
         )
+
+    def to_coolest(
+        self,
+        file: "Path | str",
+        *,
+        image: "TelescopeImage | None" = None,
+        z_lens: float | None = None,
+        z_source: float | None = None,
+    ) -> "Path":
+        """Write the model as a COOLEST template; see `lenspinn.measure.write_coolest`."""
+        from lenspinn.measure.coolest_file import write_coolest
+
+        return write_coolest(self, file, image=image, z_lens=z_lens, z_source=z_source)
 
     def to_json(self, zero_point: float | None = None) -> dict[str, Any]:
         """Return the numbers as what JSON can hold.

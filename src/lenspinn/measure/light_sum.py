@@ -45,6 +45,8 @@ class LightSum:
     """In each pixel."""
     flux_in_frame: float
     """Of the galaxy, in the pixels of the frame."""
+    misfit: float
+    """Largest difference to the light that was taken apart, over its largest value."""
 
     def to_json(self, zero_point: float | None) -> dict[str, Any]:
         """Return the galaxy in plain units.
@@ -82,6 +84,7 @@ def light_sum(
     *,
     pixel_scale: float,
     psf: Float[np.ndarray, "v u"] | None,
+    positive: bool = False,
 ) -> LightSum:
     """Take the lens light of a measurement apart into Gaussians, none negative if that can be.
 
@@ -94,12 +97,15 @@ def light_sum(
     pixel_scale : arcsec
     psf
         What the light was blurred by.
+    positive
+        Whether no Gaussian may be negative, even if their sum is then not quite the light.
     """
     num_pix = len(lens_light)
     places = np.indices(lens_light.shape).reshape(2, -1) - num_pix // 2
     gaussians = blurred_gaussians(shape, places, num_pix, pixel_scale, psf)
     columns = np.concatenate([gaussians, np.ones((1, gaussians.shape[1]))]).T
-    amplitudes = _amplitudes(columns, lens_light.ravel())
+    amplitudes = _amplitudes(columns, lens_light.ravel(), positive)
+    left = columns @ amplitudes - lens_light.ravel()
     fluxes, sky = amplitudes[:-1], float(amplitudes[-1])
     sizes = np.array(gaussian_sizes(num_pix)) * pixel_scale
     ellipticities = shape[2:].reshape(-1, 2).tolist()
@@ -114,11 +120,12 @@ def light_sum(
         ),
         sky=sky,
         flux_in_frame=float((fluxes @ gaussians).sum()),
+        misfit=float(np.abs(left).max() / max(np.abs(lens_light).max(), np.finfo(float).tiny)),
     )
 
 
 def _amplitudes(
-    columns: Float[np.ndarray, "pixels terms"], light: Float[np.ndarray, " pixels"]
+    columns: Float[np.ndarray, "pixels terms"], light: Float[np.ndarray, " pixels"], positive: bool
 ) -> Float[np.ndarray, " terms"]:
     """Return the amplitudes of Gaussians and sky, the last, that light is the sum of."""
     scale = np.linalg.norm(columns, axis=0)
@@ -128,7 +135,7 @@ def _amplitudes(
     target = unit.T @ light
     both = np.concatenate([triangle, -triangle[:, -1:]], axis=1)  # the sky may be negative
     found, misfit = nnls(both, target, maxiter=100 * both.shape[1])
-    if misfit > EXACT * np.linalg.norm(target):
+    if not positive and misfit > EXACT * np.linalg.norm(target):
         amplitudes = np.linalg.lstsq(triangle, target, rcond=None)[0]
     else:
         amplitudes = np.append(found[:-2], found[-2] - found[-1])

@@ -149,6 +149,10 @@ class Classifier(nn.Module, ABC):
     measures_theta_E: bool = False
     """Whether the Einstein radii that it gives are meant to be those of the lenses."""
 
+    checks_values: bool = True
+    """Whether images that have no finite value after preprocessing are refused in evaluation. A
+    graph that is traced cannot do that: it holds no decision that depends on pixels."""
+
     def __init__(self, images: ImageOptions, *, transform: str, cam_layer: str) -> None:
         super().__init__()
         names = transform.split("+")
@@ -247,7 +251,7 @@ class Classifier(nn.Module, ABC):
         ------
         ModelError
             The images are not single-channel squares of `num_pix` pixels a side; or, in evaluation
-            mode, the transform has no finite value for one of them.
+            mode and with `checks_values`, the transform has no finite value for one of them.
         """
         expected = (1, self.num_pix, self.num_pix)
         if tuple(image.shape[1:]) != expected:
@@ -257,7 +261,7 @@ class Classifier(nn.Module, ABC):
             )
         transforms = [TRANSFORMS[name] for name in self.transform.split("+")]
         preprocessed = torch.cat([transform(image) for transform in transforms], dim=1)
-        if not self.training:  # training stops at a loss that is not finite
+        if self.checks_values and not self.training:  # training stops at a loss that is not finite
             finite = preprocessed.isfinite().flatten(1).all(dim=1)
             if not finite.all():
                 raise ModelError(self._why_not_finite(image[~finite], len(image)))

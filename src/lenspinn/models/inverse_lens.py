@@ -86,7 +86,9 @@ class InverseLens(nn.Module):
         rays = self.rays(theta_E)
         if self.integer_scatter:
             return _scatter(image, rays.beta_x / self.pixel_scale, rays.beta_y / self.pixel_scale)
-        return delens(image, rays.beta_x, rays.beta_y, pixel_scale=self.pixel_scale)
+        # A graph has one size of grid, and no value decides it: this one, as of the notes above.
+        expand = not torch.compiler.is_compiling()
+        return delens(image, rays.beta_x, rays.beta_y, pixel_scale=self.pixel_scale, expand=expand)
 
 
 def _scatter(image: Tensor, x: Tensor, y: Tensor) -> SourceImage:
@@ -99,7 +101,7 @@ def _scatter(image: Tensor, x: Tensor, y: Tensor) -> SourceImage:
         (position + (num_pix - 1) / 2).round().long().clamp(0, num_pix - 1) for position in (x, y)
     )
     indices = (row * num_pix + column).flatten(1)
-    empty = image.new_zeros(len(image), num_pix**2)
+    empty = image.new_zeros(image.shape[0], num_pix**2)
     light = empty.scatter_add(1, indices, image.flatten(1)).view_as(image)
     count = empty.scatter_add(1, indices, torch.ones_like(image).flatten(1)).view_as(image)
     return SourceImage(light / count.clamp(min=1), count)

@@ -88,7 +88,7 @@ class PatchTokens(nn.Module):
     def forward(self, image: Channels) -> Tokens:
         """Tokens of a batch of images, the class token first."""
         tokens = self.embed(self._patches(image))
-        class_token = self.class_token.expand(len(image), -1, -1)
+        class_token = self.class_token.expand(image.shape[0], -1, -1)
         return torch.cat([class_token, tokens], dim=1) + self.position
 
     def _patches(self, image: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ class ConstantEinsteinRadius(nn.Module):
 
     def forward(self, image: Image) -> Float[Tensor, " batch"]:
         """Return the radius, arcsec, for each image."""
-        return image.new_full((len(image),), self.theta_E)
+        return image.new_full((image.shape[0],), self.theta_E)
 
 
 class LensPINN(Classifier):
@@ -242,7 +242,7 @@ class LensPINN(Classifier):
             theta_E = self.encoder(scaled)
             source = self.inverse_lens(scaled[:, 0], theta_E)
             both = torch.cat([scaled, source.source[:, None]])
-            of_image, of_source = self.shared_cnn(both).chunk(2)
+            of_image, of_source = self.shared_cnn(both).unflatten(0, (2, -1))
             compared = of_image - of_source
         features = torch.cat([compared, self.preprocessed_cnn(preprocessed)], dim=1)
         return Look(features, scaled, theta_E, source)
