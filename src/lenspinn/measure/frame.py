@@ -67,13 +67,26 @@ class Frame:
         """Return the frame with a better idea of the light of the lensed source."""
         return replace(self, arcs=np.clip(ndimage.median_filter(arcs, 3), 0, None))
 
-    def with_models(self, lens_light: Pixels, source_image: Pixels) -> "Frame":
-        """Return the frame with the noise that such models of its light call for."""
+    def with_models(
+        self, lens_light: Pixels, source_image: Pixels, *, first_look: bool = False
+    ) -> "Frame":
+        """Return the frame with the noise that such models of its light call for.
+
+        Parameters
+        ----------
+        lens_light, source_image
+            Models, in the unit of the image.
+        first_look
+            Whether they are those of a first look, whose coarseness is part of what they leave: the
+            noise is raised by the root of the factor alone. With all of it, a fit that begins in
+            the right valley wanders off where arcs are faint, as in SLACS J1432+6317.
+        """
         frame = self.with_arcs(source_image)
         used = np.isfinite(frame.sigma)
         sigma = np.where(used, frame._believed_sigma, 1.0)
         left = np.where(used, frame.image - lens_light - source_image, 0.0) / sigma
-        return replace(frame, noise_factor=noise_factor(left, source_image / sigma, used))
+        factor = noise_factor(left, source_image / sigma, used)
+        return replace(frame, noise_factor=np.sqrt(factor) if first_look else factor)
 
     def lit(self, light: Pixels) -> "Frame":
         """Return the frame with a better idea of the light of the lens."""

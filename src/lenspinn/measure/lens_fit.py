@@ -165,8 +165,10 @@ def _joint_fit(frame: Frame, arcs: Arcs, expected: LensPrior) -> tuple[Frame, Le
     starts = starts_around(frame, light, arcs.guess, expected)
     found = fit_source(frame, light, starts, expected, look=True)
     starts = found.parameters[:FINALISTS]
-    for again in range(1 + ROUNDS if arcs.lens_light == "model" else 1):
-        frame = frame.with_models(found.lens_light, found.source_image)
+    rounds = 1 + ROUNDS if arcs.lens_light == "model" else 1
+    for again in range(rounds):
+        coarse = again == 0 and rounds > 1
+        frame = frame.with_models(found.lens_light, found.source_image, first_look=coarse)
         if again:
             light = arcs.light_of(frame, found.source_image, light)
         found = fit_source(frame, light, starts, expected)
