@@ -12,6 +12,7 @@ from lenspinn.train.run import train_model
 class FakeTrainer(lightning.Trainer):
     """10 steps an epoch, a validation every 3."""
 
+    is_global_zero = True
     global_step = 0
     train_dataloader = None
     val_check_batch = 3

@@ -336,16 +336,21 @@ def _fit(
         enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
-    interrupt = signal.getsignal(signal.SIGINT)
-    try:
-        last = checkpoint if checkpoint.exists() else None
-        with ending_together(rank_of(config)):
-            trainer.fit(module, datamodule=data, ckpt_path=last)
-    except SystemExit:
-        # What Lightning makes of Ctrl-C (which it leaves ignored from then on) and of SIGTERM.
-        signal.signal(signal.SIGINT, interrupt)
-        raise KeyboardInterrupt from None
+    last = checkpoint if checkpoint.exists() else None
+    with ending_together(rank_of(config)), _interrupted_as_python_is():
+        trainer.fit(module, datamodule=data, ckpt_path=last)
     return history.best_weights
+
+
+@contextmanager
+def _interrupted_as_python_is() -> Iterator[None]:
+    """Raise KeyboardInterrupt for what Lightning makes of Ctrl-C and of SIGTERM."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, handler)  # Lightning leaves Ctrl-C ignored from then on
+        raise KeyboardInterrupt from None
 
 
 @contextmanager
