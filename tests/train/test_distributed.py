@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,17 +45,41 @@ def config(tiny_config):
     del names.FACTORIES["plain_network"]
 
 
-def two_processes(config):
-    """Begin a training of two processes, which write to one pipe."""
+def command_of_two(config):
     words = ["train", f"--data={config.data}", f"--out={config.out}", "--devices=2"]
     words += [f"--model.name={config.model.name}", f"--split={list(config.split)}"]
     for key in ("batch_size", "epochs", "checkpoint_every_steps", "lr", "schedule", "augment"):
         words.append(f"--{key}={getattr(config, key)}".replace("True", "true"))
     words.append(f"--validations_per_epoch={config.validations_per_epoch}")
-    script = Path(plain_network.__file__)
-    return subprocess.Popen(
-        [sys.executable, script, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return [sys.executable, plain_network.__file__, *words]
+
+
+def two_processes(config):
+    """Begin a training of two processes, which write to one pipe."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command_of_two(config), stdout=pipe, stderr=pipe, text=True)
+
+
+@contextmanager
+def srun(config):
+    """Run two processes that begin at once, as srun does; give the first rank."""
+    variables = {"NTASKS": 2, "NTASKS_PER_NODE": 2, "NNODES": 1, "NODEID": 0, "JOB_ID": 4321}
+    common = {f"SLURM_{name}": str(value) for name, value in variables.items()}
+    common |= {"SLURM_NODELIST": "127.0.0.1", "SLURM_JOB_NAME": "test"}
+
+    def start(rank):
+        return subprocess.Popen(
+            command_of_two(config),
+            env=os.environ | common | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    with start("1") as second, start("0") as first:
+        yield first
+        assert said(second) == ("", [])
+        assert second.returncode == 0
 
 
 def said(process):
@@ -122,7 +147,7 @@ def test_a_run_of_two_processes_that_was_killed_goes_on_with_one(config, alone):
     assert furthest(config, alone) < ROUNDING
 
 
-def test_a_run_of_one_process_that_was_killed_goes_on_with_two(config, alone, monkeypatch):
+def test_a_run_of_one_process_that_was_killed_goes_on_with_two_of_srun(config, alone, monkeypatch):
     save = ResumeCheckpoint._save
 
     def save_and_die(self, trainer):
@@ -133,8 +158,8 @@ def test_a_run_of_one_process_that_was_killed_goes_on_with_two(config, alone, mo
     monkeypatch.setattr(ResumeCheckpoint, "_save", save_and_die)
     with pytest.raises(KilledError):
         train_model(config, progress=False)
-    process = two_processes(config)
-    out, warned = said(process)
+    with srun(config) as first:
+        out, warned = said(first)
     assert out == f"{config.out}\n"
     assert len(warned) == 1
     assert "other processes (1, now 2)" in warned[0]
@@ -187,14 +212,14 @@ def test_a_prompt_does_not_start_processes(config, monkeypatch):
 
 
 @pytest.fixture
-def srun(monkeypatch):
+def in_srun(monkeypatch):
     """The environment of the fourth of four processes on two machines."""
     variables = {"NTASKS": 4, "NTASKS_PER_NODE": 2, "NNODES": 2, "PROCID": 3, "LOCALID": 1}
     for name, value in variables.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
 
 
-@pytest.mark.usefixtures("srun")
+@pytest.mark.usefixtures("in_srun")
 def test_under_slurm_each_process_knows_which_it_is(config, monkeypatch):
     config = dataclasses.replace(config, devices=2, num_nodes=2)
     check_processes(config)
@@ -206,7 +231,7 @@ def test_under_slurm_each_process_knows_which_it_is(config, monkeypatch):
     assert own_device(config) == torch.device("cuda", 1)
 
 
-@pytest.mark.usefixtures("srun")
+@pytest.mark.usefixtures("in_srun")
 @pytest.mark.parametrize(("devices", "num_nodes"), [(1, 2), (2, 1), (2, 3)])
 def test_other_numbers_than_those_of_slurm_are_refused(config, devices, num_nodes):
     config = dataclasses.replace(config, devices=devices, num_nodes=num_nodes)
