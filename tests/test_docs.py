@@ -31,6 +31,19 @@ def test_every_command_is_understood(
     assert is_understood(command)
 
 
+def test_the_slurm_script_asks_for_the_processes_that_its_command_wants(
+    is_understood: Callable[[str], bool],
+) -> None:
+    script = (DOCS / "guide" / "scale.md").read_text().split("#!/bin/bash")[1].split("```")[0]
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)$", script, flags=re.MULTILINE))
+    command = script[script.index("lenspinn train ") :].strip()
+    wanted = dict(re.findall(r"--(\w+) (\S+)", command))
+    assert is_understood(command.removeprefix("lenspinn "))
+    assert asked["nodes"] == wanted["num_nodes"]
+    assert asked["ntasks-per-node"] == wanted["devices"]
+    assert asked["gres"] == f"gpu:{wanted['devices']}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
 def test_every_file_of_the_repository_that_a_page_names_is_there(page: Path) -> None:
     missing = [name for name in FILE.findall(page.read_text()) if not (REPOSITORY / name).exists()]

@@ -9,6 +9,7 @@ from lenspinn.simulate.catalogue import configured_recipe
 from lenspinn.simulate.galaxies import GalaxyPrior
 from lenspinn.simulate.stream import SceneStream
 from lenspinn.train import Stream, TrainConfig, train_model
+from lenspinn.train.distributed import check_processes, own_device, rank_of, wait_for
 
 __all__ = ["train"]
 
@@ -47,8 +48,11 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
     check_output(config.out, "out")
     if not config.streams:
         return train_model(config, progress)
+    check_processes(config)
     stream = config.stream
     held_out = config.out / "held_out.zarr"
+    if rank_of(config):  # the first process simulates, and moves them into the run folder
+        wait_for(held_out)
     if not held_out.exists():
         held_out = config.out.with_name(f"{config.out.name}.held_out.zarr")
         simulate(
@@ -63,7 +67,7 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
             progress,
         )
     recipe = configured_recipe(stream.recipe, stream.overrides | _part(config, "train"))
-    source = SceneStream(recipe, engine=stream.engine)
+    source = SceneStream(recipe, engine=stream.engine, device=own_device(config))
     return train_model(config, progress, stream=Stream(source, held_out))
 
 

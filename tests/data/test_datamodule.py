@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import lightning.pytorch as lightning
@@ -118,17 +119,61 @@ def test_a_state_of_other_batches_is_refused(store):
         StoreDataModule(store, batch_size=8).train_dataloader().load_state_dict(state)
 
 
-def test_processes_share_an_epoch():
-    def rows_of(rank: int) -> list[int]:
-        def load(rows, step):
-            return torch.tensor(rows), torch.tensor(rows)
+def loader_of(rank, world_size):
+    def load(rows, step):
+        return torch.tensor(rows), torch.tensor([step])
 
-        loader = TrainBatches(load, np.arange(21), batch_size=3, seed=0, rank=rank, world_size=2)
-        return torch.cat(seen(loader)).tolist()
+    return TrainBatches(load, np.arange(22), batch_size=5, seed=0, rank=rank, world_size=world_size)
 
-    first, second = rows_of(0), rows_of(1)
-    assert len(first) == len(second) == 11
-    assert set(first) | set(second) == set(range(21))
+
+def rows(loader):
+    return [image.tolist() for image, _ in loader]
+
+
+def test_processes_share_each_batch_of_one_process():
+    whole = rows(loader_of(0, 1))
+    shares = zip(rows(loader_of(0, 2)), rows(loader_of(1, 2)), strict=True)
+    assert len(loader_of(1, 2)) == len(whole) == 5
+    for batch, (first, second) in zip(whole, shares, strict=True):
+        assert (first, second) == (batch[::2], batch[1::2])
+
+
+def test_a_process_without_an_image_of_the_last_batch_repeats_one():
+    last = [rows(loader_of(rank, 3))[-1] for rank in range(3)]
+    assert list(map(len, last)) == [1, 1, 1]
+    assert last[2] == last[0] != last[1]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_processes_goes_on_from_the_same_position(before, after):
+    begun = [loader_of(rank, before) for rank in range(before)]
+    for loader in begun:
+        assert len(list(zip(range(2), loader, strict=False))) == 2
+    resumed = [loader_of(rank, after) for rank in range(after)]
+    for loader in resumed:
+        loader.load_state_dict(begun[0].state_dict())
+    rest = [sorted(itertools.chain(*shares)) for shares in zip(*map(rows, resumed), strict=True)]
+    assert rest[:-1] == [sorted(b) for b in rows(loader_of(0, 1))[2:-1]]
+
+
+def test_processes_share_the_validation_images(store):
+    class Third(StoreDataModule):
+        _rank, _world_size = 2, 3
+
+    data = Third(store, batch_size=10)
+    whole = StoreDataModule(store, batch_size=10).val_dataloader()
+    assert len(data.val_dataloader()) == len(whole)
+    for own, batch in zip(seen(data.val_dataloader()), seen(whole), strict=True):
+        assert torch.equal(own, batch[2::3])
+
+
+def test_a_process_may_have_no_validation_image_of_the_last_batch(store):
+    class Last(StoreDataModule):
+        _rank, _world_size = 9, 10
+
+    num = len(StoreDataModule(store).split_indices["validation"])
+    data = Last(store, batch_size=num - 1)
+    assert [len(images) for images, _ in data.val_dataloader()] == [(num - 1) // 10, 0]
 
 
 def test_a_test_store_is_used_whole(store, make_store):

@@ -118,11 +118,11 @@ def test_a_network_that_guesses_is_said_to_guess(report, run, tmp_path, monkeypa
     assert found["above_chance"] == (found["accuracy_low"] > found["chance_accuracy"])
     assert "Against guessing: the accuracy" in report.read_text()
 
-    def guess(model, store, rows, **_):
-        outputs = network_outputs(model, store, rows, progress=False)
+    def guess(run, store, rows, **_):
+        outputs = network_outputs(run.model, store, rows, progress=False)
         return dataclasses.replace(outputs, logits=np.zeros_like(outputs.logits))
 
-    monkeypatch.setattr("lenspinn.evaluate.report.network_outputs", guess)
+    monkeypatch.setattr("lenspinn.evaluate.report.run_outputs", guess)
     with pytest.warns(UserWarning, match=r"accuracy 0\.333 .* is not above chance .*; train on"):
         guessed = evaluate_run(run, out=tmp_path, progress=False)
     assert record(guessed)["above_chance"] is False

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
-from lenspinn.catalogue.engine import Died, check_deaths
 from lenspinn.errors import ConfigError, DataError
+from lenspinn.worker_processes import Died, check_deaths
 
 __all__ = ["connected", "on_cluster", "slurm_cluster"]
 

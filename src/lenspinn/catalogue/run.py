@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from lenspinn.catalogue.cluster import connected, on_cluster, slurm_cluster
 from lenspinn.catalogue.columns import JOBS, Job, Values, answer_columns, job_schema
-from lenspinn.catalogue.engine import Died, in_processes, in_this_process
 from lenspinn.catalogue.final_table import joined, write_tables
 from lenspinn.catalogue.find_images import find_images, is_pattern
 from lenspinn.catalogue.folder import CatalogueFolder, settle_plan
@@ -30,6 +29,7 @@ from lenspinn.errors import ConfigError
 from lenspinn.files import FolderLock
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.places import check_output
+from lenspinn.worker_processes import Died, in_processes, in_this_process
 
 if TYPE_CHECKING:
     from lenspinn.apply.grounds import Judge

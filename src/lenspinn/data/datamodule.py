@@ -53,7 +53,7 @@ class StoreDataModule(LightningDataModule):
     path : Path
         Store to split.
     batch_size : int
-        Images a batch; for each device where there are several.
+        Images a batch; where several processes train together, of all of them.
     seed : int
         Of the split and of the training order.
     split : three fractions that add up to 1
@@ -139,14 +139,19 @@ class StoreDataModule(LightningDataModule):
             seed=self.seed,
             num_workers=self.num_workers,
             rank=self._rank,
-            world_size=self.trainer.world_size if self.trainer is not None else 1,
+            world_size=self._world_size,
         )
 
     def val_dataloader(self) -> "Batches":
         """Return the validation batches, always in the order of the store."""
-        rows = self.split_indices["validation"]
-        load = partial(_read, self.store, inputs=self.inputs)
-        return Batches(load, rows, self.batch_size, self.num_workers)
+        return Batches(
+            partial(_read, self.store, inputs=self.inputs),
+            self.split_indices["validation"],
+            self.batch_size,
+            self.num_workers,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
 
     def test_dataloader(self) -> "Batches":
         """Return the test batches, always in the order of their store."""
@@ -167,6 +172,10 @@ class StoreDataModule(LightningDataModule):
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer is not None else 0
 
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
 
 class Batches:
     """Batches of fixed rows in fixed order.
@@ -179,6 +188,9 @@ class Batches:
     batch_size : int
     num_workers : int
         Threads that load ahead.
+    rank, world_size : int
+        This process and the number of them. They take the images of each batch in turn; of the
+        last batch a process may get none.
     """
 
     def __init__(
@@ -187,17 +199,24 @@ class Batches:
         rows: np.ndarray,
         batch_size: int,
         num_workers: int = 0,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self._load = load
         self._rows = rows
         self._batch_size = batch_size
         self._num_workers = num_workers
+        self._rank = rank
+        self._world_size = world_size
 
     def __len__(self) -> int:
         return math.ceil(len(self._rows) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        parts = _cut(self._rows, self._batch_size)
+        parts = (
+            part[self._rank :: self._world_size] for part in _cut(self._rows, self._batch_size)
+        )
         return _ahead((partial(self._load, part) for part in parts), self._num_workers)
 
 
@@ -217,8 +236,9 @@ class TrainBatches:
     batch_size, num_workers : int
     seed : int
     rank, world_size : int
-        This process and the number of them; each takes its share of every epoch. Where the rows
-        cannot be shared evenly, the first few are used twice.
+        This process and the number of them. They take the images of each batch in turn, so that the
+        batches are those of one process, and a saved position is one for any number of processes.
+        Where the last batch has fewer images than there are processes, some are used twice.
     """
 
     def __init__(
@@ -243,10 +263,10 @@ class TrainBatches:
         self._batch = 0
 
     def __len__(self) -> int:
-        return math.ceil(self._num_own_rows / self._batch_size)
+        return math.ceil(len(self._rows) / self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        parts = _cut(self._order(self._epoch), self._batch_size)
+        parts = [self._share(part) for part in _cut(self._order(self._epoch), self._batch_size)]
         first_step = self._epoch * len(self)
         tasks = (
             partial(self._load, parts[batch], first_step + batch)
@@ -285,18 +305,14 @@ class TrainBatches:
             "seed": self._seed,
             "batch_size": self._batch_size,
             "num_images": len(self._rows),
-            "world_size": self._world_size,
         }
-
-    @property
-    def _num_own_rows(self) -> int:
-        return math.ceil(len(self._rows) / self._world_size)
 
     def _order(self, epoch: int) -> np.ndarray:
         generator = np.random.Generator(np.random.PCG64(_stream(self._seed, _ORDER, epoch)))
-        shuffled = generator.permutation(self._rows)
-        shared = np.resize(shuffled, self._num_own_rows * self._world_size)
-        return shared[self._rank :: self._world_size]
+        return generator.permutation(self._rows)
+
+    def _share(self, part: np.ndarray) -> np.ndarray:
+        return np.resize(part, max(len(part), self._world_size))[self._rank :: self._world_size]
 
 
 def _check_compatible(store: ImageStore, test_store: ImageStore) -> None:

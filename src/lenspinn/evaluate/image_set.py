@@ -18,7 +18,8 @@ from lenspinn.evaluate.judgement import (
     load_calibration,
     save_calibration,
 )
-from lenspinn.evaluate.predict import network_outputs
+from lenspinn.evaluate.predict import Outputs
+from lenspinn.evaluate.run_outputs import run_outputs
 from lenspinn.train import Run
 
 __all__ = ["ImageSet", "all_images", "calibration_for", "how_to_calibrate", "own_test_images"]
@@ -100,7 +101,7 @@ def all_images(run: Run, data: Path) -> ImageSet:
 
 
 def calibration_for(
-    run: Run, test: ImageSet, calibrate_on: Path | None, coverage: float
+    run: Run, test: ImageSet, calibrate_on: Path | None, coverage: float, workers: int = 0
 ) -> Calibration | None:
     """Return what judges the answers of a run, calibrated anew where there are images for it.
 
@@ -115,6 +116,8 @@ def calibration_for(
         own test images are measured; on other images the calibration in its folder is returned.
     coverage
         Share of prediction sets that shall hold the true class.
+    workers
+        As of `lenspinn.evaluate.run_outputs.run_outputs`.
 
     Returns
     -------
@@ -131,13 +134,15 @@ def calibration_for(
         there = all_images(run, calibrate_on)
         if _shares_images(there.store.info, test.store.info):
             raise DataError(f"{calibrate_on} holds the images that are measured: give others")
-        return _calibrated(run, there.store, there.indices, coverage, chose_weights=False)
+        found = run_outputs(run, there.store, there.indices, workers=workers)
+        return _calibrated(run, found, there.labels, coverage, chose_weights=False)
     if not test.own:
         return load_calibration(run.folder)
     rows = run.split["validation"]
     if len(rows) < FEWEST_IMAGES:
         return None
-    return _calibrated(run, test.store, rows, coverage, chose_weights=True)
+    found = run_outputs(run, test.store, rows, workers=workers)
+    return _calibrated(run, found, test.store.labels[rows], coverage, chose_weights=True)
 
 
 def how_to_calibrate(run: Run, folder: str | None = None) -> str:
@@ -169,12 +174,12 @@ def how_to_calibrate(run: Run, folder: str | None = None) -> str:
 
 
 def _calibrated(
-    run: Run, store: ImageStore, rows: np.ndarray, coverage: float, *, chose_weights: bool
+    run: Run, found: Outputs, labels: np.ndarray, coverage: float, *, chose_weights: bool
 ) -> Calibration:
-    """Calibrate on some images of a dataset, into the run folder."""
+    """Calibrate on what the network says of some images, into the run folder."""
     calibration = calibrate(
-        network_outputs(run.model, store, rows),
-        store.labels[rows],
+        found,
+        labels,
         run.model.classes,
         coverage=coverage,
         seed=run.config.seed,

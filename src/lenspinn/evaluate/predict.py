@@ -118,13 +118,20 @@ def network_outputs(
     indices: Chosen | None = None,
     *,
     batch_size: int = BATCH_SIZE,
+    compiled: bool | None = None,
     progress: bool = False,
 ) -> Outputs:
-    """Return all that a model says of images, each seen once; parameters as for `predict`.
+    """Return all that a model says of images, each seen once.
 
-    At least one image is needed.
+    Other parameters are those of `predict`. At least one image is needed.
+
+    Parameters
+    ----------
+    compiled
+        Whether a fit is compiled; by default from `FEWEST_COMPILED` images on.
     """
-    compiled = (len(images) if indices is None else len(indices)) >= FEWEST_COMPILED
+    if compiled is None:
+        compiled = (len(images) if indices is None else len(indices)) >= FEWEST_COMPILED
 
     def seen(batch: Float[Tensor, "batch 1 y x"]) -> Outputs:  # solutions of two need more memory
         with torch.inference_mode():
@@ -132,7 +139,12 @@ def network_outputs(
             return outputs_of(model.examine(solution), solution.image)
 
     every = batches(model, images, indices, batch_size, progress)
-    return _mapped([seen(batch) for batch in every], np.concatenate)
+    return joined([seen(batch) for batch in every])
+
+
+def joined(parts: Sequence[Outputs]) -> Outputs:
+    """Return the outputs of all images of several parts, in their order."""
+    return _mapped(parts, np.concatenate)
 
 
 def outputs_of(found: Examination, image: Float[Tensor, "batch 1 y x"]) -> Outputs:
@@ -161,13 +173,13 @@ def outputs_of(found: Examination, image: Float[Tensor, "batch 1 y x"]) -> Outpu
 def _mapped(parts: Sequence[Outputs], join: Callable[[list[np.ndarray]], np.ndarray]) -> Outputs:
     """Make one of several outputs, array by array."""
 
-    def joined(arrays: list[Any]) -> Any:
+    def mapped(arrays: list[Any]) -> Any:
         if isinstance(arrays[0], dict):
             return {name: join([each[name] for each in arrays]) for name in arrays[0]}
         return None if arrays[0] is None else join(arrays)
 
     names = [each.name for each in fields(Outputs)]
-    return Outputs(**{name: joined([getattr(part, name) for part in parts]) for name in names})
+    return Outputs(**{name: mapped([getattr(part, name) for part in parts]) for name in names})
 
 
 def batches(

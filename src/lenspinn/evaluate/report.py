@@ -45,7 +45,6 @@ from lenspinn.evaluate.lens import (
     lens_metrics,
 )
 from lenspinn.evaluate.metrics import classification_metrics, trust_metrics
-from lenspinn.evaluate.predict import network_outputs
 from lenspinn.evaluate.predictions import write_predictions
 from lenspinn.evaluate.quantities import (
     predicted_quantities,
@@ -54,6 +53,7 @@ from lenspinn.evaluate.quantities import (
     quantity_metrics,
 )
 from lenspinn.evaluate.record import learning_record
+from lenspinn.evaluate.run_outputs import check_workers, run_outputs
 from lenspinn.evaluate.temperature import scaled_probabilities
 from lenspinn.path_arguments import takes_paths
 from lenspinn.train import Run, best_row, load_run
@@ -72,6 +72,7 @@ def evaluate_run(
     out: Path | None = None,
     calibrate_on: Path | None = None,
     coverage: float = DEFAULT_COVERAGE,
+    workers: int = 0,
     progress: bool = True,
 ) -> Path:
     """Measure a trained network, with 95 % intervals, a report and figures; calibrate its answers.
@@ -103,6 +104,9 @@ def evaluate_run(
         images, which also did not choose the weights, temperature and thresholds scatter less.
     coverage
         Share of prediction sets that shall hold the true class.
+    workers
+        Processes of one thread that share the images; any number gives the same bytes. 0 for this
+        process, which uses a GPU if there is one. Networks that fit lenses gain from them on a CPU.
     progress
         Whether to show a progress bar.
 
@@ -124,6 +128,7 @@ def evaluate_run(
         limit is that of other images, or the coverage is not between 0 and 1.
     """
     check_coverage(coverage)
+    check_workers(workers)
     trained = load_run(run)
     trained.model.to(best_device())
     test = own_test_images(trained) if data is None else all_images(trained, data)
@@ -138,8 +143,8 @@ def evaluate_run(
         )
     if replaced:  # not listed until all is written
         write_manifest(trained.folder, measured=False)
-    calibration = calibration_for(trained, test, calibrate_on, coverage)
-    outputs = network_outputs(trained.model, test.store, test.indices, progress=progress)
+    calibration = calibration_for(trained, test, calibrate_on, coverage, workers)
+    outputs = run_outputs(trained, test.store, test.indices, workers=workers, progress=progress)
     probabilities = scaled_probabilities(outputs.logits)
     judgement = None if calibration is None else calibration.judge(outputs, coverage)
     classes = trained.model.classes

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from lenspinn.device import best_device
 from lenspinn.errors import LenspinnError, ModelError
 from lenspinn.files import read_json, write_whole
 from lenspinn.models.classifier import Classifier
@@ -87,6 +89,23 @@ def from_pretrained(folder: str | Path) -> Classifier:
     model.config = {"name": config["name"], "options": config["options"]}
     model.load_state_dict(_read_weights(path / WEIGHTS_FILE, model, model.state_dict()))
     return model.eval()
+
+
+@cache
+def loaded_once(folder: Path) -> Classifier:
+    """Read a model for a process that works on many images, once.
+
+    Parameters
+    ----------
+    folder
+        As of `from_pretrained`.
+
+    Returns
+    -------
+    Classifier
+        On the GPU if there is one, in evaluation mode; the same object each time.
+    """
+    return from_pretrained(folder).to(best_device()).eval()
 
 
 def load_weights(model: Classifier, folder: str | Path) -> None:

@@ -33,7 +33,7 @@ class History(lightning.Callback):
     Parameters
     ----------
     folder
-        The run folder: ``metrics.csv`` and ``tensorboard/`` are written there.
+        The run folder: the first process writes ``metrics.csv`` and ``tensorboard/`` there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,18 +66,19 @@ class History(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Start the clock, and drop what was logged after the checkpoint."""
         self._started = time.monotonic()
-        self._board = SummaryWriter(
-            str(self.folder / "tensorboard"), purge_step=trainer.global_step + 1
-        )
+        if trainer.is_global_zero:
+            self._board = SummaryWriter(
+                str(self.folder / "tensorboard"), purge_step=trainer.global_step + 1
+            )
 
     def on_train_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Add a step to the training scores."""
-        num_images = len(batch[1])
+        num_images = outputs["images"]
         self._images_seen += num_images
-        self._since_last_row["loss"] += outputs["loss"].item() * num_images
-        self._since_last_row["correct"] += outputs["correct"].item()
+        self._since_last_row["loss"] += outputs["loss_sum"]
+        self._since_last_row["correct"] += outputs["correct"]
         self._since_last_row["images"] += num_images
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -97,8 +98,9 @@ class History(lightning.Callback):
         if best_row(self.rows) is row:
             state = module.model.state_dict()
             self.best_weights = {name: value.cpu().clone() for name, value in state.items()}
+        if self._board is None:
+            return
         _write_rows(self.rows, self.folder / "metrics.csv")
-        assert self._board is not None
         for name, value in row.items():
             if name != "step":
                 self._board.add_scalar(name, value, trainer.global_step)
@@ -171,8 +173,9 @@ class ResumeCheckpoint(lightning.Callback):
 
     def _save(self, trainer: lightning.Trainer) -> None:
         draft = self.path.with_suffix(".part")
-        trainer.save_checkpoint(draft)
-        os.replace(draft, self.path)
+        trainer.save_checkpoint(draft)  # by all processes; the first one writes
+        if trainer.is_global_zero:
+            os.replace(draft, self.path)
         self._saved_at = trainer.global_step
 
 
@@ -206,7 +209,7 @@ class Progress(lightning.Callback):
         self, trainer: Any, module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Advance by a step."""
-        shown = {"loss": f"{outputs['loss'].item():.3f}"}
+        shown = {"loss": f"{outputs['loss_sum'] / outputs['images']:.3f}"}
         if self.history.rows:
             shown["val_micro_f1"] = f"{self.history.rows[-1]['val_micro_f1']:.3f}"
         assert self._bar is not None

@@ -16,10 +16,20 @@ MOST_OF = {
     "validations_per_epoch": 1_000_000,
     "seed": 2**32 - 1,
     "num_workers": 1024,
+    "devices": 1024,
+    "num_nodes": 100_000,
     "weight_decay": 1e6,
     "lr": 1e6,
 }
 """Largest values; seeds of all random numbers of a training have 32 bits."""
+_AT_LEAST_ONE = (
+    "epochs",
+    "batch_size",
+    "validations_per_epoch",
+    "devices",
+    "num_nodes",
+    "checkpoint_every_steps",
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ class TrainConfig:
     """Passes over the training images."""
 
     batch_size: int = 64
-    """Images a step."""
+    """Images a step, over all devices together: with more devices each gets fewer of them."""
 
     lr: float = 1e-4
     """Learning rate of AdamW; the highest one, for the one_cycle schedule."""
@@ -140,12 +150,23 @@ class TrainConfig:
     """Threads that prepare batches ahead; 0 prepares each when it is asked for. With fit_once also
     the processes that share the fits; 0 makes them here, on a GPU if there is one."""
 
+    devices: int = 1
+    """GPUs of each machine that share every step; without a GPU, processes on its cores. Learning
+    rate and length of an epoch follow batch_size, which is that of all devices together."""
+
+    num_nodes: int = 1
+    """Machines; more than one are started by srun or torchrun."""
+
+    strategy: Literal["auto", "ddp"] = "auto"
+    """ddp: a process for each device, gradients averaged in each step; auto: so if there are
+    several devices."""
+
     checkpoint_every_steps: int = 100
     """Steps that an interruption can cost at most."""
 
     def __post_init__(self) -> None:
         make_paths(self)
-        for key in ("epochs", "batch_size", "validations_per_epoch", "checkpoint_every_steps"):
+        for key in _AT_LEAST_ONE:
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}: at least 1 is needed")
         for key in ("seed", "num_workers", "weight_decay"):
@@ -163,6 +184,7 @@ class TrainConfig:
             )
         if self.schedule not in ("constant", "one_cycle"):
             raise ConfigError(f"schedule is '{self.schedule}': 'constant' or 'one_cycle' is needed")
+        self._check_processes()
 
     def _check_parts(self) -> None:
         if self.streams and not self.stream.recipe:
@@ -176,6 +198,30 @@ class TrainConfig:
                 "fit_once goes with stored data, and with weights: those of a network whose "
                 "encoder knows where fits must begin"
             )
+
+    def _check_processes(self) -> None:
+        if self.strategy not in ("auto", "ddp"):
+            raise ConfigError(f"strategy is '{self.strategy}': 'auto' or 'ddp' is needed")
+        if self.batch_size < self.num_processes:
+            raise ConfigError(
+                f"batch_size is {self.batch_size}, and {self.num_processes} devices share it: give "
+                f"at least {self.num_processes}"
+            )
+        if self.fit_once and self.distributed:
+            raise ConfigError(
+                "fit_once goes with one device: num_workers processes share its fits, and its "
+                "steps cost little"
+            )
+
+    @property
+    def num_processes(self) -> int:
+        """Processes that train together, one for each device."""
+        return self.devices * self.num_nodes
+
+    @property
+    def distributed(self) -> bool:
+        """Whether the training is made for several processes."""
+        return self.strategy == "ddp" or self.num_processes > 1
 
     @property
     def streams(self) -> bool:

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +20,9 @@ from tqdm import tqdm
 from lenspinn.data.orientations import flip_and_turn
 from lenspinn.data.store import ImageStore
 from lenspinn.device import best_device
-from lenspinn.models import LensFit, from_pretrained, save_pretrained
+from lenspinn.models import LensFit, save_pretrained
 from lenspinn.models.lens_solution import Seen
+from lenspinn.models.pretrained import loaded_once
 from lenspinn.train.module import ClassifierModule
 
 __all__ = ["FittedImages", "FittedModule", "fit_images"]
@@ -152,7 +152,8 @@ def _fitted(tasks: list[_Task], num_workers: int) -> Iterator[int]:
 
 def _fit_file(task: _Task) -> int:
     """Fit the images of one file, and write it whole."""
-    model = _loaded(task.model)
+    model = loaded_once(task.model)
+    assert isinstance(model, LensFit)
     device = best_device()
     images = torch.from_numpy(ImageStore.open(task.data).images(task.rows))
     sequence = np.random.SeedSequence(task.seed)
@@ -175,10 +176,3 @@ def _fit_file(task: _Task) -> int:
         np.save(file, content)
     os.replace(part, task.file)
     return len(images)
-
-
-@cache
-def _loaded(weights: Path) -> LensFit:
-    model = from_pretrained(weights)
-    assert isinstance(model, LensFit)
-    return model.to(best_device()).eval()

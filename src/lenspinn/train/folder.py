@@ -40,8 +40,21 @@ _OTHER_BYTES = 10_000
 """Of a file of rows at most: what is not rows."""
 _LAST_KEY = "checkpoint_every_steps"
 """Of every configuration that was ever written: without it a file was cut."""
-_CHANGES_NOTHING = ("out", "num_workers", "checkpoint_every_steps")
+_CHANGES_NOTHING = (
+    "out",
+    "num_workers",
+    "devices",
+    "num_nodes",
+    "strategy",
+    "checkpoint_every_steps",
+)
 """Settings in which a run that goes on may differ."""
+_DIFFERENCES = {
+    "versions": "in the last bits from",
+    "num_threads": "in the last bits from",
+    "processes": "in the last bits, and with dropout or streamed images in more, from",
+}
+"""What it does to weights if these are others when a run goes on."""
 
 
 def is_finished(folder: Path) -> bool:
@@ -122,7 +135,8 @@ def check_folder(config: TrainConfig, info: DatasetInfo) -> None:
     if not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder} holds something else than a run: give another folder")
     # Parsed, so that a setting which is younger than the run has its default value.
-    begun, asked = (dotted(named_settings(each)) for each in (read_config(folder), config))
+    first = read_config(folder)
+    begun, asked = (dotted(named_settings(each)) for each in (first, config))
     for key in sorted((begun.keys() | asked.keys()) - set(_CHANGES_NOTHING)):
         if begun.get(key) == asked.get(key) or (key == "epochs" and _may_go_on(config, begun)):
             continue
@@ -136,12 +150,13 @@ def check_folder(config: TrainConfig, info: DatasetInfo) -> None:
             f"{folder} holds a run begun on another dataset than {config.data} is now: "
             "give another folder, or delete it"
         )
-    then, now = read_provenance(folder), run_provenance()
-    for key in ("versions", "num_threads"):
+    then = read_provenance(folder) | {"processes": first.num_processes}
+    now = run_provenance() | {"processes": config.num_processes}
+    for key, difference in _DIFFERENCES.items():
         if then.get(key) != now[key] and not is_finished(folder):
             warnings.warn(
                 f"the run in {folder} was begun with other {key} ({then.get(key)}, now "
-                f"{now[key]}): its weights may differ in the last bits from an uninterrupted run",
+                f"{now[key]}): its weights may differ {difference} an uninterrupted run",
                 stacklevel=3,
             )
 

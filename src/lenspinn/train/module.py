@@ -1,5 +1,6 @@
 """One step of training: loss, scores, optimiser, and where its random numbers come from."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from lenspinn.errors import ModelError
 from lenspinn.models import Classifier
 from lenspinn.models.quantities import defined_truth
 from lenspinn.train.config import TrainConfig
+from lenspinn.train.distributed import rank_and_size, summed
 from lenspinn.train.losses import find_loss
 
 ONE_CYCLE_WARMUP = 0.1
@@ -29,7 +31,9 @@ class ClassifierModule(lightning.LightningModule):
     """A classifier under cross-entropy and AdamW.
 
     The random numbers of a training step (dropout, augmentation) are a function of the seed and the
-    step alone, so a run that was interrupted draws the same ones as a run that was not.
+    step alone, so a run that was interrupted draws the same ones as a run that was not. Where
+    several processes share the images of a step, the mean of their gradients is that of all images;
+    each image is turned as one process would turn it, but dropout differs from process to process.
 
     Parameters
     ----------
@@ -71,11 +75,18 @@ class ClassifierModule(lightning.LightningModule):
         expected = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
         if self.global_step != expected:
             raise RuntimeError(f"step {self.global_step} found the data of step {expected}")
-        sequence = np.random.SeedSequence([self.config.seed, self.global_step])
+        self._seed()
+
+    def _seed(self, *numbers: int) -> None:
+        sequence = np.random.SeedSequence([self.config.seed, self.global_step, *numbers])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the mean ``loss`` of the batch and its number of ``correct`` answers.
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return the ``loss`` to lower, and what is known of the images of all processes.
+
+        Without other processes ``loss`` is the mean of the batch. With others it is weighted by
+        their numbers of images, so that the mean over processes is the mean over images. Of all
+        together are the sum ``loss_sum`` and the numbers ``correct`` and ``images``.
 
         With ``double_softmax`` the cross-entropy, which applies a softmax, is that of the softmax
         of the logits: a fault of the authors' code. The validation loss never is.
@@ -86,25 +97,37 @@ class ClassifierModule(lightning.LightningModule):
             If the loss is not finite.
         """
         image, label, *truth = batch
-        if self.config.augment:
-            image = self.turned(image, torch.randint(NUM_ORIENTATIONS, (len(label),)))
+        rank, size = rank_and_size()
+        images = len(label) if size == 1 else int(summed(label.new_tensor(len(label))))
+        if self.config.augment:  # `TrainBatches` gives the ranks images in turn
+            orientations = torch.randint(NUM_ORIENTATIONS, (images,))[rank::size]
+            image = self.turned(image, orientations)
+        if rank:
+            self._seed(rank)
         known = defined_truth(
             self.model.quantities, truth[0] if truth else {}, label, self.model.classes
         )
         logits, more_loss = self.outputs(image, known)
         scores = logits.softmax(1) if self.config.double_softmax else logits
         loss = self.loss(scores, label) + more_loss
-        if not torch.isfinite(loss):
+        sums = [loss.item() * len(label), (logits.argmax(1) == label).sum().item()]
+        if size > 1:
+            sums = summed(torch.tensor(sums, dtype=torch.float64, device=label.device)).tolist()
+            loss = loss * (len(label) * size / images)
+        loss_sum, correct = sums
+        if not math.isfinite(loss_sum):  # of all processes: they stop together
             raise ModelError(
-                f"the training loss is {loss.item()} at step {self.global_step}: lower the "
+                f"the training loss is {loss_sum / images} at step {self.global_step}: lower the "
                 f"learning rate, or give the model a transform that is finite for these images "
                 f"(this one uses '{self.model.transform}'; 'noise_safe' always is)"
             )
-        return {"loss": loss, "correct": (logits.argmax(1) == label).sum()}
+        return {"loss": loss, "loss_sum": loss_sum, "correct": correct, "images": images}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation scores."""
         image, label = batch[:2]
+        if not len(label):  # this process has no share of the last few images
+            return
         logits = self.logits(image)
         self.val_loss.update(cross_entropy(logits, label), weight=len(label))
         self.val_micro_f1.update(logits, label)

@@ -8,7 +8,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenspinn.config import to_dict
 from lenspinn.data.datamodule import BatchSource, StoreDataModule
 from lenspinn.data.info import DatasetInfo
 from lenspinn.data.store import ImageStore
@@ -26,18 +25,23 @@ from lenspinn.files import FolderLock, clear_drafts, draft_folder
 from lenspinn.models import (
     Classifier,
     LensFit,
-    create_model,
     find_trained,
     from_pretrained,
-    list_options,
-    load_weights,
-    read_options,
     save_pretrained,
 )
 from lenspinn.train.callbacks import History, Progress, ResumeCheckpoint, Row, read_rows
-from lenspinn.train.config import ModelConfig, TrainConfig
+from lenspinn.train.config import TrainConfig
+from lenspinn.train.distributed import (
+    check_processes,
+    ending_together,
+    rank_of,
+    several_processes,
+    trainer_options,
+    wait_for,
+)
 from lenspinn.train.fitted import FittedImages, FittedModule, fit_images
 from lenspinn.train.folder import (
+    CONFIG,
     check_folder,
     go_on_longer,
     is_finished,
@@ -51,6 +55,7 @@ from lenspinn.train.folder import (
 from lenspinn.train.losses import find_loss
 from lenspinn.train.manifest import check_manifest, write_manifest
 from lenspinn.train.module import ClassifierModule
+from lenspinn.train.network import completed, first_model
 
 # What Lightning says of things that are meant here, and of its own use of torch.
 _EXPECTED_WARNINGS = (
@@ -59,10 +64,6 @@ _EXPECTED_WARNINGS = (
 )
 
 
-CAMERA_TOLERANCE = 0.01
-"""Relative; noise and PSF that are given by hand may be rounded."""
-TURNS_LEAVE = {"theta_E"}
-"""Truth that is the same for an image however it is flipped and turned."""
 FITS = "fits"
 """In the folder of a run whose images are fitted once, until it is finished."""
 HELD_OUT = "held_out.zarr"
@@ -124,6 +125,13 @@ def train_model(
     killed and is started again ends with the same weights, bit for bit on the CPU, as one that was
     not, given the same software and number of threads (both are recorded).
 
+    With several devices every process runs the same command or script to here, where only the first
+    one returns; it alone writes. ``batch_size`` is that of all devices together: steps, epochs and
+    learning rates are those of one device, and so are the weights to rounding, for a stored dataset
+    and a network without dropout and batch norm (which GPUs compute over all devices, processes on
+    CPUs each for itself). A run may go on with another number of devices. Streamed images are
+    drawn by each process for itself: no scene is drawn twice, but other scenes for another number.
+
     Parameters
     ----------
     config
@@ -141,41 +149,57 @@ def train_model(
     Raises
     ------
     ConfigError
-        If the folder holds something else, or a run of another configuration.
+        If the folder holds something else, or a run of another configuration, or there are not so
+        many devices.
     DataError
-        If another process is training in the folder.
+        If another training has the folder, or one of several processes ended.
     ModelError
         If the model is unknown or does not fit the dataset, or its loss is not finite.
     StoreError
         If the dataset cannot be read.
+    SystemExit
+        In all processes but the first one, at the end.
     """
     if config.streams and stream is None:
         raise ConfigError("data is stream, and no stream is given: call lenspinn.workflow.train")
+    check_processes(config)
+    rank = rank_of(config)
+    if rank:
+        wait_for(config.out / CONFIG)
     stored = config.data if stream is None else stream.held_out
     info = ImageStore.open(stored).info
-    config = _completed(config, info)
+    config = completed(config, info)
     find_loss(config.loss)
-    check_folder(config, info)
+    if not rank:
+        check_folder(config, info)
     if is_finished(config.out) and read_config(config.out).epochs == config.epochs:
         return config.out
-    with torch.random.fork_rng(devices=[]), _quiet_lightning():
+    with torch.random.fork_rng(devices=[]), _quiet_lightning(), several_processes(config):
         torch.manual_seed(config.seed)
-        model = _fitting_model(config, info)
-        if config.weights is not None:
-            load_weights(model, config.weights)
-        if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        data = _data_module(config, stored, stream, model.truth_keys)
-        write_folder(config, info, data.split_indices)
-        with FolderLock(config.out):
-            for place in (config.out, config.out / "model"):
-                clear_drafts(place)
-            if stream is not None and stored != config.out / HELD_OUT:
-                os.replace(stored, config.out / HELD_OUT)
-                data = _data_module(config, config.out / HELD_OUT, stream, model.truth_keys)
-            go_on_longer(config)
-            _train(model, data, config, progress)
+        model = first_model(config, info)
+        if rank:
+            _fit(model, _data_module(config, stored, stream, model.truth_keys), config, False)
+        else:
+            _train_and_write(model, config, stored, stream, progress)
+    if rank:
+        raise SystemExit(0)
     return config.out
+
+
+def _train_and_write(
+    model: Classifier, config: TrainConfig, stored: Path, stream: Stream | None, progress: bool
+) -> None:
+    """Make the run folder, and train in it to the end."""
+    data = _data_module(config, stored, stream, model.truth_keys)
+    write_folder(config, data.info, data.split_indices)
+    with FolderLock(config.out):
+        for place in (config.out, config.out / "model"):
+            clear_drafts(place)
+        if stream is not None and stored != config.out / HELD_OUT:
+            os.replace(stored, config.out / HELD_OUT)
+            data = _data_module(config, config.out / HELD_OUT, stream, model.truth_keys)
+        go_on_longer(config)
+        _train(model, data, config, progress)
 
 
 def _train(model: Classifier, data: StoreDataModule, config: TrainConfig, progress: bool) -> None:
@@ -288,57 +312,6 @@ def _check_one_run(run: Run) -> None:
         )
 
 
-def _facts(info: DatasetInfo) -> dict[str, Any]:
-    """Return the options of a model that every dataset decides."""
-    return {
-        "num_pix": info.num_pix,
-        "pixel_scale": info.pixel_scale,
-        "classes": list(info.classes),
-    }
-
-
-def _completed(config: TrainConfig, info: DatasetInfo) -> TrainConfig:
-    """Give a run that begins with weights their network, and options that neither else decides."""
-    if config.weights is None:
-        return config
-    name, saved = read_options(config.weights)
-    if config.model.name not in ("", name):
-        return config  # `load_weights` refuses it
-    decided = {*_facts(info), *info.camera, "pretrained"}
-    options = {key: value for key, value in saved.items() if key not in decided}
-    return replace(config, model=ModelConfig(name, options | config.model.options))
-
-
-def _fitting_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
-    """Build the model for the dataset; options given by hand must agree with it."""
-    facts = _facts(info)
-    known = list_options(config.model.name)
-    camera = {key: value for key, value in info.camera.items() if key in known}
-    options = to_dict(config.model)["options"]
-    for key, value in (facts | camera).items():
-        given = options.get(key, value)
-        near = key in camera and isinstance(given, int | float)
-        if given != value and not (near and math.isclose(given, value, rel_tol=CAMERA_TOLERANCE)):
-            raise ModelError(
-                f"model option {key} is {given}, but the images in {config.data} have {value}: "
-                "leave the option out to follow the dataset"
-            )
-    model = create_model(config.model.name, **(facts | camera | options))
-    if model.takes_unit not in (None, info.unit):
-        raise ModelError(
-            f"{config.model.name} takes images in {model.takes_unit}, but those in {config.data} "
-            f"are in {info.unit}"
-        )
-    if config.fit_once and not isinstance(model, LensFit):
-        raise ConfigError(f"fit_once: {config.model.name} fits no lens; leave it out")
-    if config.augment and set(model.truth_keys) - TURNS_LEAVE and not config.fit_once:
-        raise ConfigError(
-            f"augment turns images but not the truth that {config.model.name} learns from: "
-            "leave it out"
-        )
-    return model
-
-
 def _fit(
     model: Classifier, data: StoreDataModule, config: TrainConfig, progress: bool
 ) -> dict[str, Tensor]:
@@ -354,7 +327,7 @@ def _fit(
     if progress:
         callbacks.append(Progress(history, total_steps))
     trainer = lightning.Trainer(
-        devices=1,
+        **trainer_options(config),
         max_epochs=config.epochs,
         val_check_interval=max(1, steps // config.validations_per_epoch),
         callbacks=callbacks,
@@ -365,14 +338,21 @@ def _fit(
         enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
-    interrupt = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint if checkpoint.exists() else None)
-    except SystemExit:
-        # What Lightning makes of Ctrl-C (which it leaves ignored from then on) and of SIGTERM.
-        signal.signal(signal.SIGINT, interrupt)
-        raise KeyboardInterrupt from None
+    last = checkpoint if checkpoint.exists() else None
+    with ending_together(rank_of(config)), _interrupted_as_python_is():
+        trainer.fit(module, datamodule=data, ckpt_path=last)
     return history.best_weights
+
+
+@contextmanager
+def _interrupted_as_python_is() -> Iterator[None]:
+    """Raise KeyboardInterrupt for what Lightning makes of Ctrl-C and of SIGTERM."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, handler)  # Lightning leaves Ctrl-C ignored from then on
+        raise KeyboardInterrupt from None
 
 
 @contextmanager

@@ -2,8 +2,8 @@ import operator
 
 import pytest
 
-from lenspinn.catalogue.engine import Died, check_deaths, in_processes, in_this_process
 from lenspinn.errors import DataError
+from lenspinn.worker_processes import Died, check_deaths, in_processes, in_this_process
 
 DEADLY = "__import__('os')._exit(1)"
 
@@ -26,5 +26,5 @@ def test_what_a_task_raises_is_raised():
 
 def test_processes_that_die_whatever_they_do_stop_the_work():
     check_deaths(3, done_any=True)
-    with pytest.raises(DataError, match="the first 3 lenses each ended"):
+    with pytest.raises(DataError, match="the first 3 tasks each ended"):
         check_deaths(3, done_any=False)

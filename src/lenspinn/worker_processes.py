@@ -106,9 +106,9 @@ def check_deaths(deaths: int, done_any: bool) -> None:
     """
     if deaths >= MOST_DEATHS and not done_any:
         raise DataError(
-            f"the first {deaths} lenses each ended the process that worked on them: see whether "
-            "there is enough memory for so many workers, and whether `lenspinn measure` works on "
-            "one of these lenses"
+            f"the first {deaths} tasks each ended the process that worked on them: see whether "
+            "there is enough memory for so many workers, and whether the command works on one of "
+            "the images alone"
         )
 
 
