@@ -4,6 +4,7 @@ What is done is what `lenspinn measure`, `apply` and `detect` do, by the same fu
 the files and pictures. Whatever a file is called where it comes from, here it has a name of ours.
 """
 
+import functools
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ def study_image(
         yield _done(own, "measure", _measure)
         for name in list_trained():
             progress(0.15, f"asking {name}")
-            yield _done(own, "apply", lambda own, name=name: _apply(own, name))
+            yield _done(own, "apply", functools.partial(_apply, name))
 
         done = 0
 
@@ -107,10 +108,10 @@ def study_image(
             nonlocal done
             done += number
             share = min(1.0, done / max(1, mocks + injected))
-            progress(0.3 + 0.7 * share, "solving mocks without a clump, and with one")
+            progress(0.3 + 0.6 * share, "solving mocks without a clump, and with one")
 
         progress(0.25, "looking for dark clumps")
-        yield _done(own, "detect", lambda own: _detect(own, mocks, injected, solved))
+        yield _done(own, "detect", functools.partial(_detect, mocks, injected, solved))
 
 
 def _read(
@@ -121,9 +122,7 @@ def _read(
         for kind, path in (("image", image), ("noise", noise), ("psf", psf))
         if path is not None
     }
-    options = FileOptions(
-        noise=copies.get("noise"), psf=copies.get("psf"), pixel_scale=pixel_scale
-    )
+    options = FileOptions(noise=copies.get("noise"), psf=copies.get("psf"), pixel_scale=pixel_scale)
     found, known = read_with_companions(copies["image"], options)
     return _OwnImage(found=found, known=known, out=out)
 
@@ -147,7 +146,7 @@ def _measure(own: _OwnImage) -> Finding:
     return _finding("measure", sentence, own.out / "measured", (".json", ".fits"))
 
 
-def _apply(own: _OwnImage, name: str) -> Finding:
+def _apply(name: str, own: _OwnImage) -> Finding:
     judge, known = judge_of(name), own.known
     answer = answer_image(
         own.found.data,
@@ -165,9 +164,7 @@ def _apply(own: _OwnImage, name: str) -> Finding:
     return _finding("apply", f"{name}: {answer.verdict}", path, (".json",))
 
 
-def _detect(
-    own: _OwnImage, mocks: int, injected: int, progress: Callable[[int], None]
-) -> Finding:
+def _detect(mocks: int, injected: int, progress: Callable[[int], None], own: _OwnImage) -> Finding:
     found, known = own.found, own.known
     detection = detect_substructure(
         found.data,

@@ -64,7 +64,9 @@ RANGES = {
     "R_sersic": _Range(0.05, 0.4, 0.01, "half-light radius, arcsec"),
     "n_sersic": _Range(0.7, 3.0, 0.1, "Sérsic index"),
     "magnitude": _Range(20.0, 26.0, 0.1, "magnitude (AB, unlensed)"),
-    "log_mass": _Range(7.0, 10.5, 0.05, "log10 mass / solar masses: clump, heaviest subhalo, vortex"),
+    "log_mass": _Range(
+        7.0, 10.5, 0.05, "log10 mass / solar masses: clump, heaviest subhalo, vortex"
+    ),
     "clump_x": _Range(-2.0, 2.0, 0.05, "clump x, arcsec"),
     "clump_y": _Range(-2.0, 2.0, 0.05, "clump y, arcsec"),
     "draw": _Range(1, 100, 1, "draw of noise and populations"),
@@ -246,16 +248,18 @@ def _own_tab() -> None:
             noise = gr.File(label="Noise map, FITS", elem_id="noise", height=110)
             psf = gr.File(label="PSF, FITS", elem_id="psf", height=110)
             scale = gr.Number(
-                value=None, label="Pixel scale, arcsec (empty: what the file says)", minimum=0
+                value=0, label="Pixel scale, arcsec (0: what the file says)", minimum=0
             )
             start = gr.Button("Measure, ask and search", variant="primary", elem_id="start")
         with gr.Column(scale=4, min_width=480):
             state = gr.Textbox(NOTHING_YET, label="State", elem_id="state", lines=2)
-            shown = [state]
+            shown: list[Any] = [state]
             for job, title in JOBS.items():
                 shown.append(gr.Textbox(label=title, elem_id=f"{job}_sentence", lines=2))
                 shown.append(gr.HTML(elem_id=f"{job}_picture"))
-            shown.append(gr.File(label="Files", file_count="multiple", elem_id="files"))
+            shown.append(
+                gr.File(label="Files", file_count="multiple", interactive=False, elem_id="files")
+            )
     names.input(sample, names, [image, noise, psf], api_name="sample")
     start.click(
         study,
@@ -289,7 +293,7 @@ def _gallery_html() -> str:
     entries = [
         f"<section><h3>{html.escape(entry.name)}</h3><p>{html.escape(entry.summary)}</p>"
         + ("" if entry.picture is None else _picture(entry.picture, entry.name))
-        + f"<pre style="white-space:pre-wrap"><code>{html.escape(entry.command)}</code></pre></section>"
+        + f"<pre style='white-space:pre-wrap'>{html.escape(entry.command)}</pre></section>"
         for entry in recipe_gallery()
     ]
     grid = "display:grid;grid-template-columns:repeat(auto-fill,minmax(420px,1fr));gap:1.5em"

@@ -40,7 +40,7 @@ SUBSTRUCTURE = ("no_sub", "one clump", "cdm", "axion")
 LEAST_SUBHALO = 1e6
 """Solar masses."""
 SUBHALO_SLOPE = -0.9
-"""Of the numbers of subhalos by mass, as in `survey/hst_shallow`, which the shipped network knows."""
+"""Of the numbers of subhalos by mass, as the shipped network knows them."""
 CLAIMED = 5.0
 """Standard deviations by which a mass stands out whose limit is told."""
 ON_ARCS = 3.0
@@ -128,13 +128,18 @@ class PlayedLens:
         best = self.significance
         row, column = np.unravel_index(int(best.argmax()), best.shape)
         x, y = ((at - (len(best) - 1) / 2) * self.pixel_scale for at in (column, row))
-        left = f"The smooth lens that fits best leaves chi^2 = {self.chi2:.2f} per degree of freedom"
-        peak = f"one more point mass helps most at ({x:.2f}, {y:.2f}) arcsec, by {best.max():.1f}σ"
+        left = (
+            f"The smooth lens that fits best leaves chi^2 = {self.chi2:.2f} per degree of freedom"
+        )
+        place = f"({x:.2f}, {y:.2f}) arcsec"
+        peak = f"one more point mass helps most at {place}, by {best.max():.1f} sigma"
         on_arcs = self.image / self.sigma > ON_ARCS
         if not on_arcs.any():
             return f"{left}; {peak}; the arcs are too faint to hide or show a clump."
         visible = np.median(self.visible_mass[on_arcs])
-        limit = f"on half of the arcs {visible:.1e} solar masses would stand out by {CLAIMED:.0f}σ"
+        limit = (
+            f"on half of the arcs {visible:.1e} solar masses would stand out by {CLAIMED:.0f} sigma"
+        )
         return f"{left}; {peak}; {limit}."
 
     @property

@@ -31,9 +31,9 @@ PACKING = 1
 """Of a PNG: higher takes longer than it saves."""
 TITLES = (
     "image (brightness stretched)",
-    "image minus the best smooth lens, in σ",
-    "how much a point mass there would help, in σ",
-    f"log10 of the solar masses that would stand out by {CLAIMED:.0f}σ",
+    "image minus the best smooth lens, in sigma",
+    "how much a point mass there would help, in sigma",
+    f"log10 of the solar masses that would stand out by {CLAIMED:.0f} sigma",
 )
 
 
@@ -66,7 +66,7 @@ class _Panels:
             bar = figure.colorbar(axes.images[0], ax=axes, shrink=0.8)
             bar.ax.tick_params(labelsize=8)
             if isinstance(scale, AsinhNorm):
-                bar.set_ticks(SIGNIFICANCE_TICKS, labels=map(str, SIGNIFICANCE_TICKS))
+                bar.set_ticks(SIGNIFICANCE_TICKS, labels=[*map(str, SIGNIFICANCE_TICKS)])
                 bar.ax.minorticks_off()
         (self.mark,) = self.axes[2].plot([], [], "o", ms=14, mfc="none", mec="black")
         self.moved = [*(axes.images[0] for axes in self.axes), self.mark]

@@ -43,8 +43,14 @@ def write_sample(name: str, folder: Path) -> SampleFiles:
     lens = play_lens(SAMPLES[name])
     instrument = lens.recipe.instrument
     files = SampleFiles(*(folder / f"sample_{kind}.fits" for kind in SampleFiles._fields))
-    about = {"BUNIT": "e-/s", "INSTRUME": instrument.name, "EXPTIME": instrument.total_exposure}
-    write_fits(files.image, lens.image, lens.pixel_scale, **about)
+    write_fits(
+        files.image,
+        lens.image,
+        lens.pixel_scale,
+        BUNIT="e-/s",
+        INSTRUME=instrument.name,
+        EXPTIME=instrument.total_exposure,
+    )
     write_fits(files.noise, lens.sigma, lens.pixel_scale, BUNIT="e-/s")
     write_fits(files.psf, lens.psf, lens.pixel_scale)
     return files
