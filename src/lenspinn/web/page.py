@@ -4,7 +4,7 @@ import base64
 import functools
 import html
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,7 +154,7 @@ def study(
     noise: str | None,
     psf: str | None,
     pixel_scale: float | None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio passes it
+    progress: Callable[..., Any] = gr.Progress(),  # noqa: B008 - how gradio knows it
 ) -> Iterator[tuple[Any, ...]]:
     """Return what is found of an uploaded image, again after each job.
 
