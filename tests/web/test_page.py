@@ -97,14 +97,3 @@ def test_the_gallery_shows_names_and_commands() -> None:
     shown = page.gallery()
     assert "survey/hst_realistic" in shown
     assert "lenspinn simulate --recipe deeplense/model_3 " in shown
-
-
-def test_the_layout_is_there() -> None:
-    blocks = page.make_page()
-    assert {fn.api_name for fn in blocks.fns.values()} == {
-        "play",
-        "ask",
-        "gallery",
-        "sample",
-        "study",
-    }

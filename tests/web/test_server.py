@@ -1,10 +1,13 @@
 import http.client
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,11 +18,21 @@ from lenspinn.web import serve_page, server
 from .conftest import address_in
 
 
-def request(address: str, path: str, **headers: str) -> http.client.HTTPResponse:
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+def answer(
+    address: str, method: str, path: str, body: bytes | None = None, kind: str = ""
+) -> Answer:
     place = urlsplit(address)
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
-    connection.request("GET", path, headers=headers)
-    return connection.getresponse()
+    headers = {"Content-Type": kind} if kind else {}
+    with closing(http.client.HTTPConnection(place.hostname, place.port, timeout=60)) as connection:
+        connection.request(method, path, body, headers)
+        with connection.getresponse() as response:
+            return Answer(response.status, response.headers, response.read())
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +63,7 @@ def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path: Path) -> None:
     ) as served:
         line = served.stdout.readline()
         assert line.startswith("the page is at http://127.0.0.1:")
-        assert request(address_in(line), "/").status == 200
+        assert answer(address_in(line), "GET", "/").status == 200
         assert list(tmp_path.glob("lenspinn_web_*"))
         served.send_signal(signal.SIGINT)
         _, errors = served.communicate(timeout=60)
@@ -59,25 +72,29 @@ def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("lenspinn_*"))
 
 
+def test_the_page_is_its_functions_and_sends_nothing_about_its_users(address: str) -> None:
+    page = json.loads(answer(address, "GET", "/config").body)
+    names = {part["api_name"] for part in page["dependencies"]}
+    assert names == {"play", "ask", "gallery", "sample", "study"}
+    assert page["analytics_enabled"] is False
+
+
 def test_a_browser_is_told_to_ask_nobody_else(address: str) -> None:
-    policy = request(address, "/").headers["Content-Security-Policy"]
+    policy = answer(address, "GET", "/").headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "http" not in policy
 
 
 def test_files_of_the_machine_are_not_served(address: str) -> None:
     for path in ("/etc/passwd", str(Path(__file__).resolve())):
-        assert request(address, f"/gradio_api/file={path}").status in {403, 404}
+        assert answer(address, "GET", f"/gradio_api/file={path}").status in {403, 404}
 
 
 def test_uploads_have_a_limit(address: str) -> None:
-    place = urlsplit(address)
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
     edge = "edge"
     head = (
         f"--{edge}\r\nContent-Disposition: form-data; name=files; filename=x.fits\r\n\r\n"
     ).encode()
     body = head + bytes(server.MOST_UPLOADED + 1) + f"\r\n--{edge}--\r\n".encode()
     kind = f"multipart/form-data; boundary={edge}"
-    connection.request("POST", "/gradio_api/upload", body, {"Content-Type": kind})
-    assert connection.getresponse().status == 413
+    assert answer(address, "POST", "/gradio_api/upload", body, kind).status == 413
