@@ -59,7 +59,6 @@ def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        restore_signals=True,
     ) as served:
         line = served.stdout.readline()
         assert line.startswith("the page is at http://127.0.0.1:")
