@@ -11,7 +11,8 @@ from lenspinn.errors import ConfigError
 
 __all__ = ["HOST", "MOST_UPLOADED", "PORT", "serve_page"]
 
-HOST, PORT = "127.0.0.1", 7860
+HOST = "127.0.0.1"
+PORT = 7860
 MOST_UPLOADED = 64 * 2**20
 """Bytes of a file."""
 GRACE = 2
