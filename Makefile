@@ -7,7 +7,7 @@ LENSPINN := $(BIN)/lenspinn
 NUM ?= 36000
 OUT ?= demo
 
-.PHONY: demo test test-all lint docs notebooks clean
+.PHONY: demo test test-all browser lint docs notebooks clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,11 +26,17 @@ demo: .venv/.installed
 	@echo "Report:      $(OUT)/run/evaluation/report.md"
 	@echo "Where it looks: $(OUT)/run/explanation"
 
-test: lint docs
+test: lint docs browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu"
 
-test-all: lint docs
+test-all: lint docs browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not gpu"
+
+# Tests of the page look at it with chromium; where it cannot be had they are skipped, and say so.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+		>/dev/null 2>&1 || echo "There is no chromium: tests in a browser will be skipped."
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

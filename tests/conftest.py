@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+IN_BROWSER = "tests/web/test_browser.py"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say whether the page was looked at in a browser, for those tests may be skipped."""
+    counts = {
+        outcome: sum(report.nodeid.startswith(IN_BROWSER) for report in reports)
+        for outcome in ("passed", "failed", "error", "skipped")
+        if (reports := terminalreporter.stats.get(outcome))
+    }
+    if any(counts.values()):
+        said = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
+        terminalreporter.write_line(f"tests in a browser: {said}")
+
+
 def _compile_unchecked(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Compile without the run-time type checks of the test run, which cannot be traced."""
     compiled = _compile(function, **options)

@@ -5,17 +5,14 @@ python docs/figures/recipes.py
 
 from pathlib import Path
 
-import numpy as np
-from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from lenspinn.simulate import get_recipe, list_recipes, simulate_images
+from lenspinn.web.gallery import draw_recipe_image
 
 OUT = Path(__file__).resolve().parents[1] / "images" / "recipes.jpg"
 CLASSES = ("axion", "cdm", "no_sub")
 SEED = 4
-FAINT = 3.0
-"""Standard deviations of the noise at which the stretch turns from linear to logarithmic."""
 
 
 def main() -> None:
@@ -30,17 +27,9 @@ def main() -> None:
         row, column = index % rows, 3 * (index // rows)
         recipe = get_recipe(name)
         images, _, _ = simulate_images(recipe, 3, SEED, engine="eager")
-        half = recipe.num_pix * recipe.instrument.pixel_scale / 2
         for label, class_name in enumerate(CLASSES):
-            panel, image = panels[row, column + label], images[label, 0]
-            sigma = recipe.noise_sigma or image.max() / 300
-            panel.imshow(
-                image,
-                origin="lower",
-                extent=(-half, half, -half, half),
-                cmap="inferno",
-                norm=AsinhNorm(FAINT * sigma, vmin=-2 * sigma, vmax=np.quantile(image, 0.9995)),
-            )
+            panel = panels[row, column + label]
+            draw_recipe_image(panel, recipe, images[label, 0])
             title = f"{name}\n{class_name}" if label == 1 else f"\n{class_name}"
             panel.set_title(title, color="#e8e6e3", fontsize=8)
     figure.savefig(OUT, dpi=100, pil_kwargs={"quality": 85})

@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -129,6 +129,11 @@ COMMANDS = {
         "lenspinn.models.overview:describe_models",
         "list the networks, and which of them come trained",
         "lenspinn models",
+    ),
+    "web": Command(
+        "lenspinn.web:serve_page",
+        "open a local page: a lens to play with, your image, the recipes",
+        "lenspinn web",
     ),
 }
 
@@ -270,11 +275,11 @@ def _overview() -> str:
 
 
 def _show(result: Any) -> None:
-    """Print what a function returned: one line a path, name or answer."""
+    """Print what a function returned: one line a path, name or answer, each as it comes."""
     if result is None:
         return
-    for line in result if isinstance(result, list | tuple) else [result]:
-        print(line)
+    for line in result if isinstance(result, list | tuple | Iterator) else [result]:
+        print(line, flush=True)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -1,0 +1,192 @@
+"""One's own image on the page: measured, answered by the networks, and searched for dark clumps.
+
+What is done is what `lenspinn measure`, `apply` and `detect` do, by the same functions, and so are
+the files and pictures. Whatever a file is called where it comes from, here it has a name of ours.
+"""
+
+import functools
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lenspinn.apply import answer_image
+from lenspinn.apply.run import write_answer
+from lenspinn.data.fits import TelescopeImage
+from lenspinn.detect import detect_substructure
+from lenspinn.detect.detect_file import write_detection
+from lenspinn.detect.detect_lens import INJECTED, MOCKS
+from lenspinn.errors import LenspinnError
+from lenspinn.measure.companions import Companions, FileOptions, read_with_companions
+from lenspinn.measure.lens_file import measure_telescope_image, write_measurement
+from lenspinn.models.trained import list_trained
+from lenspinn.web.network_answers import judge_of
+
+__all__ = ["Finding", "Progress", "study_image"]
+
+IMAGE = Path("image.fits")
+"""What the image is called in everything that is written."""
+SEED = 0
+"""Of the mocks."""
+
+Progress = Callable[[float, str], None]
+"""Called with the share that is done and what is being done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one job found."""
+
+    job: str
+    """``measure``, ``apply`` or ``detect``."""
+    sentence: str
+    picture: Path | None = None
+    files: tuple[Path, ...] = ()
+    """JSON, FITS and regions."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _OwnImage:
+    """What was read, and where files go."""
+
+    found: TelescopeImage
+    known: Companions
+    out: Path
+
+
+def study_image(
+    image: Path,
+    out: Path,
+    *,
+    noise: Path | None = None,
+    psf: Path | None = None,
+    pixel_scale: float | None = None,
+    mocks: int = MOCKS,
+    injected: int = INJECTED,
+    progress: Progress = lambda share, text: None,
+) -> Iterator[Finding]:
+    """Measure a lens, let the networks answer, and look for dark clumps; one finding after another.
+
+    Parameters
+    ----------
+    image, noise, psf, pixel_scale
+        As of `lenspinn.measure_image`. Their names mean nothing; they are read as FITS.
+    out
+        Folder that is there, and empty, for copies of the files and all that is written.
+    mocks, injected
+        As of `lenspinn.detect_substructure`.
+    progress
+
+    Yields
+    ------
+    Finding
+        One for each job, when it is done. One that cannot be done says so in its sentence, and the
+        others go on.
+
+    Raises
+    ------
+    DataError, ImageError
+        If a file cannot be used; it is called by the names of here.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say is among the notes of the files
+        progress(0.0, "reading")
+        try:
+            own = _read(image, out, noise=noise, psf=psf, pixel_scale=pixel_scale)
+        except LenspinnError as error:
+            raise type(error)(_without_folder(error, out)) from error
+        progress(0.02, "measuring the lens")
+        yield _done(own, "measure", _measure)
+        for name in list_trained():
+            progress(0.15, f"asking {name}")
+            yield _done(own, "apply", functools.partial(_apply, name))
+
+        done = 0
+
+        def solved(number: int) -> None:
+            nonlocal done
+            done += number
+            share = min(1.0, done / max(1, mocks + injected))
+            progress(0.3 + 0.6 * share, "solving mocks without a clump, and with one")
+
+        progress(0.25, "looking for dark clumps")
+        yield _done(own, "detect", functools.partial(_detect, mocks, injected, solved))
+
+
+def _read(
+    image: Path, out: Path, *, noise: Path | None, psf: Path | None, pixel_scale: float | None
+) -> _OwnImage:
+    copies = {
+        kind: shutil.copyfile(path, out / f"{kind}.fits")
+        for kind, path in (("image", image), ("noise", noise), ("psf", psf))
+        if path is not None
+    }
+    options = FileOptions(noise=copies.get("noise"), psf=copies.get("psf"), pixel_scale=pixel_scale)
+    found, known = read_with_companions(copies["image"], options)
+    return _OwnImage(found=found, known=known, out=out)
+
+
+def _done(own: _OwnImage, job: str, do: Callable[[_OwnImage], Finding]) -> Finding:
+    try:
+        return do(own)
+    except LenspinnError as error:
+        return Finding(job=job, sentence=f"Not possible: {_without_folder(error, own.out)}")
+
+
+def _without_folder(error: LenspinnError, out: Path) -> str:
+    """Return what an error says without the place of files that nobody knows."""
+    return str(error).replace(f"{out}/", "")
+
+
+def _measure(own: _OwnImage) -> Finding:
+    measured, notes = measure_telescope_image(own.found, own.known)
+    write_measurement(measured, own.found, notes, image=IMAGE, out=own.out, name="measured")
+    sentence = "; ".join([measured.verdict, *notes])
+    return _finding("measure", sentence, own.out / "measured", (".json", ".fits"))
+
+
+def _apply(name: str, own: _OwnImage) -> Finding:
+    judge, known = judge_of(name), own.known
+    answer = answer_image(
+        own.found.data,
+        judge,
+        pixel_scale=own.found.pixel_scale,
+        noise=known.noise,
+        psf=known.psf,
+        mask=known.mask,
+        unit=own.found.unit,
+        instrument=own.found.names,
+    )
+    path = own.out / f"answer_{name}"
+    named = replace(answer, name=path.name, path=IMAGE, picture=path.with_suffix(".png"))
+    write_answer(named, judge.run, own.out)
+    return _finding("apply", f"{name}: {answer.verdict}", path, (".json",))
+
+
+def _detect(mocks: int, injected: int, progress: Callable[[int], None], own: _OwnImage) -> Finding:
+    found, known = own.found, own.known
+    detection = detect_substructure(
+        found.data,
+        pixel_scale=found.pixel_scale,
+        noise=known.noise,
+        psf=known.psf,
+        mask=known.mask,
+        mocks=mocks,
+        injected=injected,
+        seed=SEED,
+        progress=progress,
+    )
+    write_detection(
+        detection, found, known.notes, image=IMAGE, out=own.out, name="clumps", seed=SEED
+    )
+    return _finding("detect", detection.verdict, own.out / "clumps", (".json", ".fits", ".reg"))
+
+
+def _finding(job: str, sentence: str, path: Path, suffixes: tuple[str, ...]) -> Finding:
+    return Finding(
+        job=job,
+        sentence=sentence,
+        picture=path.with_name(f"{path.name}.png"),
+        files=tuple(path.with_name(f"{path.name}{suffix}") for suffix in suffixes),
+    )
