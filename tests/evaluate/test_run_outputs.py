@@ -31,6 +31,13 @@ def test_a_process_that_dies_twice_is_said(run, store, monkeypatch):
         run_outputs.run_outputs(load_run(run), ImageStore.open(store), np.arange(3), workers=1)
 
 
+def test_a_network_that_other_processes_do_not_know_is_refused(run, store):
+    trained = load_run(run)
+    trained.model.config = trained.model.config | {"name": "my_network"}
+    with pytest.raises(ConfigError, match=r"do not know 'my_network'.*leave workers out"):
+        run_outputs.run_outputs(trained, ImageStore.open(store), np.arange(3), workers=1)
+
+
 @pytest.mark.parametrize("workers", [-1, 10**6])
 def test_impossible_workers_are_refused_before_anything_is_read(workers, tmp_path):
     with pytest.raises(ConfigError, match=f"workers is {workers}; give 1 to 1024 processes, or 0"):

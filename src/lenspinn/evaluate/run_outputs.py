@@ -11,6 +11,7 @@ from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError
 from lenspinn.evaluate.predict import BATCH_SIZE, Outputs, joined, network_outputs
 from lenspinn.models.classifier import FEWEST_COMPILED
+from lenspinn.models.names import MODULES
 from lenspinn.models.pretrained import loaded_once
 from lenspinn.train import Run
 from lenspinn.worker_processes import Died, in_processes
@@ -58,11 +59,18 @@ def run_outputs(
 
     Raises
     ------
+    ConfigError
+        If other processes are asked for, and the network is none of lenspinn.
     DataError
         If processes die.
     """
     if workers == 0:
         return network_outputs(run.model, store, indices, progress=progress)
+    if run.model.config["name"] not in MODULES:
+        raise ConfigError(
+            f"workers is {workers}: other processes do not know '{run.model.config['name']}', "
+            "which you registered; leave workers out"
+        )
     starts = range(0, len(indices), BATCH_SIZE)
     parts = [(start, indices[start : start + BATCH_SIZE]) for start in starts]
     work = functools.partial(
