@@ -133,7 +133,7 @@ def test_pixels_of_the_size_of_those_of_training_are_kept_with_their_noise(scene
     inner = (slice(first_row, first_row + side), slice(first_column, first_column + side))
     for seen, there in ((image, scene.image[inner]), (noise, scene.sigma[inner])):
         np.testing.assert_allclose(seen[known], found.factor * there[known], rtol=1e-4)
-    assert known.mean() > 0.5  # where its middle is found, with light that is said to be none, varies
+    assert known.mean() > 0.5  # light that is said to be none moves the middle that is found
 
 
 def test_a_lens_seen_from_elsewhere_makes_the_same_image() -> None:
