@@ -40,7 +40,8 @@ WARMUP_STEPS = 10
 """In which the learning rate rises: deep transformers stall without."""
 NEARLY_LEARNT = 0.5
 """Training loss below which it is worth asking whether all images are."""
-MOST_STEPS = 80
+MOST_STEPS = 240
+"""Three times as many as most networks need: rounding moves the number from 40 to 170."""
 
 
 class Trained(NamedTuple):

@@ -114,7 +114,7 @@ def test_a_fit_from_near_the_truth_finds_the_lens_and_leaves_noise(model, lenses
     assert (found.chi2 - 1).abs().max() < CHI2_TOLERANCE
     noise = solve(model, images[smooth], start=from_truth(truth, error=0.3)).sersic.sigma
     torch.testing.assert_close(
-        images[smooth][:, 0] - found.model, found.residual * noise, rtol=1e-3, atol=1e-5
+        images[smooth][:, 0] - found.model, found.residual * noise, rtol=1e-3, atol=2e-4
     )
 
 
