@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["figure_html", "verdict_html"]
+__all__ = ["figure_html", "figure_png", "verdict_html"]
 
 RESOLUTION = 72
 """Dots per inch."""
@@ -23,10 +23,15 @@ def figure_html(figure: "Figure", description: str) -> str:
     description
         For who cannot see it.
     """
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=RESOLUTION)
-    content = base64.b64encode(picture.getvalue()).decode()
+    content = base64.b64encode(figure_png(figure, resolution=RESOLUTION)).decode()
     return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{content}">'
+
+
+def figure_png(figure: "Figure", *, resolution: int) -> bytes:
+    """Return a picture as PNG, so many dots per inch."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=resolution)
+    return picture.getvalue()
 
 
 def verdict_html(verdict: str, *, trusted: bool) -> str:

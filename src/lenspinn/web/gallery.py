@@ -1,6 +1,5 @@
 """The recipes as pictures: an image of each class, and the command that simulates such images."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
+from lenspinn.data.figure_html import figure_png
 from lenspinn.simulate import Recipe, draw_scene, get_recipe, list_recipes, render
 from lenspinn.simulate.draw import noise_generator
 from lenspinn.simulate.names import SUMMARIES
@@ -77,9 +77,7 @@ def _picture(recipe: Recipe) -> bytes:
         axes.set_title(of_class, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.set_xlabel("arcsec", fontsize=7, labelpad=1)
-    packed = io.BytesIO()
-    figure.savefig(packed, format="png", dpi=80)
-    return packed.getvalue()
+    return figure_png(figure, resolution=80)
 
 
 def _image(recipe: Recipe, label: int) -> Float[np.ndarray, "y x"]:

@@ -1,7 +1,6 @@
 """What the trained networks that come with lenspinn say of a played lens."""
 
 import functools
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 
 from lenspinn.apply import Answer, answer_image
 from lenspinn.apply.grounds import Judge
+from lenspinn.data.figure_html import figure_png
 from lenspinn.data.style import BAD, GOOD
 from lenspinn.errors import ImageError
 from lenspinn.explain.panels import draw_probabilities
@@ -78,6 +78,4 @@ def answers_figure(answers: Sequence[NetworkAnswer]) -> bytes | None:
         draw_probabilities(axes, answer.shown.view)
         trust = "calibrated probability" if answer.trusted else "probability, untrusted"
         axes.set_title(f"{name}\n{trust}", fontsize=9, color=GOOD if answer.trusted else BAD)
-    packed = io.BytesIO()
-    figure.savefig(packed, format="png", dpi=90)
-    return packed.getvalue()
+    return figure_png(figure, resolution=90)

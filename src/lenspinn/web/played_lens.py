@@ -145,8 +145,7 @@ class PlayedLens:
     @property
     def psf(self) -> Pixels:
         """In pixels of the image."""
-        axis = np.array(_psf_axis(self.recipe))
-        return np.outer(axis, axis)
+        return psf_of(self.recipe)
 
 
 def play_lens(choice: LensChoice) -> PlayedLens:
@@ -167,16 +166,9 @@ def play_lens(choice: LensChoice) -> PlayedLens:
     ConfigError
         If a number is impossible.
     """
-    recipe = _recipe(choice)
-    label = 0 if choice.substructure == "one clump" else recipe.classes.index(choice.substructure)
-    scene, _ = draw_scene(recipe, choice.draw, len(recipe.classes) * choice.draw + label)
-    if choice.substructure == "one clump":
-        scene = dataclasses.replace(scene.smooth(), points=_clump(choice, recipe))
+    recipe, scene = draw_choice(choice)
+    image, sigma = observe_choice(choice, scene, recipe)
     with torch.no_grad():
-        seen = render(scene, recipe.camera)
-        sigma = noise_sigma(seen, recipe.instrument)
-        noise = np.random.Generator(np.random.PCG64(choice.draw))
-        image = add_noise(seen.numpy(), recipe.instrument, noise)
         fit = fit_smooth_lens(_true_lens(scene), torch.from_numpy(image), sigma, _optics(recipe))
         scan = scan_point_masses(fit, recipe.instrument.pixel_scale)
     return PlayedLens(
@@ -188,6 +180,26 @@ def play_lens(choice: LensChoice) -> PlayedLens:
         fit=fit,
         scan=scan,
     )
+
+
+def draw_choice(choice: LensChoice) -> tuple[Recipe, Scene]:
+    """Return the recipe of a choice, and the scene that is drawn of it."""
+    recipe = _recipe(choice)
+    label = 0 if choice.substructure == "one clump" else recipe.classes.index(choice.substructure)
+    scene, _ = draw_scene(recipe, choice.draw, len(recipe.classes) * choice.draw + label)
+    if choice.substructure == "one clump":
+        scene = dataclasses.replace(scene.smooth(), points=_clump(choice, recipe))
+    return recipe, scene
+
+
+def observe_choice(
+    choice: LensChoice, scene: Scene, recipe: Recipe
+) -> tuple[Float[np.ndarray, "1 y x"], Float[Tensor, "1 y x"]]:
+    """Return the image of a lens, with its noise, and the standard deviations of that."""
+    seen = render(scene, recipe.camera)
+    noise = np.random.Generator(np.random.PCG64(choice.draw))
+    image = add_noise(seen.numpy(), recipe.instrument, noise)
+    return image, noise_sigma(seen, recipe.instrument)
 
 
 def _recipe(choice: LensChoice) -> Recipe:
@@ -247,6 +259,12 @@ def _optics(recipe: Recipe) -> Optics:
         _psf_axis(recipe),
         supersampling=recipe.supersampling,
     )
+
+
+def psf_of(recipe: Recipe) -> Pixels:
+    """Return the PSF of a recipe in pixels of its images."""
+    axis = np.array(_psf_axis(recipe))
+    return np.outer(axis, axis)
 
 
 def _psf_axis(recipe: Recipe) -> tuple[float, ...]:

@@ -4,12 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from lenspinn.data.fits import write_fits
-from lenspinn.simulate.noise import add_noise, noise_sigma
-from lenspinn.simulate.render import render
-from lenspinn.web.played_lens import LensChoice, play_lens
+from lenspinn.web.played_lens import LensChoice, draw_choice, observe_choice, psf_of
 
 __all__ = ["SAMPLES", "SampleFiles", "write_sample"]
 
@@ -47,20 +43,20 @@ def write_sample(name: str, folder: Path) -> SampleFiles:
     -------
     SampleFiles
     """
-    lens = play_lens(SAMPLES[name])
-    instrument = lens.recipe.instrument
-    exact = render(lens.scene, replace(lens.recipe, supersampling=SUPERSAMPLING).camera)
-    noise = np.random.Generator(np.random.PCG64(lens.choice.draw))
+    choice = SAMPLES[name]
+    recipe, scene = draw_choice(choice)
+    recipe = replace(recipe, supersampling=SUPERSAMPLING)
+    image, sigma = observe_choice(choice, scene, recipe)
+    instrument = recipe.instrument
     files = SampleFiles(*(folder / f"sample_{kind}.fits" for kind in SampleFiles._fields))
     write_fits(
         files.image,
-        add_noise(exact.numpy(), instrument, noise)[0],
-        lens.pixel_scale,
+        image[0],
+        instrument.pixel_scale,
         BUNIT="e-/s",
         INSTRUME=instrument.name,
         EXPTIME=instrument.total_exposure,
     )
-    sigma = noise_sigma(exact, instrument)[0].numpy()
-    write_fits(files.noise, sigma, lens.pixel_scale, BUNIT="e-/s")
-    write_fits(files.psf, lens.psf, lens.pixel_scale)
+    write_fits(files.noise, sigma[0].numpy(), instrument.pixel_scale, BUNIT="e-/s")
+    write_fits(files.psf, psf_of(recipe), instrument.pixel_scale)
     return files
