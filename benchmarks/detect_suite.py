@@ -27,6 +27,7 @@ from lenspinn.detect.observed_lens import observe_lens
 from lenspinn.errors import ImageError
 from lenspinn.files import write_whole
 from lenspinn.lensing.psf import gaussian_kernel
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.plain_yaml import read_yaml
 from lenspinn.simulate import Recipe, add_noise, draw_scenes, render
 from lenspinn.simulate.catalogue import configured_recipe
@@ -116,15 +117,9 @@ def score(tier: Tier, recipe: Recipe, seed: int, index: int) -> dict[str, Any]:
         image = image + decoy(lens, psf, index, dipole=tier.decoy == "dipole")
     facts: dict[str, Any] = {"index": index, "mass": lens.halo[2] if lens.halo else None}
     try:
-        observed = observe_lens(
-            image,
-            pixel_scale=recipe.camera.pixel_scale,
-            noise=lens.noise,
-            psf=psf,
-            mask=None,
-            theta_E_guess=None,
-            lens_light="none" if recipe.lens_light is None else None,
-        )
+        fits = ImageFits(image, pixel_scale=recipe.camera.pixel_scale, noise=lens.noise, psf=psf)
+        light = "none" if recipe.lens_light is None else None
+        observed = observe_lens(fits.fitted(lens_light=light))
     except ImageError as error:
         return facts | {"refused": str(error)}
     solution = solve(observed)

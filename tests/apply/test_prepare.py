@@ -9,7 +9,7 @@ from lenspinn.data.background import background_sigma
 from lenspinn.errors import ImageError
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.measure.arcs import LensLightMode
-from lenspinn.measure.companions import Companions
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.models import LensFit, create_model
 from lenspinn.models.free_light import free_light
 from lenspinn.models.lens_solution import LensSolution
@@ -47,14 +47,8 @@ def prepare_scene(
     """The scene made ready: in another unit, with other pixels, with something else known."""
     known = {"noise": scene.sigma * unit, "psf": scene.psf, "mask": scene.mask} | other
     image = scene.image if pixels is None else pixels
-    return prepare(
-        (image * unit).astype(np.float32),
-        model,
-        pixel_scale=scene.pixel_scale,
-        known=Companions(**known),
-        instrument=None,
-        lens_light=lens_light,
-    )
+    fits = ImageFits((image * unit).astype(np.float32), pixel_scale=scene.pixel_scale, **known)
+    return prepare(fits, model, instrument=None, lens_light=lens_light)
 
 
 def solve(model: LensFit, prepared: Prepared) -> LensSolution:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -8,11 +7,13 @@ from lenspinn.apply.answer import Answer
 from lenspinn.apply.grounds import Judge
 from lenspinn.apply.image import ReadyImage
 from lenspinn.catalogue import answers as room
-from lenspinn.catalogue import work
 from lenspinn.catalogue.lens_rows import LensRow
 from lenspinn.catalogue.one_lens import Work
 from lenspinn.catalogue.work import do_rows
 from lenspinn.errors import ImageError
+from lenspinn.measure import image_fits
+from lenspinn.measure.image_fits import FittedLens
+from lenspinn.models import LensFit
 
 
 def row(lenses: Path, image: str, **said) -> LensRow:
@@ -20,37 +21,30 @@ def row(lenses: Path, image: str, **said) -> LensRow:
 
 
 @pytest.fixture
-def fitted_network(lenses, measured, monkeypatch):
-    """A network that fits lenses, whose answer to any image holds `measured`."""
-    prepared = SimpleNamespace(measured=measured, psf_assumed=False)
-    answer = Mock(spec=Answer, shown=SimpleNamespace(prepared=prepared))
-    data_info = SimpleNamespace(lens_light=False)
-    judge = Mock(spec=Judge, model=None, run=SimpleNamespace(data_info=data_info))
-    monkeypatch.setattr(room, "_judge", lambda _: judge)
+def fitted_network(monkeypatch) -> None:
+    """A network that fits lenses, whose answer says the same of any image."""
+    answer = Mock(spec=Answer)
+    monkeypatch.setattr(room, "_judge", lambda _: Mock(spec=Judge, model=Mock(spec=LensFit)))
     monkeypatch.setattr(room, "make_ready", lambda *_, **__: Mock(spec=ReadyImage))
     monkeypatch.setattr(room, "answer_ready", lambda ready, _: [answer] * len(ready))
     monkeypatch.setattr(room, "answer_values", lambda _: {"verdict": "said"})
-    return SimpleNamespace(prepared=prepared, judge=judge)
 
 
-@pytest.mark.parametrize("same", ["same", "other light", "other PSF", "other guess"])
-def test_what_the_network_fitted_is_not_fitted_again(
-    lenses, fitted_network, measured, monkeypatch, same
-):
-    given = []
+def test_what_the_network_fitted_is_not_fitted_again(lenses, fitted_network, measured, monkeypatch):
+    made = []
 
-    def measure(found, known, *, fitted, **_):
-        given.append(fitted)
-        return measured, []
+    def make_ready(*_, fits, **__):
+        fits.fitted()
+        return Mock(spec=ReadyImage)
 
-    monkeypatch.setattr(work, "measure_telescope_image", measure)
-    fitted_network.judge.run.data_info.lens_light = same == "other light"
-    fitted_network.prepared.psf_assumed = same == "other PSF"
-    said = {"theta_E_guess": 0.8} if same == "other guess" else {}
-    (values,) = do_rows(
-        Work(jobs=("measure", "apply"), model="network"), [row(lenses, "A", **said)]
+    monkeypatch.setattr(room, "make_ready", make_ready)
+    monkeypatch.setattr(image_fits, "find_arcs", lambda *_, **asked: made.append(asked))
+    monkeypatch.setattr(
+        image_fits, "fit_rings", lambda _: Mock(spec=FittedLens, measurement=measured)
     )
-    assert given == [measured if same == "same" else None]
+    (values,) = do_rows(Work(jobs=("measure", "apply"), model="network"), [row(lenses, "A")])
+    assert len(made) == 1
+    assert values["measure_theta_E_arcsec"] == measured.theta_E
     assert values["apply_verdict"] == "said"
 
 

@@ -8,7 +8,9 @@ from lenspinn.catalogue.columns import job_schema
 from lenspinn.catalogue.lens_rows import LensRow
 from lenspinn.catalogue.one_lens import Work
 from lenspinn.catalogue.work import do_rows, failed_rows
+from lenspinn.detect.detect_lens import Setting
 from lenspinn.errors import ImageError
+from lenspinn.measure.image_fits import ImageFits
 
 
 def row(lenses: Path, image: str, **said) -> LensRow:
@@ -31,8 +33,15 @@ def detection(measured) -> SimpleNamespace:
     )
 
 
-def test_every_value_has_a_column(lenses, fits, detection, monkeypatch):
-    monkeypatch.setattr(room, "detect_substructure", lambda *_, **__: detection)
+@pytest.fixture
+def not_fitted(fits, monkeypatch) -> None:
+    """Lenses are not fitted, for a search that is not run."""
+    monkeypatch.setattr(ImageFits, "fitted", lambda *_, **__: None)
+    monkeypatch.setattr(room, "observe_lens", lambda fitted: fitted)
+
+
+def test_every_value_has_a_column(lenses, not_fitted, detection, monkeypatch):
+    monkeypatch.setattr(room, "search", lambda lens, setting: detection)
     (values,) = do_rows(Work(jobs=("measure", "detect")), [row(lenses, "A")])
     names = {*job_schema("measure").names, *job_schema("detect").names}
     assert set(values) - names == {"row"}
@@ -42,14 +51,14 @@ def test_every_value_has_a_column(lenses, fits, detection, monkeypatch):
     assert values["measure_seconds"] > 0
 
 
-def test_a_search_that_fails_leaves_the_measurement(lenses, fits, monkeypatch):
-    given = {}
+def test_a_search_that_fails_leaves_the_measurement(lenses, not_fitted, monkeypatch):
+    given = []
 
-    def refuse(*_, **options):
-        given.update(options)
+    def refuse(_, setting):
+        given.append(setting)
         raise ImageError("the arcs are\n too faint")
 
-    monkeypatch.setattr(room, "detect_substructure", refuse)
+    monkeypatch.setattr(room, "search", refuse)
     (values,) = do_rows(
         Work(jobs=("measure", "detect"), mocks=20, seed=5),
         [row(lenses, "A", z_lens=0.2, z_source=1.0)],
@@ -57,7 +66,7 @@ def test_a_search_that_fails_leaves_the_measurement(lenses, fits, monkeypatch):
     assert values["measure_status"] == "ok"
     assert values["detect_status"] == "failed"
     assert values["detect_message"] == "the arcs are too faint"
-    assert (given["z_lens"], given["z_source"], given["mocks"], given["seed"]) == (0.2, 1.0, 20, 5)
+    assert given == [Setting(z_lens=0.2, z_source=1.0, mocks=20, seed=5)]
 
 
 def test_rows_whose_process_died_fail_in_every_job(lenses):

@@ -9,6 +9,7 @@ import torch
 from lenspinn.detect.dark_solution import DarkSolution, solve
 from lenspinn.detect.observed_lens import ObservedLens, observe_lens
 from lenspinn.fitting.smooth import make_optics, smooth_image
+from lenspinn.measure.image_fits import ImageFits
 
 PIXEL_SCALE, SIGMA = 0.08, 0.02
 TRUTH = {
@@ -46,17 +47,21 @@ def image() -> np.ndarray:
     return (smooth + noise_of(0, 55)).astype(np.float64)
 
 
+def observed(
+    image: np.ndarray,
+    *,
+    pixel_scale: float = PIXEL_SCALE,
+    sigma: float = SIGMA,
+    theta_E_guess: float | None = None,
+) -> ObservedLens:
+    noise = np.full(image.shape, sigma)
+    fits = ImageFits(image, pixel_scale=pixel_scale, noise=noise, psf=small_psf())
+    return observe_lens(fits.fitted(theta_E_guess=theta_E_guess, lens_light="none"))
+
+
 @pytest.fixture(scope="session")
 def lens(image: np.ndarray) -> ObservedLens:
-    return observe_lens(
-        image,
-        pixel_scale=PIXEL_SCALE,
-        noise=np.full(image.shape, SIGMA),
-        psf=small_psf(),
-        mask=None,
-        theta_E_guess=None,
-        lens_light="none",
-    )
+    return observed(image)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,8 @@ from lenspinn.errors import ConfigError
 from .conftest import PIXEL_SCALE
 
 
-def nothing(_: int) -> None:
-    pass
-
-
 def test_without_mocks_no_chance_is_told(lens):
-    found = search(lens, Setting(None, 0, 0, 0, nothing))
+    found = search(lens, Setting(mocks=0, injected=0))
     assert found.chance is None
     assert not found.claimed
     assert "chance not measured" in found.verdict

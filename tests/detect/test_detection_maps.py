@@ -11,7 +11,7 @@ from .conftest import PIXEL_SCALE
 
 @pytest.fixture(scope="module")
 def found(lens):
-    return search(lens, Setting(None, 0, 0, 0, lambda _: None))
+    return search(lens, Setting(mocks=0, injected=0))
 
 
 def test_the_frame_is_where_it_was_cut(found, image):

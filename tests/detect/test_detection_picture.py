@@ -3,7 +3,7 @@ from lenspinn.detect.detection_picture import detection_figure
 
 
 def test_a_search_without_mocks_says_so_in_its_picture(lens):
-    found = search(lens, Setting(None, 0, 0, 0, lambda _: None))
+    found = search(lens, Setting(mocks=0, injected=0))
     figure = detection_figure(found, "a lens")
     texts = [text.get_text() for axes in figure.get_axes() for text in axes.texts]
     assert "chance not measured: no mocks" in texts
@@ -11,7 +11,7 @@ def test_a_search_without_mocks_says_so_in_its_picture(lens):
 
 
 def test_a_search_with_mocks_shows_them(lens):
-    found = search(lens, Setting(None, 10, 4, 0, lambda _: None))
+    found = search(lens, Setting(mocks=10, injected=4))
     figure = detection_figure(found, "a lens")
     titles = [axes.get_title() for axes in figure.get_axes()]
     assert any("mocks without clumps" in title for title in titles)

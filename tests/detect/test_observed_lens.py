@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from lenspinn.detect.observed_lens import observe_lens
 from lenspinn.errors import ImageError
 
-from .conftest import PIXEL_SCALE, SIGMA, TRUTH, small_psf
+from .conftest import PIXEL_SCALE, TRUTH, observed
 
 
 def test_what_is_looked_at_holds_the_arcs(lens):
@@ -18,26 +17,10 @@ def test_what_is_looked_at_holds_the_arcs(lens):
 
 def test_a_lens_of_no_galaxy_is_refused(image):
     with pytest.raises(ImageError, match="lenses of galaxies alone"):
-        observe_lens(
-            image,
-            pixel_scale=4 * PIXEL_SCALE,
-            noise=np.full(image.shape, SIGMA),
-            psf=small_psf(),
-            mask=None,
-            theta_E_guess=None,
-            lens_light="none",
-        )
+        observed(image, pixel_scale=4 * PIXEL_SCALE)
 
 
 def test_faint_arcs_are_refused(image):
     noise = 0.5 * np.random.default_rng(5).standard_normal(image.shape)
     with pytest.raises(ImageError, match="deeper image"):
-        observe_lens(
-            image / 30 + noise,
-            pixel_scale=PIXEL_SCALE,
-            noise=np.full(image.shape, 0.5),
-            psf=small_psf(),
-            mask=None,
-            theta_E_guess=1.0,
-            lens_light="none",
-        )
+        observed(image / 30 + noise, sigma=0.5, theta_E_guess=1.0)

@@ -2,6 +2,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import pytest
 import lenspinn.measure.lens_file as room
 from lenspinn.data.fits import read_fits, write_fits
 from lenspinn.errors import ConfigError, DataError
-from lenspinn.measure import LensMeasurement, measure_image, read_coolest
+from lenspinn.measure import LensMeasurement, image_fits, measure_image, read_coolest
+from lenspinn.measure.image_fits import FittedLens
 from lenspinn.measure.lens_fit import MOST_ERROR
 from lenspinn.measure.psf import ASSUMED_PSF_ERROR
 
@@ -32,11 +34,13 @@ def given(measured: LensMeasurement, monkeypatch: pytest.MonkeyPatch) -> dict:
     """What the fit is called with; it is not run."""
     arguments: dict = {}
 
-    def fit(image: np.ndarray, **options) -> LensMeasurement:
+    def find(image: np.ndarray, **options) -> None:
         arguments.update(image=image, **options)
-        return measured
 
-    monkeypatch.setattr(room, "measure_lens", fit)
+    monkeypatch.setattr(image_fits, "find_arcs", find)
+    monkeypatch.setattr(
+        image_fits, "fit_rings", lambda _: Mock(spec=FittedLens, measurement=measured)
+    )
     return arguments
 
 

@@ -11,7 +11,6 @@ from lenspinn.errors import ImageError
 from lenspinn.fitting import SMOOTH_PARAMETERS, make_optics, smooth_image
 from lenspinn.lensing import pixel_grid
 from lenspinn.measure import LensMeasurement, lens_fit, measure_lens
-from lenspinn.measure.arcs import Arcs, find_arcs
 from lenspinn.measure.frame import Frame
 from lenspinn.measure.joint_fit import JointFit
 from lenspinn.measure.lens_fit import SYSTEMATIC, _is_at_bound
@@ -175,44 +174,6 @@ def test_light_that_no_model_explains_speaks_against_it() -> None:
     (reason,) = lens_fit._unexplained(frame, found)
     assert "% of the light beside the lens galaxy is no image" in reason
     assert lens_fit._unexplained(dataclasses.replace(frame, image=source), found) == []
-
-
-@pytest.fixture(scope="module")
-def arcs(scene) -> Arcs:
-    found = find_arcs(
-        scene.image,
-        pixel_scale=scene.pixel_scale,
-        noise=scene.sigma,
-        psf=scene.psf,
-        mask=scene.mask,
-        theta_E_guess=None,
-        lens_light=None,
-    )
-    return dataclasses.replace(found, others=(2.0, 0.5, 3.0))
-
-
-def test_other_rings_are_tried_where_the_first_is_not_trusted(
-    monkeypatch, measured: LensMeasurement, arcs: Arcs
-) -> None:
-    doubtful = dataclasses.replace(measured, reasons=("too faint", "near the border"))
-    worse = dataclasses.replace(measured, reasons=("a", "b", "c"))
-    fits, tried = iter([doubtful, worse, measured]), []
-
-    def fit(arcs: Arcs) -> LensMeasurement:
-        tried.append(arcs.guess)
-        return next(fits)
-
-    monkeypatch.setattr(lens_fit, "fit_arcs", fit)
-    assert lens_fit.fit_rings(arcs)[1] is measured
-    assert tried == [arcs.guess, 2.0, 0.5]
-
-
-def test_what_speaks_against_an_image_speaks_against_every_fit_of_it(
-    monkeypatch, measured: LensMeasurement, arcs: Arcs
-) -> None:
-    monkeypatch.setattr(lens_fit, "fit_arcs", lambda arcs: measured)
-    doubtful = dataclasses.replace(arcs, doubts=("variances",))
-    assert lens_fit.fit_rings(doubtful)[1].reasons == (*measured.reasons, "variances")
 
 
 def test_an_image_without_arcs_is_not_trusted() -> None:

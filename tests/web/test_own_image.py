@@ -5,6 +5,7 @@ import pytest
 
 from lenspinn.data import read_fits
 from lenspinn.errors import DataError
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.web import Finding, study_image
 from lenspinn.web.samples import SampleFiles
 
@@ -66,8 +67,7 @@ def test_one_job_that_cannot_be_done_leaves_the_others(
     def refuse(*_: object, **__: object) -> None:
         raise DataError(f"{tmp_path}/image.fits is too faint")
 
-    for name in ("measure_telescope_image", "detect_substructure"):
-        monkeypatch.setattr(own_image, name, refuse)
+    monkeypatch.setattr(ImageFits, "fitted", refuse)
     monkeypatch.setattr(own_image, "list_trained", lambda: ())
     found = list(study_image(sample_files.image, tmp_path, psf=sample_files.psf))
     assert [each.sentence for each in found] == ["Not possible: image.fits is too faint"] * 2

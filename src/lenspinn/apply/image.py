@@ -22,7 +22,7 @@ from lenspinn.evaluate.judgement import Judgement
 from lenspinn.evaluate.predict import Outputs, outputs_of
 from lenspinn.explain.view import Pixels, View, view_solution
 from lenspinn.measure.arcs import LensLightMode
-from lenspinn.measure.companions import Companions
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.models import Classifier, LensFit, NetworkInput
 from lenspinn.path_arguments import takes_paths
@@ -89,11 +89,12 @@ def answer_image(  # noqa: PLR0913 - what is known of an image, all named
         the field of the network.
     """
     judge = run if isinstance(run, Judge) else Judge.of(run)
+    scale = judge.model.pixel_scale if pixel_scale is None else pixel_scale
     ready = make_ready(
         image,
         judge,
         pixel_scale=pixel_scale,
-        known=Companions(noise=noise, psf=psf, mask=mask),
+        fits=ImageFits(image, pixel_scale=scale, noise=noise, psf=psf, mask=mask),
         lens_light=lens_light,
         unit=unit,
         instrument=instrument,
@@ -122,24 +123,31 @@ def make_ready(
     judge: Judge,
     *,
     pixel_scale: float | None,
-    known: Companions | None = None,
+    fits: ImageFits | None = None,
     lens_light: LensLightMode | None = None,
     unit: str | None = None,
     instrument: str | None = None,
     telescope: bool = True,
 ) -> ReadyImage:
-    """Bring one image to the pixels of a network; parameters and errors as of `answer_image`."""
-    model, known = judge.model, known or Companions()
+    """Bring one image to the pixels of a network; parameters and errors as of `answer_image`.
+
+    What was fitted to a telescope's image already is not fitted again where its `fits` are given.
+    """
+    model = judge.model
     if pixel_scale is not None:
         check_pixel_scale(pixel_scale)
     scale = model.pixel_scale if pixel_scale is None else pixel_scale
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     prepared = None
     if telescope and isinstance(model, LensFit):
-        prepared = _prepared(pixels, scale, judge, model, known, instrument, lens_light)
+        check_image(torch.from_numpy(pixels), NAME, may_miss=True)
+        if lens_light is None and judge.run.data_info.lens_light:
+            lens_light = "none"  # the network was trained with it
+        fits = fits or ImageFits(pixels, pixel_scale=scale)
+        prepared = prepare(fits, model, instrument=instrument, lens_light=lens_light)
         observed = prepared.observed
     else:
-        _refuse_what_is_of_no_use(known, lens_light)
+        _refuse_what_is_of_no_use(fits, lens_light)
         observed = _as_it_is(pixels, scale, judge)
     return ReadyImage(
         observed=observed,
@@ -208,28 +216,6 @@ def _facts(image: ReadyImage, seen: Tensor, model: Classifier) -> Observed:
     )
 
 
-def _prepared(
-    pixels: Pixels,
-    pixel_scale: float,
-    judge: Judge,
-    model: LensFit,
-    known: Companions,
-    instrument: str | None,
-    lens_light: LensLightMode | None,
-) -> Prepared:
-    check_image(torch.from_numpy(pixels), NAME, may_miss=True)
-    if lens_light is None and judge.run.data_info.lens_light:
-        lens_light = "none"  # the network was trained with it
-    return prepare(
-        pixels,
-        model,
-        pixel_scale=pixel_scale,
-        known=known,
-        instrument=instrument,
-        lens_light=lens_light,
-    )
-
-
 def _as_it_is(pixels: Pixels, pixel_scale: float, judge: Judge) -> NetworkInput:
     check_image(torch.from_numpy(pixels), NAME)  # here nothing is left out
     seen = judge.on_its_grid(pixels[None, None], pixel_scale, NAME)
@@ -275,8 +261,11 @@ def _preparation(prepared: Prepared | None, view: View) -> dict[str, Any] | None
     return {"chi2": view.fit.chi2, **prepared.to_json()}
 
 
-def _refuse_what_is_of_no_use(known: Companions, lens_light: LensLightMode | None) -> None:
-    options = {"noise": known.noise, "psf": known.psf, "mask": known.mask, "lens_light": lens_light}
+def _refuse_what_is_of_no_use(fits: ImageFits | None, lens_light: LensLightMode | None) -> None:
+    options = {
+        name: None if fits is None else getattr(fits, name) for name in ("noise", "psf", "mask")
+    }
+    options["lens_light"] = lens_light
     given = " and ".join(name for name, value in options.items() if value is not None)
     if given:
         raise DataError(

@@ -24,10 +24,9 @@ from lenspinn.fitting.smooth import (
     smooth_image,
 )
 from lenspinn.lensing.psf import gaussian_kernel
-from lenspinn.measure.arcs import LensLightMode, find_arcs, lensed_source
-from lenspinn.measure.companions import Companions
+from lenspinn.measure.arcs import LensLightMode, lensed_source
 from lenspinn.measure.frame import Frame
-from lenspinn.measure.lens_fit import fit_rings
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.measure.lens_light import LensLight
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.noise_map import AnyPixels, robust_sigma
@@ -88,11 +87,9 @@ class Prepared:
 
 
 def prepare(
-    image: AnyPixels,
+    fits: ImageFits,
     model: LensFit,
     *,
-    pixel_scale: float,
-    known: Companions,
     instrument: str | None,
     lens_light: LensLightMode | None,
 ) -> Prepared:
@@ -100,14 +97,10 @@ def prepare(
 
     Parameters
     ----------
-    image : (y, x)
-        In any unit; pixels that are not finite are left out.
+    fits
+        Of the image, which may be in any unit; pixels that are not finite are left out.
     model
         The network.
-    pixel_scale
-        Of the image, arcsec.
-    known
-        What comes with the image.
     instrument
         What is known of it, in words.
     lens_light
@@ -134,17 +127,10 @@ def prepare(
     even number of pixels is between four. Its field is centred half a pixel of the image aside, or
     each of its pixels would be the mean of four even where both have the same size.
     """
-    psf, psf_from = _psf_of(known.psf, instrument, pixel_scale, model)
-    arcs = find_arcs(
-        image,
-        pixel_scale=pixel_scale,
-        noise=known.noise,
-        psf=psf,
-        mask=known.mask,
-        theta_E_guess=None,
-        lens_light=lens_light,
-    )
-    arcs, measured = fit_rings(arcs)
+    pixel_scale = fits.pixel_scale
+    psf, psf_from = _psf_of(fits.psf, instrument, pixel_scale, model)
+    fitted = fits.fitted(psf=psf, lens_light=lens_light)
+    arcs, measured = fitted.arcs, fitted.measured
     frame, taken = arcs.without_light(measured.smooth_parameters)
     modelled = taken if arcs.lens_light == "model" else None
     frame, left, columns, rows = _centred(frame, measured, model)
@@ -167,11 +153,11 @@ def prepare(
             start=start,
             lens_light=_shape_from(modelled, *aside) if modelled and model.free_light else None,
         ),
-        measured=measured.in_unit(arcs.unit),
+        measured=fitted.measurement,
         middle=(arcs.frame.middle[0] + aside[0], arcs.frame.middle[1] + aside[1]),
         light=_around(modelled.model * arcs.unit, columns, rows) if modelled else None,
         light_mode=arcs.lens_light,
-        noise_from="estimated from the image" if known.noise is None else "the noise map",
+        noise_from="estimated from the image" if fits.noise is None else "the noise map",
         psf_from=psf_from,
         psf_assumed=psf_from == ASSUMED,
         sharpness=float(kernel.max()),

@@ -4,8 +4,6 @@ import functools
 import time
 from dataclasses import replace
 
-import numpy as np
-
 from lenspinn.apply.answer import Answer
 from lenspinn.apply.grounds import Judge
 from lenspinn.apply.image import ReadyImage, answer_ready, make_ready
@@ -13,17 +11,13 @@ from lenspinn.apply.run import write_answer
 from lenspinn.catalogue.columns import Values, answer_values
 from lenspinn.catalogue.one_lens import OneLens, Work
 from lenspinn.errors import LenspinnError
-from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.models import LensFit
 
 __all__ = ["answer_lenses"]
 
 
 def answer_lenses(work: Work, lenses: list[OneLens]) -> None:
-    """Let the network answer all lenses together, or each alone where that does not work.
-
-    What it measured of a lens on the way is kept as `OneLens.fitted`.
-    """
+    """Let the network answer all lenses together, or each alone where that does not work."""
     judge = _judge(str(work.model))
     ready: dict[OneLens, ReadyImage] = {}
     for lens in lenses:
@@ -51,7 +45,7 @@ def _make_ready(
         image.found.data,
         judge,
         pixel_scale=image.pixel_scale,
-        known=image.known if told else None,
+        fits=image.fits if told else None,
         lens_light=work.lens_light if told else None,
         unit=image.found.unit,
         instrument=image.found.names,
@@ -66,23 +60,11 @@ def _answer_alone(work: Work, judge: Judge, image: ReadyImage, lens: OneLens) ->
 
 
 def _answered(work: Work, judge: Judge, answer: Answer, lens: OneLens) -> Values:
-    lens.fitted = _same_fit(work, judge, answer, lens)
     if work.products is not None:
         out, name = work.products / "apply", lens.row.id
         named = replace(answer, name=name, path=lens.row.image, picture=out / f"{name}.png")
         write_answer(named, judge.run, out)
     return answer_values(answer) | {"notes": "; ".join(lens.image.known.notes)}
-
-
-def _same_fit(work: Work, judge: Judge, answer: Answer, lens: OneLens) -> LensMeasurement | None:
-    """Return what was measured for an answer, if ``measure`` would do it with the same."""
-    prepared = None if answer.shown is None else answer.shown.prepared
-    other_light = work.lens_light is None and judge.run.data_info.lens_light
-    other_pixels = lens.image.found.data.dtype != np.float32
-    guessed = lens.row.number("theta_E_guess") is not None
-    if prepared is None or prepared.psf_assumed or other_light or other_pixels or guessed:
-        return None
-    return prepared.measured
 
 
 @functools.cache

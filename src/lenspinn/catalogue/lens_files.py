@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from lenspinn.measure.companions import (
     read_with_companions,
     with_folder,
 )
+from lenspinn.measure.image_fits import ImageFits
 
 __all__ = ["LensImage", "read_lens"]
 
@@ -34,6 +36,11 @@ class LensImage:
     """Arcsec; None of an array of which nobody says it. That of `found` is then no number."""
     from_telescope: bool
     """Whether it is a telescope's file; an array is taken to be what training images are."""
+
+    @cached_property
+    def fits(self) -> ImageFits:
+        """Of the image, which all jobs share."""
+        return self.known.fits_of(self.found.data, self.found.pixel_scale)
 
     def measurable(self) -> TelescopeImage:
         """Return the image, if its scale is known.

@@ -13,7 +13,6 @@ from lenspinn.catalogue.lens_rows import LensRow
 from lenspinn.detect.detect_lens import INJECTED, MOCKS
 from lenspinn.errors import LenspinnError
 from lenspinn.measure.arcs import LensLightMode
-from lenspinn.measure.lens_measurement import LensMeasurement
 
 __all__ = ["FAILED", "OK", "OneLens", "Work"]
 
@@ -45,8 +44,6 @@ class OneLens:
     """By job."""
     read: LensImage | None = None
     """None if it cannot be read."""
-    fitted: LensMeasurement | None = None
-    """What a network has measured of it in the way in which ``measure`` would."""
 
     @property
     def image(self) -> LensImage:

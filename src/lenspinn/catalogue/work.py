@@ -8,7 +8,8 @@ from lenspinn.catalogue.lens_files import read_lens
 from lenspinn.catalogue.lens_rows import LensRow
 from lenspinn.catalogue.one_lens import FAILED, OneLens, Work
 from lenspinn.detect.detect_file import write_detection
-from lenspinn.detect.detect_lens import detect_substructure
+from lenspinn.detect.detect_lens import Setting, search
+from lenspinn.detect.observed_lens import observe_lens
 from lenspinn.measure.lens_file import measure_telescope_image, numbers_of, write_measurement
 
 __all__ = ["do_rows", "failed_rows"]
@@ -35,7 +36,7 @@ def do_rows(work: Work, rows: Iterable[LensRow]) -> list[Values]:
         with lens.failing(work.jobs):
             lens.read = read_lens(lens.row)
     read = [lens for lens in lenses if lens.read is not None]
-    if "apply" in work.jobs:  # first, since it may have measured what is to be measured
+    if "apply" in work.jobs:
         from lenspinn.catalogue.answers import answer_lenses
 
         answer_lenses(work, read)
@@ -60,7 +61,7 @@ def _measure(work: Work, lens: OneLens) -> Values:
         image.known,
         theta_E_guess=lens.row.number("theta_E_guess"),
         lens_light=work.lens_light,
-        fitted=lens.fitted,
+        fits=image.fits,
     )
     if work.products is not None:
         write_measurement(
@@ -77,20 +78,17 @@ def _measure(work: Work, lens: OneLens) -> Values:
 
 def _detect(work: Work, lens: OneLens) -> Values:
     found, known = lens.image.measurable(), lens.image.known
-    detection = detect_substructure(
-        found.data,
-        pixel_scale=found.pixel_scale,
-        noise=known.noise,
-        psf=known.psf,
-        mask=known.mask,
-        theta_E_guess=lens.row.number("theta_E_guess"),
-        lens_light=work.lens_light,
+    setting = Setting(
         z_lens=lens.row.number("z_lens"),
         z_source=lens.row.number("z_source"),
         mocks=work.mocks,
         injected=work.injected,
         seed=work.seed,
     )
+    fitted = lens.image.fits.fitted(
+        theta_E_guess=lens.row.number("theta_E_guess"), lens_light=work.lens_light
+    )
+    detection = search(observe_lens(fitted), setting)
     if work.products is not None:
         write_detection(
             detection,

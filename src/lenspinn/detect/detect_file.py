@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lenspinn.data.fits import TelescopeImage
-from lenspinn.detect.detect_lens import INJECTED, MOCKS, detect_substructure
+from lenspinn.detect.detect_lens import INJECTED, MOCKS, Setting, search
 from lenspinn.detect.detection import Detection
 from lenspinn.detect.detection_maps import region_file, write_maps
 from lenspinn.detect.detection_picture import detection_figure
+from lenspinn.detect.observed_lens import observe_lens
 from lenspinn.evaluate.files import save_figure
 from lenspinn.files import write_whole
 from lenspinn.measure.arcs import LensLightMode
@@ -79,6 +80,7 @@ def detect_image(  # noqa: PLR0913 - each is an option of the command
         If a number is out of range, or only one redshift is given.
     """
     image, out = Path(image), Path(out)
+    setting = Setting(z_lens=z_lens, z_source=z_source, mocks=mocks, injected=injected, seed=seed)
     (name,) = output_names([image], out, COMMAND, WRITTEN)
     options = FileOptions(
         noise=noise,
@@ -93,20 +95,9 @@ def detect_image(  # noqa: PLR0913 - each is an option of the command
     found, known = read_with_companions(image, options)
     if known.psf is None:
         warnings.warn(f"{image}: no PSF was given: no clump will be claimed", stacklevel=2)
-    detection = detect_substructure(
-        found.data,
-        pixel_scale=found.pixel_scale,
-        noise=known.noise,
-        psf=known.psf,
-        mask=known.mask,
-        theta_E_guess=theta_E_guess,
-        lens_light=lens_light,
-        z_lens=z_lens,
-        z_source=z_source,
-        mocks=mocks,
-        injected=injected,
-        seed=seed,
-    )
+    fits = known.fits_of(found.data, found.pixel_scale)
+    fitted = fits.fitted(theta_E_guess=theta_E_guess, lens_light=lens_light)
+    detection = search(observe_lens(fitted), setting)
     write_detection(detection, found, known.notes, image=image, out=out, name=name, seed=seed)
     return detection
 

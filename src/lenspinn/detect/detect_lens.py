@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -17,9 +18,10 @@ from lenspinn.detect.robustness import second_looks
 from lenspinn.detect.subhalo import SolarMasses
 from lenspinn.errors import ConfigError
 from lenspinn.measure.arcs import LensLightMode
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.measure.noise_map import AnyPixels
 
-__all__ = ["INJECTED", "MOCKS", "detect_substructure"]
+__all__ = ["INJECTED", "MOCKS", "Setting", "detect_substructure", "search"]
 
 MOCKS = 100
 """Without a clump."""
@@ -33,14 +35,39 @@ _TUNING_SEED, _MOCK_SEED = 1_000_000, 2_000_000
 """Added to a seed, so that mocks that tune and those that count differ."""
 
 
-class Setting(NamedTuple):
-    """What is asked of a search; see `detect_substructure`."""
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is asked of a search; see `detect_substructure`.
 
-    masses: SolarMasses | None
-    mocks: int
-    injected: int
-    seed: int
-    progress: Callable[[int], None]
+    Raises
+    ------
+    ConfigError
+        If a number is out of range, or only one redshift is given.
+    """
+
+    z_lens: float | None = None
+    z_source: float | None = None
+    mocks: int = MOCKS
+    injected: int = INJECTED
+    seed: int = 0
+    progress: Callable[[int], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        if (self.z_lens is None) != (self.z_source is None):
+            raise ConfigError("one redshift is given; give both z_lens and z_source, or none")
+        _ = self.masses  # which refuses redshifts that are none
+        if not (self.mocks == 0 or self.mocks >= LEAST_MOCKS) or min(self.injected, self.seed) < 0:
+            raise ConfigError(
+                f"mocks is {self.mocks}, injected {self.injected} and seed {self.seed}; give 0 or "
+                f"at least {LEAST_MOCKS} mocks, and no negative number"
+            )
+
+    @cached_property
+    def masses(self) -> SolarMasses | None:
+        """How squared Einstein radii become solar masses, where redshifts are given."""
+        if self.z_lens is None or self.z_source is None:
+            return None
+        return SolarMasses(self.z_lens, self.z_source)
 
 
 def detect_substructure(  # noqa: PLR0913 - what is known of an image, all named
@@ -88,22 +115,17 @@ def detect_substructure(  # noqa: PLR0913 - what is known of an image, all named
     ConfigError
         If a number is out of range, or only one redshift is given.
     """
-    masses = _solar_masses(z_lens, z_source)
-    if not (mocks == 0 or mocks >= LEAST_MOCKS) or injected < 0 or seed < 0:
-        raise ConfigError(
-            f"mocks is {mocks}, injected {injected} and seed {seed}; give 0 or at least "
-            f"{LEAST_MOCKS} mocks, and no negative number"
-        )
-    lens = observe_lens(
-        image,
-        pixel_scale=pixel_scale,
-        noise=noise,
-        psf=psf,
-        mask=mask,
-        theta_E_guess=theta_E_guess,
-        lens_light=lens_light,
+    setting = Setting(
+        z_lens=z_lens,
+        z_source=z_source,
+        mocks=mocks,
+        injected=injected,
+        seed=seed,
+        progress=progress,
     )
-    return search(lens, Setting(masses, mocks, injected, seed, progress))
+    fits = ImageFits(image, pixel_scale=pixel_scale, noise=noise, psf=psf, mask=mask)
+    fitted = fits.fitted(theta_E_guess=theta_E_guess, lens_light=lens_light)
+    return search(observe_lens(fitted), setting)
 
 
 def search(lens: ObservedLens, setting: Setting) -> Detection:
@@ -128,14 +150,6 @@ def search(lens: ObservedLens, setting: Setting) -> Detection:
         masses=setting.masses,
         reasons=tuple(reasons_against(lens, solution, maker, chance)),
     )
-
-
-def _solar_masses(z_lens: float | None, z_source: float | None) -> SolarMasses | None:
-    if z_lens is None and z_source is None:
-        return None
-    if z_lens is None or z_source is None:
-        raise ConfigError("one redshift is given; give both z_lens and z_source, or none")
-    return SolarMasses(z_lens, z_source)
 
 
 def _clumps(

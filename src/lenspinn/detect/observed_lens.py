@@ -16,12 +16,11 @@ from torch import Tensor
 from lenspinn.errors import ImageError
 from lenspinn.fitting.gaussians import light_templates
 from lenspinn.fitting.smooth import Optics, blurred, smooth_image
-from lenspinn.measure.arcs import FIELD, Arcs, LensLightMode, find_arcs
+from lenspinn.measure.arcs import FIELD, Arcs
 from lenspinn.measure.frame import Frame
+from lenspinn.measure.image_fits import FittedLens
 from lenspinn.measure.joint_fit import frame_optics
-from lenspinn.measure.lens_fit import fit_rings
 from lenspinn.measure.lens_measurement import LensMeasurement
-from lenspinn.measure.noise_map import AnyPixels
 
 __all__ = ["ObservedLens", "observe_lens"]
 
@@ -92,39 +91,15 @@ class ObservedLens:
         return replace(self, optics=optics)
 
 
-def observe_lens(
-    image: AnyPixels,
-    *,
-    pixel_scale: float,
-    noise: AnyPixels | None,
-    psf: AnyPixels | None,
-    mask: AnyPixels | None,
-    theta_E_guess: float | None,
-    lens_light: LensLightMode | None,
-) -> ObservedLens:
-    """Measure a lens, and cut out what a search for clumps looks at.
-
-    Parameters
-    ----------
-    image, pixel_scale, noise, psf, mask, theta_E_guess, lens_light
-        As of `lenspinn.measure.measure_lens`.
+def observe_lens(fitted: FittedLens) -> ObservedLens:
+    """Cut out of a measured image what a search for clumps looks at.
 
     Raises
     ------
     ImageError
-        As `lenspinn.measure.measure_lens`, or if the lens is larger than galaxies are, or too
-        little is seen of its arcs.
+        If the lens is larger than galaxies are, or too little is seen of its arcs.
     """
-    arcs = find_arcs(
-        image,
-        pixel_scale=pixel_scale,
-        noise=noise,
-        psf=psf,
-        mask=mask,
-        theta_E_guess=theta_E_guess,
-        lens_light=lens_light,
-    )
-    arcs, measured = fit_rings(arcs)
+    arcs, measured = fitted.arcs, fitted.measured
     if arcs.zoom > 1:
         raise ImageError(
             f'the ring has a radius of {arcs.guess:.2f}"; clumps are looked for in lenses of '

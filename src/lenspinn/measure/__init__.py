@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from lenspinn.measure.coolest_file import write_coolest
     from lenspinn.measure.coolest_reader import read_coolest
     from lenspinn.measure.former_names import fit_image, fit_lens
+    from lenspinn.measure.image_fits import measure_lens
     from lenspinn.measure.lens_file import measure_image
-    from lenspinn.measure.lens_fit import measure_lens
     from lenspinn.measure.lens_measurement import LensMeasurement
     from lenspinn.measure.ring import ring_radius
 

@@ -13,6 +13,7 @@ from lenspinn.data.fits_parts import FitsPart, read_own_parts, read_part
 from lenspinn.data.hdf5 import HDF5_SUFFIXES, read_hdf5, read_hdf5_psf
 from lenspinn.errors import DataError, ImageError
 from lenspinn.measure.deviations import kind_of_noise, standard_deviations
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.measure.noise_check import weights_fit
 from lenspinn.measure.psf import MOST_WIDTH, full_width, rebinned_psf
 
@@ -69,6 +70,12 @@ class Companions:
     """Anything but 0 leaves a pixel out."""
     notes: tuple[str, ...] = ()
     """What was found and done without being asked for, in sentences."""
+
+    def fits_of(self, image: AnyPixels, pixel_scale: float) -> ImageFits:
+        """Return the fits of the image that these go with, none made yet."""
+        return ImageFits(
+            image, pixel_scale=pixel_scale, noise=self.noise, psf=self.psf, mask=self.mask
+        )
 
 
 def is_lens_folder(path: Path) -> bool:

@@ -3,8 +3,8 @@
 import warnings
 from typing import Any
 
+from lenspinn.measure.image_fits import measure_lens
 from lenspinn.measure.lens_file import measure_image
-from lenspinn.measure.lens_fit import measure_lens
 from lenspinn.measure.lens_measurement import LensMeasurement
 
 __all__ = ["fit_image", "fit_lens"]

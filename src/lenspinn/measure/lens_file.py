@@ -12,7 +12,8 @@ from lenspinn.files import write_whole
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.companions import Companions, FileOptions, read_with_companions
 from lenspinn.measure.coolest_file import require_coolest
-from lenspinn.measure.lens_fit import MOST_ERROR, measure_lens
+from lenspinn.measure.image_fits import ImageFits
+from lenspinn.measure.lens_fit import MOST_ERROR
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.lens_picture import measurement_figure
 from lenspinn.measure.maps_file import write_maps
@@ -129,7 +130,7 @@ def measure_telescope_image(
     *,
     theta_E_guess: float | None = None,
     lens_light: LensLightMode | None = None,
-    fitted: LensMeasurement | None = None,
+    fits: ImageFits | None = None,
 ) -> tuple[LensMeasurement, list[str]]:
     """Measure a lens in an image that was read, and say what was done without being asked for.
 
@@ -139,9 +140,8 @@ def measure_telescope_image(
         Of `lenspinn.measure.companions.read_with_companions`.
     theta_E_guess, lens_light
         As of `measure_image`.
-    fitted
-        What `lenspinn.measure.lens_fit.fit_rings` made of the same, in the unit of the image, where
-        somebody has done that already.
+    fits
+        Of this image, where others ask for them too.
 
     Raises
     ------
@@ -159,15 +159,9 @@ def measure_telescope_image(
             )
         else:
             notes.append("no PSF was given and none is known: the image is taken as unblurred")
-    measured = fitted or measure_lens(
-        found.data,
-        pixel_scale=found.pixel_scale,
-        noise=known.noise,
-        psf=kernel,
-        mask=known.mask,
-        theta_E_guess=theta_E_guess,
-        lens_light=lens_light,
-    )
+    fits = fits or known.fits_of(found.data, found.pixel_scale)
+    fitted = fits.fitted(psf=kernel, theta_E_guess=theta_E_guess, lens_light=lens_light)
+    measured = fitted.measurement
     return (_with_assumed_psf(measured) if assumed else measured), notes
 
 

@@ -1,4 +1,4 @@
-"""Einstein radii of real lenses: lens light, lens and source fitted together to one image."""
+"""Arcs fitted: lens light, lens and source together, and whether to trust it."""
 
 import math
 
@@ -9,21 +9,18 @@ from scipy import ndimage
 from lenspinn.errors import ImageError
 from lenspinn.fitting.smooth import SMOOTH_PARAMETERS
 from lenspinn.fitting.solver import BOUNDS
-from lenspinn.measure.arcs import FIELD, LEAST_USED, Arcs, LensLightMode, find_arcs
+from lenspinn.measure.arcs import FIELD, LEAST_USED, Arcs
 from lenspinn.measure.frame import Frame
 from lenspinn.measure.joint_fit import SUPERSAMPLING, JointFit, fit_source, starts_around
 from lenspinn.measure.lens_light import LensLight
 from lenspinn.measure.lens_measurement import LensMeasurement
 from lenspinn.measure.mass_and_light import LensPrior
-from lenspinn.measure.noise_map import AnyPixels
 from lenspinn.measure.power_law import PowerLaw, fit_power_law
 
-__all__ = ["fit_arcs", "fit_rings", "measure_lens"]
+__all__ = ["fit_arcs"]
 
 Pixels = Float[np.ndarray, "y x"]
 
-OTHER_RINGS = 2
-"""That are tried at most."""
 FINALISTS, ROUNDS = 3, 2
 """Starts that are followed to the end, and how often lens light is fitted again to what the source
 leaves, and lens and source with it."""
@@ -62,84 +59,8 @@ LENS_PARAMETERS = 7
 """The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
 
 
-def measure_lens(
-    image: AnyPixels,
-    *,
-    pixel_scale: float,
-    noise: AnyPixels | None = None,
-    psf: AnyPixels | None = None,
-    mask: AnyPixels | None = None,
-    theta_E_guess: float | None = None,
-    lens_light: LensLightMode | None = None,
-) -> LensMeasurement:
-    """Measure the Einstein radius of a galaxy-galaxy lens.
-
-    An isothermal ellipsoid with shear and an elliptical Sersic source, each with weak priors
-    (`lenspinn.measure.joint_fit`), and the lens light as a sum of elliptical Gaussians
-    (`lenspinn.measure.lens_light`) are fitted together, from several starts around the ring that
-    remains when the lens light is taken away, and around the centre of mass if there is none.
-
-    Parameters
-    ----------
-    image : (y, x)
-        The lens near its centre, in any unit. Pixels that are not finite are left out.
-    pixel_scale : arcsec.
-    noise : (y, x)
-        Standard deviations, in the unit of the image; 0, 1e5 times that of the sky and above, and
-        what is not finite leave a pixel out. By default
-        `lenspinn.measure.noise_map.estimate_noise`.
-    psf
-        Its peak in the middle; normalised here. Without one the image is taken as unblurred, and
-        the measurement not trusted; say ``np.ones((1, 1))`` of an image that is unblurred.
-    mask : (y, x)
-        Anything but 0 leaves a pixel out.
-    theta_E_guess
-        Arcsec, between a pixel and half the image; by default the ring's radius.
-    lens_light
-        What is done about it: "model", "mask" (leave out the inner part of the ring), or "none",
-        for an image without any. By default modelled if the lens galaxy shows
-        (`lenspinn.measure.lens_galaxy`).
-
-    Raises
-    ------
-    ImageError
-        If images do not fit together, one is given as another, or nothing is left to fit.
-    """
-    arcs = find_arcs(
-        image,
-        pixel_scale=pixel_scale,
-        noise=noise,
-        psf=psf,
-        mask=mask,
-        theta_E_guess=theta_E_guess,
-        lens_light=lens_light,
-    )
-    return fit_rings(arcs)[1].in_unit(arcs.unit)
-
-
-def fit_rings(arcs: Arcs) -> tuple[Arcs, LensMeasurement]:
-    """Fit arcs, and, where there is no trust in that, the same image around its other rings.
-
-    Returns
-    -------
-    arcs, measurement
-        The first that is trusted, else those that the fewest reasons speak against; in the unit of
-        the arcs.
-    """
-    found = [(arcs, fit_arcs(arcs))]
-    for radius in arcs.others[:OTHER_RINGS]:
-        if found[-1][1].trusted:
-            break
-        again = arcs.with_ring(radius)
-        found.append((again, fit_arcs(again)))
-    arcs, measured = min(found, key=lambda each: len(each[1].reasons))
-    for doubt in arcs.doubts:
-        measured = measured.doubted(doubt)
-    return arcs, measured
-
-
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
-    """Fit lens, source and lens light to arcs, in their unit; see `measure_lens`."""
+    """Fit lens, source and lens light to arcs, in their unit; see `image_fits.measure_lens`."""
     zoom = arcs.zoom
     arcs = arcs.shrunk(zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lenspinn.apply import answer_image
+from lenspinn.apply.image import answer_ready, make_ready
 from lenspinn.apply.run import write_answer
 from lenspinn.data.fits import TelescopeImage
-from lenspinn.detect import detect_substructure
 from lenspinn.detect.detect_file import write_detection
-from lenspinn.detect.detect_lens import INJECTED, MOCKS
+from lenspinn.detect.detect_lens import INJECTED, MOCKS, Setting, search
+from lenspinn.detect.observed_lens import observe_lens
 from lenspinn.errors import LenspinnError
 from lenspinn.measure.companions import Companions, FileOptions, read_with_companions
+from lenspinn.measure.image_fits import ImageFits
 from lenspinn.measure.lens_file import measure_telescope_image, write_measurement
 from lenspinn.models.trained import list_trained
 from lenspinn.web.network_answers import judge_of
@@ -52,6 +53,8 @@ class _OwnImage:
 
     found: TelescopeImage
     known: Companions
+    fits: ImageFits
+    """Of it, which all jobs share."""
     out: Path
 
 
@@ -124,7 +127,8 @@ def _read(
     }
     options = FileOptions(noise=copies.get("noise"), psf=copies.get("psf"), pixel_scale=pixel_scale)
     found, known = read_with_companions(copies["image"], options)
-    return _OwnImage(found=found, known=known, out=out)
+    fits = known.fits_of(found.data, found.pixel_scale)
+    return _OwnImage(found=found, known=known, fits=fits, out=out)
 
 
 def _done(own: _OwnImage, job: str, do: Callable[[_OwnImage], Finding]) -> Finding:
@@ -140,24 +144,23 @@ def _without_folder(error: LenspinnError, out: Path) -> str:
 
 
 def _measure(own: _OwnImage) -> Finding:
-    measured, notes = measure_telescope_image(own.found, own.known)
+    measured, notes = measure_telescope_image(own.found, own.known, fits=own.fits)
     write_measurement(measured, own.found, notes, image=IMAGE, out=own.out, name="measured")
     sentence = "; ".join([measured.verdict, *notes])
     return _finding("measure", sentence, own.out / "measured", (".json", ".fits"))
 
 
 def _apply(name: str, own: _OwnImage) -> Finding:
-    judge, known = judge_of(name), own.known
-    answer = answer_image(
+    judge = judge_of(name)
+    ready = make_ready(
         own.found.data,
         judge,
         pixel_scale=own.found.pixel_scale,
-        noise=known.noise,
-        psf=known.psf,
-        mask=known.mask,
+        fits=own.fits,
         unit=own.found.unit,
         instrument=own.found.names,
     )
+    (answer,) = answer_ready([ready], judge)
     path = own.out / f"answer_{name}"
     named = replace(answer, name=path.name, path=IMAGE, picture=path.with_suffix(".png"))
     write_answer(named, judge.run, own.out)
@@ -165,20 +168,16 @@ def _apply(name: str, own: _OwnImage) -> Finding:
 
 
 def _detect(mocks: int, injected: int, progress: Callable[[int], None], own: _OwnImage) -> Finding:
-    found, known = own.found, own.known
-    detection = detect_substructure(
-        found.data,
-        pixel_scale=found.pixel_scale,
-        noise=known.noise,
-        psf=known.psf,
-        mask=known.mask,
-        mocks=mocks,
-        injected=injected,
-        seed=SEED,
-        progress=progress,
-    )
+    setting = Setting(mocks=mocks, injected=injected, seed=SEED, progress=progress)
+    detection = search(observe_lens(own.fits.fitted()), setting)
     write_detection(
-        detection, found, known.notes, image=IMAGE, out=own.out, name="clumps", seed=SEED
+        detection,
+        own.found,
+        own.known.notes,
+        image=IMAGE,
+        out=own.out,
+        name="clumps",
+        seed=SEED,
     )
     return _finding("detect", detection.verdict, own.out / "clumps", (".json", ".fits", ".reg"))
 
