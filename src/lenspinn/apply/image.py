@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenspinn.apply.answer import Answer, Shown, Uncertainty
+from lenspinn.apply.answer import Answer, Mismatch, Shown, Uncertainty
 from lenspinn.apply.estimates import answered_classes, estimates_of
 from lenspinn.apply.fit_mismatch import fit_mismatches
 from lenspinn.apply.grounds import Judge
@@ -19,7 +19,7 @@ from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.data.transforms import check_image
 from lenspinn.errors import DataError
 from lenspinn.evaluate.judgement import Judgement
-from lenspinn.evaluate.predict import Outputs, outputs_of
+from lenspinn.evaluate.predict import outputs_of
 from lenspinn.explain.view import Pixels, View, view_solution
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.image_fits import ImageFits
@@ -194,18 +194,46 @@ def answer_ready(images: Sequence[ReadyImage], judge: Judge) -> list[Answer]:
         outputs = outputs_of(found, solution.image)
     views = view_solution(model, solution, found.logits)
     judgement = None if judge.calibration is None else judge.calibration.judge(outputs)
-    answers = []
-    for row, (image, view) in enumerate(zip(images, views, strict=True)):
-        facts = _facts(image, solution.image[row : row + 1], model)
-        shown = Shown(view=view, delivered=image.delivered, prepared=image.prepared)
-        answers.append(_answer(judge, outputs, judgement, row, facts, shown))
-    return answers
+    if judgement is not None:
+        views = [
+            replace(view, probabilities=chances)
+            for view, chances in zip(views, judgement.probabilities, strict=True)
+        ]
+    mismatches = [
+        _mismatches(judge, image, seen, view) + judge.outside(judgement, row)
+        for row, (image, seen, view) in enumerate(zip(images, solution.image, views, strict=True))
+    ]
+    answered = _answered(mismatches, judgement, model.classes)
+    estimates = estimates_of(model.quantities, outputs, answered)
+    return [
+        Answer(
+            probabilities=dict(zip(model.classes, map(float, view.probabilities), strict=True)),
+            theta_E=view.theta_E,
+            pixel_scale=_scale_of(image, model),
+            mismatches=found,
+            uncertainty=Uncertainty.of(judgement, row, model.classes),
+            estimates=estimates[row],
+            preparation=_preparation(image.prepared, view),
+            shown=Shown(view=view, delivered=image.delivered, prepared=image.prepared),
+        )
+        for row, (image, view, found) in enumerate(zip(images, views, mismatches, strict=True))
+    ]
+
+
+def _mismatches(judge: Judge, image: ReadyImage, seen: Tensor, view: View) -> tuple[Mismatch, ...]:
+    """Say what speaks against an answer before it is known."""
+    facts, prepared = _facts(image, seen[None], judge.model), image.prepared
+    return (
+        *judge.lacking,
+        *find_mismatches(facts, judge.run.data_info),
+        *(fit_mismatches(prepared, view.fit.chi2) if prepared and view.fit else ()),
+    )
 
 
 def _facts(image: ReadyImage, seen: Tensor, model: Classifier) -> Observed:
     prepared, pixels = image.prepared, image.delivered
     return Observed(
-        pixel_scale=model.pixel_scale if image.pixel_scale is None else image.pixel_scale,
+        pixel_scale=_scale_of(image, model),
         scale_assumed=image.pixel_scale is None,
         instrument=image.instrument,
         unit=image.unit,
@@ -222,37 +250,22 @@ def _as_it_is(pixels: Pixels, pixel_scale: float, judge: Judge) -> NetworkInput:
     return NetworkInput(torch.from_numpy(seen))
 
 
-def _answer(
-    judge: Judge,
-    outputs: Outputs,
+def _scale_of(image: ReadyImage, model: Classifier) -> float:
+    return model.pixel_scale if image.pixel_scale is None else image.pixel_scale
+
+
+def _answered(
+    mismatches: Sequence[Sequence[Mismatch]],
     judgement: Judgement | None,
-    row: int,
-    facts: Observed,
-    shown: Shown,
-) -> Answer:
-    """Judge what a network made of one of some images."""
-    model, view, prepared = judge.model, shown.view, shown.prepared
-    if judgement is not None:
-        view = replace(view, probabilities=judgement.probabilities[row])
-    mismatches = (
-        *judge.lacking,
-        *find_mismatches(facts, judge.run.data_info),
-        *(fit_mismatches(prepared, view.fit.chi2) if prepared and view.fit else ()),
-        *judge.outside(judgement, row),
-    )
-    answered: list[tuple[str, ...]] = [()] * len(outputs.logits)
-    if judgement is not None and not any(mismatch.serious for mismatch in mismatches):
-        answered = answered_classes(judgement, model.classes)
-    return Answer(
-        probabilities=dict(zip(model.classes, map(float, view.probabilities), strict=True)),
-        theta_E=view.theta_E,
-        pixel_scale=facts.pixel_scale,
-        mismatches=mismatches,
-        uncertainty=Uncertainty.of(judgement, row, model.classes),
-        estimates=estimates_of(model.quantities, outputs, answered)[row],
-        preparation=_preparation(prepared, view),
-        shown=replace(shown, view=view),
-    )
+    classes: tuple[str, ...],
+) -> list[tuple[str, ...]]:
+    """Return the classes that are answered for each image; none where an answer is not trusted."""
+    if judgement is None:
+        return [()] * len(mismatches)
+    return [
+        () if any(mismatch.serious for mismatch in found) else answered
+        for found, answered in zip(mismatches, answered_classes(judgement, classes), strict=True)
+    ]
 
 
 def _preparation(prepared: Prepared | None, view: View) -> dict[str, Any] | None:
