@@ -48,11 +48,13 @@ def test_all_of_the_package_is_in_it_and_nothing_else(names: set[str]) -> None:
     assert all(name.endswith(".dist-info") for name in others)
 
 
-def test_trained_networks_are_in_it_whole(names: set[str]) -> None:
+def test_the_flagship_is_in_it_whole_and_no_other_network(names: set[str]) -> None:
     models = REPOSITORY / "models"
-    trained = {path.relative_to(models).as_posix() for path in models.rglob("*") if path.is_file()}
-    assert "lenspinn_fit_hst/model/model.safetensors" in trained
-    assert {f"lenspinn/trained/{name}" for name in trained} <= names
+    flagship = models / "lenspinn_fit_hst"
+    trained = {path.relative_to(models) for path in flagship.rglob("*") if path.is_file()}
+    assert flagship / "model" / "model.safetensors" in {models / path for path in trained}
+    packed = {name for name in names if name.startswith("lenspinn/trained/")}
+    assert packed == {f"lenspinn/trained/{path.as_posix()}" for path in trained}
 
 
 def test_its_facts_are_those_of_the_project(wheel: Path, names: set[str]) -> None:

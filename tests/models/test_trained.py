@@ -33,11 +33,12 @@ def test_in_an_installed_package_its_own_networks_are_found(tmp_path, monkeypatc
     assert find_trained("mine") == tmp_path / "trained" / "mine"
 
 
-def test_the_wheel_is_told_to_hold_them_there():
+def test_the_wheel_is_told_to_hold_the_flagship_there():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert REPOSITORY / "models" == trained.IN_CHECKOUT
-    assert REPOSITORY / "src" / included["models"] == trained.PACKAGED
+    place = REPOSITORY / "src" / included[f"models/{FLAGSHIP}"]
+    assert place == trained.PACKAGED / FLAGSHIP
 
 
 def test_where_none_come_with_it_that_is_said(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@ import io
 import pytest
 from PIL import Image
 
-from lenspinn.models.trained import list_trained
 from lenspinn.web import LensChoice, play_lens
 from lenspinn.web.network_answers import NetworkAnswer, answers_figure, ask_networks
 
@@ -13,8 +12,8 @@ def answers() -> list[NetworkAnswer]:
     return ask_networks(play_lens(LensChoice()))
 
 
-def test_every_shipped_network_is_asked(answers: list[NetworkAnswer]) -> None:
-    assert [each.name for each in answers] == list_trained()
+def test_networks_that_take_a_telescope_s_image_are_asked(answers: list[NetworkAnswer]) -> None:
+    assert [each.name for each in answers] == ["lenspinn_fit_hst"]
     (first,) = answers
     assert first.answer is not None
     assert first.sentence.startswith("lenspinn_fit_hst: ")

@@ -68,7 +68,7 @@ def test_one_job_that_cannot_be_done_leaves_the_others(
         raise DataError(f"{tmp_path}/image.fits is too faint")
 
     monkeypatch.setattr(ImageFits, "fitted", refuse)
-    monkeypatch.setattr(own_image, "list_trained", lambda: ())
+    monkeypatch.setattr(own_image, "telescope_networks", lambda: ())
     found = list(study_image(sample_files.image, tmp_path, psf=sample_files.psf))
     assert [each.sentence for each in found] == ["Not possible: image.fits is too faint"] * 2
     assert not any(each.files for each in found)

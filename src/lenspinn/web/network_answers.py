@@ -12,10 +12,11 @@ from lenspinn.data.figure_html import figure_png
 from lenspinn.data.style import BAD, GOOD
 from lenspinn.errors import ImageError
 from lenspinn.explain.panels import draw_probabilities
+from lenspinn.models import LensFit
 from lenspinn.models.trained import list_trained
 from lenspinn.web.played_lens import PlayedLens
 
-__all__ = ["NetworkAnswer", "answers_figure", "ask_networks", "judge_of"]
+__all__ = ["NetworkAnswer", "answers_figure", "ask_networks", "judge_of", "telescope_networks"]
 
 SIZE = (3.6, 2.9)
 """Inches, for each network."""
@@ -37,8 +38,17 @@ def judge_of(name: str) -> Judge:
     return Judge.of(name)
 
 
+@functools.cache
+def telescope_networks() -> tuple[str, ...]:
+    """Names of the trained networks that come with lenspinn and take a telescope's image.
+
+    They are those that fit the lens: others know neither noise nor PSF.
+    """
+    return tuple(name for name in list_trained() if isinstance(judge_of(name).model, LensFit))
+
+
 def ask_networks(lens: PlayedLens) -> list[NetworkAnswer]:
-    """Ask every trained network that comes with lenspinn.
+    """Ask the networks of `telescope_networks`.
 
     Parameters
     ----------
@@ -46,7 +56,7 @@ def ask_networks(lens: PlayedLens) -> list[NetworkAnswer]:
         Its image is given as it is, with instrument and unit, as `lenspinn.answer_image` takes an
         image that is like those of training.
     """
-    return [_ask(name, lens) for name in list_trained()]
+    return [_ask(name, lens) for name in telescope_networks()]
 
 
 def _ask(name: str, lens: PlayedLens) -> NetworkAnswer:

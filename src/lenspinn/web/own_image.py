@@ -21,8 +21,7 @@ from lenspinn.errors import LenspinnError
 from lenspinn.measure.companions import Companions, FileOptions, read_with_companions
 from lenspinn.measure.image_fits import ImageFits
 from lenspinn.measure.lens_file import measure_telescope_image, write_measurement
-from lenspinn.models.trained import list_trained
-from lenspinn.web.network_answers import judge_of
+from lenspinn.web.network_answers import judge_of, telescope_networks
 
 __all__ = ["Finding", "Progress", "study_image"]
 
@@ -101,7 +100,7 @@ def study_image(
             raise type(error)(_without_folder(error, out)) from error
         progress(0.02, "measuring the lens")
         yield _done(own, "measure", _measure)
-        for name in list_trained():
+        for name in telescope_networks():
             progress(0.15, f"asking {name}")
             yield _done(own, "apply", functools.partial(_apply, name))
 
