@@ -28,9 +28,9 @@ def gaussian_kernel(fwhm: float, truncation: float) -> tuple[float, ...]:
     Parameters
     ----------
     fwhm
-        In pixels; 0 gives the identity.
+        Full width at half maximum, pixels; 0 gives the identity.
     truncation
-        In standard deviations.
+        Radius at which the Gaussian is cut off, standard deviations.
 
     Returns
     -------
