@@ -72,7 +72,7 @@ class Frame:
     def with_models(
         self, lens_light: Pixels, source_image: Pixels, *, first_look: bool = False
     ) -> "Frame":
-        """Return the frame with the noise that such models of its light call for.
+        """Return the frame with the noise raised by the errors of models of its light.
 
         Parameters
         ----------

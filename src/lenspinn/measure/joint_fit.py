@@ -83,7 +83,7 @@ class JointFit:
 def starts_around(
     frame: Frame, light: LensLight, guess: float, expected: LensPrior
 ) -> SmoothParameters:
-    """Return starts: several radii, and source positions around where the arcs point.
+    """Return starts: several Einstein radii, and source positions around that of traced arcs.
 
     Parameters
     ----------
@@ -181,8 +181,7 @@ def fit_source(
 def _sorted_fits(
     fit: SmoothFit, without: float, lens_light: Pixels, source_image: Pixels, pixels: int
 ) -> JointFit:
-    """Sort fits, the best first, and compare that with chi^2 without a source and with the
-    others."""
+    """Sort fits, the best first, and compare chi^2 with that of the others and without a source."""
     order = _order(fit)
     chi2 = _chi2_and_penalty(fit)[order]
     gain = without - float(chi2[0])

@@ -201,8 +201,7 @@ def write_measurement(
 
 
 def _with_assumed_psf(measured: LensMeasurement) -> LensMeasurement:
-    """Add the error of an assumed PSF; a measurement whose error is then too large is not
-    trusted."""
+    """Add the error of an assumed PSF, and distrust a measurement whose error is then too large."""
     wider = measured.with_systematic_error(ASSUMED_PSF_ERROR)
     if not wider.theta_E_error >= MOST_ERROR * wider.theta_E > measured.theta_E_error:
         return wider

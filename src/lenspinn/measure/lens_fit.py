@@ -59,8 +59,8 @@ trusted."""
 AT_BOUND = 0.005
 """Distance from a bound below which a parameter counts as at the bound, as a share of its range."""
 LENS_PARAMETERS = 7
-"""Number of parameters of the lens, the first of `SMOOTH_PARAMETERS`. For the source, chi^2 tells
-whether a parameter at a bound matters."""
+"""Number of parameters of the lens, the first of `SMOOTH_PARAMETERS`. Bounds of the
+source are not checked: chi^2 shows a source that is no Sersic profile."""
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
@@ -84,8 +84,7 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
 
 
 def _joint_fit(frame: Frame, arcs: Arcs, expected: LensPrior) -> tuple[Frame, LensLight, JointFit]:
-    """Fit lens, source and lens light in turn; the returned frame has the errors of these
-    models."""
+    """Fit lens, source and lens light in turn; the returned frame has errors of these models."""
     light = arcs.light_of(frame)
     frame = frame.with_arcs(frame.image - light.model)
     starts = starts_around(frame, light, arcs.guess, expected)

@@ -21,9 +21,9 @@ ABOVE = 0.85
 """Least brightness of the centre, over that of the brightest circle, at which a galaxy is in the
 centre: 1.9 and more in real lenses, 0.72 and less in images without lens light."""
 CONTRAST = 1.6
-"""Least brightness of the centre, over that of the darkest circle within the brightest, at which a
-galaxy is in the centre of a brighter ring: 8.8 and more in images with lens light of 18 to 23 mag,
-1.2 and less in images without."""
+"""Least brightness of the centre, over that of the darkest circle inside of the brightest one, at
+which a galaxy is in the centre of a brighter ring: 8.8 and more in images with lens light of 18 to
+23 mag, 1.2 and less in images without."""
 SIGMAS = 2.0
 """Least brightness of a galaxy, in units of the noise of a pixel."""
 ROUND, AROUND = 1.5, 2.5

@@ -24,8 +24,8 @@ CLIPS = 3
 EVALUATIONS = 12
 """Largest number of evaluations of the derivatives in each round."""
 NEAR, EVERY = 25, 2
-"""Radius, pixels, beyond which the shape is fitted to some rows and columns alone, and their
-step."""
+"""Radius, pixels, beyond which the shape is fitted to every second (`EVERY`) row and column
+alone."""
 RIDGE = 1e-9
 """Ridge of the normal equations, relative to their diagonal."""
 MOST_ELLIPTICITY = 0.6
@@ -110,8 +110,7 @@ def fit_lens_light(
 
 
 def _telling(places: Int[np.ndarray, "2 pixels"]) -> Bool[np.ndarray, " pixels"]:
-    """Return a mask of the pixels that the shape is fitted to: all near the middle, some far
-    off."""
+    """Return a mask of the pixels that the shape is fitted to: all near the middle, few far off."""
     return (np.hypot(*places) < NEAR) | (places % EVERY == 0).all(axis=0)
 
 
