@@ -242,7 +242,7 @@ class LensMeasurement:
         return measurement_html(self)
 
     def to_lenstronomy(self) -> dict[str, Any]:
-        """Return the model as arguments of lenstronomy; see `measure.lenstronomy_arguments`.
+        """Return the model for lenstronomy; see `lenspinn.measure.lenstronomy_arguments`.
 
         lenstronomy's image of the model, convolved with `psf`, is the sum of `source_image` and
         `lens_light` without the sky.

@@ -27,7 +27,7 @@ correlated."""
 SEEN = 1.0
 """Least brightness of the lensed source in the arcs, in units of the noise."""
 LEAST_SHARE = 0.1
-"""Least share of the pixels of a square that is used in its mean."""
+"""Least share of counting pixels that the mean of a square is normalised by."""
 
 
 def noise_factor(left: Pixels, source: Pixels, used: Bool[np.ndarray, "y x"]) -> Pixels:
