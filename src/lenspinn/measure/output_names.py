@@ -1,5 +1,4 @@
-"""Names of the files that are written about images, chosen so that no other image's are
-replaced."""
+"""Names of the files that are written about images, so that none replaces that of another image."""
 
 import json
 import os

@@ -22,7 +22,8 @@ MOST_NEGATIVE = 0.05
 """Largest negative light of a PSF, as a share of the positive: more is an error of the
 background."""
 MOST_ASIDE, MOST_ASIDE_SHARE = 2.0, 0.1
-"""Largest distance of the peak of a PSF from its middle, pixels, or as a share of its side."""
+"""Largest distance of the peak of a PSF from its middle: the larger of a number of pixels and a
+share of its side."""
 MOST_WIDTH = 7.0
 """Largest full width at half maximum, pixels, of a PSF that does not state its scale; those of
 images are 2 to 5."""

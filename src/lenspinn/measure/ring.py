@@ -37,7 +37,7 @@ def ring_radius(
     -------
     float
         Radius, arcsec. It is theta_E for a round ring; for two images of a source that is far off
-        the centre it is near the radius of the brighter image.
+        the centre it lies nearer to the radius of the brighter image.
     """
     profile = _profile(arcs, sigma)
     peak = _brightest(profile, inner / pixel_scale, outer / pixel_scale)
