@@ -92,7 +92,7 @@ def deflection_subhalo(subhalo: Subhalo, theta_x: Tensor, theta_y: Tensor) -> tu
 
 
 def enclosed_mass(subhalo: Subhalo, radius: float) -> float:
-    """Return the projected mass of a clump within a radius in arcsec, arcsec^2."""
+    """Return the projected mass of a clump within a radius in arcsec, as arcsec^2."""
     plain = Subhalo(
         profile=subhalo.profile,
         x=0.0,

@@ -22,8 +22,8 @@ def solved_in_parts(solve: Callable[..., Solved], *batch: Any, at_once: int) -> 
     batch
         Arguments of `solve`; the first axis of all tensors is that of images.
     at_once
-        Number of images that are treated together on a CPU: intermediate tensors of more do not fit
-        into its cache.
+        Number of images that are treated together on a CPU: intermediate tensors of more
+        images do not fit into its cache.
     """
     first = _tensors_of(batch[0])[0]
     count = max(1, -(-len(first) // at_once)) if first.device.type == "cpu" else 1

@@ -1,4 +1,4 @@
-"""Distances, critical surface density, and the step between a mass and its Einstein radius.
+"""Distances, critical surface density, and conversion between mass and Einstein radius.
 
 Distances are in Mpc and masses in M_sun. Angular-diameter distances are the ones that bend light;
 `deeplense_distances` keeps the fault of the DeepLense simulator, so that its images can be made

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Map = Float[Tensor, "*#batch y x"]
-"""A value at each position: (y, x), or one such plane for each lens of a batch."""
+"""Value at each position: (y, x), or one such plane for each lens of a batch."""
 
 PerLens = Float[Tensor, "*#batch 1 1"]
 """One value for each lens, shaped to broadcast over the planes of a `Map`."""

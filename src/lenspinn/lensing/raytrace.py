@@ -33,7 +33,7 @@ class SourceImage(NamedTuple):
     """A source plane filled from an image, by `delens`."""
 
     source: Float[Tensor, "batch v u"]
-    """Surface brightness, in the unit of the image; 0 where nothing landed."""
+    """Surface brightness, in the unit of the image; 0 where no pixel was deposited."""
     coverage: Float[Tensor, "batch v u"]
     """Number of image pixels on each source pixel: the sum of the bilinear weights."""
 

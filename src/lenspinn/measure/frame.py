@@ -53,7 +53,7 @@ class Frame:
 
     @property
     def weighed_sigma(self) -> Pixels:
-        """Noise with the errors of the models of lens light and source, and `noise_factor`."""
+        """Noise with the errors of the models of lens light and source, times `noise_factor`."""
         return self._believed_sigma * self.noise_factor
 
     @property

@@ -60,8 +60,9 @@ class LensMeasurement:
     covariance: Float[np.ndarray, "parameters parameters"]
     """Covariance of `parameters`, in their order; its diagonal holds the squares of `errors`."""
     at_bounds: tuple[str, ...]
-    """Names of `parameters` that ended at a bound of the fit, and are no measurement."""
+    """Names of `parameters` that ended at a bound of the fit, and so were not measured."""
     chi2_per_pixel: float
+    """Mean square of `residual` over the pixels that count."""
     gain: float
     """Fall of chi^2 by the lensed source, over chi^2 per pixel where that is above 1."""
     spread: float

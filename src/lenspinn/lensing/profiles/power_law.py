@@ -78,7 +78,7 @@ def deflection_epl(
 
 
 Vector = tuple[Tensor, Tensor]
-"""A complex number ``x + i y`` at each position. (Compilers do without complex tensors.)"""
+"""Complex number ``x + i y`` at each position, as two tensors, which compilers support better."""
 
 
 class EPLDerivatives(NamedTuple):
@@ -177,7 +177,7 @@ def _sum(first: Vector, second: Vector) -> Vector:
 
 
 def _terms(square: PerLens) -> int:
-    """Return how many terms the most elliptical lens needs, given the square of ellipticity."""
+    """Return the number of terms that the most elliptical lens needs, from ellipticity squared."""
     if torch.compiler.is_compiling():
         return COMPILED_TERMS
     most = float(square.max())
