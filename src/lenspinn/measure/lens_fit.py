@@ -59,8 +59,8 @@ trusted."""
 AT_BOUND = 0.005
 """Distance from a bound below which a parameter counts as at the bound, as a share of its range."""
 LENS_PARAMETERS = 7
-"""Number of parameters of the lens, the first of `SMOOTH_PARAMETERS`. Bounds of the
-source are not checked: chi^2 shows a source that is no Sersic profile."""
+"""Number of parameters of the lens, the first of `SMOOTH_PARAMETERS`. Bounds of the source are not
+checked: chi^2 shows a source that is no Sersic profile."""
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:

@@ -55,8 +55,9 @@ class LensMeasurement:
     """Parameters of the smooth lens and its source, by their names in
     `lenspinn.fitting.SMOOTH_PARAMETERS`; positions are from the centre of the frame."""
     errors: dict[str, float]
-    """Statistical error of each parameter, one sigma, times the square root of chi^2 per pixel
-    where that is above 1."""
+    """Statistical error of each parameter, one sigma, times the square root of the fit's own chi^2
+    per pixel where that is above 1. The noise of the fit is raised by the errors of the models, so
+    this is not `chi2_per_pixel`."""
     covariance: Float[np.ndarray, "parameters parameters"]
     """Covariance of `parameters`, in their order; its diagonal holds the squares of `errors`."""
     at_bounds: tuple[str, ...]
@@ -64,7 +65,8 @@ class LensMeasurement:
     chi2_per_pixel: float
     """Mean square of `residual` over the pixels that count."""
     gain: float
-    """Fall of chi^2 by the lensed source, over chi^2 per pixel where that is above 1."""
+    """Fall of the fit's chi^2 by the lensed source, over its chi^2 per pixel where that is above 1
+    (see `errors`)."""
     spread: float
     """Largest relative difference of theta_E among starts that fit as well."""
     without_shear: float
