@@ -95,7 +95,7 @@ class Detection:
 
     @property
     def height(self) -> Pixels | None:
-        """Significance divided by its spread in mocks, in each pixel; None without mocks."""
+        """Significance over `Chance.spread` in each pixel; None without mocks."""
         return None if self.chance is None else self.significance / self.chance.spread
 
     @property

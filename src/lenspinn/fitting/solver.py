@@ -76,8 +76,8 @@ BOUNDS = {
     "a4": (-0.1, 0.1),
     "b4": (-0.1, 0.1),
 }
-"""Lowest and highest value of each parameter: the model is finite within, and lenses are far from
-these bounds."""
+"""Lowest and highest value of each parameter, far beyond those of real lenses: within, the model is
+finite and differs from that without a lens."""
 AT_ONCE = 16
 """Number of images whose steps are computed together on a CPU."""
 _LONGEST_STEP = 0.3
