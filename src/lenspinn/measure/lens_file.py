@@ -56,9 +56,10 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
         HDF5 file of lenstronomy, with its noise; or a folder with ``data.fits`` and, if there are
         any, ``noise_map.fits``, ``psf.fits`` and ``mask_extra_galaxies.fits``.
     noise
-        FITS file of standard deviations in the unit of the image, or of variances or weights
-        (1 / variance), where its name, its extension or its BUNIT says so; 0, 1e8 and above leave
-        a pixel out. By default the noise in the image's file, else an estimate from the image.
+        FITS file of standard deviations in the unit of the image, or of variances or weights (1 /
+        variance), where its name, its extension or its BUNIT says so; 0, and 1e5 times the noise of
+        the sky and above, leave a pixel out. By default the noise in the image's file, else an
+        estimate from the image.
     psf
         FITS or HDF5 file of the PSF in pixels of the image, or in finer pixels where the file
         states their scale (PIXSCALE, PIXELSCL, OVERSAMP). By default the PSF in the image's file,
