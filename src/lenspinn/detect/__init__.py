@@ -1,4 +1,4 @@
-"""Dark clumps in one telescope image: where, how massive, how sure, and what would be seen."""
+"""Dark clumps in one telescope image: position, mass, chance, and the least mass to be found."""
 
 from typing import TYPE_CHECKING
 

@@ -1,8 +1,8 @@
-"""Dark clumps fitted beside lens, source and lens light, with all that is nonlinear in them.
+"""Dark clumps fitted beside lens, source and lens light, without linear approximation.
 
-The score test says where a point mass would help, as far as images are linear in it. From the best
-of these places clumps of three profiles are fitted with everything else free again, and once
-nothing, from which the gain counts.
+The score test says where a point mass would improve the fit, to first order in its mass. From the
+best of these places clumps of three profiles are fitted, with all other parameters free again. One
+fit without a clump gives the chi^2 that the gain is counted from.
 """
 
 import math
@@ -24,26 +24,31 @@ from lenspinn.fitting.structure import Shapelets, shapelets_at
 __all__ = ["Candidate", "fit_candidates"]
 
 SAME_PLACE = 0.15
-"""Arcsec: fits that end nearer to each other are one candidate."""
+"""Distance below which two fits are one candidate, arcsec."""
 STEPS = 10
+"""Number of damped Gauss-Newton steps of a fit."""
 FIRST_DAMPING, LESS, MORE = 0.01, 0.3, 4.0
+"""Damping of the first step, and its factors after a step that was taken and one that was not."""
 FURTHEST = 0.3
-"""Arcsec that a clump may move from its peak, one standard deviation of a prior."""
+"""Standard deviation of the prior of a clump's position about its peak, arcsec."""
 MASS_RANGE = 2.0
-"""Standard deviation of the logarithm of the mass about that of the peak."""
+"""Standard deviation of the prior of the logarithm of a clump's mass about that of the peak."""
 LEAST_MASS = 1e-5
-"""Arcsec^2, at which a fit may begin."""
+"""Least squared Einstein radius at which a fit begins, arcsec^2."""
 SCALE_RADIUS = (0.1, 1.0)
-"""Of a truncated NFW clump: middle, arcsec, and standard deviation of its logarithm."""
+"""Prior of the scale radius of a truncated NFW clump: median, arcsec, and standard deviation of its
+logarithm."""
 INNER = 0.1
-"""Arcsec within which masses are stated where no redshifts say how much a kpc is."""
+"""Radius within which masses are stated where no redshifts give the scale of a kpc, arcsec."""
 _RIDGE = 1e-5
+"""Ridge of the normal matrix of templates of unit length, which may be nearly equal."""
 _LARGEST_STEP = 0.5
+"""Largest change of any parameter in one step, in the unit of the parameter."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One clump fitted from one peak, of the profile that does best."""
+    """One clump fitted from one peak, of the profile with the lowest chi^2."""
 
     peak: Peak
     profile: Profile
@@ -51,19 +56,21 @@ class Candidate:
     y: float
     x_error: float
     y_error: float
-    """Arcsec from the middle of the frame, one sigma."""
+    """Standard error of `y`, arcsec. The position (`x`, `y`) is in arcsec from the middle of the
+    frame."""
     mass: float
-    """Squared Einstein radius, arcsec^2, as of `lenspinn.detect.subhalo.Subhalo`."""
+    """Squared Einstein radius, arcsec^2, as defined in `lenspinn.detect.subhalo.Subhalo`."""
     mass_log_error: float
-    """One sigma of its natural logarithm."""
+    """Standard error of the natural logarithm of `mass`."""
     scale_radius: float | None
-    """Arcsec, of a truncated NFW clump."""
+    """Scale radius of a truncated NFW clump, arcsec; None for other profiles."""
     gain: dict[Profile, float]
-    """By which chi^2, with priors, falls for each profile; stated noise."""
+    """Fall of chi^2, with the penalty of the priors, for each profile, in units of the stated
+    noise."""
     inner_mass: float
-    """Projected within `inner_radius`, arcsec^2."""
+    """Projected mass within `inner_radius`, as a squared Einstein radius, arcsec^2."""
     inner_radius: float
-    """Arcsec."""
+    """Radius of `inner_mass`, arcsec."""
 
 
 class _Point(NamedTuple):
@@ -72,7 +79,7 @@ class _Point(NamedTuple):
     parameters: Float[Tensor, "1 parameters"]
     misfit: Float[Tensor, " pixels"]
     templates: Float[Tensor, "templates pixels"]
-    """Structure of the source, whitened, of unit length, apart from lens light."""
+    """Lensed shapelets in units of the noise, of unit length, with lens light projected out."""
     factor: Float[Tensor, "templates templates"]
     coefficients: Float[Tensor, "1 templates"]
     chi2: float
@@ -81,22 +88,23 @@ class _Point(NamedTuple):
 def fit_candidates(
     lens: ObservedLens, solution: DarkSolution, peaks: list[Peak], inner_radius: float = INNER
 ) -> list[Candidate]:
-    """Fit a clump from each peak, and keep one of those that end in one place.
+    """Fit a clump from each peak, and keep one of those that end at the same place.
 
     Parameters
     ----------
     lens
+        Observed lens.
     solution
-        Of its image, the shape of the lens being free.
+        Solution of its image, the shape of the lens being free.
     peaks
-        Of its scan.
+        Peaks of the scan of this solution.
     inner_radius
-        Arcsec, within which `Candidate.inner_mass` is.
+        Radius of `Candidate.inner_mass`, arcsec.
 
     Returns
     -------
     list of Candidate
-        In the order of the peaks.
+        Candidates in the order of the peaks.
     """
     with torch.no_grad():
         problem = _Problem(lens, solution)
@@ -113,7 +121,7 @@ def _candidate(problem: "_Problem", smooth: _Point, peak: Peak, inner_radius: fl
     mass = max(peak.strength, LEAST_MASS)
     fits = {}
     for profile in PROFILES:
-        # An isothermal sphere has no end: its square is what bends as much a beam away.
+        # An isothermal sphere has no total mass: it begins with a point mass's deflection at INNER.
         own = mass if profile != "sis" else mass**2 / INNER**2
         start = [peak.x, peak.y, math.log(own)]
         start += [math.log(SCALE_RADIUS[0])] if profile == "tnfw" else []
@@ -142,7 +150,7 @@ def _candidate(problem: "_Problem", smooth: _Point, peak: Peak, inner_radius: fl
 
 
 class _Clump(NamedTuple):
-    """Profile of a clump, and where its fit begins: the middle of its priors."""
+    """Profile of a clump, and the start of its fit, which is the mean of its priors."""
 
     profile: Profile
     start: tuple[float, ...]
@@ -166,7 +174,7 @@ class _Problem:
     def descend(
         self, start: Float[Tensor, "1 parameters"], clump: _Clump | None
     ) -> tuple[_Point, Tensor]:
-        """Take damped Gauss-Newton steps; return where they end, and the covariance there."""
+        """Take damped Gauss-Newton steps; return the final model, and the covariance there."""
         at, damping = self.look(start, clump), FIRST_DAMPING
         normal, gradient = self.slopes(at, clump)
         for _ in range(STEPS):
@@ -181,7 +189,7 @@ class _Problem:
         return at, torch.linalg.inv(normal)
 
     def look(self, parameters: Float[Tensor, "1 parameters"], clump: _Clump | None) -> _Point:
-        """Solve for structure and lens light behind one lens."""
+        """Solve for source structure and lens light at given parameters."""
         samples = self.samples(parameters)
         smooth, products = self.brightness(samples, clump)
         pixels = self.whitened(torch.cat([smooth[:, None], products], dim=1))
@@ -197,7 +205,7 @@ class _Problem:
         return _Point(parameters, misfit, templates, factor, (share / lengths)[None], chi2)
 
     def slopes(self, at: _Point, clump: _Clump | None) -> tuple[Tensor, Tensor]:
-        """Return normal matrix and gradient by all parameters, structure being free beside them."""
+        """Return normal matrix and gradient by all parameters, source structure being free."""
         with torch.enable_grad():
             samples = self.samples(at.parameters).clone().requires_grad_()
             smooth, products = self.brightness(samples, clump)
@@ -217,7 +225,7 @@ class _Problem:
         return float(((means - parameters[0].double()) * inverse).square().sum())
 
     def known(self, clump: _Clump | None) -> tuple[Tensor, Tensor]:
-        """Return means and inverse widths of all priors."""
+        """Return means and inverse standard deviations of all priors."""
         means, inverse = self.priors.mean[0].double(), self.priors.inverse_width[0].double()
         if clump is None:
             return means, inverse
@@ -225,11 +233,11 @@ class _Problem:
         return torch.cat([means, more[0]]), torch.cat([inverse, 1 / more[1]])
 
     def samples(self, parameters: Float[Tensor, "1 parameters"]) -> Float[Tensor, "samples _"]:
-        """Repeat the parameters for each sample: its brightness depends on its own alone."""
+        """Repeat the parameters for each sample, whose brightness depends on its own copy alone."""
         return parameters.expand(self.optics.theta_x.numel(), -1)
 
     def brightness(self, samples: Tensor, clump: _Clump | None) -> tuple[Tensor, Tensor]:
-        """Return what each sample sees of the Sersic profile, (samples,), and of each shapelet."""
+        """Return brightness at the samples: Sersic profile, (samples,), and each shapelet."""
         smooth = samples[:, : self.start.shape[1]]
         x, y = (theta.reshape(-1, 1, 1) for theta in (self.optics.theta_x, self.optics.theta_y))
         alpha_x, alpha_y = smooth_deflection(smooth, x, y)
@@ -243,13 +251,13 @@ class _Problem:
         return sersic[:, 0, 0], products[..., 0, 0]
 
     def whitened(self, samples: Float[Tensor, "samples maps"]) -> Float[Tensor, "maps pixels"]:
-        """Blur maps of samples, in units of the noise, and take the lens light away from them."""
+        """Return blurred maps in units of the noise, with the lens light projected out."""
         seen = exposed(samples.T[None], self.optics) / self.sigma[:, None]
         return apart_from(self.span, seen)[0].flatten(1)
 
 
 def _subhalo(profile: Profile, numbers: Tensor) -> Subhalo:
-    """Name the numbers of a clump, one a row of the last axis but two, or of the only one."""
+    """Return a clump from its numbers, which lie along the only axis, or along the last but two."""
     x, y, log_mass, *more = numbers.unbind(dim=max(0, numbers.dim() - 3))
     scale_radius = more[0].exp() if more else 0.0
     return Subhalo(profile=profile, x=x, y=y, mass=log_mass.exp(), scale_radius=scale_radius)

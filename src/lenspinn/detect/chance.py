@@ -1,7 +1,8 @@
-"""How often mocks without clumps show a peak as high, and which clumps mocks would have shown.
+"""Chance of a peak in mocks without clumps, and completeness for clumps put into mocks.
 
-A significance is not taken at its word: noise is correlated, sources are rough, and more so here
-than there. Each pixel is compared with what the same pixel does in mocks of the same lens.
+A significance cannot be converted to a chance as that of a normal number: noise is correlated, and
+sources have structure, more in some pixels than in others. So each pixel is compared with the same
+pixel in mocks of the same lens.
 """
 
 import math
@@ -26,72 +27,76 @@ Pixels = Float[np.ndarray, "y x"]
 Mask = Bool[np.ndarray, "y x"]
 
 APART = 0.25
-"""Arcsec: peaks nearer to each other are one."""
+"""Distance below which two peaks are one, arcsec."""
 MOST_PEAKS = 3
+"""Largest number of peaks that are followed up."""
 SMOOTHED = 2.0
-"""Pixels: standard deviation over which the spread of mocks is averaged, for few mocks tell little
-of a single pixel."""
+"""Standard deviation of the Gaussian that the spread of mocks is averaged with, pixels: few mocks
+constrain a single pixel badly."""
 FALSE_ALARMS = 0.05
-"""Share of images without clumps in which one would be claimed, at the height from which the
-completeness counts a clump as found."""
+"""False-alarm rate: share of images without clumps whose highest peak exceeds the height at which
+the completeness counts a clump as found."""
 NEAR_ENOUGH = 0.15
-"""Arcsec from its place within which a clump is found."""
+"""Largest distance between a clump and the peak at which it counts as found, arcsec."""
 INJECTED_FROM, INJECTED_TO = -0.5, 1.0
-"""Decades of mass about the limit of linear theory, evenly over which injected clumps are drawn:
-more above, where images are no longer linear in them."""
+"""Range of the masses of injected clumps, in decades about the mass limit of linear theory, drawn
+evenly: mostly above the limit, where images are no longer linear in the mass."""
 PROBABLY = 0.9
-"""Probability of being found at the mass limit."""
+"""Probability with which a clump at the mass limit is found."""
 LEAST_SLOPE = 0.2
-"""Of the probit of being found in the natural logarithm of mass, from where it rises at all."""
+"""Least slope of the probit of completeness in the natural logarithm of mass; below it no limit is
+stated."""
 LEAST_INJECTED = 10
-"""Clumps from which it is told where nearly all are found."""
+"""Least number of injected clumps from which a mass limit is derived."""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A place where one more mass explains more than around it."""
+    """A local maximum of the improvement of the fit by one more point mass."""
 
     row: int
     column: int
     x: float
     y: float
-    """From the middle of the frame, arcsec."""
+    """Position along y, as `x` in arcsec from the middle of the frame."""
     significance: float
-    """Of a point mass there, in units of the stated noise."""
+    """Significance of a point mass at this pixel, standard deviations of the stated noise."""
     strength: float
-    """Best squared Einstein radius, arcsec^2, as far as images are linear in it."""
+    """Best squared Einstein radius to first order, arcsec^2."""
     height: float
-    """`scaled_significance` over the spread of that in mocks at this place; NaN without mocks."""
+    """Ratio of `scaled_significance` to its spread in mocks at this pixel; NaN without mocks."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chance:
-    """What mocks of one lens say."""
+    """Chance of peaks, and completeness, from mocks of one lens."""
 
     spread: Pixels
-    """Of `scaled_significance` in mocks, in each pixel."""
+    """Root mean square of `scaled_significance` in mocks, in each pixel."""
     highest: Float[np.ndarray, " mocks"]
     """Height of the highest peak of each mock without clumps."""
     left: Float[np.ndarray, " mocks"]
-    """`lenspinn.detect.mocks.roughness_left` of each of these."""
+    """Roughness (`lenspinn.detect.mocks.roughness_left`) of each mock without clumps."""
     correlation: Float[np.ndarray, " mocks"]
-    """`lag_correlation` of each of these."""
+    """Correlation of neighbouring pixels (`lag_correlation`) of each mock without clumps."""
     injected: Float[np.ndarray, "injected 4"]
-    """Of mocks with a clump: squared Einstein radius, mass limit of linear theory there, strength
-    that was found, and 1 if its peak was the highest and above `threshold`, else 0."""
+    """Mocks with a clump, one a row: squared Einstein radius of the clump, mass limit of linear
+    theory at its place, strength of the highest peak (all arcsec^2), and 1 if this peak is above
+    `threshold` and within `NEAR_ENOUGH` of the clump, else 0."""
     factor: float
-    """By which mass limits are those of linear theory; NaN if nothing was injected, or if too few
-    of it were found to tell."""
+    """Factor between the measured mass limit and that of linear theory; NaN if no clumps were
+    injected, or too few of them were found to tell."""
 
     @property
     def threshold(self) -> float:
-        """Height that `FALSE_ALARMS` of the mocks exceed."""
+        """Height that a share `FALSE_ALARMS` of the mocks without clumps exceeds."""
         return float(np.quantile(self.highest, 1 - FALSE_ALARMS))
 
     def of(self, height: float) -> float:
-        """Return the chance of a peak as high anywhere on the ring.
+        """Return the chance of a peak of at least this height anywhere on the ring.
 
-        ``(1 + k) / (1 + n)`` for *k* of *n* mocks: no less than one over their number.
+        The chance is ``(1 + k) / (1 + n)`` where *k* of *n* mocks show such a peak: no less than
+        ``1 / (1 + n)``.
         """
         above = int((self.highest >= height).sum())
         return (1 + above) / (1 + len(self.highest))
@@ -102,18 +107,19 @@ class Chance:
         Parameters
         ----------
         strength_error
-            Of a point mass in each pixel, stated noise.
+            Standard error of the squared Einstein radius in each pixel, for the stated noise,
+            arcsec^2.
         """
         return self.factor * self.linear_limit(strength_error)
 
     def linear_limit(self, strength_error: Pixels) -> Pixels:
-        """Return the same as linear theory has it: heights are normal about mass over error."""
+        """Return the mass limit if heights are normal about mass over error, arcsec^2."""
         error = strength_error * self.spread * math.sqrt(float(np.median(self.left)))
         return (self.threshold + float(norm.ppf(PROBABLY))) * error
 
 
 def search_region(lens: ObservedLens) -> Mask:
-    """Return where clumps are looked for: on the arcs and a little around them."""
+    """Return the mask of pixels in which clumps are looked for: on the arcs and close to them."""
     distance = ndimage.distance_transform_edt(~lens.arcs) * lens.pixel_scale
     return (distance <= AROUND_ARCS) & np.isfinite(lens.sigma[0].numpy())
 
@@ -121,17 +127,18 @@ def search_region(lens: ObservedLens) -> Mask:
 def scaled_significance(
     lens: ObservedLens, solution: DarkSolution
 ) -> Float[np.ndarray, "batch y x"]:
-    """Return the significance of a point mass in each pixel, where an image is as rough as it is.
+    """Return the significance of a point mass in each pixel, scaled by the roughness of the image.
 
-    It is that in units of the stated noise, over the root of what is left on the arcs away from the
-    highest peak: sources of mocks are not equally rough, nor is noise what a map says.
+    The significance in units of the stated noise is divided by the root mean square of the residual
+    on the arcs away from the highest peak: sources of mocks are not equally rough, nor is the noise
+    exactly that of the noise map.
     """
     left = roughness_left(lens, solution)
     return solution.scan.significance.double().numpy() / np.sqrt(left)[:, None, None]
 
 
 def lag_correlation(lens: ObservedLens, solution: DarkSolution) -> Float[np.ndarray, " batch"]:
-    """Return how alike neighbouring pixels of a residual on the arcs are, -1 to 1."""
+    """Return the correlation of neighbouring pixels of the residual on the arcs, -1 to 1."""
     arcs, found = lens.arcs, []
     for residual in solution.residual.double().numpy():
         pairs = [
@@ -154,12 +161,13 @@ def find_peaks(
     Parameters
     ----------
     lens
+        Observed lens.
     solution
-        Of one image.
+        Solution of one image.
     spread
-        Of mocks; None if there are none.
+        Spread of `scaled_significance` in mocks; None without mocks.
     most
-        Peaks.
+        Largest number of peaks.
     """
     region = search_region(lens)
     significance = solution.scan.significance[0].double().numpy()
@@ -193,18 +201,18 @@ def find_peaks(
 def measure_chance(
     maker: MockMaker, *, mocks: int, injected: int, seed: int, progress: Callable[[int], None]
 ) -> Chance:
-    """Solve mocks without and with clumps.
+    """Measure chances and completeness by solving mocks without and with clumps.
 
     Parameters
     ----------
     maker
-        Of mocks.
+        Maker of the mocks.
     mocks, injected
-        How many without, and with one clump each; at least two of the first.
+        Number of mocks without a clump, at least 2, and with one clump each.
     seed
-        Of both.
+        Seed of all mocks.
     progress
-        Called with the number of mocks that were solved, each time.
+        Function that is called with the number of mocks of each batch when it is solved.
     """
     lens, region = maker.lens, search_region(maker.lens)
     significance, left, correlation = [], [], []
@@ -214,7 +222,7 @@ def measure_chance(
         correlation.append(lag_correlation(lens, solution))
     maps = np.concatenate(significance)
     square = _smoothed((maps**2).mean(axis=0), region)
-    # Each mock is compared with the others: of few, one would be compared with itself.
+    # Each mock is compared with the other mocks alone, or few mocks would compare with themselves.
     heights = [
         (one / np.sqrt(_without(square, _smoothed(one**2, region), mocks)))[region].max()
         for one in maps
@@ -244,7 +252,7 @@ def _solved(
 def _injections(
     maker: MockMaker, chance: Chance, num: int, seed: int, progress: Callable[[int], None]
 ) -> Float[np.ndarray, "injected 4"]:
-    """Put point masses on the ring, of masses around the limit of linear theory, and look."""
+    """Search mocks for point masses put into them, of masses around the linear-theory limit."""
     lens, rng = maker.lens, np.random.default_rng([seed, 1])
     error = maker.solution.scan.strength_error[0].double().numpy()
     limits = chance.linear_limit(error)
@@ -282,13 +290,13 @@ def _was_found(peaks: list[Peak], subhalo: Subhalo, threshold: float) -> tuple[f
 
 
 def probit(injected: Float[np.ndarray, "injected 4"]) -> tuple[float, float]:
-    """Return how the share of clumps that are found rises with their mass.
+    """Return the completeness as a function of mass: a probit fitted by maximum likelihood.
 
     Returns
     -------
     offset, slope
-        The share is ``Phi(offset + slope ln(mass / limit))``, the limit being that of linear
-        theory; by maximum likelihood.
+        Numbers of the completeness ``Phi(offset + slope ln(mass / limit))``, where the limit is
+        that of linear theory.
     """
     mass, limit, _, found = injected.T
     log_share = np.log(mass / limit)
@@ -302,9 +310,9 @@ def probit(injected: Float[np.ndarray, "injected 4"]) -> tuple[float, float]:
 
 
 def found_with_90_percent(injected: Float[np.ndarray, "injected 4"]) -> float:
-    """Return by which mass limits are those of linear theory.
+    """Return the factor between the measured mass limit and that of linear theory.
 
-    NaN where that is more than was injected, or cannot be told.
+    The factor is NaN where the limit is above all injected masses, or cannot be told.
     """
     if len(injected) < LEAST_INJECTED or injected[:, 3].min() == injected[:, 3].max():
         return math.nan
@@ -316,7 +324,7 @@ def found_with_90_percent(injected: Float[np.ndarray, "injected 4"]) -> float:
 
 
 def _smoothed(squares: Pixels, region: Mask) -> Pixels:
-    """Average over neighbours that are in the region, and take the mean elsewhere."""
+    """Return squares averaged over neighbours within the region, and their mean outside of it."""
     inside = ndimage.gaussian_filter(np.where(region, squares, 0.0), SMOOTHED)
     share = ndimage.gaussian_filter(region.astype(float), SMOOTHED)
     mean = float(squares[region].mean())
@@ -324,5 +332,5 @@ def _smoothed(squares: Pixels, region: Mask) -> Pixels:
 
 
 def _without(mean: Pixels, one: Pixels, num: int) -> Pixels:
-    """Return the mean of all but one."""
+    """Return the mean of `num` maps without one of them."""
     return ((mean * num - one) / (num - 1)).clip(min=1e-12)

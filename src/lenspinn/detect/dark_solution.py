@@ -1,6 +1,6 @@
-"""A lens solved without dark clumps, and every pixel asked how much better one there would do.
+"""A lens solved without dark clumps, and every pixel tested for one.
 
-Slope, shear and multipoles of the lens of orders 1, 3 and 4, structure of the source and the light
+Slope, shear and multipoles of orders 1, 3 and 4 of the lens, structure of the source and the light
 of the lens are free beside the clump, which is a point mass here.
 """
 
@@ -22,9 +22,9 @@ __all__ = ["DarkSolution", "deflection_lopsided", "solve"]
 Maps = Float[Tensor, "batch y x"]
 
 STEPS = 6
-"""Of the Sersic fit, which begins where the measurement ended."""
+"""Number of steps of the Sersic fit, which begins at the measured parameters."""
 LOPSIDED = 0.01
-"""Prior width of the multipole of order 1, in units of theta_E, as that of the others."""
+"""Prior width of the multipole of order 1, in units of theta_E, the same as of orders 3 and 4."""
 
 
 class DarkSolution(NamedTuple):
@@ -40,11 +40,11 @@ class DarkSolution(NamedTuple):
 
     @property
     def parameters(self) -> SmoothParameters:
-        """Of lens and Sersic source; the shape of the lens is among them if it was free."""
+        """Parameters of lens and Sersic source, with the shape of the lens if it was free."""
         return self.found.smooth.parameters
 
     def one(self, at: int) -> "DarkSolution":
-        """Return the residual and the scan of one image of a batch; more of its fit is not kept."""
+        """Return one image of a batch: its residual, parameters and scan, without the rest."""
         part = slice(at, at + 1)
         smooth = self.found.smooth
         smooth = smooth._replace(residual=smooth.residual[part], parameters=smooth.parameters[part])
@@ -69,13 +69,13 @@ def solve(
     Parameters
     ----------
     lens
-        What is known of the lens: noise, PSF, lens light, and where the fit begins.
+        Observed lens: noise, PSF, lens light, and the parameters at which the fit begins.
     images : (batch, y, x)
-        Of the same lens, such as mocks; by default the image of `lens`.
+        Images of the same lens, such as mocks; by default the image of `lens`.
     lens_shape
         Whether slope and multipoles of the lens are free.
     scale
-        Of the shapelets, half-light radii of the source.
+        Scale of the shapelets, in half-light radii of the source.
     """
     images = lens.image if images is None else images
     count = len(images)
@@ -94,7 +94,7 @@ def solve(
 
 
 def deflection_lopsided(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Deflections of both multipoles of order 1 of unit strength, arcsec.
+    """Deflections of both multipoles of order 1, of a strength of 1 arcsec, arcsec.
 
     Parameters
     ----------
@@ -103,12 +103,13 @@ def deflection_lopsided(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], ..
 
     Returns
     -------
-    (alpha_x, alpha_y) of the cosine, then of the sine
+    (alpha_x, alpha_y) of the cosine multipole, then of the sine multipole
 
     Notes
     -----
-    The convergence is ``cos(phi) / (2 theta)`` as that of other orders, the potential ``theta ln
-    (theta) cos(phi) / 2``; a constant deflection, which moves the source alone, is left open.
+    The convergence is ``cos(phi) / (2 theta)``, as for other orders, and the potential
+    ``theta ln(theta) cos(phi) / 2``. A constant deflection, which only moves the source, is
+    arbitrary.
     """
     squared = (x.square() + y.square()).clamp(min=1e-12)
     logarithm = squared.log() / 2
@@ -120,7 +121,7 @@ def deflection_lopsided(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], ..
 
 
 def _scan(found: StructuredFit, at: int, pixel_scale: float, lens_shape: bool) -> PointMassScan:
-    """Test one image, whose free maps are many."""
+    """Test the pixels of one image; its derivatives need much memory, so images are not batched."""
     smooth = found.smooth
     derivatives, covariance = (each[at : at + 1] for each in found.free)
     by_source = smooth.by_source[at : at + 1]
@@ -140,9 +141,10 @@ def _with_lopsided(
     parameters: SmoothParameters,
     pixel_scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """Set the multipole of order 1 free too, to first order.
+    """Add the multipole of order 1 to the free parameters, to first order.
 
-    What the others imitate of it is taken away first, so that the covariance stays one of blocks.
+    The part of its derivatives that the other parameters imitate is projected out first, so that
+    the covariance stays block-diagonal.
     """
     p = by_name(parameters)
     x, y = pixel_grid(by_source.shape[-1], pixel_scale, device=by_source.device)

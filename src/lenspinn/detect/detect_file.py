@@ -22,7 +22,7 @@ __all__ = ["detect_image", "write_detection"]
 
 COMMAND = "detect"
 WRITTEN = (".json", ".fits", ".reg", ".png")
-"""Suffixes of what is written about an image."""
+"""Suffixes of the files that are written about an image."""
 
 
 @takes_paths
@@ -46,29 +46,29 @@ def detect_image(  # noqa: PLR0913 - each is an option of the command
     seed: int = 0,
     out: Path = Path("clumps"),
 ) -> Detection:
-    """Look for dark clumps in the image of a lens, and write what was found and what could be.
+    """Look for dark clumps in the image of a lens, and write candidates and mass limits.
 
     Parameters
     ----------
     image, noise, psf, mask, pixel_scale, image_hdu, noise_hdu, psf_hdu, band
-        As of `lenspinn measure`. Without a PSF nothing is trusted.
+        Files and options as in `lenspinn measure`. Without a PSF nothing is trusted.
     theta_E_guess
-        Where to begin, arcsec; by default the radius of the ring that is seen.
+        Einstein radius to begin with, arcsec; by default the radius of the ring that is seen.
     lens_light
-        "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
-        the lens galaxy shows.
+        Treatment of the lens light: "model", "mask" (leave out the inner part of the ring), or
+        "none". By default it is modelled if the lens galaxy shows.
     z_lens
-        Redshift of the lens; with it and that of the source masses are in solar masses, else
-        squared Einstein radii.
+        Redshift of the lens. Masses are in solar masses where both redshifts are given, else they
+        are squared Einstein radii, arcsec^2.
     z_source
         Redshift of the source.
     mocks
-        Mocks of this lens without clumps that tell the chance of a peak: 0 for none, which tells
-        none, or at least 10.
+        Number of mocks of this lens without clumps, from which the chance of a peak is measured:
+        at least 10, or 0, and no chance is known.
     injected
-        Mocks with a point mass each, which tell what could have been found.
+        Number of mocks with a point mass each, from which the mass limit is measured.
     seed
-        Of the mocks.
+        Seed of the mocks.
     out
         Folder for NAME.json, NAME.fits (maps), NAME.reg (candidates for DS9) and NAME.png.
 
@@ -117,13 +117,13 @@ def write_detection(
     Parameters
     ----------
     detection, found, notes
-        What was found, in which image, and what was done without being asked for.
+        Result of the search, the image, and sentences on what was done without being asked for.
     image
         Path of the image, for the JSON file.
     out, name
-        The folder, made if missing, and what the files begin with.
+        Folder, made if missing, and name of the files without suffix.
     seed
-        Of its mocks.
+        Seed of the mocks.
     """
     out.mkdir(parents=True, exist_ok=True)
     record = {

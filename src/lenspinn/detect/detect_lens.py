@@ -24,20 +24,21 @@ from lenspinn.measure.noise_map import AnyPixels
 __all__ = ["INJECTED", "MOCKS", "Setting", "detect_substructure", "search"]
 
 MOCKS = 100
-"""Without a clump."""
+"""Default number of mocks without a clump."""
 INJECTED = 40
-"""Mocks with one."""
+"""Default number of mocks with one clump each."""
 LEAST_MOCKS = 10
-"""Of which a spread can be told; or none."""
+"""Least number of mocks from which a spread can be measured, if any are made."""
 UNLIKE = 4.0
-"""Standard deviations of mocks from their mean, from where an image is unlike them."""
+"""Difference from the mean of mocks, in their standard deviations, above which an image is unlike
+them."""
 _TUNING_SEED, _MOCK_SEED = 1_000_000, 2_000_000
-"""Added to a seed, so that mocks that tune and those that count differ."""
+"""Numbers added to a seed, so that mocks that tune the roughness differ from those that count."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is asked of a search; see `detect_substructure`.
+    """Options of a search; see `detect_substructure`.
 
     Raises
     ------
@@ -64,7 +65,7 @@ class Setting:
 
     @cached_property
     def masses(self) -> SolarMasses | None:
-        """How squared Einstein radii become solar masses, where redshifts are given."""
+        """Conversion of squared Einstein radii to solar masses; None without redshifts."""
         if self.z_lens is None or self.z_source is None:
             return None
         return SolarMasses(self.z_lens, self.z_source)
@@ -86,23 +87,23 @@ def detect_substructure(  # noqa: PLR0913 - what is known of an image, all named
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Detection:
-    """Look for dark clumps on the arcs of a lens, and say what could have been found.
+    """Look for dark clumps on the arcs of a lens, and measure which masses would be found.
 
     Parameters
     ----------
     image, pixel_scale, noise, psf, mask, theta_E_guess, lens_light
-        As of `lenspinn.measure.measure_lens`.
+        Image and options as in `lenspinn.measure.measure_lens`.
     z_lens, z_source
-        Redshifts, both or none; without them masses are squared Einstein radii.
+        Redshifts of lens and source, both or none; without them masses are squared Einstein radii.
     mocks
-        Mocks of this lens without clumps, from which chances are told: 0, which tells none, or at
-        least 10. Chances are no less than one over their number.
+        Number *n* of mocks of this lens without clumps, from which chances are measured: at least
+        10, or 0, and no chance is known. No chance is less than ``1 / (1 + n)``.
     injected
-        Mocks with one point mass each, from which it is told what could have been found.
+        Number of mocks with one point mass each, from which the mass limit is measured.
     seed
-        Of the mocks.
+        Seed of the mocks.
     progress
-        Called with the number of mocks that were solved, each time.
+        Function that is called with the number of mocks of each batch when it is solved.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def detect_substructure(  # noqa: PLR0913 - what is known of an image, all named
 
 
 def search(lens: ObservedLens, setting: Setting) -> Detection:
-    """Look for clumps in a lens that was observed."""
+    """Look for dark clumps in an observed lens."""
     solution = solve(lens)
     maker, chance = None, None
     if setting.mocks:
@@ -178,7 +179,7 @@ def reasons_against(
     maker: MockMaker | None,
     chance: Chance | None,
 ) -> list[str]:
-    """Say what speaks against an answer: the measurement, the PSF, mocks that are not alike."""
+    """Return the reasons against a result: the measurement, the PSF, mocks unlike the image."""
     reasons = list(lens.measured.reasons)
     if not lens.psf_known:
         reasons.append("the PSF is not known; give psf")

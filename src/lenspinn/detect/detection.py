@@ -1,4 +1,4 @@
-"""What a search for dark clumps in one image says, in numbers and in one sentence."""
+"""The result of a search for dark clumps in one image, in numbers and in one sentence."""
 
 import math
 from dataclasses import dataclass
@@ -25,31 +25,32 @@ Pixels = Float[np.ndarray, "y x"]
 Mask = Bool[np.ndarray, "y x"]
 
 SURE = 0.01
-"""Chance up to which a clump is claimed."""
+"""Largest chance at which a clump is claimed."""
 SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundClump:
-    """One candidate, and what speaks for and against it."""
+    """One candidate, its chance, and its looks in other models."""
 
     candidate: Candidate
     chance: float | None
-    """Of a peak as high anywhere on the ring of a mock without clumps; None if none were made."""
+    """Chance of a peak as high anywhere on the ring of a mock without clumps; None without
+    mocks."""
     looks: tuple[SecondLook, ...]
 
     @property
     def robust(self) -> bool:
-        """Whether every other model shows it."""
+        """Whether every other model shows the candidate."""
         return all(look.survives for look in self.looks)
 
     @property
     def lost_with(self) -> list[str]:
-        """Models that do not."""
+        """Names of the models that do not show the candidate."""
         return [look.model for look in self.looks if not look.survives]
 
     def plot(self) -> "Figure":
-        """Draw its peak and its mass in every other model, relative to those of the first."""
+        """Draw peak height and mass in every other model, relative to those in the first model."""
         from lenspinn.detect.detection_picture import clump_figure
 
         return clump_figure(self)
@@ -60,41 +61,41 @@ class FoundClump:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detection:
-    """What was found in one image, and what could have been.
+    """Candidates that were found in one image, and the masses that would have been found.
 
-    Maps share the square frame of `lens`; places are in arcsec from its middle.
+    Maps share the square frame of `lens`; positions are in arcsec from its middle.
     """
 
     lens: ObservedLens
     solution: DarkSolution
     clumps: tuple[FoundClump, ...]
-    """The candidates, the highest peak first."""
+    """Candidates, the highest peak first."""
     maker: MockMaker | None
     chance: Chance | None
-    """None if no mocks were asked for."""
+    """Chances and completeness from mocks; None if no mocks were asked for."""
     masses: SolarMasses | None
-    """None where no redshifts are known."""
+    """Conversion to solar masses; None where no redshifts are known."""
     reasons: tuple[str, ...]
-    """Why nothing here is to be trusted; empty if it is."""
+    """Reasons why the result is not to be trusted; empty if it is."""
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether the result is to be trusted: there are no `reasons` against it."""
         return not self.reasons
 
     @property
     def region(self) -> Mask:
-        """Where a clump was looked for."""
+        """Mask of the pixels in which clumps were looked for."""
         return search_region(self.lens)
 
     @property
     def significance(self) -> Pixels:
-        """Of a point mass in each pixel, in units of the stated noise."""
+        """Significance of a point mass in each pixel, standard deviations of the stated noise."""
         return self.solution.scan.significance[0].double().numpy()
 
     @property
     def height(self) -> Pixels | None:
-        """Significance over its spread in mocks; None without mocks."""
+        """Significance over `Chance.spread` in each pixel; None without mocks."""
         return None if self.chance is None else self.significance / self.chance.spread
 
     @property
@@ -104,14 +105,14 @@ class Detection:
 
     @property
     def mass_limit(self) -> Pixels | None:
-        """Squared Einstein radius found with probability 0.9; None if that was not measured."""
+        """Squared Einstein radius found with probability 0.9, arcsec^2; None if not measured."""
         if self.chance is None or not math.isfinite(self.chance.factor):
             return None
         return self.chance.mass_limit(self.solution.scan.strength_error[0].double().numpy())
 
     @property
     def claimed(self) -> list[FoundClump]:
-        """Clumps of a chance up to `SURE` that every model shows, if the image is trusted."""
+        """Clumps of a chance up to `SURE` that every model shows, if the result is trusted."""
         return [
             clump
             for clump in self.clumps
@@ -120,7 +121,7 @@ class Detection:
 
     @property
     def verdict(self) -> str:
-        """The result in one line."""
+        """Result in one line."""
         if self.chance is None:
             text = f"{self._highest()}, its chance not measured (no mocks)"
         elif self.claimed:
@@ -142,7 +143,7 @@ class Detection:
         Parameters
         ----------
         name
-            Of the lens, for the heading.
+            Name of the lens, for the heading.
         """
         from lenspinn.detect.detection_picture import detection_figure
 
@@ -153,13 +154,13 @@ class Detection:
         return verdict + figure_html(self.plot(), "maps of the search")
 
     def mass_in_words(self, strength: float) -> str:
-        """Return a squared Einstein radius as a mass, if redshifts are known."""
+        """Return text of a squared Einstein radius, in solar masses if redshifts are known."""
         if self.masses is None:
             return f"{strength:.2g} arcsec^2"
         return f"{strength * self.masses.per_square_arcsec:.2g} M_sun"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as what JSON can hold."""
+        """Return the numbers as a dictionary for JSON."""
         region = self.region
         per_mass = None if self.masses is None else self.masses.per_square_arcsec
         limit = self.mass_limit

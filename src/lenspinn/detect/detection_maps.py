@@ -19,18 +19,19 @@ def write_maps(path: Path, detection: Detection, image: TelescopeImage) -> Path:
     Parameters
     ----------
     path
-        What is there is replaced.
+        FITS file; an existing one is replaced.
     detection
-        The search.
+        Result of the search.
     image
-        The whole image, whose WCS the maps have.
+        Whole image, whose WCS the maps have.
 
     Notes
     -----
     ``RESIDUAL`` and ``SIGNIFICANCE`` (of a point mass) are in units of the stated noise,
-    ``HEIGHT`` is in those of its spread in mocks; ``MASS_5_SIGMA`` and ``MASS_LIMIT`` (found with
-    probability 0.9) are solar masses if redshifts are known, else squared Einstein radii in
-    arcsec^2. ``REGION`` is 1 where clumps were looked for. What was not measured is not there.
+    ``HEIGHT`` is in units of the spread of the significance in mocks. ``MASS_5_SIGMA`` and
+    ``MASS_LIMIT`` (found with probability 0.9) are solar masses if redshifts are known, else
+    squared Einstein radii, arcsec^2. ``REGION`` is 1 where clumps were looked for. Maps that were
+    not measured are left out.
     """
     lens = detection.lens
     per_mass = 1.0 if detection.masses is None else detection.masses.per_square_arcsec
@@ -63,9 +64,9 @@ def region_file(detection: Detection, shape: tuple[int, ...]) -> str:
     Parameters
     ----------
     detection
-        The search.
+        Result of the search.
     shape
-        Of the whole image, rows and columns.
+        Shape of the whole image, rows and columns.
     """
     scale, half = detection.lens.pixel_scale, detection.lens.image.shape[-1] // 2
     column, row = first_pixel(detection, shape)

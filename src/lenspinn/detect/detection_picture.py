@@ -1,4 +1,4 @@
-"""The picture of a search for dark clumps: what was seen, where clumps may be, and what was not."""
+"""The picture of a search for dark clumps: data, residual, candidates, and mass limits."""
 
 import math
 import textwrap
@@ -18,16 +18,19 @@ from lenspinn.detect.robustness import SAME_MASS, SURVIVES
 __all__ = ["clump_figure", "detection_figure"]
 
 SIZE = (13.0, 8.8)
-"""Inches."""
+"""Size of the picture of a search, inches."""
 CLUMP_SIZE = (6.5, 3.2)
+"""Size of the picture of a candidate, inches."""
 LINE_LENGTH = 150
-"""Characters."""
+"""Characters in a line of the heading."""
 TITLE_SIZE = 9
+"""Size of the titles of panels, points."""
 BINS = 15
+"""Number of bins of the histogram of mocks."""
 FACTORS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Masses that are marked, in units of the limit of linear theory."""
+"""Masses that are marked on the axis, in units of the limit of linear theory."""
 CURVE_BINS = 4
-"""Of injected clumps, of about equally many."""
+"""Number of bins of injected clumps, each with about equally many."""
 
 
 def detection_figure(detection: Detection, name: str) -> Figure:
@@ -36,9 +39,9 @@ def detection_figure(detection: Detection, name: str) -> Figure:
     Parameters
     ----------
     detection
-        What `lenspinn.detect_substructure` returned.
+        Result of `lenspinn.detect_substructure`.
     name
-        Of the lens.
+        Name of the lens.
     """
     figure = Figure(figsize=SIZE, layout="constrained")
     data, residual, height, limit, chance, curve = figure.subplots(2, 3).flat
@@ -67,12 +70,12 @@ def detection_figure(detection: Detection, name: str) -> Figure:
 
 
 def clump_figure(clump: FoundClump) -> Figure:
-    """Draw what other models make of a candidate.
+    """Draw peak height and mass of a candidate in other models.
 
     Parameters
     ----------
     clump
-        One of `Detection.clumps`.
+        Candidate, one of `Detection.clumps`.
     """
     figure = Figure(figsize=CLUMP_SIZE, layout="constrained")
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""The noise of an image as its own blank parts show it: how large, and how correlated."""
+"""The noise of an image, its size and correlation measured in the blank parts of the image."""
 
 from typing import NamedTuple
 
@@ -15,46 +15,48 @@ Pixels = Float[np.ndarray, "y x"]
 Mask = Bool[np.ndarray, "y x"]
 
 LONGEST_LAG = 3
-"""Pixels between which noise is taken to be correlated: that of drizzling."""
+"""Largest distance over which noise is taken to be correlated, pixels along each axis: that of
+drizzling."""
 LEAST_BLANK = 200
-"""Pixels without arcs from which noise can be told."""
+"""Least number of pixels without arcs from which noise can be measured."""
 CLIP = 4.0
-"""Robust standard deviations from which a pixel is no noise."""
+"""Residual above which a pixel does not count as noise, robust standard deviations."""
 
 
 class Noise(NamedTuple):
-    """Noise of one image in units of what its noise map says."""
+    """Noise of one image in units of its noise map."""
 
     scale: float
-    """Standard deviation: below 1 where the map says too much."""
+    """Standard deviation of the noise; below 1 where the noise map is too large."""
     correlation: Float[np.ndarray, "v u"]
-    """Between pixels by their distance, 1 in the middle."""
+    """Correlation between two pixels by their offset, 1 in the middle."""
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return fields of it, float32."""
+        """Return random fields of this noise, float32, in units of the noise map."""
         like = np.empty(shape, dtype=np.float32)
         return self.scale * correlated_field(like, self.correlation, rng)
 
 
 def noise_of_residual(residual: Pixels, blank: Mask) -> Noise:
-    """Measure noise where nothing but noise is left.
+    """Measure the noise in pixels of a residual that hold nothing but noise.
 
     Parameters
     ----------
     residual : (y, x)
         Image minus model, in units of the noise map.
     blank
-        Where neither arcs nor much lens light were.
+        Mask of the pixels without arcs and without much lens light.
 
     Returns
     -------
     Noise
-        White, and as large as the map says, where fewer than `LEAST_BLANK` pixels are blank.
+        Noise as measured; white, and as large as the map says, where fewer than `LEAST_BLANK`
+        pixels are blank.
 
     Notes
     -----
-    A correlation function of noise that is stationary in units of the map: the mean product of two
-    pixels that are both blank, a distance apart, over the mean square.
+    The noise is taken to be stationary in units of the map. Its correlation function is the mean
+    product of two blank pixels at some offset, over the mean square.
     """
     side = 2 * LONGEST_LAG + 1
     alone = np.zeros((side, side))

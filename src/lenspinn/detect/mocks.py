@@ -1,10 +1,11 @@
-"""Mocks of a lens at hand: its solution simulated again without dark clumps, as rough as it is.
+"""Mocks of an observed lens: its solution simulated again without dark clumps, as rough as it is.
 
-What a smooth lens and a smooth source leave of a real image is more than noise: sources have
-structure finer than shapelets, and lens light is no sum of ellipses. A share of the source's light
-is drawn as small clumps of its own, anew for each mock, so large that mocks leave as much on their
-arcs as the image does. All that is not understood of an image counts as roughness of its source
-then, whatever it is: chances from such mocks err on the careful side.
+The residual of a smooth lens and a smooth source in a real image is more than noise: sources have
+structure finer than shapelets, and lens light is no sum of ellipses. In mocks a share of the
+source's light is drawn as small clumps of the source, anew for each mock. The share is chosen so
+that the residual on the arcs of mocks is as large as that of the image. All errors of the model
+then count as roughness of the source, whatever their origin: chances from such mocks err on the
+careful side.
 """
 
 import math
@@ -38,44 +39,48 @@ Mask = Bool[np.ndarray, "y x"]
 Images = Float[Tensor, "batch y x"]
 
 BATCH = 8
-"""Mocks that are solved at once."""
+"""Number of mocks that are solved together."""
 CLUMPS = 50
-"""Of a mock's source, of one surface brightness whatever their size (Livermore et al. 2012,
-arXiv:1209.5741)."""
+"""Number of clumps in a mock's source; all have the same surface brightness, whatever their size
+(Livermore et al. 2012, arXiv:1209.5741)."""
 SIZES = (0.04, 0.4)
-"""Of clumps, standard deviations in half-light radii of the source, from what shapelets cannot be
-to what they are; as many as ``1 / size^2`` in an interval of its logarithm, for numbers of clumps
-go as mass^-2 (Dessauges-Zavadsky & Adamo 2018, arXiv:1806.07922)."""
+"""Smallest and largest standard deviation of a source's clumps, in half-light radii of the source:
+from structure that is too fine for shapelets to structure that they can fit. The number of clumps
+in an interval of log size goes as ``1 / size^2``, since it goes as mass^-2
+(Dessauges-Zavadsky & Adamo 2018, arXiv:1806.07922)."""
 LEAST_SIZE = 0.008
-"""Arcsec, of a clump."""
+"""Least standard deviation of a clump, arcsec."""
 SOURCE_FIELD, SOURCE_CELLS = 3.0, 121
-"""Half side in half-light radii, and cells a side, of the square in which clumps are drawn."""
+"""Half side, in half-light radii, and cells a side of the square in which clumps are drawn."""
 FIRST_SHARE, MOST_SHARE = 0.3, 0.9
-"""Of the source's light in clumps: where the search begins, and where it ends."""
+"""First and largest share of the source's light in clumps that are tried."""
 TUNING = 8
-"""Mocks that are solved at each of the shares that are tried."""
+"""Number of mocks that are solved for each share that is tried."""
 ROUNDS = 2
+"""Number of times that the share is found anew."""
 AROUND_PEAK = 0.25
-"""Arcsec around the highest peak that are left out of what is left on the arcs, in image and mocks
-alike: a clump must not be mocked by roughness everywhere."""
+"""Radius around the highest peak that is left out of the roughness of the residual, arcsec, in
+image and mocks: a dark clump in the image must not raise the roughness of its mocks."""
 FINER = 2
-"""Samples along a side of a pixel of a mock, over those of the search: a sky has none."""
+"""Ratio of the samples along a side of a pixel in a mock to those in the search: the real sky is
+not sampled."""
 _END = 9.0
-"""Scales from their middle, where shapelets of order 12 have ended: below 1e-9 of their peak."""
+"""Radius, in scales of the shapelets, beyond which those of order 12 are below 1e-9 of their
+peak."""
 _FAR = 4.0
-"""Standard deviations from a clump, where it shines no more."""
+"""Radius beyond which the light of a clump is neglected, in its standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MockMaker:
-    """What draws mocks of one lens."""
+    """A maker of mocks of one lens."""
 
     lens: ObservedLens
     solution: DarkSolution
-    """Of the image itself; mocks have its lens and source."""
+    """Solution of the image itself; mocks have its lens and source."""
     noise: Noise
     share: float = 0.0
-    """Of the source's light that is in clumps."""
+    """Share of the source's light that is in clumps."""
 
     def draw(self, num: int, seed: int, subhalos: list[Subhalo] | None = None) -> Images:
         """Draw mocks, each with one subhalo if these are given.
@@ -83,11 +88,11 @@ class MockMaker:
         Parameters
         ----------
         num
-            Of mocks.
+            Number of mocks.
         seed
-            Mock *i* depends on this and *i* alone.
+            Seed; mock *i* depends on the seed and *i* alone.
         subhalos
-            One a mock.
+            Subhalo of each mock; by default mocks have none.
         """
         fine = self._fine_optics
         images = []
@@ -115,7 +120,7 @@ class MockMaker:
 
 
 class _Clumps:
-    """Round Gaussians of one source, of one central brightness and `flux` in all."""
+    """Round Gaussian clumps of one source, of equal central brightness and total flux `flux`."""
 
     def __init__(self, x: Tensor, y: Tensor, size: Tensor, flux: float) -> None:
         self.x, self.y, self.size = x, y, size
@@ -123,7 +128,7 @@ class _Clumps:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, solution: DarkSolution) -> "_Clumps":
-        """Place clumps where the source shines, as often as it is bright there."""
+        """Draw clumps with a density proportional to the surface brightness of the source."""
         radius = float(by_name(solution.parameters)["log_R_sersic"].exp())
         cell = 2 * SOURCE_FIELD * radius / SOURCE_CELLS
         p = by_name(solution.parameters)
@@ -143,7 +148,7 @@ class _Clumps:
         )
 
     def brightness(self, beta_x: Tensor, beta_y: Tensor) -> Tensor:
-        """Return their surface brightness at positions in the plane of the source."""
+        """Return the surface brightness of the clumps at positions in the source plane."""
         reach = self.size * _FAR
         near = (beta_x > (self.x - reach).min()) & (beta_x < (self.x + reach).max())
         near &= (beta_y > (self.y - reach).min()) & (beta_y < (self.y + reach).max())
@@ -157,20 +162,22 @@ class _Clumps:
 
 
 def mock_maker(lens: ObservedLens, solution: DarkSolution, *, seed: int) -> MockMaker:
-    """Make mocks as noisy and as rough as the image: solved, they leave as much on their arcs.
+    """Return a maker of mocks that are as noisy and as rough as the image.
 
     Parameters
     ----------
     lens
+        Observed lens.
     solution
-        Of its image.
+        Solution of its image.
     seed
-        Of the mocks with which the roughness is found.
+        Seed of the mocks with which the share of light in clumps is found.
 
     Notes
     -----
-    What is left goes as the square of the share of light in clumps. Without any it is what noise
-    leaves; the share is found from that and one more, and once again from where that led.
+    The roughness of the residual, less that of noise alone, goes as the square of the share of
+    light in clumps. The share is found from mocks without clumps and mocks with a first share, and
+    then once more from mocks with the share that was found.
     """
     maker = MockMaker(lens=lens, solution=solution, noise=_noise(lens, solution))
     wanted = float(np.median(roughness_left(lens, solution)))
@@ -189,9 +196,9 @@ def mock_maker(lens: ObservedLens, solution: DarkSolution, *, seed: int) -> Mock
 
 
 def roughness_left(lens: ObservedLens, solution: DarkSolution) -> Float[np.ndarray, " batch"]:
-    """Return the mean square of what is left on the arcs of each image, away from its peak.
+    """Return the mean square residual on the arcs of each image, away from the highest peak.
 
-    In units of `ObservedLens.sigma`.
+    The residual is in units of `ObservedLens.sigma`.
     """
     arcs = lens.arcs
     near = ndimage.binary_dilation(arcs)
@@ -208,7 +215,7 @@ def roughness_left(lens: ObservedLens, solution: DarkSolution) -> Float[np.ndarr
 
 
 def _noise(lens: ObservedLens, solution: DarkSolution) -> Noise:
-    """Measure the noise where no arcs are, and where no lens light adds to the noise."""
+    """Measure the noise in pixels without arcs and without much noise from lens light."""
     sigma, noise = lens.sigma[0].numpy(), lens.noise[0].numpy()
     blank = np.isfinite(sigma) & ~ndimage.binary_dilation(lens.arcs, iterations=2)
     blank &= sigma < 1.1 * noise
@@ -216,7 +223,7 @@ def _noise(lens: ObservedLens, solution: DarkSolution) -> Noise:
 
 
 def _brightness(solution: DarkSolution, beta_x: Tensor, beta_y: Tensor) -> Tensor:
-    """Return the surface brightness of the source and its structure."""
+    """Return the surface brightness of the source with its shapelets."""
     seen = source_brightness(by_name(solution.parameters), beta_x, beta_y)
     center_x, center_y, scale = solution.found.shapelets
     near = torch.hypot(beta_x - center_x, beta_y - center_y) < _END * scale

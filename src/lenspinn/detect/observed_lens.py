@@ -1,7 +1,7 @@
 """One image of a lens as the search for dark clumps takes it: the door to `lenspinn.measure`.
 
-What the other modules of this room need of the measurement goes through here, so that how an image
-is read, its lens light found and its lens measured can change without them.
+All that the other modules of this package need of a measurement goes through this module, so that
+reading an image, fitting its lens light and measuring its lens can change without them.
 """
 
 import math
@@ -28,18 +28,20 @@ Pixels = Float[np.ndarray, "y x"]
 Mask = Bool[np.ndarray, "y x"]
 
 REACH = 1.75
-"""Half side of what is looked at, in units of theta_E: beyond it there are no arcs of this source,
-and every pixel costs time."""
+"""Half side of the frame of a search, in units of theta_E: beyond it there are no arcs of this
+source, and every pixel costs time."""
 ARC_SIGMAS = 3.0
-"""Of a pixel of the lensed source, from where it belongs to the arcs."""
+"""Least brightness of the lensed source in a pixel of the arcs, standard deviations of the
+noise."""
 AROUND_ARCS = 0.15
-"""Arcsec. Nearer than this to the arcs a clump is looked for: further out all that is seen of one
-looks like shear or a multipole."""
+"""Largest distance from the arcs at which a clump is looked for, arcsec: the effect of one further
+out is like that of shear or a multipole."""
 LARGEST_SAMPLE, LEAST_SUPERSAMPLING = 0.025, 2
-"""Arcsec, and samples along a side of a pixel. With samples of 0.04" what they miss of a compact
-source looks like clumps of up to 15 sigma in simulated lenses without any; of 0.02", of 4."""
+"""Largest distance of samples, arcsec, and least number of samples along a side of a pixel. Errors
+of sampling a compact source at 0.04" look like clumps of up to 15 sigma in simulated lenses without
+clumps; at 0.02", of up to 4 sigma."""
 LEAST_ON_ARCS = 50
-"""Pixels on arcs in which a clump can be looked for."""
+"""Least number of pixels on arcs in which a clump can be looked for."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,56 +50,56 @@ class ObservedLens:
 
     measured: LensMeasurement
     image: Float[Tensor, "1 y x"]
-    """Lens light subtracted, in units of `unit`."""
+    """Image with the lens light subtracted, in units of `unit`."""
     sigma: Float[Tensor, "1 y x"]
-    """Noise that pixels are weighed with, and what models of the lens light are wrong by; ``inf``
-    leaves a pixel out."""
+    """Noise that pixels are weighted with, in units of `unit`: that of the noise map and the error
+    of the lens light model; ``inf`` leaves a pixel out."""
     noise: Float[Tensor, "1 y x"]
-    """Noise alone."""
+    """Noise of the noise map alone, in units of `unit`."""
     lens_light: Float[Tensor, "1 templates y x"]
-    """Of which the image may hold more or less than was subtracted, the sky among it."""
+    """Templates of lens light, the last the sky, whose amplitudes are free again in the search."""
     lens_light_image: Pixels
-    """What was subtracted."""
+    """Lens light that was subtracted from `image`, in units of `unit`."""
     optics: Optics
     middle: tuple[float, float]
-    """x and y of the middle of the frame from that of the whole image, arcsec."""
+    """Position (x, y) of the middle of the frame from the centre of the whole image, arcsec."""
     unit: float
-    """In that of the whole image."""
+    """Unit of brightness, in the unit of the whole image."""
     psf_known: bool
 
     @property
     def pixel_scale(self) -> float:
-        """Arcsec."""
+        """Side of a pixel, arcsec."""
         return self.optics.pixel_scale
 
     @property
     def start(self) -> Float[Tensor, "1 14"]:
-        """Smooth parameters that were measured."""
+        """Measured smooth parameters, at which fits begin."""
         return self.measured.smooth_parameters
 
     @cached_property
     def source_image(self) -> Pixels:
-        """The lensed Sersic source that was measured, blurred."""
+        """Image of the measured Sersic source, lensed and blurred, in units of `unit`."""
         return smooth_image(self.start, self.optics)[0].double().numpy()
 
     @cached_property
     def arcs(self) -> Mask:
-        """Where the lensed source stands out from the noise, of the pixels that count."""
+        """Mask of the pixels that count in which the lensed source stands out from the noise."""
         sigma = self.sigma[0].double().numpy()
         return (self.source_image > ARC_SIGMAS * sigma) & np.isfinite(sigma)
 
     def with_optics(self, optics: Optics) -> "ObservedLens":
-        """Return the lens as seen through another PSF."""
+        """Return the observed lens with other optics, such as another PSF."""
         return replace(self, optics=optics)
 
 
 def observe_lens(fitted: FittedLens) -> ObservedLens:
-    """Cut out of a measured image what a search for clumps looks at.
+    """Return the part of a measured image that a search for clumps looks at.
 
     Raises
     ------
     ImageError
-        If the lens is larger than galaxies are, or too little is seen of its arcs.
+        If the lens is larger than that of a galaxy, or its arcs are too faint.
     """
     arcs, measured = fitted.arcs, fitted.measured
     if arcs.zoom > 1:
@@ -131,7 +133,7 @@ def _observed(
     num_pix = len(frame.image)
     fine = max(LEAST_SUPERSAMPLING, math.ceil(frame.pixel_scale / LARGEST_SAMPLE - 1e-6))
     optics = frame_optics(frame, fine)
-    # What a Sersic source is wrong by is no noise here: structure of the source is fitted too.
+    # The error of a Sersic source is no noise here, because structure of the source is fitted too.
     image, sigma, noise = (
         torch.from_numpy(pixels).float()[None]
         for pixels in (frame.image, frame.light_sigma, frame.sigma)

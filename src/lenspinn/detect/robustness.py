@@ -1,4 +1,4 @@
-"""Each candidate looked at again through other models: what is only there in one is the model's."""
+"""Each candidate looked at in other models: a clump that only one model shows is not real."""
 
 import math
 from collections.abc import Iterator
@@ -20,31 +20,33 @@ __all__ = ["SecondLook", "second_looks"]
 Pixels = Float[np.ndarray, "y x"]
 
 SURVIVES = 0.6
-"""Of the height of a peak, that every other model must find within `NEAR_ENOUGH` of it."""
+"""Least share of a peak's height that every other model must show within `NEAR_ENOUGH` of the
+peak."""
 SAME_MASS = 2.0
-"""Factor within which its mass must stay."""
+"""Largest factor by which the mass may change in another model."""
 BROADER = 0.03
-"""By which the PSF is made wider, relative."""
+"""Relative increase of the width of the PSF."""
 FINER, COARSER = 0.35, 0.7
-"""Scales of the shapelets, half-light radii of the source, in the place of 0.5."""
+"""Scales of the shapelets in other models, in half-light radii of the source; the first model's is
+0.5."""
 _MOST_AT_ONCE = 0.25
-"""Square pixels: variance of a kernel of three pixels."""
+"""Largest variance of a kernel of three pixels, square pixels."""
 
 
 @dataclass(frozen=True)
 class SecondLook:
-    """A peak as another model of the same image has it."""
+    """A peak in another model of the same image."""
 
     model: str
     height: float
-    """Relative to that of the peak: the highest within `NEAR_ENOUGH` of it."""
+    """Highest significance within `NEAR_ENOUGH` of the peak, relative to that of the peak."""
     mass: float
-    """Relative to that of the peak, at its own place: masses next to it differ much, for they are
-    nearer to the arc or further from it."""
+    """Strength in the pixel of the peak, relative to that of the peak. Strengths in pixels next to
+    the peak differ much, because these are nearer to the arc or further from it."""
 
     @property
     def survives(self) -> bool:
-        """Whether the peak is there with about its mass."""
+        """Whether the model shows the peak with about the same mass."""
         return self.height >= SURVIVES and 1 / SAME_MASS <= self.mass <= SAME_MASS
 
 
@@ -54,7 +56,7 @@ def second_looks(lens: ObservedLens, peaks: list[Peak]) -> list[list[SecondLook]
     Returns
     -------
     list of lists
-        For each peak, one for each model.
+        Looks at each peak, one for each model.
     """
     looks: list[list[SecondLook]] = [[] for _ in peaks]
     for model, solution in _other_models(lens):
@@ -66,8 +68,8 @@ def second_looks(lens: ObservedLens, peaks: list[Peak]) -> list[list[SecondLook]
 def broadened(psf: Float[Tensor, "_ _"], share: float) -> Float[Tensor, "_ _"]:
     """Return a PSF whose full width is larger by a share.
 
-    The variance that is missing is added by kernels of three pixels, for a Gaussian so narrow
-    would vanish between pixels.
+    The missing variance is added by kernels of three pixels, because a Gaussian that narrow would
+    not be sampled by pixels.
     """
     width = full_width(psf.numpy()) / FWHM_PER_SIGMA
     missing = width**2 * ((1 + share) ** 2 - 1)

@@ -1,7 +1,7 @@
-"""One dark clump: how it bends light, and how much mass of it lies where, in three profiles.
+"""One dark clump: its deflection and its projected mass, in three profiles.
 
-Masses are squared Einstein radii, arcsec^2: in units of ``pi`` times the critical surface density
-times a square arcsec. `SolarMasses` converts them.
+Masses are squared Einstein radii, arcsec^2, which is mass in units of ``pi`` times the critical
+surface density times a square arcsec. `SolarMasses` converts them.
 """
 
 import math
@@ -22,9 +22,10 @@ Profile = Literal["point", "sis", "tnfw"]
 PROFILES = get_args(Profile)
 
 TRUNCATION = 5.0
-"""Of a truncated NFW clump, in units of its scale radius; images say nothing of it."""
+"""Truncation radius of a truncated NFW clump, in units of its scale radius; images do not constrain
+it."""
 _CENTRE = 1e-4
-"""Arcsec, within which a deflection is not asked for."""
+"""Least radius at which a deflection is computed, arcsec."""
 
 Number = Float[Tensor, "*batch"] | float
 
@@ -36,17 +37,17 @@ class Subhalo:
     profile: Profile
     x: Number
     y: Number
-    """From the middle of the frame, arcsec."""
+    """Position along y, as `x` in arcsec from the middle of the frame."""
     mass: Number
     """Squared Einstein radius, arcsec^2: of the point mass, of the isothermal sphere, or of all of
     the truncated NFW clump."""
     scale_radius: Number = 0.0
-    """Of the truncated NFW clump, arcsec."""
+    """Scale radius of the truncated NFW clump, arcsec."""
 
 
 @dataclass(frozen=True)
 class SolarMasses:
-    """What turns squared Einstein radii into masses."""
+    """Conversion of squared Einstein radii to solar masses."""
 
     z_lens: float
     z_source: float
@@ -57,7 +58,7 @@ class SolarMasses:
         Raises
         ------
         ConfigError
-            If it is not.
+            If the source is not behind the lens.
         """
         if not 0 < self.z_lens < self.z_source:
             raise ConfigError(
@@ -66,19 +67,19 @@ class SolarMasses:
 
     @property
     def per_square_arcsec(self) -> float:
-        """Solar masses of a squared Einstein radius of 1 arcsec^2."""
+        """Mass of a squared Einstein radius of 1 arcsec^2, M_sun."""
         distances = angular_diameter_distances(self.z_lens, self.z_source)
         return float(mass_from_theta_E(1.0, distances))
 
     @property
     def arcsec_per_kpc(self) -> float:
-        """At the lens."""
+        """Angle of 1 kpc at the redshift of the lens, arcsec."""
         distances = angular_diameter_distances(self.z_lens, self.z_source)
         return math.degrees(1e-3 / distances.D_l) * 3600
 
 
 def deflection_subhalo(subhalo: Subhalo, theta_x: Tensor, theta_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Deflection of one clump at positions in arcsec, arcsec."""
+    """Deflection of one clump at positions from the middle of the frame, all in arcsec."""
     x, y = theta_x - subhalo.x, theta_y - subhalo.y
     mass = _as_map(subhalo.mass, theta_x)
     if subhalo.profile == "point":
@@ -91,7 +92,7 @@ def deflection_subhalo(subhalo: Subhalo, theta_x: Tensor, theta_y: Tensor) -> tu
 
 
 def enclosed_mass(subhalo: Subhalo, radius: float) -> float:
-    """Return the projected mass of a clump within a radius in arcsec, arcsec^2."""
+    """Return the projected mass of a clump within a radius in arcsec, as arcsec^2."""
     plain = Subhalo(
         profile=subhalo.profile,
         x=0.0,
@@ -105,13 +106,13 @@ def enclosed_mass(subhalo: Subhalo, radius: float) -> float:
 
 
 def _as_map(number: Number, like: Tensor) -> Tensor:
-    """Return a number as what broadcasts over maps."""
+    """Return a number as a tensor that broadcasts over maps."""
     values = torch.as_tensor(number, dtype=like.dtype)
     return values.reshape(1, 1) if values.dim() == 0 else values
 
 
 def _truncated_share() -> float:
-    """Return the mass that the truncation leaves, in units of ``4 pi rho_0 Rs^3``.
+    """Return the total mass of the truncated clump, in units of ``4 pi rho_0 Rs^3``.
 
     References
     ----------

@@ -1,9 +1,9 @@
-"""What besides dark matter may explain what a fit leaves: structure of the source, a wrong PSF.
+"""Explanations of a residual other than dark matter: structure of the source, or a wrong PSF.
 
-Both are templates that the image may hold more or less of, fitted together with all that was
-fitted before, to first order. How far chi^2 falls tells how well structure explains the residual,
-as `lenspinn.fitting.scan` says of a point mass; how much of its template there is, by how much
-the PSF is wrong.
+Both are templates of free amplitude, fitted to the residual together with all parameters that were
+fitted before, to first order. The fall of chi^2 tells how well structure of the source explains the
+residual, as `lenspinn.fitting.scan` tells it of a point mass; the amplitude of the template of the
+PSF tells by how much the PSF is wrong.
 """
 
 import torch
@@ -23,34 +23,36 @@ Templates = Float[Tensor, "batch templates y x"]
 PerImage = Float[Tensor, " batch"]
 
 LEAST_EXCESS = 3.0
-"""Standard deviations of chi^2."""
+"""Standard deviations of chi^2 by which its excess is made larger; see `structure_share`."""
 TYPICAL_BROADENING = 1.0
-"""Square pixels. Of two PSFs of an image that is neither coarse nor very fine."""
+"""Typical difference between the variances of two PSFs of an image, square pixels, where the image
+is neither coarsely nor very finely sampled."""
 HUBER = 3.0
-"""Standard deviations up to which a residual counts in full for the PSF."""
+"""Largest residual that counts in full for the PSF, standard deviations of the noise."""
 _RIDGE = 1e-6
-"""Of the normal matrix of templates of unit length, which may be nearly alike."""
+"""Ridge of the normal matrix of templates of unit length, which may be nearly equal."""
 
 
 def structure_share(fit: SmoothFit, scan: PointMassScan, optics: Optics) -> PerImage:
-    """Return how much of the excess of chi^2 over its degrees of freedom is the source's structure.
+    """Return the share of the excess of chi^2 that structure of the source explains.
 
-    Explained by shapelets on the source, less what a point mass explains: towards 1 for a smooth
+    The excess is that of chi^2 over its degrees of freedom. The share is the fall of chi^2 by
+    shapelets on the source, less that by the best point mass, over the excess: near 1 for a smooth
     lens and a lumpy source, mostly negative where there are subhalos.
 
     Parameters
     ----------
     fit
-        With its residual and derivatives, (batch, y, x) and (batch, parameters, y, x).
+        Fit with its residual, (batch, y, x), and derivatives, (batch, parameters, y, x).
     scan
-        The search for point masses beside it.
+        Scan of the residual of this fit for point masses.
     optics
-        Those it was made with.
+        Optics that the fit was made with.
 
     Notes
     -----
-    What noise alone explains on average, one a template, is taken off. The excess is made larger by
-    `LEAST_EXCESS`: where there is none, shares of it would be noise.
+    Noise alone lowers chi^2 by 1 a template on average, which is subtracted. The excess is made
+    larger by `LEAST_EXCESS`: where there is none, shares of it would be noise.
     """
     shapelets = source_templates(fit, optics)
     by_source = explained_chi2(fit, shapelets) - shapelets.shape[1]
@@ -65,13 +67,14 @@ def psf_broadening(residual: Maps, free: Templates, model: Maps, sigma: Maps) ->
     Parameters
     ----------
     residual : (batch, y, x)
-        Image minus model; this and the next in units of the noise.
+        Image minus model, in units of the noise.
     free : (batch, templates, y, x)
-        Derivatives of the model by all that was fitted, which is free again.
+        Derivatives of the model by all fitted parameters, in units of the noise; the parameters are
+        free again here.
     model : (batch, y, x)
         Fitted images.
     sigma : (batch, y, x)
-        Noise of each pixel, in the unit of the model; ``inf`` leaves one out.
+        Noise of each pixel, in the unit of the model; ``inf`` leaves a pixel out.
 
     Returns
     -------
@@ -80,12 +83,12 @@ def psf_broadening(residual: Maps, free: Templates, model: Maps, sigma: Maps) ->
 
     Notes
     -----
-    A little more blur of variance v, of whatever shape if it is the same in all directions, adds
-    v / 2 times the Laplacian of the image. v is its best value, to first order, with a prior of 0
-    and `TYPICAL_BROADENING` that only matters where an image says next to nothing of its PSF. A
-    PSF shows everywhere and a clump in few pixels: those that are more than `HUBER` standard
-    deviations off count for less (one step of the M-estimator of Huber 1964, Annals of Mathematical
-    Statistics 35, 73).
+    A little more blur of variance v, of any shape that is the same in all directions, adds v / 2
+    times the Laplacian of the image. The returned v is its best value, to first order, with a prior
+    of mean 0 and width `TYPICAL_BROADENING` that only matters where an image tells next to nothing
+    about its PSF. A wrong PSF shows everywhere and a clump in few pixels: pixels with a residual of
+    more than `HUBER` standard deviations count for less (one step of the M-estimator of Huber 1964,
+    Annals of Mathematical Statistics 35, 73).
     """
     weight = (HUBER / residual.abs().clamp(min=HUBER)).sqrt()
     residual, free, sigma = residual * weight, free * weight[:, None], sigma / weight
@@ -100,14 +103,14 @@ def psf_broadening(residual: Maps, free: Templates, model: Maps, sigma: Maps) ->
 
 
 def explained_chi2(fit: SmoothFit, templates: Templates) -> PerImage:
-    """Return by how much chi^2 falls when templates join the smooth parameters, to first order.
+    """Return the fall of chi^2 when templates join the smooth parameters, to first order.
 
     Parameters
     ----------
     fit
-        With its residual and derivatives.
+        Fit with its residual and derivatives.
     templates : (batch, templates, y, x)
-        In units of the noise.
+        Templates in units of the noise.
 
     Notes
     -----
@@ -121,9 +124,9 @@ def explained_chi2(fit: SmoothFit, templates: Templates) -> PerImage:
 
 
 def source_templates(fit: SmoothFit, optics: Optics) -> Templates:
-    """Lensed images of shapelets on the fitted source, (batch, 91, y, x).
+    """Return lensed images of shapelets on the fitted source, (batch, 91, y, x).
 
-    In units of the noise; their lengths mean nothing.
+    The images are in units of the noise; their normalisation is arbitrary.
     """
     lensed = lensed_shapelets(fit.parameters, shapelets_on(fit.parameters), optics)
     return lensed / fit.sigma[:, None]

@@ -16,11 +16,11 @@ OneLens = Float[Tensor, "1 parameters"]
 Plane = Float[Tensor, "y x"]
 
 FINER = 4
-"""Points along a side of a pixel at which the magnification is computed."""
+"""Number of points along a side of a pixel at which the magnification is computed."""
 CENTRE_LOOP = 2.0
-"""Distances between these points, how far the loop around a singular centre reaches at most."""
+"""Largest reach of the loop around a singular centre, in distances between these points."""
 ISOTHERMAL = 2.0
-"""Slope of the density."""
+"""Slope of the three-dimensional density of an isothermal lens."""
 
 
 def critical_curves(parameters: OneLens, num_pix: int, pixel_scale: float) -> list[Curve]:
@@ -29,15 +29,16 @@ def critical_curves(parameters: OneLens, num_pix: int, pixel_scale: float) -> li
     Parameters
     ----------
     parameters : (1, parameters)
-        As in `lenspinn.fitting.SMOOTH_PARAMETERS`; the centre of the image is (0, 0).
+        Parameters in the order of `lenspinn.fitting.SMOOTH_PARAMETERS`; the centre of the image is
+        (0, 0).
     num_pix, pixel_scale
-        Of the image, arcsec.
+        Pixels a side of the image, and side of a pixel, arcsec.
 
     Notes
     -----
     The singular centre of the lens adds a tiny loop, whose image in the source plane is the cut:
-    within it a source is imaged at least twice. A lens steeper than an isothermal one has no cut,
-    for its deflection at the centre has no limit: the loop is left out.
+    a source within the cut is imaged at least twice. A lens steeper than an isothermal one has no
+    cut, because its deflection at the centre has no limit: the loop is left out.
     """
     side, scale = FINER * num_pix, pixel_scale / FINER
     x, y = pixel_grid(side, scale, dtype=torch.float64)
@@ -54,7 +55,7 @@ def critical_curves(parameters: OneLens, num_pix: int, pixel_scale: float) -> li
 
 
 def caustics(parameters: OneLens, curves: list[Curve]) -> list[Curve]:
-    """Return where critical curves of the same lens lie in the source plane, (x, y) in arcsec."""
+    """Return the caustics, images of the critical curves in the source plane, (x, y) in arcsec."""
     lines = [torch.from_numpy(line).T[:, None] for line in curves]
     return [np.stack(_source_plane(parameters, *line))[:, 0].T for line in lines]
 

@@ -36,7 +36,7 @@ def smooth_derivatives(
     Returns
     -------
     (batch, 1 + parameters, y, x)
-        The image comes first; the others in the order of `parameter_names`.
+        Image first, then derivatives in the order of `parameter_names`.
 
     Notes
     -----
@@ -102,8 +102,8 @@ def _lens(p: Named, theta_x: Tensor, theta_y: Tensor) -> tuple[Vector, dict[str,
 def _multipoles(x: Tensor, y: Tensor) -> Iterator[tuple[str, Vector, Tensor, Vector]]:
     """Give each part of multipoles of strength 1 arcsec: name, deflection, convergence, direction.
 
-    Of the direction it is the square, ``cos 2 phi`` and ``sin 2 phi``: minus that, times the
-    convergence, is the shear, for the deflection is the same at all distances.
+    The direction is given as ``cos 2 phi`` and ``sin 2 phi``. The shear is minus the direction
+    times the convergence, because the deflection is the same at all distances from the centre.
     """
     squared = x.square() + y.square()
     inverse = torch.rsqrt(squared.clamp(min=CENTRE_RADIUS**2))

@@ -1,7 +1,7 @@
 """Light of a galaxy as a sum of elliptical Gaussians of all sizes.
 
-They can take the shape of any galaxy whose light falls off outwards, and are linear in their
-amplitudes, so that a fit of the lens solves for them exactly in each of its steps.
+The sum can take the shape of any galaxy whose light falls off outwards, and is linear in the
+amplitudes, so that a fit of the lens solves for these exactly in each of its steps.
 """
 
 import math
@@ -18,14 +18,14 @@ LightShape = Float[Tensor, "batch 6"]
 """Centre (x, y, arcsec), and ellipticity (e1, e2) of each of two groups of Gaussians."""
 
 GAUSSIANS = 10
-"""Sizes in each group."""
+"""Number of Gaussians, each of another size, in a group."""
 SMALLEST = 0.5
 """Standard deviation of the smallest Gaussian, pixels."""
 LARGEST = 1 / 3
-"""Of the largest, sides of the image."""
+"""Standard deviation of the largest Gaussian, in sides of the image."""
 NUM_LIGHT_TEMPLATES = 2 * GAUSSIANS + 1
 _LEAST_AXES = 1e-3
-"""Of ``1 - e^2``, which is 0 for a line."""
+"""Least value of ``1 - e^2``, which is 0 for a line."""
 
 
 def gaussian_sizes(num_pix: int) -> list[float]:
@@ -42,14 +42,14 @@ def light_templates(
 
     Parameters
     ----------
-    shape : (batch, 6)
+    shape : (batch, 6), as in `LightShape`.
     num_pix : pixels a side.
-    pixel_scale : arcsec.
+    pixel_scale : side of a pixel, arcsec.
 
     Returns
     -------
     (batch, 21, y, x)
-        In rising order of size in each group. Their brightness means nothing.
+        Gaussians in rising order of size in each group. Their normalisation is arbitrary.
 
     References
     ----------

@@ -17,17 +17,19 @@ def solved_in_parts(solve: Callable[..., Solved], *batch: Any, at_once: int) -> 
     Parameters
     ----------
     solve
-        From tensors, or named tuples of them, to one of these; each image by itself.
+        Function of tensors, or of named tuples of tensors, that returns one of these and treats
+        each image by itself.
     batch
-        What it takes: the first axis of all tensors is that of images.
+        Arguments of `solve`; the first axis of all tensors is that of images.
     at_once
-        Images that are treated together on a CPU: of more, what each step makes leaves its cache.
+        Number of images that are treated together on a CPU: intermediate tensors of more
+        images do not fit into its cache.
     """
     first = _tensors_of(batch[0])[0]
     count = max(1, -(-len(first) // at_once)) if first.device.type == "cpu" else 1
     if count == 1:
         return solve(*batch)
-    # Of nearly equal length: none is a single image, for which a compiler would start again.
+    # Parts of nearly equal length: none is a single image, for which a compiler would start again.
     parts = (_part(batch, n, count) for n in range(count))
     return _mapped(lambda *tensors: torch.cat(tensors), *(solve(*part) for part in parts))
 
@@ -37,7 +39,7 @@ def _part(batch: tuple[Any, ...], number: int, count: int) -> tuple[Any, ...]:
 
 
 def _mapped(function: Callable[..., Tensor], *values: Any) -> Any:
-    """Apply a function to the tensors at each place of tuples that are alike."""
+    """Apply a function to the tensors at each place of tuples of the same structure."""
     kind = type(values[0])
     if issubclass(kind, Tensor):
         return function(*values)

@@ -1,4 +1,4 @@
-"""Priors of the parameters of a smooth model: what is known of a lens before its image."""
+"""Priors of the parameters of a smooth model: knowledge of a lens before its image is seen."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -23,50 +23,54 @@ SHAPE_PRIORS = {
     "a4": (0.0, 0.01),
     "b4": (0.0, 0.01),
 }
-"""Means and standard deviations of the shape of lens galaxies, where it is free: of slopes as found
-by Auger et al. (2010), arXiv:1007.2880, and 1 % of multipoles. An arc may say nothing of them."""
+"""Means and standard deviations of the shape parameters of lens galaxies, where these are free:
+slopes as measured by Auger et al. (2010), arXiv:1007.2880, and multipoles of 1 % of theta_E. An arc
+may not constrain them at all."""
 _SOLVED_FOR = "log_amplitude"
 
 
 class Priors(NamedTuple):
     """Normal distributions of smooth parameters, one set for all images or one an image.
 
-    Each counts in a fit as one more pixel would, whose value is the parameter.
+    A prior counts in a fit as one more pixel would, whose value is the parameter.
     """
 
     mean: Float[Tensor, "#batch parameters"]
     inverse_width: Float[Tensor, "#batch parameters"]
-    """One over the standard deviation; 0 where nothing is known, as of the source's brightness."""
+    """Inverse of the standard deviation; 0 for a parameter without a prior, such as the source's
+    brightness."""
 
     def of(self, parameters: SmoothParameters) -> "Priors":
-        """Repeat one set for each image; on the device of the parameters."""
+        """Return the priors repeated for each image, on the device of the parameters."""
         return Priors(*(each.to(parameters.device).expand(parameters.shape) for each in self))
 
     def misfit(self, parameters: SmoothParameters) -> Float[Tensor, "batch parameters"]:
-        """Mean less parameter, in standard deviations."""
+        """Return mean minus parameter, in standard deviations of the prior."""
         return ((self.mean - parameters) * self.inverse_width).to(parameters.dtype)
 
     def penalty(self, parameters: SmoothParameters) -> Float[Tensor, " batch"]:
-        """Sum of squared misfits: what a fit keeps small beside chi^2."""
+        """Return the sum of squared misfits, which a fit minimises together with chi^2."""
         return self.misfit(parameters).square().sum(dim=1)
 
 
 def known_parameters(
     known: Mapping[str, tuple[float | Tensor, float | Tensor]], count: int
 ) -> Priors:
-    """Priors from means and standard deviations by name, beside those of the shape of lenses.
+    """Priors from means and standard deviations by name, together with `SHAPE_PRIORS`.
 
     Parameters
     ----------
     known
-        Numbers, or one an image, (batch,); `SHAPE_PRIORS` where it does not say otherwise.
+        Mean and standard deviation of a parameter by its name, each a number, or one an image,
+        (batch,). `SHAPE_PRIORS` holds for parameters of the shape that are not named.
     count
-        Of the parameters: 14, or 19 with the shape of the lens.
+        Number of parameters: 14, or 19 with the shape of the lens.
 
     Raises
     ------
     ValueError
-        If a name is none of them, or that of the brightness of the source, which is solved for.
+        If a name is not that of a parameter, or is that of the brightness of the source, which is
+        solved for.
     """
     names = parameter_names(count)
     unknown = sorted(set(known) - (set(names) - {_SOLVED_FOR}))
@@ -78,7 +82,7 @@ def known_parameters(
 
 
 def with_shape_priors(priors: Priors) -> Priors:
-    """Priors of 19 parameters: some of 14, and `SHAPE_PRIORS`."""
+    """Priors of 19 parameters: the given ones of the first 14, then `SHAPE_PRIORS`."""
     shape = known_parameters({}, len(SMOOTH_PARAMETERS) + len(SHAPE_PARAMETERS))
     more = (each[:, len(SMOOTH_PARAMETERS) :].to(priors.mean) for each in shape)
     both = zip(priors, more, strict=True)

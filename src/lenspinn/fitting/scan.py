@@ -1,9 +1,10 @@
-"""A search for one more point mass: how much better each place for it explains what a fit leaves.
+"""A search for one more point mass: how well one at each place explains the residual of a fit.
 
 A point mass of Einstein radius ``t`` at ``p`` moves the rays by ``t^2 k(theta - p)``, ``k(d) = d /
 |d|^2``, and so the image by ``t^2 T_p``, where ``T_p = D_x k_x + D_y k_y`` and ``D`` is the
-derivative of the image by the position of the source. That is a product of maps with a kernel, so
-inner products with the templates of all places are correlations, done at once by Fourier transform.
+derivative of the image by the position of the source. The template ``T_p`` is a product of maps
+with a kernel, so inner products with the templates of all places are correlations, computed
+together by Fourier transform.
 """
 
 from typing import NamedTuple
@@ -22,21 +23,21 @@ __all__ = ["PointMassScan", "scan_point_masses", "score_point_masses", "suitable
 Maps = Float[Tensor, "batch y x"]
 
 _BLOCK = 2
-"""Side, in pixels, of the blocks for which `scan_point_masses` computes how well the smooth
-parameters imitate a template, at an eighth of the cost of all pixels; 1 where an image has an odd
-number of pixels."""
+"""Side, in pixels, of the blocks for which `scan_point_masses` computes how much of a template the
+smooth parameters imitate, at an eighth of the cost of all pixels; 1 is used where an image has an
+odd number of pixels."""
 _LEAST_LEFT = 1e-3
-"""Of the square of a template, what smooth parameters cannot imitate: less says nothing in float32,
-nor interpolated between blocks."""
+"""Least share of the square of a template that smooth parameters cannot imitate: a smaller share is
+not accurate in float32, nor interpolated between blocks."""
 _TINY = torch.finfo(torch.float32).tiny
 
 
 class PointMassScan(NamedTuple):
-    """The best point mass at each pixel, as far as images are linear in it."""
+    """The best point mass at each pixel, to first order in its squared Einstein radius."""
 
     significance: Maps
-    """Of the mass, standard deviations: for a smooth lens a standard normal number in each pixel,
-    positive where a positive mass improves the fit; its square is the gain in chi^2."""
+    """Significance of the mass, standard deviations: for a smooth lens a standard normal number in
+    each pixel, positive where a positive mass improves the fit. Its square is the fall of chi^2."""
     strength_error: Maps
     """Standard error of the squared Einstein radius, arcsec^2."""
 
@@ -52,8 +53,8 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
     Parameters
     ----------
     fit
-        With its residual and derivatives, (batch, y, x) and (batch, parameters, y, x).
-    pixel_scale : arcsec.
+        Fit with its residual, (batch, y, x), and derivatives, (batch, parameters, y, x).
+    pixel_scale : side of a pixel, arcsec.
 
     Returns
     -------
@@ -62,8 +63,9 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
 
     Notes
     -----
-    For a mass that moves rays by more than the image is smooth over, significance is a lower bound.
-    How much of a template the smooth parameters imitate is interpolated between blocks of pixels.
+    The significance is a lower bound for a mass whose deflection is larger than the scale over
+    which the image is smooth. The share of a template that the smooth parameters imitate is
+    interpolated between blocks of pixels.
     """
     return score_point_masses(
         fit.residual,
@@ -75,7 +77,7 @@ def scan_point_masses(fit: SmoothFit, pixel_scale: float) -> PointMassScan:
 
 
 def suitable_block(image: Maps) -> int:
-    """Return the `block` of `score_point_masses` that a network can afford."""
+    """Return the `block` of `score_point_masses` that is fast enough for a network."""
     rows, columns = image.shape[1:]
     return _BLOCK if rows % _BLOCK == columns % _BLOCK == 0 else 1
 
@@ -94,17 +96,18 @@ def score_point_masses(
     Parameters
     ----------
     residual : (batch, y, x)
-        Image minus model; this and the derivatives in units of the noise.
+        Image minus model; residual and derivatives are in units of the noise.
     by_source : (batch, 2, y, x)
         Derivatives of the model by the x and y of its source.
     derivatives : (batch, parameters, y, x)
-        By all that is free beside the point mass.
+        Derivatives of the model by all parameters that are free beside the point mass.
     covariance : (batch, parameters, parameters)
-        Of those parameters: the inverse of the inner products of their derivatives.
-    pixel_scale : arcsec.
+        Covariance of these parameters: the inverse of the inner products of their derivatives.
+    pixel_scale : side of a pixel, arcsec.
     block
-        Side, in pixels, of the blocks between which is interpolated how much of a template the
-        other parameters imitate; 1 interpolates nothing. Divides the sides of the image.
+        Side, in pixels, of the blocks between which the share of a template that the other
+        parameters imitate is interpolated; 1 interpolates nothing. It divides the sides of the
+        image.
 
     Returns
     -------
@@ -115,9 +118,9 @@ def score_point_masses(
     -----
     The score test of Rao (1948), Mathematical Proceedings of the Cambridge Philosophical Society
     44, 50, for one parameter beside others that are fitted. Deflection and PSF are interchanged:
-    ``T_p`` has the blurred ``D``, right from about the width of the PSF outwards. Where the other
-    parameters cannot be told apart, and so have no covariance, nothing is tested: significance 0,
-    error infinite.
+    ``T_p`` is made of the blurred ``D``, which is right from about the width of the PSF outwards.
+    Where the other parameters are degenerate, and so have no covariance, nothing is tested: the
+    significance is 0 and the error infinite.
     """
     along_x, along_y = by_source.unbind(dim=1)
     squares = torch.stack([along_x**2, along_y**2, 2 * along_x * along_y], dim=1)
@@ -140,14 +143,15 @@ def _imitated(
     squares: Float[Tensor, "batch 3 y x"],
     block: int,
 ) -> tuple[Maps, Maps]:
-    """Project templates on the derivatives; `slopes` are theirs with the residual.
+    """Project templates on the derivatives; `slopes` are inner products of these with the residual.
 
     Returns
     -------
     share
-        Of the square of each template.
+        Share of the square of each template that the derivatives imitate.
     gain
-        Inner product of that part of each template with the residual: 0 where a fit converged.
+        Inner product of the imitated part of each template with the residual: 0 where a fit has
+        converged.
     """
     products = torch.cat([derivatives * along[:, None] for along in by_source.unbind(dim=1)], 1)
     inner = _inner_products(*(block_mean(maps, block) * block**2 for maps in (products, squares)))
@@ -164,12 +168,12 @@ def _imitated(
 def _inner_products(
     products: Float[Tensor, "batch twice y x"], squares: Float[Tensor, "batch 3 y x"]
 ) -> Float[Tensor, "batch some y x"]:
-    """Of each template with maps, and, last, with itself.
+    """Return inner products of each template with maps, and, last, with itself.
 
     `products` are the maps times D_x, then times D_y; `squares` D_x^2, D_y^2 and 2 D_x D_y.
     """
     rows, columns = products.shape[-2:]
-    # Or one border would see the other; lengths with large prime factors take far longer.
+    # Padded, or one border would see the other; lengths with large prime factors take far longer.
     padded = (next_fast_len(2 * rows, real=True), next_fast_len(2 * columns, real=True))
     kernel_x, kernel_y = _kernels(padded, products)
     pairs = torch.stack([kernel_x**2, kernel_y**2, kernel_x * kernel_y])
@@ -181,7 +185,7 @@ def _inner_products(
 
 
 def _kernels(size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the deflection of a unit point mass at the origin of a periodic grid, 0 there."""
+    """Return the deflection of a unit point mass at the origin of a periodic grid; 0 at (0, 0)."""
     rows, columns = size
     y = torch.fft.fftfreq(rows, 1 / rows).to(like)[:, None]
     x = torch.fft.fftfreq(columns, 1 / columns).to(like)

@@ -56,31 +56,33 @@ SMOOTH_PARAMETERS = (
 natural logarithms of `sersic`'s ``R_sersic`` (arcsec), ``n_sersic`` and ``amplitude``."""
 
 SHAPE_PARAMETERS = ("gamma", "a3", "b3", "a4", "b4")
-"""Names of what may follow them, all or none: slope of the density of the lens, 2 where they are
-left out; ``a_m cos(m phi_m)`` and ``a_m sin(m phi_m)`` of its multipoles, in units of theta_E."""
+"""Names of the shape parameters of the lens, which may follow `SMOOTH_PARAMETERS`, all or none:
+slope of the three-dimensional density (2 where left out), ``a_m cos(m phi_m)`` and
+``a_m sin(m phi_m)`` of the multipoles of order 3 and 4, in units of theta_E."""
 
 _SERIES_TERMS = 12
-"""Of the power law: they leave 1e-6 of it for an ellipticity of 0.3."""
+"""Number of terms of the series of the power law: relative error 1e-6 for an ellipticity of 0.3."""
 
 SmoothParameters = Float[Tensor, "batch parameters"]
-"""`SMOOTH_PARAMETERS`, or these and `SHAPE_PARAMETERS`."""
+"""Values of `SMOOTH_PARAMETERS`, or of these and `SHAPE_PARAMETERS`."""
 Psf = tuple[float, ...] | Float[Tensor, "v u"]
 """One axis of a separable PSF, or the PSF in pixels; see `lenspinn.lensing.psf`."""
 
 
 class Optics(NamedTuple):
-    """What turns surface brightness into pixels."""
+    """Sampling, PSF and pixels that turn surface brightness into an image."""
 
     theta_x: Float[Tensor, "fine_y fine_x"]
     theta_y: Float[Tensor, "fine_y fine_x"]
-    """Where brightness is sampled, arcsec."""
+    """Positions (x and y) at which brightness is sampled, arcsec."""
     psf: Psf
     pixel_scale: float
-    """Arcsec."""
+    """Side of a pixel, arcsec."""
     supersampling: int
-    """Samples along a side of a pixel."""
+    """Number of samples along a side of a pixel."""
     axis: Float[Tensor, "y y"] | None
-    """Makes blurred flux of surface brightness, along an axis; None where the PSF is in pixels."""
+    """Matrix that turns surface brightness into blurred flux along one axis; None for a PSF in
+    pixels."""
 
 
 def make_optics(
@@ -97,10 +99,10 @@ def make_optics(
     Parameters
     ----------
     num_pix : pixels a side.
-    pixel_scale : arcsec.
-    psf : as of `Optics`.
+    pixel_scale : side of a pixel, arcsec.
+    psf : see `Psf`.
     supersampling
-        Samples along a side of a pixel; 1 is its centre alone.
+        Number of samples along a side of a pixel; 1 is its centre alone.
     """
     fine_x, fine_y = pixel_grid(
         num_pix * supersampling, pixel_scale / supersampling, dtype=dtype, device=device
@@ -124,12 +126,12 @@ def smooth_deflection(parameters: SmoothParameters, theta_x: Map, theta_y: Map) 
 
 
 def parameter_names(count: int) -> tuple[str, ...]:
-    """Return the names of so many smooth parameters: 14, or 19 with the shape of the lens."""
+    """Return the names of the first `count` parameters: 14, or 19 with the shape of the lens."""
     return (SMOOTH_PARAMETERS + SHAPE_PARAMETERS)[:count]
 
 
 def by_name(parameters: SmoothParameters) -> dict[str, Tensor]:
-    """Return each parameter, shaped to broadcast over images: (batch, 1, 1)."""
+    """Return each parameter by its name, shaped to broadcast over images: (batch, 1, 1)."""
     columns = parameters[..., None, None].unbind(dim=1)
     return dict(zip(parameter_names(len(columns)), columns, strict=True))
 
@@ -140,9 +142,9 @@ def source_brightness(p: Mapping[str, Tensor], beta_x: Tensor, beta_y: Tensor) -
     Parameters
     ----------
     p
-        Those of `SMOOTH_PARAMETERS` that belong to the source, by name.
+        Parameters of the source, by their names in `SMOOTH_PARAMETERS`.
     beta_x, beta_y
-        To broadcast with them.
+        Positions in the source plane, arcsec, of a shape that broadcasts with the parameters.
     """
     return sersic(
         beta_x,
@@ -163,8 +165,9 @@ def exposed(samples: Tensor, optics: Optics) -> Float[Tensor, "batch maps y x"]:
     Parameters
     ----------
     samples : (batch, maps, ...)
-        The other axes are those of `optics.theta_x`, or one flattened.
+        Surface brightness; the axes after `maps` are those of `optics.theta_x`, or one flattened.
     optics
+        Optics of the images.
     """
     fine = optics.supersampling
     brightness = samples.reshape(*samples.shape[:2], *optics.theta_x.shape)

@@ -31,28 +31,30 @@ __all__ = [
 
 Image = Float[Tensor, "batch y x"]
 Given = Float[Tensor, "#batch y x"]
-"""One an image, or the same for all."""
+"""Map of each image, or one map for all."""
 Gram = Float[Tensor, "batch rows rows"]
 """Inner products of the residual (first) and the derivatives by all parameters, in units of the
-noise, with those of the priors: chi^2, the gradient and the normal matrix in one."""
+noise, with the terms of the priors added: chi^2, the gradient and the normal matrix in one."""
 Linearize = Callable[[Tensor, Tensor, Tensor, Optics], Tensor]
 
 PATIENCE = 3
-"""Steps without gain after which a fit is at its end: a step that fails is tried again, shorter."""
+"""Number of steps without gain after which a fit ends: a step that fails is tried again,
+shorter."""
 STEPS = 12
-"""Enough from starts as rough as a network's; see docs/measured/fit.md."""
+"""Number of steps, enough from starts as rough as a network's; see docs/measured/fit.md."""
 _AMPLITUDE = 1 + SMOOTH_PARAMETERS.index("log_amplitude")
-"""Place of the source's brightness among the rows of a `Gram`."""
+"""Row of the source's brightness in a `Gram`."""
 BY_SOURCE = [1 + SMOOTH_PARAMETERS.index(name) for name in ("source_x", "source_y")]
-"""Places there of the derivatives by the position of the source."""
+"""Rows of the derivatives by the position of the source in a `Gram`."""
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 0.3, 1e-6, 1e4
 _LESS, _MORE = 0.3, 3.0
 """Factors of the damping after a step that was taken, and after one that was not."""
 _ROUNDING = 1e-5
-"""A step may raise chi^2 by this much of it, the rounding of float32 sums: a fit that has converged
-then goes on with small steps, and its damping falls."""
+"""Relative rise of chi^2 that a step may cause, the rounding of float32 sums: a fit that has
+converged then goes on with small steps, and its damping falls."""
 _LEAST_CHANGE = 0.01
-"""The smallest and the largest factor by which one step may change the brightness of the source."""
+"""Smallest factor by which one step may change the brightness of the source; the largest is its
+inverse."""
 BOUNDS = {
     "theta_E": (0.05, 5.0),
     "e1": (-0.6, 0.6),
@@ -74,15 +76,17 @@ BOUNDS = {
     "a4": (-0.1, 0.1),
     "b4": (-0.1, 0.1),
 }
-"""Where the model is finite and can be told from no lens; far outside of what lenses are."""
+"""Lowest and highest value of each parameter, far beyond those of real lenses: within, the model is
+finite and differs from that without a lens."""
 AT_ONCE = 16
-"""Images whose steps are made together on a CPU."""
+"""Number of images whose steps are computed together on a CPU."""
 _LONGEST_STEP = 0.3
-"""Of any parameter."""
+"""Largest change of any parameter in one step, in the unit of the parameter."""
 _LOG_N_SERSIC = SMOOTH_PARAMETERS.index("log_n_sersic")
 _MOST_LOG_N_AT_START = 0.0
-"""A fit begins with a source no more peaked than an exponential: the images of a cusp, sampled at
-pixel centres, must meet theirs to a fraction of a pixel before chi^2 says which way to go."""
+"""Largest logarithm of the Sersic index at the start of a fit, that of an exponential: the lensed
+images of a more peaked source, sampled at pixel centres, must lie on the observed ones to a
+fraction of a pixel before the gradient of chi^2 points to the solution."""
 
 
 class SmoothFit(NamedTuple):
@@ -90,46 +94,48 @@ class SmoothFit(NamedTuple):
 
     parameters: SmoothParameters
     covariance: Float[Tensor, "batch parameters parameters"]
-    """Of the parameters, from the derivatives at the fit (Cramer-Rao, linear, white noise)."""
+    """Covariance of the parameters from the derivatives at the fit (Cramer-Rao, linear, white
+    noise)."""
     residual: Image
     """Image minus model in units of the noise."""
     chi2: Float[Tensor, " batch"]
     derivatives: Float[Tensor, "batch parameters y x"]
-    """Of the model by each parameter, in units of the noise."""
+    """Derivatives of the model by each parameter, in units of the noise, apart from `beside`."""
     by_source: Float[Tensor, "batch 2 y x"]
-    """Those by the x and y of the source, not apart from anything."""
+    """Derivatives of the model by the x and y of the source, in units of the noise. Nothing is
+    projected out of these, unlike `derivatives`."""
     damping: Float[Tensor, " batch"]
-    """Of the last step: small where the fit has converged."""
+    """Damping of the last step: small where the fit has converged."""
     sigma: Image
-    """Of the noise, as it was weighted with."""
+    """Standard deviation of the noise that pixels were weighted with, in the unit of the image."""
     beside: Span
-    """What else the image may hold, in units of the noise; residual and the derivatives by all
-    parameters are apart from it."""
+    """Templates of free amplitude, such as lens light, in units of the noise. They are projected
+    out of `residual` and `derivatives`."""
     priors: Priors
-    """What was known of the parameters; `chi2` is without their penalty, `covariance` with them."""
+    """Priors of the parameters; `chi2` is without their penalty, `covariance` allows for them."""
 
     @property
     def standard_errors(self) -> SmoothParameters:
-        """Of each parameter, one sigma."""
+        """Standard error (one sigma) of each parameter."""
         return self.covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
 
     @property
     def freedom(self) -> Float[Tensor, " batch"]:
-        """Pixels that count, those left out have infinite noise, less all that is free."""
+        """Degrees of freedom: pixels of finite noise less free parameters and templates."""
         counted = self.sigma.isfinite().sum(dim=(1, 2))
         beside = self.beside.flatten(2).any(dim=2).sum(dim=1)
         return (counted - beside - self.parameters.shape[1]).to(self.residual)
 
     @property
     def free(self) -> tuple[Float[Tensor, "batch free y x"], Float[Tensor, "batch free free"]]:
-        """Derivatives by all that is free, in units of the noise, and its covariance."""
+        """Derivatives by all that is free, in units of the noise, and the covariance of that."""
         of_span = torch.eye(self.beside.shape[1]).to(self.covariance)
         covariance = block_diagonal(self.covariance, of_span.expand(len(self.beside), -1, -1))
         return torch.cat([self.derivatives, self.beside], dim=1), covariance
 
 
 class _Problem(NamedTuple):
-    """What a fit is made to, and how."""
+    """Image, noise and model of a fit."""
 
     image: Image
     sigma: Image
@@ -148,7 +154,7 @@ class _Problem(NamedTuple):
 def block_diagonal(
     first: Float[Tensor, "batch n n"], second: Float[Tensor, "batch m m"]
 ) -> Float[Tensor, "batch free free"]:
-    """Return the covariance of two sets of numbers that know nothing of each other."""
+    """Return the covariance of two independent sets of numbers."""
     n, m = first.shape[1], second.shape[1]
     return functional.pad(first, (0, m, 0, m)) + functional.pad(second, (n, 0, n, 0))
 
@@ -178,31 +184,33 @@ def fit_smooth_lens(  # noqa: PLR0913 - what a fit is made to and how, the latte
     Parameters
     ----------
     start
-        Where the fits begin; the brightness of the source may be anything, and a source more peaked
-        than an exponential begins as one.
+        Parameters at which the fits begin. The brightness of the source may be anything; a source
+        more peaked than an exponential begins as an exponential.
     image, sigma
         Images and standard deviation of their noise, in one unit; ``inf`` leaves a pixel out. One
         image may be fitted from many starts.
     steps
-        Each costs one image with derivatives, whether it is taken or not.
+        Number of steps; each costs one image with derivatives, whether it is taken or not.
     linearize
-        `whitened_derivatives`, or a compiled one.
+        `whitened_derivatives`, or this function compiled.
     beside : (batch, templates, y, x)
-        What else the image may hold any amount of, also less than nothing, in its unit: the light
-        of the lens.
+        Templates in the unit of the image whose amplitudes are free, also negative: the light of
+        the lens.
     priors
-        What is known of the parameters; by default the shape of lenses, where that is free.
+        Priors of the parameters; by default `SHAPE_PRIORS`, where the shape of the lens is free.
     least_gain
-        Fits of which none has lowered chi^2 by more in `PATIENCE` steps are at their end. By
-        default all steps are taken, so that a fit does not depend on those beside it.
+        Fall of chi^2 that counts as a gain: the fits end when none of the batch has gained in
+        `PATIENCE` steps. By default all steps are taken, so that a fit does not depend on the
+        others of its batch.
 
     Notes
     -----
     The model is linear in the brightness of the source, which is therefore solved for after every
-    step, and in what is beside it, which is taken away from residual and derivatives. A step that
-    does not lower chi^2 is not taken and the damping of that lens rises, else it falls. Unlike the
-    fits of `lenspinn limit`, which must be exact, this one is float32 and solves the normal
-    equations: a network needs a residual that is small against the noise, many times a second.
+    step, and in the amplitudes of `beside`, which is projected out of residual and derivatives. A
+    step that does not lower chi^2 is not taken, and the damping of that lens rises; else it falls.
+    Unlike the fits of `lenspinn limit`, which must be exact, this fit is in float32 and solves the
+    normal equations: a network needs a residual that is small against the noise, many times a
+    second.
 
     References
     ----------
@@ -220,7 +228,8 @@ def fit_smooth_lens(  # noqa: PLR0913 - what a fit is made to and how, the latte
         ) -> SmoothFit:
             problem = _Problem(image, sigma, optics, linearize, span, known)
             at, _ = _with_brightness(_bounded(start), problem)
-            # Once more: chi^2 is a small difference of large numbers if brightness was far off.
+            # Solved a second time: chi^2 is a small difference of large numbers if brightness was
+            # far off.
             at, gram = _with_brightness(at, problem)
             damping = torch.full_like(gram[:, 0, 0], _FIRST_DAMPING)
             return _descend(at, gram, damping, problem, steps, least_gain)
@@ -241,16 +250,19 @@ def continue_fit(
     linearize: Linearize = whitened_derivatives,
     priors: Priors | None = None,
 ) -> SmoothFit:
-    """Take more steps from where a fit ended, its source as peaked as it is, with other noise.
+    """Take more steps from the end of a fit, with another noise map.
+
+    The Sersic index begins as it was fitted, not as that of an exponential.
 
     Parameters
     ----------
     fit
-        What was found with `fit.sigma`, which must be finite wherever `sigma` is.
+        Fit that was made with `fit.sigma`, which must be finite wherever `sigma` is.
     image, sigma, optics, steps, linearize
-        As of `fit_smooth_lens`; there may be no step, and `linearize` must go as ``1 / sigma``.
+        As in `fit_smooth_lens`; `steps` may be 0, and what `linearize` returns must be proportional
+        to ``1 / sigma``.
     priors
-        By default those of the fit.
+        Priors of the parameters; by default those of the fit.
     """
     priors = (fit.priors if priors is None else priors).of(fit.parameters)
 
@@ -268,7 +280,7 @@ def continue_fit(
 
 
 def with_typical_shape(parameters: Float[Tensor, "batch 14"]) -> Float[Tensor, "batch 19"]:
-    """Give lenses the slope and the multipoles where a fit of these begins: those most likely."""
+    """Return parameters with slope and multipoles added, at the means of `SHAPE_PRIORS`."""
     shape = parameters.new_tensor([SHAPE_PRIORS[name][0] for name in SHAPE_PARAMETERS])
     return torch.cat([parameters, shape.expand(len(parameters), -1)], dim=1)
 
@@ -277,9 +289,10 @@ def last_step(fit: SmoothFit, start: SmoothParameters) -> tuple[SmoothParameters
     """Return parameters and residual of a fit with a gradient towards its start.
 
     Values are those of the fit. The gradient is that of one more damped Gauss-Newton step
-    ``p + H^-1 J^T r(p)``, ``H = J^T J + damping diag(J^T J)``, its Jacobian held fixed: ``I - H^-1
-    J^T J``. It vanishes along what the image determines, and is 1 along what it does not, and for
-    fits that are stuck. What came before that step counts as the identity.
+    ``p + H^-1 J^T r(p)``, ``H = J^T J + damping diag(J^T J)``, its Jacobian held fixed:
+    ``I - H^-1 J^T J``. The gradient vanishes along directions of the parameters that the image
+    determines, and is 1 along the others, and for fits that are stuck. All earlier steps count as
+    the identity.
 
     References
     ----------
@@ -303,7 +316,7 @@ def _descend(
     steps: int,
     least_gain: float | None,
 ) -> SmoothFit:
-    """Take so many steps at most; `gram` and `damping` are those at the parameters `at`."""
+    """Take at most `steps` steps from the parameters `at`, where `gram` and `damping` hold."""
     idle = torch.zeros(len(at), dtype=torch.int64, device=at.device)
     for _ in range(steps):
         if least_gain is not None and idle.min() >= PATIENCE:
@@ -335,11 +348,11 @@ def _descend(
 
 
 def _with_brightness(parameters: Tensor, problem: _Problem) -> tuple[Tensor, Tensor]:
-    """Give the source the brightness that fits best; return parameters and their `Gram`."""
+    """Return parameters with the source's brightness that fits best, and their `Gram`."""
     gram = problem.gram(parameters)
     brightness = gram[:, _AMPLITUDE, _AMPLITUDE]  # the derivative by its logarithm is the model
     factor = (1 + gram[:, 0, _AMPLITUDE] / brightness).clamp(_LEAST_CHANGE, 1 / _LEAST_CHANGE)
-    # Another brightness scales all derivatives, and changes the residual by so much of the model.
+    # Another brightness scales all derivatives, and adds that share of the model to the residual.
     change = torch.diag_embed(factor[:, None].expand(-1, gram.shape[1]))
     change[:, 0, 0], change[:, 0, _AMPLITUDE] = 1.0, 1 - factor
     parameters = parameters.clone()
@@ -372,7 +385,7 @@ def _damped_solution(gram: Gram, damping: Tensor) -> SmoothParameters:
 
 
 def _scaled_inverse(normal: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch n n"]:
-    """Invert positive matrices of badly scaled rows; NaN where one cannot be inverted."""
+    """Invert positive matrices of badly scaled rows; NaN for a matrix that cannot be inverted."""
     scale = normal.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
     both = scale[:, :, None] * scale[:, None, :]
     factor, info = torch.linalg.cholesky_ex(normal * both)

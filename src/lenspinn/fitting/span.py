@@ -1,4 +1,4 @@
-"""What an image may hold any amount of, beside what is fitted to it: light of the lens, the sky."""
+"""Templates of free amplitude beside the fitted model: light of the lens, the sky."""
 
 import torch
 from jaxtyping import Float
@@ -7,12 +7,13 @@ from torch import Tensor
 __all__ = ["Span", "apart_from", "orthonormal_span"]
 
 Span = Float[Tensor, "batch templates y x"]
-"""Images that are orthonormal, or 0."""
+"""Templates that are orthonormal, or 0, in units of the noise."""
 
 Maps = Float[Tensor, "_ maps _ _"]
 
 _LEAST_SHARE = 1e-6
-"""Of the largest singular value: smaller ones are the rounding of templates that are alike."""
+"""Least singular value that counts, over the largest: smaller ones are rounding of equal
+templates."""
 
 
 def orthonormal_span(templates: Float[Tensor, "batch templates y x"]) -> Span:
@@ -21,12 +22,12 @@ def orthonormal_span(templates: Float[Tensor, "batch templates y x"]) -> Span:
     Parameters
     ----------
     templates : (batch, templates, y, x)
-        In units of the noise; there may be none.
+        Templates in units of the noise; there may be none.
 
     Returns
     -------
     (batch, templates, y, x)
-        Some are 0 where templates are sums of others.
+        Orthonormal images; some are 0 where templates are sums of others.
     """
     if not templates.shape[1]:
         return templates
@@ -36,7 +37,7 @@ def orthonormal_span(templates: Float[Tensor, "batch templates y x"]) -> Span:
 
 
 def apart_from(span: Span, maps: Maps) -> Maps:
-    """Take away from maps what lies in a span; an empty one may be of other images."""
+    """Return maps without their part in a span; an empty span may be of other images."""
     if not span.shape[1]:
         return maps
     rows, flat = span.flatten(2), maps.flatten(2)

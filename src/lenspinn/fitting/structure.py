@@ -1,8 +1,9 @@
 """A source that is more than a Sersic profile: shapelets beside it, fitted with the lens.
 
-Clumps, arms and a bulge leave residuals that look like dark matter. But they belong to a place of
-the source, and are seen in every image of it. Shapelets can be anything that is smooth at their
-scale; the image is linear in them, so each step of the fit solves for them exactly.
+Clumps, arms and a bulge of a source leave residuals that look like dark matter. But each belongs to
+a place of the source, and is seen in every image of that place. A sum of shapelets can be any image
+that is smooth at their scale; the lensed image is linear in their coefficients, so each step of the
+fit solves for these exactly.
 """
 
 import itertools
@@ -52,25 +53,27 @@ PerImage = Float[Tensor, " batch"]
 Templates = Float[Tensor, "batch templates y x"]
 
 ORDER = 12
-"""Highest order; what they can be is as fine as their scale over the root of ORDER + 1/2."""
+"""Highest order of the shapelets; their finest structure is their scale over sqrt(ORDER + 1/2)."""
 NUM_SHAPELETS = (ORDER + 1) * (ORDER + 2) // 2
 SCALE = 0.5
-"""Of the shapelets, half-light radii of the fitted source."""
+"""Scale of the shapelets, in half-light radii of the fitted source."""
 _LEAST_RADIUS = 0.05
-"""Arcsec; a source that the fit made smaller is unresolved."""
+"""Least half-light radius that the scale is derived from, arcsec; a smaller source is
+unresolved."""
 AT_ONCE = 4
-"""Images that are treated together on a CPU: their templates fill its cache."""
+"""Number of images that are treated together on a CPU: their templates fill its cache."""
 _LEAST_SQUARE = 1e-30
-"""Of the length of a template, noise: smaller ones are 0."""
+"""Least square of the length of a template, in units of the noise; below it a template counts as
+0."""
 _REACH = 9.0
-"""Of shapelets, in their scale, beyond which the highest are below 1e-8 and taken to be 0: numbers
-that are almost 0 take a CPU a hundred times as long."""
+"""Radius, in scales of the shapelets, beyond which they are set to 0; the highest orders are below
+1e-8 there. Numbers that are almost 0 take a CPU a hundred times as long."""
 _RIDGE = 1e-5
-"""Of the normal matrix of templates of unit length, which may be nearly alike."""
+"""Ridge of the normal matrix of templates of unit length, which may be nearly equal."""
 STEPS, SHAPE_STEPS = 2, 4
-"""With the smooth parameters free; where the shape of the lens becomes free too."""
+"""Number of steps with the smooth parameters free, and with the shape of the lens free too."""
 _FIRST_DAMPING = 0.01
-"""The Sersic profile has been fitted: little is left to move."""
+"""Damping of the first step: small, because the Sersic profile has been fitted already."""
 
 
 class Shapelets(NamedTuple):
@@ -84,47 +87,48 @@ class Shapelets(NamedTuple):
     center_x: Float[Tensor, "batch 1 1"]
     center_y: Float[Tensor, "batch 1 1"]
     scale: Float[Tensor, "batch 1 1"]
-    """Arcsec."""
+    """Scale of the shapelets, arcsec."""
 
 
 class StructuredFit(NamedTuple):
     """A smooth lens whose source is a Sersic profile and shapelets, fitted to images."""
 
     smooth: SmoothFit
-    """Its residual is that of all; its derivatives and covariance those of the smooth parameters
-    where structure is free, so that `standard_errors` allow for it. `by_source` are those of the
-    lensed Sersic profile. Those of the shapelets are left out: their small structure is partly
-    noise, and masses that explain noise with noise would be found in every image."""
+    """Fit of the smooth parameters beside the shapelets. The residual is that of the whole model;
+    derivatives and covariance are those with structure free, so that `standard_errors` allow for
+    it. `by_source` is the derivative of the lensed Sersic profile alone: the small structure of
+    shapelets is partly noise, and masses that explain noise with noise would be found in every
+    image."""
     templates: Templates
     """Lensed shapelets, (batch, 91, y, x), of unit length in units of the noise."""
     covariance: Float[Tensor, "batch 91 91"]
-    """Of how much there is of each template."""
+    """Covariance of the amplitudes of `templates`."""
     coefficients: Float[Tensor, "batch 91"]
-    """Of the shapelets, brightness per square arcsec."""
+    """Coefficients of the shapelets, surface brightness (flux per arcsec^2)."""
     shapelets: Shapelets
 
     @property
     def freedom(self) -> PerImage:
-        """Pixels that count less all that was fitted."""
+        """Degrees of freedom: pixels that count less the number of all fitted parameters."""
         return self.smooth.freedom - NUM_SHAPELETS
 
     @property
     def free(self) -> tuple[Templates, Float[Tensor, "batch free free"]]:
-        """Derivatives by all that is free, in units of the noise, and its covariance."""
+        """Derivatives by all that is free, in units of the noise, and the covariance of that."""
         derivatives, smooth = self.smooth.free
         covariance = block_diagonal(smooth, self.covariance)
         return torch.cat([derivatives, self.templates], dim=1), covariance
 
 
 def shapelets_on(parameters: SmoothParameters, scale: float = SCALE) -> Shapelets:
-    """Return shapelets at the place of the source and of its size.
+    """Return shapelets at the position of the source, scaled with its half-light radius.
 
     Parameters
     ----------
     parameters
-        Of the source, among others.
+        Smooth parameters, those of the source among them.
     scale
-        Of the shapelets, in half-light radii of the source.
+        Scale of the shapelets, in half-light radii of the source.
     """
     source = by_name(parameters)
     radius = source["log_R_sersic"].exp().clamp(min=_LEAST_RADIUS)
@@ -136,7 +140,7 @@ def lensed_shapelets(
 ) -> Templates:
     """Return the image of each shapelet behind a lens, (batch, 91, y, x), flux per pixel.
 
-    Ordered by the order along x, then along y.
+    Shapelets are sorted by their order along x, then along y.
     """
     return solved_in_parts(partial(_lensed, optics=optics), parameters, shapelets, at_once=AT_ONCE)
 
@@ -152,36 +156,37 @@ def fit_structure(
     priors: Priors | None = None,
     scale: float = SCALE,
 ) -> StructuredFit:
-    """Give the source of a fit shapelets, and go on with both, without gradient.
+    """Add shapelets to the source of a fit, and continue the fit with both, without gradient.
 
     Parameters
     ----------
     fit
-        Of a Sersic source, to these images.
+        Fit of a Sersic source to these images.
     image : (batch, y, x)
-        In the unit of ``fit.sigma``.
+        Images in the unit of ``fit.sigma``.
     optics
+        Optics of the images.
     steps
-        Damped Gauss-Newton steps in which the smooth parameters move too; 0 for none. By default
-        2, or 4 with the shape of the lens.
+        Number of damped Gauss-Newton steps in which the smooth parameters move too; 0 for none. By
+        default 2, or 4 with the shape of the lens.
     lens_shape
-        Whether slope and multipoles of the lens, which the fit has not, become free with them.
+        Whether slope and multipoles of the lens, which are fixed in `fit`, become free too.
     linearize
-        `whitened_derivatives`, or a compiled one. (Shapelets are slower compiled.)
+        `whitened_derivatives`, or this function compiled. (Shapelets are slower compiled.)
     priors
-        What is known of the parameters; by default what the fit was told, and the shape of lenses
-        where that becomes free.
+        Priors of the parameters; by default those of the fit, and `SHAPE_PRIORS` where the shape of
+        the lens becomes free.
     scale
-        As of `shapelets_on`.
+        Scale of the shapelets, in half-light radii of the source.
 
     Notes
     -----
-    What of residual and derivatives lies in the span of the lensed shapelets is taken away in each
-    step, which solves for them: variable projection (Golub & Pereyra 1973) as Kaufman (1975, BIT
-    15, 49) simplifies it, the derivatives being those of the Sersic profile alone. The shapelets
-    stay where the Sersic fit ended, so that moving the source is not the same as changing them.
-    The shape of a lens that is fitted to a Sersic source imitates clumps of it: beside the
-    shapelets it is found better.
+    In each step the part of residual and derivatives in the span of the lensed shapelets is
+    projected out, which solves for their coefficients: variable projection (Golub & Pereyra 1973)
+    as simplified by Kaufman (1975, BIT 15, 49), the derivatives being those of the Sersic profile
+    alone. The shapelets stay where the Sersic fit ended, so that moving the source is not the same
+    as changing their coefficients. The shape of a lens fitted to a Sersic source imitates clumps of
+    the source: fitted beside the shapelets, the shape is found better.
     """
     if steps is None:
         steps = SHAPE_STEPS if lens_shape else STEPS
@@ -214,7 +219,7 @@ def fit_structure(
 def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMassScan:
     """Test for a point mass at the centre of each pixel, lens and structure being free again.
 
-    As `lenspinn.fitting.scan_point_masses`.
+    The test is that of `lenspinn.fitting.scan_point_masses`.
     """
     residual = found.smooth.residual
     block = suitable_block(residual)
@@ -223,17 +228,18 @@ def scan_beside_structure(found: StructuredFit, pixel_scale: float) -> PointMass
 
 
 def structure_image(found: StructuredFit, parameters: SmoothParameters, optics: Optics) -> Maps:
-    """Return the image of all shapelets that were found behind any lens, (batch, y, x)."""
+    """Return the image of the fitted shapelets behind a lens of any parameters, (batch, y, x)."""
     lensed = lensed_shapelets(parameters, found.shapelets, optics)
     return torch.einsum("bk,bkyx->byx", found.coefficients, lensed)
 
 
 def shapelet_brightness(found: StructuredFit, beta_x: Maps, beta_y: Maps) -> Maps:
-    """Return the surface brightness of all shapelets that were found.
+    """Return the surface brightness of the fitted shapelets.
 
     Parameters
     ----------
     found
+        Fit with shapelets.
     beta_x, beta_y : (batch, y, x) or (y, x), arcsec
         Positions in the plane of the source.
     """
@@ -242,9 +248,9 @@ def shapelet_brightness(found: StructuredFit, beta_x: Maps, beta_y: Maps) -> Map
 
 
 class _BesideStructure:
-    """What the solver calls at each step: `whitened_derivatives` less what shapelets can imitate.
+    """Function that the solver calls at each step: `whitened_derivatives` apart from shapelets.
 
-    It remembers the last, for the solver looks last at where it ended.
+    It remembers the maps of its last call, which is the solver's call at the final parameters.
     """
 
     def __init__(self, shapelets: Shapelets, span: Span, linearize: Linearize) -> None:
@@ -258,18 +264,19 @@ class _BesideStructure:
         return self.apart(maps, parameters, sigma, optics)
 
     def apart(self, maps: Tensor, parameters: Tensor, sigma: Tensor, optics: Optics) -> Tensor:
-        """Take away from maps what lies in the span of the templates, and of `span`."""
+        """Return maps without their part in the span of the lensed shapelets and of `span`."""
         lensed = _lensed(parameters, self.shapelets, optics).mul_((1 / sigma)[:, None])
         self.rows, span = lensed.flatten(2), self.span.flatten(2)
         maps = apart_from(self.span, maps)
-        # Of the templates what lies in the span is taken away from their products, not from them.
+        # The part of the templates in the span is subtracted from their products, not from them.
         self.of_span = self.rows @ span.mT
         normal = self.rows @ self.rows.mT - self.of_span @ self.of_span.mT
         self.lengths = normal.diagonal(dim1=1, dim2=2).clamp(min=_LEAST_SQUARE).sqrt()
         unit = self.lengths.reciprocal()[..., None]
         ridge = _RIDGE * torch.eye(NUM_SHAPELETS, dtype=torch.float64, device=maps.device)
         normal = (normal * unit * unit.mT).double() + ridge
-        # A step may have gone where nothing is finite: it is not taken, no error for the others.
+        # A step may have gone where nothing is finite: it is not taken, and raises no error for
+        # others.
         self.factor = torch.linalg.cholesky_ex(normal).L
         flat = maps.flatten(2)
         overlap = (self.rows @ flat.mT * unit).double()
@@ -281,7 +288,7 @@ class _BesideStructure:
         return left.view_as(maps)
 
     def at_the_end(self, smooth: SmoothFit) -> StructuredFit:
-        """Return what was found; the last maps are those of `smooth`."""
+        """Return the fit with shapelets; the maps of the last call must be those of `smooth`."""
         coefficients = self.shares[..., 0] / self.lengths
         templates = (self.rows - self.of_span @ self.span.flatten(2)) / self.lengths[..., None]
         covariance = torch.cholesky_solve(torch.eye(NUM_SHAPELETS).to(self.factor), self.factor)
@@ -298,7 +305,7 @@ def _lensed(parameters: SmoothParameters, shapelets: Shapelets, optics: Optics) 
     fine = optics.supersampling
     side = optics.theta_x.shape[-1] // fine
     templates = parameters.new_zeros(len(parameters), NUM_SHAPELETS, side, side)
-    # Sample by sample of a pixel: all of them at once are more than a cache holds.
+    # Each sample of a pixel by itself: all of them together do not fit into the cache.
     for row, column in itertools.product(range(fine), repeat=2):
         sampled = (theta[row::fine, column::fine] for theta in (optics.theta_x, optics.theta_y))
         of_x, of_y = _functions(parameters, shapelets, *sampled)
@@ -313,7 +320,7 @@ def _lensed(parameters: SmoothParameters, shapelets: Shapelets, optics: Optics) 
 def _functions(
     parameters: SmoothParameters, shapelets: Shapelets, theta_x: Tensor, theta_y: Tensor
 ) -> Float[Tensor, "2 batch orders y x"]:
-    """Return the factors of shapelets, along x and y, at the end of the rays from positions."""
+    """Return the factors of shapelets along x and y at the source positions of image positions."""
     alpha_x, alpha_y = smooth_deflection(parameters, theta_x, theta_y)
     return _factors(shapelets, theta_x - alpha_x, theta_y - alpha_y)
 
@@ -334,7 +341,7 @@ def _factors(
 
 
 def _hermite_functions(x: Float[Tensor, "2 batch y x"]) -> Float[Tensor, "2 batch orders y x"]:
-    """Orders 0 to `ORDER` along both axes, orthonormal but for a common factor."""
+    """Return Hermite functions of orders 0 to `ORDER`, orthonormal but for a common factor."""
     near = x.square().sum(dim=0) < _REACH**2
     functions = [torch.exp(x.square() / -2) * near]
     functions.append(2**0.5 * x * functions[0])

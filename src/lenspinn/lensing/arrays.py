@@ -1,7 +1,7 @@
-"""The physics for numpy: the same functions, which take numbers and arrays where tensors are taken.
+"""Lens physics for numpy: functions of tensors that take numbers and arrays too.
 
-Given tensors they are those of the modules beside this one; given none they return arrays. What
-runs many times imports those modules and takes no part in this.
+A function that is given a tensor returns tensors; one that is given none returns arrays. Code that
+runs many times imports the functions of tensors from their own modules instead.
 """
 
 import functools
@@ -57,14 +57,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Axes(NamedTuple):
-    """What a parameter must have."""
+    """Axes that a parameter of a function of tensors must have."""
 
     number: int
-    """At least; those of a batch aside where these may be left out."""
+    """Number of axes, at least; axes of a batch are not counted where these may be left out."""
     per_lens: bool
-    """Whether it is one value a lens, which is the same at all positions."""
+    """Whether the parameter is one value a lens, the same at all positions."""
     or_number: bool
-    """Whether the function itself takes a number in its place."""
+    """Whether the function itself takes a number in the place of this tensor."""
 
 
 def takes_arrays(function: F) -> F:
@@ -73,8 +73,9 @@ def takes_arrays(function: F) -> F:
     Parameters
     ----------
     function
-        Its tensors are told by their annotations. Where positions or images have fewer axes than it
-        needs, as single numbers have, the result has as many as were given.
+        Function whose annotations say which parameters are tensors. Where positions or images have
+        fewer axes than the function needs, such as single numbers, the result has as many axes as
+        were given.
     """
     hints = typing.get_type_hints(function)
     needed = {name: axes for name, hint in hints.items() if (axes := _axes(hint)) is not None}
@@ -110,7 +111,7 @@ def takes_arrays(function: F) -> F:
 
 
 def _axes(hint: Any) -> Axes | None:
-    """Return what an annotation asks of a tensor; None of one that is for something else."""
+    """Return the axes that an annotation asks of a tensor; None if it is not that of a tensor."""
     arrays = [
         kind
         for kind in typing.get_args(hint) or (hint,)
@@ -123,7 +124,7 @@ def _axes(hint: Any) -> Axes | None:
 
 
 def _common_type(given: Mapping[str, Any]) -> torch.dtype:
-    """Return the type of tensors; else that of arrays; single numbers have none of their own."""
+    """Return the type of the given tensors, else that of the arrays; single numbers have none."""
     for value in given.values():
         if isinstance(value, Tensor):
             return value.dtype
@@ -135,7 +136,7 @@ def _common_type(given: Mapping[str, Any]) -> torch.dtype:
 def _as_tensor(value: Any, dtype: torch.dtype) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    # A copy in the byte order of the machine: that of FITS files is another.
+    # A copy in the byte order of the machine: FITS files have another byte order.
     return torch.from_numpy(np.array(value, dtype=np.float64)).to(dtype)
 
 

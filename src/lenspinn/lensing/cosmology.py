@@ -1,4 +1,4 @@
-"""Distances, critical surface density, and the step between a mass and its Einstein radius.
+"""Distances, critical surface density, and conversion between mass and Einstein radius.
 
 Distances are in Mpc and masses in M_sun. Angular-diameter distances are the ones that bend light;
 `deeplense_distances` keeps the fault of the DeepLense simulator, so that its images can be made
@@ -24,11 +24,11 @@ class Distances:
     """Distances of one lens and one source, Mpc."""
 
     D_l: float
-    """From the observer to the lens."""
+    """Distance from the observer to the lens, Mpc."""
     D_s: float
-    """From the observer to the source."""
+    """Distance from the observer to the source, Mpc."""
     D_ls: float
-    """From the lens to the source; in general not ``D_s - D_l``."""
+    """Distance from the lens to the source, Mpc; in general not ``D_s - D_l``."""
 
 
 def angular_diameter_distances(
@@ -64,8 +64,8 @@ def deeplense_distances(
 ) -> Distances:
     """Distances as the DeepLense simulator takes them, which are wrong.
 
-    They are luminosity distances, and ``D_ls = D_s - D_l``. For a lens at redshift 0.5 and a source
-    at 1.0 they make an Einstein radius 0.770 times what it should be. See
+    The simulator takes luminosity distances, and ``D_ls = D_s - D_l``. For a lens at redshift 0.5
+    and a source at 1.0 the Einstein radius is then 0.770 times the right one. See
     `angular_diameter_distances` for the parameters, the errors and the right answer.
 
     References
@@ -95,7 +95,7 @@ def theta_E_point_mass(mass: Numbers, distances: Distances) -> Numbers:
     Parameters
     ----------
     mass
-        M_sun, not negative: a number or an array.
+        Mass, M_sun, not negative: a number or an array.
     distances
         See `angular_diameter_distances`.
 
@@ -134,11 +134,11 @@ def deflection_scaling(
 ) -> float:
     """Factor on deflections stated for one source redshift that act on a source at another.
 
-    lenstronomy applies it to every deflection when its ``z_source_convention`` differs from
-    ``z_source``. DeepLense Models II and III state deflections for 2.5 and put the source at 1.0:
-    with the lens at 0.5 each of their deflections acts 0.63 times as strongly as they say. (To four
-    digits 0.6337 here, 0.6335 for Om0 = 0.309, and 0.6343 for the Om0 = 0.2814 of pyHalo, which the
-    published images seem to have been made with.)
+    lenstronomy applies this factor to every deflection when its ``z_source_convention`` differs
+    from ``z_source``. DeepLense Models II and III state deflections for 2.5 and put the source at
+    1.0: with the lens at 0.5 each of their deflections acts 0.63 times as strongly as they say. (To
+    four digits 0.6337 here, 0.6335 for Om0 = 0.309, and 0.6343 for the Om0 = 0.2814 of pyHalo,
+    which the published images seem to have been made with.)
 
     Raises
     ------

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Map = Float[Tensor, "*#batch y x"]
-"""A value at each position: (y, x), or one such plane for each lens of a batch."""
+"""Value at each position: (y, x), or one such plane for each lens of a batch."""
 
 PerLens = Float[Tensor, "*#batch 1 1"]
 """One value for each lens, shaped to broadcast over the planes of a `Map`."""
@@ -34,7 +34,7 @@ def pixel_grid(
     pixel_scale
         Side of a pixel, arcsec.
     dtype, device
-        Of the returned tensors.
+        Type and device of the returned tensors.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def block_mean(maps: Float[Tensor, "*batch y x"], side: int) -> Float[Tensor, "*
     Parameters
     ----------
     maps : (..., side v, side u)
-    side : of a block, pixels.
+    side : side of a block, pixels.
     """
     rows = reduce(add, (maps[..., row::side, :] for row in range(side)))
     return reduce(add, (rows[..., column::side] for column in range(side))) / side**2

@@ -16,10 +16,10 @@ from torch.nn import functional
 from lenspinn.lensing.grid import Map, PerLens
 
 SERSIC_CORE = 1e-4
-"""Arcsec. The profile is constant inside it, as in lenstronomy."""
+"""Radius within which a Sersic profile is constant, arcsec, as in lenstronomy."""
 
 _LEAST_OF_LENSTRONOMY = 0.5
-"""Sersic index from which on its approximation of b_n is used."""
+"""Sersic index from which on lenstronomy's approximation of b_n is used."""
 
 
 def sersic(  # noqa: PLR0913 - the parameters of lenstronomy's SERSIC_ELLIPSE, all named
@@ -58,10 +58,10 @@ def sersic(  # noqa: PLR0913 - the parameters of lenstronomy's SERSIC_ELLIPSE, a
     Notes
     -----
     ``I = amplitude * exp(-b_n ((R / R_sersic)^(1/n) - 1))`` with lenstronomy's
-    ``b_n = 1.9992 n - 0.3271``, an approximation for n from 0.5 to 10, 3 % too low at 0.5. Below it
-    lenstronomy goes on with it, which is 16 % too low at 0.3 and negative below 0.16; here b_n is
-    right within 2e-4 down to 0.3. lenstronomy cuts the profile off at 1000 R_sersic; this function
-    does not.
+    ``b_n = 1.9992 n - 0.3271``, an approximation for n from 0.5 to 10, 3 % too low at 0.5. Below
+    n = 0.5 lenstronomy uses the same approximation, which is 16 % too low at 0.3 and negative below
+    0.16; here b_n is right within 2e-4 down to 0.3. lenstronomy cuts the profile off at 1000
+    R_sersic; this function does not.
 
     References
     ----------
@@ -100,8 +100,8 @@ def sersic_derivatives(
 ) -> SersicDerivatives:
     """Surface brightness of `sersic` at positions from its centre, with its derivatives.
 
-    Those by R_sersic and n_sersic are by their natural logarithms; those by position are 0 within
-    `SERSIC_CORE`, where the profile is constant.
+    Derivatives by R_sersic and n_sersic are by their natural logarithms; derivatives by position
+    are 0 within `SERSIC_CORE`, where the profile is constant.
     """
     u, v = (1 - e1) * dx - e2 * dy, (1 + e1) * dy - e2 * dx
     squared, axes = u.square() + v.square(), 1 - e1**2 - e2**2

@@ -28,9 +28,9 @@ def gaussian_kernel(fwhm: float, truncation: float) -> tuple[float, ...]:
     Parameters
     ----------
     fwhm
-        In pixels; 0 gives the identity.
+        Full width at half maximum, pixels; 0 gives the identity.
     truncation
-        In standard deviations.
+        Radius at which the Gaussian is cut off, standard deviations.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def blur_matrix(kernel: tuple[float, ...], size: int) -> Float[Tensor, "size siz
 def convolve_kernel(
     images: Float[Tensor, "batch y x"], kernel: Float[Tensor, "v u"]
 ) -> Float[Tensor, "batch y x"]:
-    """Convolve with a kernel of odd size, nothing beyond the border, as lenstronomy's "PIXEL"."""
+    """Convolve with a kernel of odd size, 0 beyond the border, as lenstronomy's "PIXEL"."""
     rows, columns = images.shape[-2:]
     v, u = kernel.shape
     # Lengths with large prime factors take several times longer.
@@ -94,7 +94,7 @@ def _convolved(image: Tensor, kernel: tuple[float, ...], *, dim: int) -> Tensor:
     radius, size = len(kernel) // 2, image.shape[dim]
     shape = (*image.shape[:dim], radius, *image.shape[dim + 1 :])
     ends = (image.narrow(dim, place, 1).expand(shape) for place in (0, size - 1))
-    # Not functional.pad: compiled, it would ask of every pixel where it comes from.
+    # Not functional.pad: its compiled form computes an index for every pixel.
     padded = torch.cat([next(ends), image, next(ends)], dim=dim)
     total = padded.narrow(dim, radius, size) * kernel[radius]
     for shift in range(1, radius + 1):

@@ -24,7 +24,7 @@ MIN_COVERAGE = 0.03
 gradients that are noise."""
 
 _EDGE_TOLERANCE = 1e-3
-"""Pixels. Rounding may put a position on the border this far outside without widening the grid."""
+"""Distance, in pixels, that rounding may put a position outside of the grid without widening it."""
 
 ImageBatch = Float[Tensor, "batch y x"]
 
@@ -33,7 +33,7 @@ class SourceImage(NamedTuple):
     """A source plane filled from an image, by `delens`."""
 
     source: Float[Tensor, "batch v u"]
-    """Surface brightness, in the unit of the image; 0 where nothing landed."""
+    """Surface brightness, in the unit of the image; 0 where no pixel was deposited."""
     coverage: Float[Tensor, "batch v u"]
     """Number of image pixels on each source pixel: the sum of the bilinear weights."""
 
@@ -60,14 +60,14 @@ def delens(
     beta_x, beta_y : (batch, y, x), arcsec
         Source-plane position of each pixel.
     pixel_scale
-        Side of a source pixel, arcsec. It need not be that of the image.
+        Side of a source pixel, arcsec; it may differ from that of an image pixel.
     num_pix
         Source pixels a side, by default as many as `image` has columns. More are added in pairs,
         which keeps the centre at (0, 0), when a position of the batch lies outside: none is moved
         or lost.
     expand
-        False where no position can be outside: the grid is then the same whatever the positions
-        are, which are not looked at, and what is no number is deposited as that.
+        False where no position can be outside: the grid then has `num_pix` pixels a side whatever
+        the positions are. They are not checked, and NaN is deposited as NaN.
 
     Returns
     -------
@@ -81,15 +81,15 @@ def delens(
 
     Notes
     -----
-    What limits it: a source pixel averages over two pixels' width, `relens` interpolates over as
-    much again, and where coverage varies within a pixel the mean leans to its denser side. With
-    the true lens, centroids are kept to 0.05 source pixel, but peaks are blurred. DeepLense's
-    exponential source, whose half-light radius is 3 image pixels, has its flux to 4, 1.0 and 0.3 %
-    for source pixels of 1, 1/2 and 1/4 of the image's; relensed, the pixel at its cusp is wrong by
-    25, 13 and 5 % of the peak, and the whole image by 2.0, 0.9 and 0.3 % rms. To agree within 2 %
-    of the peak everywhere it takes pixels of 1/4 and a half-light radius of 8 image pixels for an
-    exponential source, or pixels of 1/2 and a radius of 4 for a Gaussian one. The cusp of a de
-    Vaucouleurs source never does: the image itself does not resolve it.
+    Limits of the accuracy: a source pixel averages over two pixels' width, `relens`
+    interpolates over as much again, and where coverage varies within a pixel the mean leans to its
+    denser side. With the true lens, centroids are kept to 0.05 source pixel, but peaks are blurred.
+    DeepLense's exponential source, whose half-light radius is 3 image pixels, has its flux to 4,
+    1.0 and 0.3 % for source pixels of 1, 1/2 and 1/4 of the image's; relensed, the pixel at its
+    cusp is wrong by 25, 13 and 5 % of the peak, and the whole image by 2.0, 0.9 and 0.3 % rms. To
+    agree within 2 % of the peak everywhere it takes pixels of 1/4 and a half-light radius of 8
+    image pixels for an exponential source, or pixels of 1/2 and a radius of 4 for a Gaussian one.
+    The cusp of a de Vaucouleurs source never does: the image itself does not resolve it.
 
     Exactly repeatable on a CPU; on a GPU the order of additions varies in the last digits unless
     ``torch.use_deterministic_algorithms`` is set.
@@ -147,9 +147,8 @@ def ray_trace(
     source : (batch, v, u)
         Surface brightness, centred on (0, 0).
     alpha_x, alpha_y : (batch, y, x), arcsec
-        Deflection at each image pixel, such as the sum of what `lenspinn.lensing.deflection_epl`
-        and `lenspinn.lensing.deflection_shear` return for the positions of
-        `lenspinn.lensing.pixel_grid`.
+        Deflection at each image pixel, such as the sum of `lenspinn.lensing.deflection_epl` and
+        `lenspinn.lensing.deflection_shear` at the positions of `lenspinn.lensing.pixel_grid`.
     pixel_scale
         Side of an image pixel, arcsec.
     source_pixel_scale
@@ -187,8 +186,8 @@ def _enclosing_num_pix(beta_x: Tensor, beta_y: Tensor, pixel_scale: float, num_p
 class _Deposit(torch.autograd.Function):
     """Bilinear deposits of an image, and of an image of ones, on a grid of `num_pix` a side.
 
-    Positions are in pixels from the first one. What torch would derive from the same sums takes
-    twice the time and four times the memory.
+    Positions are in pixels from the first one. The gradient is written out by hand: that derived by
+    torch takes twice the time and four times the memory.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""A lens with its light taken away, before anything is known of what bends the arcs."""
+"""A lens with its light subtracted, before any lens model is fitted to its arcs."""
 
 import math
 from dataclasses import dataclass, replace
@@ -24,69 +24,73 @@ Pixels = Float[np.ndarray, "y x"]
 LensLightMode = Literal["model", "mask", "none"]
 
 SEARCH_RADIUS = 4.0
-"""Arcsec from the centre within which a ring is looked for first."""
+"""Radius around the centre within which a ring is looked for first, arcsec."""
 SEARCH = 2.5
-"""Radius of what is looked at in units of a theta_E that is given, if that is larger."""
+"""Search radius in units of a given theta_E, where that is larger than `SEARCH_RADIUS`."""
 AT_EDGE, WIDER = 0.9, 2.0
-"""A ring beyond this share of the search radius is looked for again in so many times that."""
+"""Share of the search radius beyond which a ring is looked for again, and factor by which the
+search radius is then enlarged."""
 FIELD = 2.0
-"""Radius of what a fit sees in units of the guess."""
+"""Radius of the pixels that are fitted, in units of the guess of theta_E."""
 LEAST_USED = 100
-"""Pixels around a lens that count."""
+"""Least number of pixels around a lens that count."""
 NEIGHBOURS = 1.6
-"""What is brightest beyond this many ring radii is taken for a neighbour and left out."""
+"""Radius, in ring radii, beyond which light that peaks there is taken for a neighbour and left
+out."""
 INNERMOST = 4.0
-"""Pixels: the smallest ring that is looked for."""
+"""Radius of the smallest ring that is looked for, pixels."""
 UNSEEN_CENTRE = 0.25
-"""In units of the guess, one sigma, between the centre of mass and the middle of the image, where
-no light shows it."""
+"""Standard deviation of the centre of mass about the middle of the image where no light shows it,
+in units of the guess of theta_E."""
 MOVED = 2.0
-"""Pixels between those two from which the image is looked at again around the centre of mass."""
+"""Distance of the centre of mass from the middle, pixels, above which the image is searched again
+around the centre of mass."""
 ROUNDS = 3
-"""How often, at most."""
+"""Largest number of searches around a new centre of mass."""
 LARGEST_GUESS = 3.0
-"""Arcsec. Larger lenses are fitted in angles that are smaller by a factor: the bounds and steps of
-`lenspinn.fitting.solver` are for galaxies."""
+"""Largest guess of theta_E that is fitted as it is, arcsec. For larger lenses all angles are made
+smaller by a factor: the bounds and steps of `lenspinn.fitting.solver` are for galaxies."""
 MASKED = 0.6
-"""Ring radii within which lens light is left out where it is masked."""
+"""Radius within which lens light is left out where it is masked, in ring radii."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arcs:
-    """Where a lens is, its light, and the ring that is seen when that is taken away."""
+    """Position of a lens, its light, and the ring that is seen when this light is subtracted."""
 
     around: Frame
-    """All that is near, in units of `unit`."""
+    """Frame around the lens with neighbours, in units of `unit`."""
     bare: Pixels
-    """Its image without the lens light: where a ring is looked for."""
+    """Image of `around` minus the lens light, in which a ring is looked for."""
     frame: Frame
-    """The same, but neighbours and lens light that is masked are left out."""
+    """Frame `around` with neighbours, and lens light that is masked, left out."""
     lens_light: LensLightMode
-    """What was done about it."""
+    """Treatment of the lens light."""
     light: LensLight
-    """In the frame: modelled, or the sky alone where it is masked or there is none."""
+    """Lens light in the frame as modelled; the sky alone where it is masked or there is none."""
     radius: float
-    """Of the ring, arcsec: `lenspinn.measure.ring_radius`."""
+    """Radius of the ring, arcsec, as found by `lenspinn.measure.ring_radius`."""
     others: tuple[float, ...]
-    """Of other circles that could be the ring, arcsec: `lenspinn.measure.ring.other_rings`; none
-    where a guess is given."""
+    """Radii of other circles that could be the ring, arcsec, as found by
+    `lenspinn.measure.ring.other_rings`; empty where a guess is given."""
     rival: float | None
-    """Radius of another ring, outside of what a fit sees, that could be the one; arcsec."""
+    """Radius of another ring, outside of the fitted pixels, that could be the right one, arcsec;
+    None if there is none."""
     guess: float
-    """Of theta_E, arcsec."""
+    """Guess of theta_E, arcsec."""
     unit: float
-    """Of the frame, in that of the image."""
+    """Unit of brightness of the frame, in the unit of the image."""
     doubts: tuple[str, ...] = ()
-    """What speaks against any fit of this image."""
+    """Reasons against any fit of this image."""
 
     @property
     def reach(self) -> float:
-        """From the middle of the frame to its border, arcsec."""
+        """Distance from the middle of the frame to its border, arcsec."""
         return len(self.frame.image) / 2 * self.frame.pixel_scale
 
     @property
     def expected(self) -> LensPrior:
-        """What the lens is like, before the arcs say anything of it."""
+        """Priors of the lens before its arcs are fitted."""
         if self.lens_light == "none":
             return LensPrior.of_nothing(UNSEEN_CENTRE * self.guess)
         if self.lens_light == "mask":
@@ -95,15 +99,15 @@ class Arcs:
 
     @property
     def zoom(self) -> float:
-        """By which angles are made smaller for a fit."""
+        """Factor by which angles are made smaller for a fit."""
         return max(1.0, self.guess / LARGEST_GUESS)
 
     def with_ring(self, radius: float) -> "Arcs":
-        """Return the arcs of the same image if their ring has another radius, arcsec."""
+        """Return the arcs of the same image for another radius of the ring, arcsec."""
         return _with_ring(replace(self, guess=radius))
 
     def shrunk(self, factor: float) -> "Arcs":
-        """Return the same arcs in angles that are smaller by a factor."""
+        """Return the arcs with all angles made smaller by a factor."""
         shape = self.light.shape / np.array([factor, factor, 1, 1, 1, 1])
         return replace(
             self,
@@ -122,16 +126,16 @@ class Arcs:
         source_image: Pixels | None = None,
         start: LensLight | None = None,
     ) -> LensLight:
-        """Fit the lens light of a part of the frame, the sky alone where there is none.
+        """Fit the lens light of a part of the frame; where it is not modelled, the sky alone.
 
         Parameters
         ----------
         frame
-            The part.
+            Part of the frame.
         source_image
-            The lensed source, which is taken away first, where it is known.
+            Image of the lensed source, which is subtracted first, where it is known.
         start
-            Light whose shape the fit begins with; by default that of the whole frame.
+            Lens light whose shape the fit begins with; by default that of the whole frame.
         """
         if self.lens_light != "model":
             return only_sky(frame.image, frame.sigma)
@@ -139,19 +143,19 @@ class Arcs:
         return _lens_light(frame, shape, source_image)
 
     def without_light(self, parameters: SmoothParameters) -> tuple[Frame, LensLight | None]:
-        """Take the lens light away in the whole frame.
+        """Subtract the lens light in the whole frame.
 
         Parameters
         ----------
         parameters : (1, 14)
-            Of the fitted lens and source.
+            Parameters of the fitted lens and source.
 
         Returns
         -------
         frame
-            Its noise knows of the light that was there.
+            Frame without lens light; its weights allow for the error of the lens light model.
         light
-            What was taken away; None if there was none.
+            Lens light that was subtracted; None if there was none.
         """
         if self.lens_light == "none":
             return self.frame, None
@@ -183,7 +187,7 @@ def find_arcs(
     theta_E_guess: float | None,
     lens_light: LensLightMode | None,
 ) -> Arcs:
-    """Take the lens light away and look for a ring; see `lenspinn.measure.measure_lens`."""
+    """Subtract the lens light and look for a ring; see `lenspinn.measure.measure_lens`."""
     seen = observe(image, pixel_scale=pixel_scale, noise=noise, psf=psf, mask=mask)
     _check_guess(theta_E_guess, seen)
     galaxy = find_lens_galaxy(seen.image, seen.sigma, pixel_scale)
@@ -214,9 +218,9 @@ def _doubts(image: AnyPixels, noise: AnyPixels | None) -> tuple[str, ...]:
 def _centre_of_mass(
     arcs: Arcs, seen: Observation, centre: tuple[int, int] | None
 ) -> tuple[int, int] | None:
-    """Return row and column around which arcs without lens light are lensed.
+    """Return row and column of the centre of mass of a lens without lens light.
 
-    None if that is where they were looked for: at `centre`, by default the middle.
+    The result is None if the centre of mass is at `centre`, by default the middle, within `MOVED`.
     """
     arcs = arcs.shrunk(arcs.zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess + 2 * arcs.expected.centre)
@@ -239,7 +243,7 @@ def _mode(galaxy: tuple[int, int] | None) -> LensLightMode:
 
 
 def _check_guess(guess: float | None, seen: Observation) -> None:
-    """Refuse a theta_E that is none, or that the image could not hold."""
+    """Refuse a guess of theta_E below a pixel or above half the image."""
     if guess is None:
         return
     most = min(seen.image.shape) * seen.pixel_scale / 2
@@ -257,7 +261,7 @@ def _arcs_within(
     centre: tuple[int, int] | None,
     guess: float | None,
 ) -> Arcs:
-    """Take the lens light away within a radius in arcsec, and look for a ring there."""
+    """Subtract the lens light within a radius in arcsec, and look for a ring there."""
     wide = cut_frame(
         seen.image,
         seen.sigma,
@@ -298,7 +302,7 @@ def _arcs_within(
 
 
 def _with_ring(arcs: Arcs) -> Arcs:
-    """Leave out what belongs to no arc if the ring is where it is guessed."""
+    """Leave out neighbours and masked lens light, given the guess of the ring's radius."""
     wide, guess, mode = arcs.around, arcs.guess, arcs.lens_light
     sigma = wide.weighed_sigma
     unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
@@ -317,7 +321,7 @@ def _with_ring(arcs: Arcs) -> Arcs:
 def _lens_light(
     frame: Frame, shape: np.ndarray | None = None, source_image: Pixels | None = None
 ) -> LensLight:
-    """Fit the lens light, of the image minus the source where that is known."""
+    """Fit the lens light to the image, minus the lensed source where that is known."""
     return fit_lens_light(
         frame.image if source_image is None else frame.image - source_image,
         frame.weighed_sigma,

@@ -1,4 +1,4 @@
-"""Elliptical Gaussians as a telescope sees them, at any pixels of an image."""
+"""Elliptical Gaussians blurred by a PSF, at any pixels of an image."""
 
 import math
 
@@ -15,12 +15,14 @@ Maps = Float[np.ndarray, "terms pixels"]
 Derivatives = Float[np.ndarray, "6 pixels"]
 
 WIDE = 5.0
-"""Standard deviation, pixels, from which on a PSF only adds its second moments to a Gaussian."""
+"""Least standard deviation of a Gaussian, pixels, to which the PSF is only added by its second
+moments."""
 REACH = 5.0
-"""Standard deviations of those that are narrower, up to which they are computed."""
+"""Radius up to which narrower Gaussians are computed, in units of `WIDE`."""
 NO_BLUR = np.zeros(3)
+"""Second moments xx, yy and xy of no PSF, square pixels."""
 LEAST_AXES = 1e-3
-"""Of ``1 - e^2``, which is 0 for a line."""
+"""Least value of ``1 - e^2``, which is 0 for a line."""
 
 
 def blurred_gaussians(
@@ -37,17 +39,17 @@ def blurred_gaussians(
     shape
         Centre (x, y, arcsec), and ellipticity (e1, e2) of each group.
     places
-        Rows and columns from the middle pixel of the image.
+        Rows and columns of the pixels, from the middle pixel of the image.
     num_pix
-        Of the image, which sets the sizes.
-    pixel_scale : arcsec
+        Pixels a side of the image, which set the sizes of the Gaussians.
+    pixel_scale : side of a pixel, arcsec
     psf
-        Of sum 1; None for none.
+        PSF in pixels of the image, of sum 1; None for no blurring.
 
     Returns
     -------
     (terms, pixels)
-        In rising order of size in each group.
+        Gaussians in rising order of size in each group.
     """
     centre, blur = shape[:2] / pixel_scale, _blur(psf)
     narrow, wide = _narrow_and_wide(num_pix, psf)
@@ -85,9 +87,9 @@ def shape_derivatives(
     Parameters
     ----------
     shape, places, num_pix, pixel_scale, psf
-        As of `blurred_gaussians`.
+        Parameters of `blurred_gaussians`.
     amplitudes
-        Of the terms of the sum.
+        Amplitudes of the terms of the sum.
     """
     centre, blur = shape[:2] / pixel_scale, _blur(psf)
     narrow, wide = _narrow_and_wide(num_pix, psf)
@@ -106,7 +108,7 @@ def shape_derivatives(
 
 
 def _narrow_and_wide(num_pix: int, psf: Kernel | None) -> tuple[list[float], list[float]]:
-    """Return the sizes that are blurred on a stamp, and those to which a PSF adds its moments."""
+    """Return the sizes of Gaussians that are blurred on a stamp, and of the wider ones."""
     sizes = gaussian_sizes(num_pix)
     num_narrow = 0 if psf is None else sum(size < WIDE for size in sizes)
     return list(sizes[:num_narrow]), list(sizes[num_narrow:])
@@ -140,7 +142,7 @@ def _group_derivatives(
 
 
 def _stamp(psf: Kernel) -> Int[np.ndarray, "2 side side"]:
-    """Return rows and columns, from its middle, of a stamp that holds what is narrow."""
+    """Return rows and columns, from its middle, of a stamp that holds the narrow Gaussians."""
     reach = math.ceil(REACH * WIDE) + len(psf) // 2
     return np.indices((2 * reach + 1, 2 * reach + 1)) - reach
 
@@ -148,7 +150,7 @@ def _stamp(psf: Kernel) -> Int[np.ndarray, "2 side side"]:
 def _seen_at(
     places: Int[np.ndarray, "2 pixels"], sharp: Float[np.ndarray, "maps side side"], psf: Kernel
 ) -> Float[np.ndarray, "maps pixels"]:
-    """Blur stamps, and read them at pixels; 0 beyond them."""
+    """Blur stamps, and return their values at pixels; 0 outside of the stamps."""
     stamps = fftconvolve(sharp, psf[None], mode="same", axes=(1, 2))
     reach = sharp.shape[-1] // 2
     row, column = places + reach
@@ -182,7 +184,7 @@ def _gaussian(
 
 
 def _blur(psf: Kernel | None) -> Float[np.ndarray, " 3"]:
-    """Return the second moments xx, yy and xy of a PSF, square pixels; 0 of none."""
+    """Return the second moments xx, yy and xy of a PSF, square pixels; 0 without a PSF."""
     if psf is None:
         return NO_BLUR
     rows, columns = psf.shape

@@ -1,4 +1,4 @@
-"""What comes with the image of a lens: noise map, PSF and mask."""
+"""Companions of the image of a lens: noise map, PSF and mask."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -18,41 +18,46 @@ from lenspinn.measure.noise_check import weights_fit
 from lenspinn.measure.psf import MOST_WIDTH, full_width, rebinned_psf
 
 IMAGE = "data.fits"
+"""Name of the file of the image in the folder of a lens."""
 IN_FOLDER = {"noise": "noise_map.fits", "psf": "psf.fits", "mask": "mask_extra_galaxies.fits"}
-"""Names of files in the folder of a lens."""
+"""Names of the other files in the folder of a lens."""
 KINDS = tuple(IN_FOLDER)
 IN_WORDS = {"image": "image", "noise": "noise map", "psf": "PSF", "mask": "mask"}
 
 COPY_TOLERANCE = 1e-5
-"""Of the largest pixel, by which an array may differ from a multiple of another that it copies."""
+"""Largest difference of an array from a multiple of another that counts as a copy, over its
+brightest pixel."""
 MOST_MASKED = 0.5
-"""Share of an image that a mask in its file may leave out; more is a mask of something else."""
+"""Largest share of an image that a mask in its file may leave out; a larger one has another
+meaning."""
 
 AnyPixels = Float[np.ndarray, "_ _"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions:
-    """What somebody says of the files of an image; None for what the files shall say."""
+    """Options of a user on the files of an image; None where the files themselves say it."""
 
     noise: Path | None = None
-    """FITS file of standard deviations, variances or weights; it is told by names and units."""
+    """FITS file of standard deviations, variances or weights, which names and units tell apart."""
     psf: Path | None = None
-    """FITS or HDF5 file."""
+    """FITS or HDF5 file of the PSF."""
     mask: Path | None = None
-    """FITS file; what is not 0 is left out."""
+    """FITS file of the mask; pixels that are not 0 are left out."""
     pixel_scale: float | None = None
-    """Arcsec per pixel."""
+    """Side of a pixel, arcsec."""
     image_hdu: int | str | None = None
-    """Number, from 0, or name of the extension of the image, of noise and PSF."""
+    """Number, from 0, or name of the extension of the image."""
     noise_hdu: int | str | None = None
+    """Number, from 0, or name of the extension of the noise map."""
     psf_hdu: int | str | None = None
+    """Number, from 0, or name of the extension of the PSF."""
     band: int | str | None = None
-    """Of a cube or of extensions; see `lenspinn.data.read_fits`."""
+    """Band of a cube or of extensions; see `lenspinn.data.read_fits`."""
 
     @property
     def for_telescope_files(self) -> dict[str, Path | int | str]:
-        """What was given that only a FITS or HDF5 file has a use for, by name."""
+        """Options given that are of use for FITS and HDF5 files alone, by name."""
         names = (*KINDS, "image_hdu", "noise_hdu", "psf_hdu", "band")
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}
@@ -60,19 +65,19 @@ class FileOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Companions:
-    """Pixels that go with an image; None for what is not known."""
+    """Noise, PSF and mask of an image; None where one is not known."""
 
     noise: AnyPixels | None = None
-    """Standard deviations, in the unit of the image."""
+    """Standard deviation of the noise in each pixel, in the unit of the image."""
     psf: AnyPixels | None = None
-    """In pixels of the image."""
+    """PSF in pixels of the image."""
     mask: AnyPixels | None = None
-    """Anything but 0 leaves a pixel out."""
+    """Mask; anything but 0 leaves a pixel out."""
     notes: tuple[str, ...] = ()
-    """What was found and done without being asked for, in sentences."""
+    """Sentences on what was found and done without being asked for."""
 
     def fits_of(self, image: AnyPixels, pixel_scale: float) -> ImageFits:
-        """Return the fits of the image that these go with, none made yet."""
+        """Return an `ImageFits` of the image with these companions; no fit is made yet."""
         return ImageFits(
             image, pixel_scale=pixel_scale, noise=self.noise, psf=self.psf, mask=self.mask
         )
@@ -91,7 +96,7 @@ def is_hdf5(path: Path) -> bool:
 def read_with_companions(
     image: Path, options: FileOptions | None = None
 ) -> tuple[TelescopeImage, Companions]:
-    """Read an image and what comes with it.
+    """Read an image with its noise map, PSF and mask.
 
     Parameters
     ----------
@@ -101,7 +106,8 @@ def read_with_companions(
         ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
         ``mask_extra_galaxies.fits``.
     options
-        What is given goes before what is in the folder, and this before what is in the file.
+        Options of the user. They go before files in the folder, and these before extensions of the
+        image's file.
 
     Raises
     ------
@@ -111,7 +117,7 @@ def read_with_companions(
     Warns
     -----
     UserWarning
-        What `Companions.notes` say.
+        Sentences of `Companions.notes`.
     """
     options = options or FileOptions()
     if image.is_dir():
@@ -154,7 +160,7 @@ def with_folder(folder: Path, options: FileOptions) -> FileOptions:
     Raises
     ------
     DataError
-        If it is no lens folder.
+        If the folder is no lens folder.
     """
     if not is_lens_folder(folder):
         raise DataError(f"the folder {folder} holds no {IMAGE}; name the file of an image")
@@ -168,7 +174,7 @@ def with_folder(folder: Path, options: FileOptions) -> FileOptions:
 
 
 def _check_hdf5(image: Path, options: FileOptions) -> None:
-    """Refuse extensions of HDF5 files, which have none."""
+    """Refuse options that name extensions of HDF5 files, which have none."""
     files = {"image_hdu": image, "noise_hdu": options.noise, "psf_hdu": options.psf, "band": image}
     for name, path in files.items():
         if getattr(options, name) is not None and is_hdf5(path or image):
@@ -178,7 +184,7 @@ def _check_hdf5(image: Path, options: FileOptions) -> None:
 def _own_parts(
     image: Path, found: TelescopeImage, options: FileOptions, notes: list[str]
 ) -> dict[str, FitsPart]:
-    """Read what stands in the file of an image itself, where no other file is given."""
+    """Read noise, PSF and mask from the image's own file where no other file is given."""
     hdus = {
         kind: getattr(options, f"{kind}_hdu")
         for kind in ("noise", "psf")
@@ -219,7 +225,7 @@ def _given_parts(found: TelescopeImage, options: FileOptions) -> dict[str, FitsP
 
 
 def _refuse_copies(found: TelescopeImage, parts: dict[str, FitsPart]) -> None:
-    """Refuse one array given as two things, e.g. an image as its own noise map."""
+    """Refuse one array given in two roles, e.g. an image as its own noise map."""
     arrays = {"image": found.data} | {
         kind: part.data for kind, part in parts.items() if kind in ("noise", "psf")
     }
@@ -235,7 +241,7 @@ def _refuse_copies(found: TelescopeImage, parts: dict[str, FitsPart]) -> None:
 
 
 def _is_copy(one: np.ndarray, other: np.ndarray) -> bool:
-    """Return whether two arrays, whatever the signs of their pixels, are one but for a factor."""
+    """Return whether two arrays are equal but for a factor and the signs of pixels."""
     if one.shape != other.shape:
         return False
     known = np.isfinite(one) & np.isfinite(other)
@@ -275,7 +281,7 @@ def _noise(found: TelescopeImage, part: FitsPart | None, notes: list[str]) -> An
 
 
 def _unweighted(weights: FitsPart, mask: AnyPixels | None) -> AnyPixels:
-    """Leave out what has no weight."""
+    """Return a mask that leaves out pixels without weight as well."""
     out = ~(weights.data > 0)
     return (out if mask is None else out | (mask != 0)).astype(np.float32)
 

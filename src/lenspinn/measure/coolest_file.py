@@ -1,9 +1,9 @@
 """A measurement as a COOLEST template, the form in which lens modelling codes exchange lenses.
 
-Conventions of https://coolest.readthedocs.io, all of which the tests draw images with: x to the
-right and y up from the middle of the frame; angles counter-clockwise from y, so that they are east
-of north where north is up; every radius along the intermediate axis, ``sqrt(a b)``, Einstein radii
-too, which is what `lenspinn` and lenstronomy mean by ``theta_E`` as well.
+Conventions are those of https://coolest.readthedocs.io; the tests draw images with all of them. x
+points to the right and y up from the middle of the frame. Angles are counter-clockwise from y, so
+that they are east of north where north is up. Every radius, Einstein radii too, is along the
+intermediate axis, ``sqrt(a b)``, as is ``theta_E`` of `lenspinn` and lenstronomy.
 """
 
 import importlib.util
@@ -35,12 +35,13 @@ __all__ = ["require_coolest", "write_coolest"]
 SUFFIX = ".json"
 INSTALL = "pip install 'lenspinn[coolest]'"
 H0, OM0 = 70.0, 0.3
-"""As `lenspinn.lensing.cosmology` takes them where nothing else is said."""
+"""Hubble constant (km/s/Mpc) and matter density, the defaults of `lenspinn.lensing.cosmology`."""
 PLACES = 0.5, 1.5
-"""Redshifts of lens and source that stand where they are not known: COOLEST needs some."""
+"""Redshifts of lens and source that are written where they are not known: COOLEST needs numbers."""
 UNIT = "e-/s"
+"""Unit of fluxes in COOLEST."""
 LEAST_INDEX = 0.5
-"""Of a Sersic profile in COOLEST."""
+"""Least Sersic index in COOLEST."""
 
 
 def write_coolest(
@@ -56,21 +57,22 @@ def write_coolest(
     Parameters
     ----------
     measured
-        The measurement.
+        Measurement of a lens.
     file
-        The template, ``NAME.json``; its folder is made if missing. ``NAME_image.fits``,
+        Path of the template, ``NAME.json``; its folder is made if missing. ``NAME_image.fits``,
         ``NAME_noise.fits``, ``NAME_psf.fits`` and ``NAME_mask.fits`` (1 where a pixel counts) are
-        written beside it. What is there is replaced.
+        written beside it. Existing files are replaced.
     image
-        What the image's file says, for instrument, zero point, unit and place on the sky.
+        Image as it was read from its file, for instrument, zero point, unit and position on the
+        sky.
     z_lens, z_source
-        Redshifts. No other number depends on them.
+        Redshifts of lens and source. No other number depends on them.
 
     Returns
     -------
     Path
-        The template. Errors are one sigma about each value, as of `LensMeasurement.errors`; that
-        of theta_E is its whole error.
+        Path of the template. Errors are one sigma about each value, those of
+        `LensMeasurement.errors`; that of theta_E is `LensMeasurement.theta_E_error`.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def write_coolest(
     Warns
     -----
     UserWarning
-        What is known of the lens and has no place in COOLEST; the template's ``meta`` says it too.
+        Facts about the lens that have no place in COOLEST; the template's ``meta`` lists them too.
     """
     file = Path(file)
     if file.suffix != SUFFIX:
@@ -133,7 +135,7 @@ def require_coolest() -> None:
     Raises
     ------
     ConfigError
-        It is not installed.
+        If the package is not installed.
     """
     if importlib.util.find_spec("coolest") is None:
         raise ConfigError(f"coolest is not installed: {INSTALL}")
@@ -156,7 +158,7 @@ def _left_out(
     image: TelescopeImage | None,
     no_redshifts: bool,
 ) -> list[str]:
-    """Say what is known of a lens and not in its template, or there in another sense."""
+    """Return facts about a lens that its template leaves out, or holds in another sense."""
     law = measured.power_law
     said = [
         f"the power law of slope {law.slope:.2f} ± {law.slope_error:.2f} with multipoles that was "
@@ -230,7 +232,7 @@ def _fill(profile: Any, parts: Parts) -> None:
 
 
 def _write_pixels(measured: "LensMeasurement", file: Path) -> dict[str, Any]:
-    """Write the images that a template names, and return what it says of each."""
+    """Write the images that a template names, and return its entry for each."""
     from coolest.template.classes.grid import PixelatedRegularGrid
     from coolest.template.classes.likelihood import ImagingDataLikelihood
 

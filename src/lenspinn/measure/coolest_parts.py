@@ -24,13 +24,13 @@ Parts = dict[str, tuple[float, float | None]]
 GAUSSIAN = 0.5
 """Sersic index of a Gaussian."""
 B_GAUSSIAN = 1.9992 * GAUSSIAN - 0.3271
-"""COOLEST's b_n of it, as it is defined there: an approximation, but of no consequence here."""
+"""Number b_n of a Gaussian as COOLEST defines it: an approximation, which has no effect here."""
 
 
 def from_y_axis(angle: float) -> float:
-    """Return the direction of an axis, degrees from x, in degrees from y, from -90 to 90.
+    """Return the direction of an axis, given in degrees from x, in degrees from y, from -90 to 90.
 
-    Both are counter-clockwise.
+    Both angles are counter-clockwise.
     """
     turned = (angle - 90) % 180
     return turned - 180 if turned > 90 else turned
@@ -53,7 +53,7 @@ def power_law(measured: "LensMeasurement") -> Parts:
 
 
 def external_shear(measured: "LensMeasurement") -> Parts:
-    """Return the shear as an ``ExternalShear``, of which the origin is the middle of the frame."""
+    """Return the shear as an ``ExternalShear``, whose origin is the middle of the frame."""
     lens, errors = measured.plain.lens, measured.plain.lens_errors
     return {
         "gamma_ext": (lens["shear"], errors["shear"]),
@@ -77,7 +77,7 @@ def source_profile(measured: "LensMeasurement") -> Parts:
 
 
 def positive_light(measured: "LensMeasurement") -> LightSum | None:
-    """Return the modelled lens light as Gaussians none of which is negative; None if there is none.
+    """Return the modelled lens light as a sum of Gaussians of positive flux; None if not modelled.
 
     COOLEST has no negative profiles, which a fit may need for light that falls off steeply.
     """
@@ -93,7 +93,7 @@ def positive_light(measured: "LensMeasurement") -> LightSum | None:
 
 
 def light_profiles(galaxy: LightSum) -> list[Parts]:
-    """Return lens light as a ``Sersic`` for each of its Gaussians, of which none is negative."""
+    """Return lens light as a ``Sersic`` for each of its Gaussians, all of positive flux."""
     profiles: list[Parts] = []
     for group in galaxy.groups:
         ellipticity = math.hypot(group.e1, group.e2)

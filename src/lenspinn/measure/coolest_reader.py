@@ -1,4 +1,4 @@
-"""A lens model of anybody's, read from a COOLEST template into lenstronomy's arguments."""
+"""A lens model of any code, read from a COOLEST template into lenstronomy's arguments."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,15 +19,16 @@ def read_coolest(file: Path | str) -> dict[str, Any]:
     Parameters
     ----------
     file
-        Plain JSON, of any code. (coolest's own reader prefers a file ``_pyAPI.json`` beside it,
-        in which there may be a program; this one never looks at it.)
+        Template, plain JSON, written by any code. (coolest's own reader prefers a file
+        ``_pyAPI.json`` beside the template, which may contain a program; this reader never opens
+        that file.)
 
     Returns
     -------
     dict
-        As of `LensMeasurement.to_lenstronomy`, without ``supersampling_factor``: lists of profiles
-        of lens, source and lens light, their ``kwargs_*``, and ``kwargs_data``, by which x points
-        to the right as in COOLEST. The model is in the first point estimates.
+        Arguments as in `LensMeasurement.to_lenstronomy`, without ``supersampling_factor``: lists of
+        profiles of lens, source and lens light, their ``kwargs_*``, and ``kwargs_data``, in which x
+        points to the right as in COOLEST. Values are the first point estimates.
 
     Raises
     ------
@@ -138,5 +139,7 @@ MASSES: dict[str, tuple[str, Callable[[Numbers], dict[str, float]]]] = {
     ),
     "ConvergenceSheet": ("CONVERGENCE", lambda p: {"kappa": p["kappa_s"]}),
 }
-"""By COOLEST's name: lenstronomy's, and its arguments."""
+"""Names of mass profiles in COOLEST, each with lenstronomy's name and a function that returns
+lenstronomy's arguments."""
 LIGHTS = {"Sersic": ("SERSIC_ELLIPSE", _sersic)}
+"""Names of light profiles in COOLEST, as in `MASSES`."""

@@ -1,4 +1,4 @@
-"""Standard deviations from what files hold instead: variances, and weights (1 / variance)."""
+"""Standard deviations of noise from the variances or weights (1 / variance) of files."""
 
 import astropy.units
 import numpy as np
@@ -11,15 +11,15 @@ __all__ = ["kind_of_noise", "standard_deviations"]
 
 
 def kind_of_noise(role: Role, unit: str | None, image_unit: str | None) -> Role:
-    """Return what a noise map holds: "noise" (standard deviations), "variance" or "weight".
+    """Return the kind of a noise map: "noise" (standard deviations), "variance" or "weight".
 
     Parameters
     ----------
     role
-        What its name says.
+        Kind that the name of the map says.
     unit, image_unit
-        BUNIT of the map and of the image. A name that says variance or weight counts more, for
-        units are often copied from the image.
+        BUNIT of the map and of the image. A name that says variance or weight counts more than
+        units, which are often copied from the image.
     """
     if role in ("variance", "weight"):
         return role
@@ -28,18 +28,20 @@ def kind_of_noise(role: Role, unit: str | None, image_unit: str | None) -> Role:
 
 
 def standard_deviations(pixels: AnyPixels, kind: Role) -> Float[np.ndarray, "_ _"]:
-    """Convert a noise map.
+    """Return the standard deviations of a noise map.
 
     Parameters
     ----------
     pixels : (y, x)
+        Values of the noise map.
     kind
-        "noise", "variance" or "weight".
+        Kind of the values: "noise", "variance" or "weight".
 
     Returns
     -------
     (y, x) float64
-        0 or ``inf`` where the map gives a pixel no weight; negative where the map is.
+        Standard deviations; 0 or ``inf`` where the map gives a pixel no weight, and negative where
+        the map is negative.
     """
     values = pixels.astype(np.float64)
     if kind == "noise":
@@ -52,9 +54,9 @@ def standard_deviations(pixels: AnyPixels, kind: Role) -> Float[np.ndarray, "_ _
 
 
 def _power(unit: str | None, image_unit: str | None) -> int | None:
-    """Return to which power of the unit of an image that of its noise map is, if that can be told.
+    """Return the power of the image's unit that the unit of its noise map is, None if unclear.
 
-    Without a unit of the image, that whose powers are all 2 is a square.
+    Where the image has no unit, a unit whose powers are all 2 counts as a square.
     """
     found, flux = _parsed(unit), _parsed(image_unit)
     if found is None:

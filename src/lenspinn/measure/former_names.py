@@ -11,7 +11,7 @@ __all__ = ["fit_image", "fit_lens"]
 
 
 def fit_lens(*arguments: Any, **options: Any) -> LensMeasurement:
-    """`lenspinn.measure_lens`, under its former name.
+    """Measure a lens: `lenspinn.measure_lens` under its former name.
 
     Warns
     -----
@@ -23,7 +23,7 @@ def fit_lens(*arguments: Any, **options: Any) -> LensMeasurement:
 
 
 def fit_image(*arguments: Any, **options: Any) -> LensMeasurement:
-    """`lenspinn.measure_image`, under its former name.
+    """Measure an image: `lenspinn.measure_image` under its former name.
 
     Warns
     -----

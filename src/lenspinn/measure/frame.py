@@ -13,50 +13,52 @@ from lenspinn.measure.model_error import noise_factor
 Pixels = Float[np.ndarray, "y x"]
 
 ARC_ERROR = 0.3
-"""Share of the lensed source by which a Sersic source is wrong, in each pixel."""
+"""Error of a Sersic source in each pixel, as a share of the lensed source."""
 PEAK_SMOOTHING = 2.0
-"""Standard deviation, pixels, before the brightest pixel is taken for the centre of the lens."""
+"""Standard deviation of the Gaussian that smooths an image before its brightest pixel is taken for
+the centre of the lens, pixels."""
 LEAST_SHARE = 0.25
-"""Of the pixels around one, weighed, that must count for it to be the brightest."""
+"""Least weighted share of the pixels around a pixel that must count, for it to be the brightest."""
 SKY = 0.1
-"""Of the pixels in rising order: the sky, which a pedestal may lift."""
+"""Quantile of the pixels that is taken for the sky level, which may not be 0."""
 LEAST_PIXELS = 10
-"""From the centre to the border of a frame."""
+"""Least distance from the centre to the border of a frame, pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """A square of odd side, its middle pixel that of the lens."""
+    """A square part of an image, of odd side, with the lens in its middle pixel."""
 
     image: Pixels
     sigma: Pixels
-    """``inf`` leaves a pixel out."""
+    """Standard deviation of the noise, in the unit of `image`; ``inf`` leaves a pixel out."""
     pixel_scale: float
     psf: Float[np.ndarray, "v u"] | None
     light: Pixels
-    """About that of the lens, for its share in `weighed_sigma`."""
+    """Approximate lens light, for its share of `weighed_sigma`."""
     arcs: Pixels
-    """About the light of the lensed source, likewise."""
+    """Approximate light of the lensed source, for its share of `weighed_sigma`."""
     noise_factor: Pixels
-    """Of all that, by which models are wrong beyond it: `lenspinn.measure.model_error`."""
+    """Factor on the noise and these model errors, 1 and more, for errors of the models beyond them;
+    see `lenspinn.measure.model_error`."""
     middle: tuple[float, float]
-    """x and y of the middle pixel from the centre of the whole image, arcsec."""
+    """Position (x, y) of the middle pixel from the centre of the whole image, arcsec."""
 
     @property
     def radius(self) -> Pixels:
-        """Of each pixel from the middle, arcsec."""
+        """Distance of each pixel from the middle, arcsec."""
         half = len(self.image) // 2
         y, x = np.indices(self.image.shape) - half
         return np.hypot(x, y) * self.pixel_scale
 
     @property
     def weighed_sigma(self) -> Pixels:
-        """Noise, and what models of lens light and source are wrong by."""
+        """Noise with the errors of the models of lens light and source, times `noise_factor`."""
         return self._believed_sigma * self.noise_factor
 
     @property
     def light_sigma(self) -> Pixels:
-        """Noise, and what no sum of ellipses can say about the light of a galaxy."""
+        """Noise with the error of the lens light model, a sum of ellipses."""
         return np.hypot(self.sigma, MODEL_ERROR * np.clip(self.light, 0, None))
 
     @property
@@ -64,22 +66,23 @@ class Frame:
         return np.hypot(self.light_sigma, ARC_ERROR * self.arcs)
 
     def with_arcs(self, arcs: Pixels) -> "Frame":
-        """Return the frame with a better idea of the light of the lensed source."""
+        """Return the frame with a better estimate of the light of the lensed source."""
         return replace(self, arcs=np.clip(ndimage.median_filter(arcs, 3), 0, None))
 
     def with_models(
         self, lens_light: Pixels, source_image: Pixels, *, first_look: bool = False
     ) -> "Frame":
-        """Return the frame with the noise that such models of its light call for.
+        """Return the frame with the noise raised by the errors of models of its light.
 
         Parameters
         ----------
         lens_light, source_image
-            Models, in the unit of the image.
+            Models of lens light and lensed source, in the unit of the image.
         first_look
-            Whether they are those of a first look, whose coarseness is part of what they leave: the
-            noise is raised by the root of the factor alone. With all of it, a fit that begins in
-            the right valley wanders off where arcs are faint, as in SLACS J1432+6317.
+            Whether the models are those of a first look. Their residual is then larger because they
+            are coarse, so the noise is raised by the square root of the factor. With the whole
+            factor, a fit that begins near the right minimum leaves it where arcs are faint, as in
+            SLACS J1432+6317.
         """
         frame = self.with_arcs(source_image)
         used = np.isfinite(frame.sigma)
@@ -89,11 +92,11 @@ class Frame:
         return replace(frame, noise_factor=np.sqrt(factor) if first_look else factor)
 
     def lit(self, light: Pixels) -> "Frame":
-        """Return the frame with a better idea of the light of the lens."""
+        """Return the frame with a better estimate of the light of the lens."""
         return replace(self, light=light)
 
     def covering(self, radius: float) -> "Frame":
-        """Return the frame with pixels that are left out around it, up to a radius in arcsec."""
+        """Return the frame padded with left-out pixels up to a radius in arcsec."""
         missing = int(np.ceil(radius / self.pixel_scale)) - len(self.image) // 2
         if missing <= 0:
             return self
@@ -107,7 +110,7 @@ class Frame:
         )
 
     def minus(self, light: Pixels) -> "Frame":
-        """Return the frame with some light taken away; its noise stays."""
+        """Return the frame with a model of light subtracted; its noise stays the same."""
         return replace(self, image=self.image - light)
 
     def without(self, left_out: np.ndarray) -> "Frame":
@@ -136,9 +139,10 @@ def light_peak(image: Pixels, sigma: Pixels, *, within: int | None = None) -> tu
     Parameters
     ----------
     image, sigma : (y, x)
-        As of `Frame`.
+        Image and noise as in `Frame`.
     within
-        Pixels from the middle, along each axis; by default the middle half of the image.
+        Largest distance from the middle along each axis, pixels; by default the middle half of the
+        image is searched.
     """
     used = np.isfinite(sigma).astype(float)
     share = ndimage.gaussian_filter(used, PEAK_SMOOTHING)
@@ -165,20 +169,21 @@ def cut_frame(
 ) -> Frame:
     """Cut the largest frame within `radius` (arcsec) that fits into the image.
 
-    Where the lens does not shine, no pixel is given up for its place: the frame reaches as far as
-    the border that is farthest from a given centre, and what lies beyond another is left out.
+    Without lens light no pixel is given up to keep the centre in the middle: the frame reaches as
+    far as the border that is farthest from the given centre, and its pixels outside of the image
+    are left out.
 
     Parameters
     ----------
     image, sigma
-        As in `Frame`, of any shape.
-    pixel_scale : arcsec.
-    psf : as in `Frame`.
+        Image and noise as in `Frame`, of any shape.
+    pixel_scale : side of a pixel, arcsec.
+    psf : PSF in pixels of the image, or None.
     centre
-        Row and column of the middle; None for that of the image.
-    radius : arcsec.
+        Row and column of the middle of the frame; None for the middle of the image.
+    radius : half side of the frame at most, arcsec.
     lit
-        Whether the lens shines.
+        Whether the lens galaxy shows.
 
     Raises
     ------
@@ -216,7 +221,7 @@ def cut_frame(
 
 
 def _above_sky(image: Pixels, sigma: Pixels) -> Pixels:
-    """Return about the light of a galaxy: what is there without single pixels and the sky."""
+    """Return the approximate light of a galaxy: the image above the sky, median-filtered."""
     used = np.isfinite(sigma)
     sky = np.quantile(image[used], SKY) if used.any() else 0.0
     return ndimage.median_filter(image, 3) - sky

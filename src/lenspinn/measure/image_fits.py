@@ -1,4 +1,4 @@
-"""One image and the lenses fitted to it: each fit is made once, whoever asks for it."""
+"""One image and the lenses fitted to it; each fit is made once and shared."""
 
 from dataclasses import dataclass, replace
 
@@ -12,33 +12,34 @@ from lenspinn.measure.noise_map import AnyPixels
 __all__ = ["FittedLens", "ImageFits", "fit_rings", "measure_lens"]
 
 OTHER_RINGS = 2
-"""That are tried at most."""
+"""Largest number of other rings that are tried."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedLens:
     """The arcs of an image, and the lens that was fitted to them.
 
-    With it a measurement ends, and a search for clumps and a network that fits lenses begin.
+    It is the end of a measurement, and the start of a search for clumps and of a network that fits
+    lenses.
     """
 
     arcs: Arcs
     measured: LensMeasurement
-    """In the unit of the arcs."""
+    """Measurement in the unit of the arcs."""
 
     @property
     def measurement(self) -> LensMeasurement:
-        """What was measured, in the unit of the image."""
+        """Measurement in the unit of the image."""
         return self.measured.in_unit(self.arcs.unit)
 
 
 class ImageFits:
-    """The image of a lens, and what was fitted to it so far.
+    """The image of a lens, and the lenses that were fitted to it so far.
 
     Parameters
     ----------
     image, pixel_scale, noise, psf, mask
-        As of `measure_lens`.
+        Image and companions as in `measure_lens`.
     """
 
     def __init__(
@@ -61,19 +62,19 @@ class ImageFits:
         theta_E_guess: float | None = None,
         lens_light: LensLightMode | None = None,
     ) -> FittedLens:
-        """Return the fitted lens; it is fitted where this was not asked for before.
+        """Return the fitted lens; a fit with the same options is not made again.
 
         Parameters
         ----------
         psf
-            To be assumed where none is known.
+            PSF that is assumed where none is known.
         theta_E_guess, lens_light
-            As of `measure_lens`.
+            Options as in `measure_lens`.
 
         Raises
         ------
         ImageError
-            As `measure_lens`.
+            If the image cannot be measured; see `measure_lens`.
         """
         psf = psf if self.psf is None else self.psf
         asked = (None if psf is None else np.asarray(psf).tobytes(), theta_E_guess, lens_light)
@@ -106,45 +107,48 @@ def measure_lens(
     An isothermal ellipsoid with shear and an elliptical Sersic source, each with weak priors
     (`lenspinn.measure.joint_fit`), and the lens light as a sum of elliptical Gaussians
     (`lenspinn.measure.lens_light`) are fitted together, from several starts around the ring that
-    remains when the lens light is taken away, and around the centre of mass if there is none.
+    remains when the lens light is subtracted, or around the centre of mass if there is no lens
+    light.
 
     Parameters
     ----------
     image : (y, x)
-        The lens near its centre, in any unit. Pixels that are not finite are left out.
-    pixel_scale : arcsec.
+        Image with the lens near its centre, in any unit. Pixels that are not finite are left out.
+    pixel_scale : side of a pixel, arcsec.
     noise : (y, x)
-        Standard deviations, in the unit of the image; 0, 1e5 times that of the sky and above, and
-        what is not finite leave a pixel out. By default
-        `lenspinn.measure.noise_map.estimate_noise`.
+        Standard deviations, in the unit of the image; 0, 1e5 times the noise of the sky and above,
+        and values that are not finite leave a pixel out. By default the noise is estimated from the
+        image (`lenspinn.measure.noise_map.estimate_noise`).
     psf
-        Its peak in the middle; normalised here. Without one the image is taken as unblurred, and
-        the measurement not trusted; say ``np.ones((1, 1))`` of an image that is unblurred.
+        PSF in pixels of the image, its peak in the middle; it is normalised here. Without a PSF the
+        image is taken as unblurred, and the measurement is not trusted; give ``np.ones((1, 1))``
+        for an image that is unblurred.
     mask : (y, x)
-        Anything but 0 leaves a pixel out.
+        Mask; anything but 0 leaves a pixel out.
     theta_E_guess
-        Arcsec, between a pixel and half the image; by default the ring's radius.
+        Einstein radius to begin with, arcsec, between a pixel and half the image; by default the
+        radius of the ring.
     lens_light
-        What is done about it: "model", "mask" (leave out the inner part of the ring), or "none",
-        for an image without any. By default modelled if the lens galaxy shows
+        Treatment of the lens light: "model", "mask" (leave out the inner part of the ring), or
+        "none", for an image without lens light. By default it is modelled if the lens galaxy shows
         (`lenspinn.measure.lens_galaxy`).
 
     Raises
     ------
     ImageError
-        If images do not fit together, one is given as another, or nothing is left to fit.
+        If arrays differ in shape, one is given in two roles, or too few pixels are left to fit.
     """
     fits = ImageFits(image, pixel_scale=pixel_scale, noise=noise, psf=psf, mask=mask)
     return fits.fitted(theta_E_guess=theta_E_guess, lens_light=lens_light).measurement
 
 
 def fit_rings(arcs: Arcs) -> FittedLens:
-    """Fit arcs, and, where there is no trust in that, the same image around its other rings.
+    """Fit arcs, and, where the fit is not trusted, the same image around its other rings.
 
     Returns
     -------
     FittedLens
-        The first that is trusted, else those that the fewest reasons speak against.
+        First fit that is trusted, else the fit that the fewest reasons speak against.
     """
     found = [FittedLens(arcs=arcs, measured=fit_arcs(arcs))]
     for radius in arcs.others[:OTHER_RINGS]:

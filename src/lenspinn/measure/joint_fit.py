@@ -33,25 +33,30 @@ PRIORS = {
     "source_e2": 0.25,
     "log_n_sersic": 0.6,
 }
-"""Standard deviations about 0, weak against arcs that say anything: what sources are like."""
+"""Standard deviations, about 0, of priors of the source; they are weak against arcs of any
+signal."""
 NO_SHEAR = 1e-5
-"""Standard deviation of a shear that is none."""
+"""Standard deviation of the prior of a shear that is held at 0."""
 SIZE_PRIOR = (0.15, 0.8)
-"""Source size: middle in units of theta_E, and standard deviation of its logarithm."""
+"""Prior of the source's half-light radius: median in units of theta_E, and standard deviation of
+its logarithm."""
 STEPS, LEAST_GAIN = 20, 0.02
-"""At most, of a fit, and by what chi^2 falls in a step that is worth another. Half as many in the
-first look lose the right valley of SLACS J1432+6317."""
+"""Largest number of steps of a fit, and fall of chi^2 in a step that is worth another step. Half as
+many steps in the first look miss the right minimum of SLACS J1432+6317."""
 SUPERSAMPLING = 2
-"""Samples along a side of a pixel, but for the first look from all starts."""
+"""Number of samples along a side of a pixel, except in the first look from all starts."""
 AS_GOOD = 0.05
-"""A fit is as good as the best if it lowers chi^2 by no less than this share below the best."""
+"""Relative difference from the best fit's fall of chi^2 up to which another fit is as good."""
 RADII = (0.75, 0.9, 1.0, 1.15)
-"""At which fits start, in units of the guess."""
+"""Einstein radii at which fits start, in units of the guess."""
 OFFSETS = ((0.0, 0.0), (0.12, 0.0), (-0.06, 0.104), (-0.06, -0.104))
-"""Of the source at the start from where the arcs point, in units of the guess."""
+"""Offsets of the source at the start from the position that the arcs trace back to, in units of the
+guess."""
 ASIDE = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
-"""Centres of mass at which fits start too where no light shows them, in standard deviations."""
+"""Centres of mass at which more fits start where no light shows the centre, in standard deviations
+of the prior."""
 ARC_SIGMAS = 3.0
+"""Least significance of a pixel that belongs to the arcs, standard deviations of the noise."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,37 +65,37 @@ class JointFit:
 
     parameters: SmoothParameters
     gain: float
-    """By which the best source lowers chi^2."""
+    """Fall of chi^2 by the best source, from that without a source."""
     as_good: Bool[Tensor, " starts"]
-    """Which fits explain about as much as the best."""
+    """Mask of the fits that lower chi^2 about as much as the best."""
     covariance: Float[np.ndarray, "parameters parameters"]
-    """Of the parameters of the best fit, statistical."""
+    """Statistical covariance of the parameters of the best fit."""
     chi2_per_pixel: float
     lens_light: Pixels
     source_image: Pixels
 
     @property
     def theta_E(self) -> float:
-        """Of the best fit, arcsec."""
+        """Einstein radius of the best fit, arcsec."""
         return float(self.parameters[0, 0])
 
 
 def starts_around(
     frame: Frame, light: LensLight, guess: float, expected: LensPrior
 ) -> SmoothParameters:
-    """Return starts: several radii, and source positions around where the arcs point.
+    """Return starts: several Einstein radii, and source positions around that of traced arcs.
 
     Parameters
     ----------
     frame
-        The image.
+        Frame of the image.
     light
-        Its lens light.
+        Lens light of the image.
     guess
-        Of theta_E, arcsec.
+        Guess of theta_E, arcsec.
     expected
-        What the lens is like. Fits also start from centres `ASIDE` where its centre is unknown by
-        more than two pixels.
+        Priors of the lens. Fits also start from centres `ASIDE` where the standard deviation of the
+        centre is more than two pixels.
     """
     arcs = frame.image - light.model
     significance = arcs / frame.weighed_sigma
@@ -117,7 +122,7 @@ def starts_around(
 def _pointed_at(
     weight: Pixels, frame: Frame, centre: tuple[float, float], theta_E: float
 ) -> tuple[float, float]:
-    """Return where a round lens traces arcs back to, their mean by weight, arcsec."""
+    """Return the weighted mean source position of arcs traced back by a round lens, arcsec."""
     half = len(weight) // 2
     y, x = (np.indices(weight.shape) - half) * frame.pixel_scale
     from_x, from_y = x - centre[0], y - centre[1]
@@ -141,17 +146,17 @@ def fit_source(
     Parameters
     ----------
     frame
-        The image.
+        Frame of the image.
     light
-        Its lens light and sky, of which the amplitudes are fitted again.
+        Lens light and sky of the image, whose amplitudes are fitted again.
     starts
-        Where to begin.
+        Parameters at which the fits begin.
     expected
-        What the lens is like, before its arcs say anything.
+        Priors of the lens before its arcs are fitted.
     look
-        Whether this is a first look: the source is sampled once a pixel.
+        Whether this is a first look, in which the source is sampled once a pixel.
     shear
-        Whether the lens may have any.
+        Whether the lens may have external shear.
     """
     sigma = frame.weighed_sigma
     image = torch.from_numpy(frame.image).float()[None]
@@ -176,7 +181,7 @@ def fit_source(
 def _sorted_fits(
     fit: SmoothFit, without: float, lens_light: Pixels, source_image: Pixels, pixels: int
 ) -> JointFit:
-    """Put the best fit first, and compare it with chi^2 without a source, and with the others."""
+    """Sort fits, the best first, and compare chi^2 with that of the others and without a source."""
     order = _order(fit)
     chi2 = _chi2_and_penalty(fit)[order]
     gain = without - float(chi2[0])
@@ -206,22 +211,22 @@ def _best_light(image: Pixels, sigma: Pixels, light: LensLight) -> Pixels:
 
 
 def frame_optics(frame: Frame, supersampling: int) -> Optics:
-    """Return what turns surface brightness into the pixels of a frame."""
+    """Return the optics of a frame: its pixels, samples and PSF."""
     psf = (1.0,) if frame.psf is None else torch.from_numpy(frame.psf).float()
     return make_optics(len(frame.image), frame.pixel_scale, psf, supersampling=supersampling)
 
 
 def lens_priors(theta_E: float, lens: LensPrior, *, shear: bool = True) -> Priors:
-    """Return what is known of lens and source before the arcs say anything.
+    """Return the priors of lens and source before the arcs are fitted.
 
     Parameters
     ----------
     theta_E
-        About, arcsec: sources are smaller.
+        Approximate Einstein radius, arcsec, which sets the expected size of the source.
     lens
-        What the light says of the lens.
+        Priors of the lens from its light.
     shear
-        Whether the lens may have any.
+        Whether the lens may have external shear.
     """
     size, width = SIZE_PRIOR
     known = {name: (0.0, sigma) for name, sigma in PRIORS.items()}

@@ -1,4 +1,4 @@
-"""The lens in a telescope's image: files in; its numbers, its maps and a picture out."""
+"""The lens in a telescope's image: files in; numbers, maps and a picture of the lens out."""
 
 import json
 import warnings
@@ -26,7 +26,7 @@ __all__ = ["measure_image", "measure_telescope_image", "numbers_of", "write_meas
 
 COMMAND = "measure"
 WRITTEN = (".json", ".fits", ".png")
-"""Suffixes of what is written about an image."""
+"""Suffixes of the files that are written about an image."""
 
 
 @takes_paths
@@ -46,49 +46,51 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     coolest: bool = False,
     out: Path = Path("measured"),
 ) -> LensMeasurement:
-    """Measure a lens in a FITS or HDF5 image, and write what was found.
+    """Measure a lens in a FITS or HDF5 image, and write the result.
 
     Parameters
     ----------
     image
         FITS file with the lens near its centre, whose other extensions may hold noise, PSF and
-        mask (ERR, WHT, VIS_RMS, VARIANCE, PSF, DQ, MASK and their like are used, which is said);
+        mask (ERR, WHT, VIS_RMS, VARIANCE, PSF, DQ, MASK and similar names are used, with a note);
         HDF5 file of lenstronomy, with its noise; or a folder with ``data.fits`` and, if there are
         any, ``noise_map.fits``, ``psf.fits`` and ``mask_extra_galaxies.fits``.
     noise
-        FITS file of standard deviations in the unit of the image, or of variances or weights
-        (1 / variance), where its name, its extension or its BUNIT says so; 0, 1e8 and above leave
-        a pixel out. By default that of the image's file, or it is estimated from the image.
+        FITS file of standard deviations in the unit of the image, or of variances or weights (1 /
+        variance), where its name, its extension or its BUNIT says so; 0, and 1e5 times the noise of
+        the sky and above, leave a pixel out. By default the noise in the image's file, else an
+        estimate from the image.
     psf
-        FITS or HDF5 file of the PSF in pixels of the image, or in finer ones where it states their
-        scale (PIXSCALE, PIXELSCL, OVERSAMP). By default that of the image's file, or a Gaussian as
-        of the instrument that the header names, for which theta_E gets a larger error. Without
-        either the image is taken as unblurred, and the measurement not trusted.
+        FITS or HDF5 file of the PSF in pixels of the image, or in finer pixels where the file
+        states their scale (PIXSCALE, PIXELSCL, OVERSAMP). By default the PSF in the image's file,
+        else a Gaussian as of the instrument that the header names, for which theta_E gets a larger
+        error. Without any of these the image is taken as unblurred, and the measurement is not
+        trusted.
     mask
-        FITS file; what is not 0 is left out.
+        FITS file; pixels that are not 0 are left out.
     pixel_scale
-        Arcsec per pixel; by default what the file says.
+        Side of a pixel, arcsec; by default that in the file.
     image_hdu
         Number, from 0, or name of the extension of the image.
     noise_hdu
-        The same of the noise, in its file or in that of the image.
+        Number, from 0, or name of the extension of the noise, in its own file or in the image's.
     psf_hdu
-        The same of the PSF.
+        Number, from 0, or name of the extension of the PSF, in its own file or in the image's.
     band
-        Which image of a cube (bands, y, x): its number, from 1, or its name; or a word in the names
-        of extensions.
+        Image of a cube (bands, y, x) that is measured: its number, from 1, or its name; or a word
+        in the names of extensions.
     theta_E_guess
-        Where to begin, arcsec; by default the radius of the ring that is seen.
+        Einstein radius to begin with, arcsec; by default the radius of the ring that is seen.
     lens_light
-        "model", "mask" (leave out the inner part of the ring), or "none". By default modelled if
-        the lens galaxy shows.
+        Treatment of the lens light: "model", "mask" (leave out the inner part of the ring), or
+        "none". By default it is modelled if the lens galaxy shows.
     coolest
         Whether the model is also written as a COOLEST template, ``NAME_coolest/NAME.json``; see
         `lenspinn.measure.write_coolest`.
     out
         Folder for NAME.json (every number with its error, in plain units, and as arguments of
         lenstronomy), NAME.fits (image, model, residual, lens light, lensed source, source and
-        noise, with the WCS of the image) and NAME.png. Those of the same image are replaced, those
+        noise, with the WCS of the image) and NAME.png. Files of the same image are replaced, files
         of another image are not: NAME then begins with the image's folder.
 
     Raises
@@ -132,16 +134,16 @@ def measure_telescope_image(
     lens_light: LensLightMode | None = None,
     fits: ImageFits | None = None,
 ) -> tuple[LensMeasurement, list[str]]:
-    """Measure a lens in an image that was read, and say what was done without being asked for.
+    """Measure a lens in an image that was read, and return notes on what was done unasked.
 
     Parameters
     ----------
     found, known
-        Of `lenspinn.measure.companions.read_with_companions`.
+        Image and companions as `lenspinn.measure.companions.read_with_companions` returns them.
     theta_E_guess, lens_light
-        As of `measure_image`.
+        Options as in `measure_image`.
     fits
-        Of this image, where others ask for them too.
+        Fits of this image, where they are shared with other callers.
 
     Raises
     ------
@@ -179,11 +181,11 @@ def write_measurement(
     Parameters
     ----------
     measured, found, notes
-        What was measured, in which image, and what was done without being asked for.
+        Measurement, its image, and sentences on what was done without being asked for.
     image
         Path of the image, for the JSON file.
     out, name
-        The folder, made if missing, and what the files begin with.
+        Folder, made if missing, and name of the files without suffix.
     """
     out.mkdir(parents=True, exist_ok=True)
     record = {
@@ -200,7 +202,7 @@ def write_measurement(
 
 
 def _with_assumed_psf(measured: LensMeasurement) -> LensMeasurement:
-    """Add the error of a PSF that is not measured, which may be too much to be trusted."""
+    """Add the error of an assumed PSF, and distrust a measurement whose error is then too large."""
     wider = measured.with_systematic_error(ASSUMED_PSF_ERROR)
     if not wider.theta_E_error >= MOST_ERROR * wider.theta_E > measured.theta_E_error:
         return wider
@@ -212,7 +214,7 @@ def _with_assumed_psf(measured: LensMeasurement) -> LensMeasurement:
 
 
 def numbers_of(measured: LensMeasurement, image: TelescopeImage) -> dict[str, Any]:
-    """Return the numbers of a measurement, and where it is in its image and on the sky."""
+    """Return the numbers of a measurement, and its position in its image and on the sky."""
     content = measured.to_json(image.zero_point)
     column, row = measured.middle_pixel(image.data.shape)
     content["frame"] |= {"middle_column_from_0": column, "middle_row_from_0": row}

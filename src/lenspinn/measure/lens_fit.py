@@ -1,4 +1,4 @@
-"""Arcs fitted: lens light, lens and source together, and whether to trust it."""
+"""Arcs fitted: lens light, lens and source together, and reasons not to trust the fit."""
 
 import math
 
@@ -22,45 +22,49 @@ __all__ = ["fit_arcs"]
 Pixels = Float[np.ndarray, "y x"]
 
 FINALISTS, ROUNDS = 3, 2
-"""Starts that are followed to the end, and how often lens light is fitted again to what the source
-leaves, and lens and source with it."""
+"""Number of starts that are followed to the end, and number of times that lens light is fitted
+again to the image minus the source, and then lens and source again."""
 SYSTEMATIC = {"model": 0.01, "mask": 0.03, "none": 0.01}
-"""One sigma of theta_E, relative, by what is done about the lens light: what models of source and
-lens light are wrong by, however little noise there is; see docs/measured/real_lenses.md."""
+"""Relative systematic error (one sigma) of theta_E, by the treatment of the lens light, due to
+errors of the models of source and lens light; see docs/measured/real_lenses.md."""
 LEAST_GAIN = 100.0
-"""By which the lensed source must lower chi^2, over chi^2 per pixel: 10 sigma."""
+"""Least fall of chi^2 by the lensed source, over chi^2 per pixel, of a theta_E that is trusted: 10
+sigma."""
 MOST_CHI2, LEAST_CHI2 = 5.0, 0.15
-"""Per pixel, of a fit that is trusted. Noise maps of real lenses are too large: HST's give 0.46 and
-more, JWST/NIRCam's, 3 times too large in the sky, 0.19; a variance given as noise gave 0.08."""
+"""Largest and least chi^2 per pixel of a fit that is trusted. Noise maps of real lenses are too
+large: fits with HST's have 0.46 and more, with JWST/NIRCam's, which are 3 times too large in the
+sky, 0.19; with a variance given as noise, 0.08."""
 MOST_SPREAD = 0.05
-"""Between starts, relative, of a theta_E that is trusted."""
+"""Largest relative difference of theta_E between starts, where theta_E is trusted."""
 MOST_ERROR = 0.1
-"""Relative, of a theta_E that is trusted."""
+"""Largest relative error of a theta_E that is trusted."""
 MOST_BY_SHEAR = 0.05
-"""Relative difference to the fit without shear, of a theta_E that is trusted."""
+"""Largest relative difference of a trusted theta_E from that of a fit without shear."""
 MOST_BY_SLOPE = 0.05
-"""Relative difference to `lenspinn.measure.power_law`, likewise."""
+"""Largest relative difference of a trusted theta_E from that of `lenspinn.measure.power_law`."""
 MOST_OF_FRAME = 0.75
-"""Of the half side of the pixels that a fit saw, for a theta_E that is trusted."""
+"""Largest trusted theta_E, as a share of the half side of the fitted pixels."""
 MOST_WRONG_LIGHT = 10.0
-"""Factor of the noise by which the model of the lens light is wrong on a circle, of a theta_E that
-is trusted: dust, a disc or a companion, as in SLACS J0959+0410, 14;
-see docs/measured/real_lenses.md."""
+"""Largest error of the lens light model on a circle, in units of the noise, where theta_E is
+trusted. A larger error is due to dust, a disc or a companion, as in SLACS J0959+0410 (14); see
+docs/measured/real_lenses.md."""
 BRIGHT, MISSED = 3.0, 0.5
-"""Of a smoothed image in units of the noise of its pixels, from where light shows; and the share of
-it from which it is no image of the source."""
+"""Least brightness, in units of the noise of a pixel, at which light shows in a smoothed image; and
+share of this light that the model must miss for it to be no image of the source."""
 MOST_UNEXPLAINED = 0.15
-"""Share of that light, of a theta_E that is trusted."""
+"""Largest share of such unexplained light, where theta_E is trusted."""
 MOST_OFF_CENTRE = 0.25
-"""Between the centres of mass and light, relative to a theta_E that is trusted."""
+"""Largest distance between the centres of mass and light, in units of theta_E, where that is
+trusted."""
 AT_BOUND = 0.005
-"""Nearer to a bound than this share of its range, a parameter counts as at it."""
+"""Distance from a bound below which a parameter counts as at the bound, as a share of its range."""
 LENS_PARAMETERS = 7
-"""The first of `SMOOTH_PARAMETERS`. A source at a bound is no Sersic profile, which chi^2 says."""
+"""Number of parameters of the lens, the first of `SMOOTH_PARAMETERS`. Bounds of the source are not
+checked: chi^2 shows a source that is no Sersic profile."""
 
 
 def fit_arcs(arcs: Arcs) -> LensMeasurement:
-    """Fit lens, source and lens light to arcs, in their unit; see `image_fits.measure_lens`."""
+    """Fit lens, source and lens light, in the unit of the arcs; see `image_fits.measure_lens`."""
     zoom = arcs.zoom
     arcs = arcs.shrunk(zoom)
     frame = arcs.frame.narrowed(FIELD * arcs.guess)
@@ -80,7 +84,7 @@ def fit_arcs(arcs: Arcs) -> LensMeasurement:
 
 
 def _joint_fit(frame: Frame, arcs: Arcs, expected: LensPrior) -> tuple[Frame, LensLight, JointFit]:
-    """Fit lens, source and lens light in turn; the frame then knows what these are wrong by."""
+    """Fit lens, source and lens light in turn; the returned frame has errors of these models."""
     light = arcs.light_of(frame)
     frame = frame.with_arcs(frame.image - light.model)
     starts = starts_around(frame, light, arcs.guess, expected)
@@ -105,7 +109,7 @@ def _measurement(
     arcs: Arcs,
     light_shape: np.ndarray,
 ) -> LensMeasurement:
-    """Add up the errors, and ask whether to trust the fit."""
+    """Return the measurement, with errors added up and reasons not to trust the fit."""
     excess = max(1.0, found.chi2_per_pixel)
     covariance = found.covariance * excess
     one_sigma = np.sqrt(covariance.diagonal().clip(min=0)).tolist()
@@ -193,7 +197,7 @@ def _uncertain(theta_E: float, error: float, spread: float) -> list[str]:
 def _elsewhere(
     theta_E: float, without_shear: float, power_law: PowerLaw, arcs: Arcs, frame: Frame
 ) -> list[str]:
-    """Say where theta_E is not where another look at the same image puts it."""
+    """Return reasons from other looks at the image that disagree with theta_E."""
     reasons = []
     by_shear = abs(theta_E - without_shear) / theta_E
     if not by_shear < MOST_BY_SHEAR:
@@ -221,7 +225,7 @@ def _elsewhere(
 
 
 def _unexplained(frame: Frame, found: JointFit) -> list[str]:
-    """Say where light is that is neither the lens galaxy's nor the source's."""
+    """Return a reason if much light is neither the lens galaxy's nor the source's."""
     used = np.isfinite(frame.sigma)
     sigma = np.where(used, frame.light_sigma, 1.0)
     arcs = np.where(used, frame.image - found.lens_light, 0.0) / sigma

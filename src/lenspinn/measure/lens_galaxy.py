@@ -1,4 +1,4 @@
-"""Whether the light of the lens galaxy shows in an image, and where."""
+"""Detection of the light of the lens galaxy in an image, and its position."""
 
 import numpy as np
 from jaxtyping import Float
@@ -10,45 +10,46 @@ __all__ = ["find_lens_galaxy"]
 Pixels = Float[np.ndarray, "y x"]
 
 CENTRE = 0.2
-"""Arcsec from the middle within which a galaxy is looked at."""
+"""Radius of the centre, whose brightness is that of a galaxy there, arcsec."""
 BEYOND, OUTERMOST = 0.3, 3.0
-"""Arcsec from the middle between which it is compared with what surrounds it."""
+"""Inner and outer radius of the circles that the centre is compared with, arcsec."""
 STEP = 0.1
-"""Arcsec: width of the circles."""
+"""Width of the circles, arcsec."""
 ASIDE = 0.3
-"""Arcsec from the middle of the image up to which the peak of a galaxy there may be."""
+"""Largest distance of the peak of a galaxy from the middle of the image, arcsec."""
 ABOVE = 0.85
-"""Of the brightest circle beyond, from where the centre is a galaxy's: 1.9 and more in real lenses,
-0.72 and less in images without lens light."""
+"""Least brightness of the centre, over that of the brightest circle, at which a galaxy is in the
+centre: 1.9 and more in real lenses, 0.72 and less in images without lens light."""
 CONTRAST = 1.6
-"""Of the darkest circle between, from where the centre is a galaxy's under a brighter ring: 8.8 and
-more in images with lens light of 18 to 23 mag, 1.2 and less in those without."""
+"""Least brightness of the centre, over that of the darkest circle inside of the brightest one, at
+which a galaxy is in the centre of a brighter ring: 8.8 and more in images with lens light of 18 to
+23 mag, 1.2 and less in images without."""
 SIGMAS = 2.0
-"""Of a pixel, by which a galaxy stands out."""
+"""Least brightness of a galaxy, in units of the noise of a pixel."""
 ROUND, AROUND = 1.5, 2.5
-"""Arcsec from the brightest place: how much of the light within the second is in the medians of the
-circles within the first."""
+"""Radii around the brightest place, arcsec: the light within the second is compared with the
+medians of the circles within the first."""
 SHARE = 0.63
-"""From where that place is a galaxy, wherever it is: 0.66 and more in real lenses, 0.61 and less
-where an arc is the brightest."""
+"""Share of the light in these medians above which the brightest place is a galaxy, wherever it is:
+0.66 and more in real lenses, 0.61 and less where an arc is the brightest."""
 SURE = 10.0
-"""Standard deviations of the light within `AROUND`, of which a share can be told."""
+"""Least light within `AROUND` of which a share is measured, in standard deviations."""
 FAINT = 0.125
-"""Of the pixels in rising order: the sky."""
+"""Quantile of the pixels that is taken for the sky level."""
 
 
 def find_lens_galaxy(image: Pixels, sigma: Pixels, pixel_scale: float) -> tuple[int, int] | None:
     """Return row and column of the lens galaxy, None if none shows.
 
-    A steep lens leaves no image of the source in its centre: without lens light it is darker there
-    than on the circle of the arcs, and no brighter than on any between. What lies on a circle is
-    told by its median, which images of the source that are not all around do not move.
+    A steep lens makes no image of the source in its centre. Without lens light the centre is darker
+    than the circle of the arcs, and no brighter than any circle between. The brightness of a circle
+    is its median, which does not depend on images of the source that cover less than half of it.
 
     Parameters
     ----------
     image, sigma : (y, x)
         Image and its noise, in one unit; ``inf`` leaves a pixel out.
-    pixel_scale : arcsec.
+    pixel_scale : side of a pixel, arcsec.
     """
     rows, columns = image.shape
     middle = (rows // 2, columns // 2)
@@ -65,7 +66,7 @@ def find_lens_galaxy(image: Pixels, sigma: Pixels, pixel_scale: float) -> tuple[
 def _circles(
     centre: tuple[int, int], image: Pixels, sigma: Pixels, pixel_scale: float
 ) -> list[np.ndarray]:
-    """Return the pixels that count of each circle around a place, above the sky."""
+    """Return the sky-subtracted pixels that count on each circle around a place."""
     used = np.isfinite(sigma)
     circle = (_radius(centre, image, pixel_scale) / max(STEP, pixel_scale)).astype(int)
     sky = float(np.quantile(image[used], FAINT))
@@ -97,7 +98,7 @@ def _is_brightest(circles: list[np.ndarray], sigma: Pixels, pixel_scale: float) 
 
 
 def _is_round(centre: tuple[int, int], image: Pixels, sigma: Pixels, pixel_scale: float) -> bool:
-    """Return whether most of the light around a place is the same all around it."""
+    """Return whether most of the light around a place is symmetric about it."""
     around = np.isfinite(sigma) & (_radius(centre, image, pixel_scale) < AROUND)
     sky = float(np.quantile(image[np.isfinite(sigma)], FAINT))
     total = float((image[around] - sky).sum())

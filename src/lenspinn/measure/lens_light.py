@@ -1,7 +1,7 @@
 """The light of a lens galaxy as a sum of elliptical Gaussians, blurred by the PSF.
 
-With no negative Gaussians (`lenspinn.fitting.gaussians`) the sum can be no ring: it leaves the arcs
-of a lens alone.
+Without negative Gaussians (`lenspinn.fitting.gaussians`) the sum cannot be a ring, so it does not
+fit the arcs of a lens.
 """
 
 from typing import Any, NamedTuple
@@ -15,38 +15,42 @@ from lenspinn.measure.blurred_gaussians import blurred_gaussians, shape_derivati
 Pixels = Float[np.ndarray, "y x"]
 
 MODEL_ERROR = 0.02
-"""Share of the lens light by which the best sum of ellipses is wrong, in each pixel."""
+"""Error of the best sum of ellipses in each pixel, as a share of the lens light."""
 ARC = 3.0
-"""Sigmas above the lens light from which a pixel is taken for an arc."""
+"""Least brightness above the lens light at which a pixel is taken for an arc, in units of the
+noise."""
 CLIPS = 3
-"""Rounds of fitting the lens light and leaving out arcs."""
+"""Number of rounds of fitting the lens light and leaving out arcs."""
 EVALUATIONS = 12
-"""Of the derivatives, at most, in each round."""
+"""Largest number of evaluations of the derivatives in each round."""
 NEAR, EVERY = 25, 2
-"""Pixels from the middle beyond which a shape is told from every second row and column."""
+"""Radius, pixels, beyond which the shape is fitted to every second (`EVERY`) row and column
+alone."""
 RIDGE = 1e-9
-"""Added to the diagonal of normal equations, relative."""
+"""Ridge of the normal equations, relative to their diagonal."""
 MOST_ELLIPTICITY = 0.6
+"""Largest e1 and e2, in absolute value, of a group of Gaussians."""
 TWISTS = ((0.0, 0.0, 0.0, 0.0), (0.1, 0.0, -0.1, 0.0), (0.0, 0.1, 0.0, -0.1))
 """Ellipticities of the two groups at which a fit begins where no shape is known. Groups that begin
-alike part by chance, and may end far above the best sum."""
+with equal ellipticities separate by chance, and chi^2 may end far above that of the best sum."""
 
 
 class LensLight(NamedTuple):
     """Lens light fitted to an image."""
 
     basis: Float[np.ndarray, "terms y x"]
-    """The Gaussians that are needed, blurred, each of flux 1, and a constant sky, the last."""
+    """Blurred Gaussians of amplitude above 0, each of flux 1, and a constant sky as the last
+    term."""
     model: Pixels
-    """Their best sum."""
+    """Best sum of the basis, in the unit of the image."""
     shape: np.ndarray
-    """Centre (arcsec), and ellipticity (e1, e2) of each group."""
+    """Centre (x, y, arcsec), and ellipticity (e1, e2) of each group."""
     sky: float
-    """Of the model, in each pixel."""
+    """Sky of the model, in each pixel."""
 
     @property
     def galaxy(self) -> Pixels:
-        """The model without the sky."""
+        """Model without the sky."""
         return self.model - self.sky
 
 
@@ -66,14 +70,15 @@ def fit_lens_light(
     image, sigma : (y, x)
         Image and its noise in one unit; ``inf`` leaves a pixel out.
     pixel_scale
-        Arcsec.
+        Side of a pixel, arcsec.
     psf
-        In pixels of the image, sum 1; None for none.
+        PSF in pixels of the image, of sum 1; None for no blurring.
     shape
-        Where the fit of `LensLight.shape` begins; by default at each of `TWISTS`, and the best is
-        followed.
+        Shape at which the fit of `LensLight.shape` begins; by default fits begin at each of
+        `TWISTS`, and the best is continued.
     clip
-        Whether to leave out what lies above the fit: arcs. Not if they are already subtracted.
+        Whether to leave out pixels far above the fit, which are arcs; False where arcs are already
+        subtracted.
 
     References
     ----------
@@ -105,7 +110,7 @@ def fit_lens_light(
 
 
 def _telling(places: Int[np.ndarray, "2 pixels"]) -> Bool[np.ndarray, " pixels"]:
-    """Return which pixels the shape is told from: all near the middle, some of those far off."""
+    """Return a mask of the pixels that the shape is fitted to: all near the middle, few far off."""
     return (np.hypot(*places) < NEAR) | (places % EVERY == 0).all(axis=0)
 
 
@@ -119,21 +124,21 @@ class _Sums:
         self._last: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def _at(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the basis in sigmas, the best amplitudes and the misfit of a shape."""
+        """Return basis, best amplitudes and residual of a shape, in units of the noise."""
         if self._last is None or not np.array_equal(self._last[0], shape):
             columns = _basis(shape, self._places, **self._seen) / self._sigma
             self._last = (shape.copy(), columns, *_solved(columns, self._image / self._sigma))
         return self._last[1:]
 
     def misfit(self, shape: np.ndarray) -> Float[np.ndarray, " pixels"]:
-        """Return what the best sum leaves, in sigmas."""
+        """Return the residual of the best sum, in units of the noise."""
         return self._at(shape)[2]
 
     def derivatives(self, shape: np.ndarray) -> Float[np.ndarray, "pixels 6"]:
-        """Return the derivatives of the misfit: what no change of the amplitudes makes up for.
+        """Return the derivatives of the residual by the shape, amplitudes being solved for.
 
-        That the basis turns with the shape is left out (Kaufman 1975, BIT 15, 49): the sum of
-        squares has the same gradient.
+        The change of the span of the basis with the shape is neglected (Kaufman 1975, BIT 15, 49):
+        the sum of squares has the same gradient.
         """
         columns, amplitudes, _ = self._at(shape)
         by_shape = shape_derivatives(shape, amplitudes[:-1], self._places, **self._seen)
@@ -146,7 +151,7 @@ class _Sums:
 
 
 def _best_shape(sums: _Sums, starts: list[np.ndarray], pixel_scale: float) -> np.ndarray:
-    """Return the shape that fits best of those found from each start."""
+    """Return the best of the shapes that are fitted from each start."""
     bound = np.array([3 * pixel_scale] * 2 + [MOST_ELLIPTICITY] * 4)
     fits = [
         least_squares(
@@ -164,7 +169,7 @@ def _best_shape(sums: _Sums, starts: list[np.ndarray], pixel_scale: float) -> np
 
 
 def only_sky(image: Pixels, sigma: Pixels) -> LensLight:
-    """Return a constant sky as all the lens light there is: the median of the pixels that count."""
+    """Return a constant sky in the place of lens light: the median of the pixels that count."""
     basis = np.full((1, *image.shape), 1.0 / image.size)
     sky = float(np.median(image[np.isfinite(sigma)]))
     return LensLight(basis, np.full_like(image, sky), np.zeros(6), sky)
@@ -179,7 +184,7 @@ def _basis(
 
 
 def _solved(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best amplitudes, those of Gaussians not negative, and the misfit; in sigmas."""
+    """Return the best amplitudes, not negative but for the sky, and the residual in sigmas."""
     both = np.concatenate([columns, -columns[-1:]])  # the sky may be negative
     scale = np.sqrt((both**2).sum(axis=1)).clip(min=1e-30)
     normal = (both @ both.T) / np.outer(scale, scale)

@@ -1,4 +1,4 @@
-"""What is measured of one lens."""
+"""The measurement of one lens."""
 
 import math
 from dataclasses import dataclass, replace
@@ -28,73 +28,78 @@ __all__ = ["LensMeasurement"]
 Pixels = Float[np.ndarray, "y x"]
 
 SCHEMA = 2
-"""Of `LensMeasurement.to_json`. In 1, parameters were those of the fit, with logarithms."""
+"""Version of `LensMeasurement.to_json`. In version 1, parameters were those of the fit, some of
+them logarithms."""
 ANGLES = ("theta_E", "center_x", "center_y", "source_x", "source_y")
-"""Of `SMOOTH_PARAMETERS`, those in arcsec."""
+"""Names of the `SMOOTH_PARAMETERS` that are in arcsec."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensMeasurement:
-    """What a fit says of one lens.
+    """Parameters, errors and maps of one fitted lens, and reasons not to trust it.
 
     Maps share one square frame, centred on the light's peak, or on the mass where no light shows.
     """
 
     theta_E: float
-    """Arcsec, of an isothermal ellipsoid: its critical curve without shear has the area
-    ``pi theta_E^2``."""
+    """Einstein radius of an isothermal ellipsoid, arcsec: its critical curve without shear encloses
+    the area ``pi theta_E^2``."""
     theta_E_error: float
-    """One sigma, arcsec, in quadrature: the statistical one of `errors`, the spread among starts
-    that fit as well, the differences to `without_shear` and to `power_law`, and
-    `systematic_error`."""
+    """Error of theta_E, one sigma, arcsec: the quadratic sum of the statistical error in `errors`,
+    the spread among starts that fit as well, the differences from `without_shear` and from
+    `power_law`, and `systematic_error`."""
     systematic_error: float
-    """One sigma, arcsec: what models of source and lens light are wrong by, as measured on real
-    lenses."""
+    """Systematic error of theta_E, one sigma, arcsec, due to errors of the models of source and
+    lens light, as measured on real lenses."""
     parameters: dict[str, float]
-    """Of the smooth lens and its source, as in `lenspinn.fitting.SMOOTH_PARAMETERS`; the centre is
-    that of the frame."""
+    """Parameters of the smooth lens and its source, by their names in
+    `lenspinn.fitting.SMOOTH_PARAMETERS`; positions are from the centre of the frame."""
     errors: dict[str, float]
-    """Of each, one sigma, statistical, times the square root of chi^2 per pixel where that is above
-    1."""
+    """Statistical error of each parameter, one sigma, times the square root of the fit's own chi^2
+    per pixel where that is above 1. The noise of the fit is raised by the errors of the models, so
+    this is not `chi2_per_pixel`."""
     covariance: Float[np.ndarray, "parameters parameters"]
-    """Of `parameters`, in their order, statistical, times as much as the squares of `errors`."""
+    """Covariance of `parameters`, in their order; its diagonal holds the squares of `errors`."""
     at_bounds: tuple[str, ...]
-    """Names of `parameters` that ended at a bound of the fit, and are no measurement."""
+    """Names of `parameters` that ended at a bound of the fit, and so were not measured."""
     chi2_per_pixel: float
+    """Mean square of `residual` over the pixels that count."""
     gain: float
-    """By which the lensed source lowers chi^2, over chi^2 per pixel (or over 1)."""
+    """Fall of the fit's chi^2 by the lensed source, over its chi^2 per pixel where that is above 1
+    (see `errors`)."""
     spread: float
-    """Of theta_E among starts that fit as well, relative, the largest difference."""
+    """Largest relative difference of theta_E among starts that fit as well."""
     without_shear: float
-    """Arcsec: theta_E of a fit without shear, from the best one."""
+    """Einstein radius of a fit without shear that starts from the best fit, arcsec."""
     power_law: PowerLaw
-    """A lens of any slope, and a source with structure, fitted from the best one."""
+    """Fit of a lens of any slope and a source with structure that starts from the best fit."""
     ring_radius: float
-    """Arcsec, with no lens model: `lenspinn.measure.ring_radius`."""
+    """Radius of the ring without a lens model, arcsec; see `lenspinn.measure.ring_radius`."""
     pixel_scale: float
     middle: tuple[float, float]
-    """x and y of the middle pixel of the frame from the centre of the whole image, arcsec."""
+    """Position (x, y) of the frame's middle pixel from the centre of the whole image, arcsec."""
     psf: Float[np.ndarray, "v u"] | None
-    """Of sum 1; None if the image was taken as unblurred."""
+    """PSF in pixels of the image, of sum 1; None if the image was taken as unblurred."""
     image: Pixels
     sigma: Pixels
-    """``inf`` where a pixel was left out."""
+    """Noise with the error of the lens light model, in the unit of `image`; ``inf`` leaves a pixel
+    out."""
     light_mode: LensLightMode
-    """What was done about the light of the lens."""
+    """Treatment of the lens light: modelled, masked, or none."""
     lens_light: Pixels
-    """With the sky; where it is masked, the sky alone."""
+    """Model of the lens light with the sky; the sky alone where lens light is masked."""
     light_shape: Float[np.ndarray, " 6"] | None
-    """Of the modelled lens light, as `lenspinn.fitting.gaussians.LightShape`."""
+    """Shape of the modelled lens light, as in `lenspinn.fitting.gaussians.LightShape`."""
     source_image: Pixels
-    """The lensed source, blurred."""
+    """Image of the lensed source, blurred by the PSF."""
     supersampling: int
-    """Samples of the lensed source along a side of a pixel."""
+    """Number of samples of the lensed source along a side of a pixel."""
     reasons: tuple[str, ...]
-    """Why the measurement is not to be trusted; empty if it is."""
+    """Reasons why the measurement is not to be trusted; empty if it is."""
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether the measurement is to be trusted: there are no `reasons` against it."""
         return not self.reasons
 
     @property
@@ -104,7 +109,7 @@ class LensMeasurement:
 
     @property
     def smooth_parameters(self) -> Float[torch.Tensor, "1 14"]:
-        """`parameters` as `lenspinn.lensing` takes them, float32."""
+        """Values of `parameters` as a tensor for `lenspinn.fitting`, float32."""
         return torch.tensor([[self.parameters[name] for name in SMOOTH_PARAMETERS]])
 
     def critical_curves(self) -> list[Float[np.ndarray, "_ 2"]]:
@@ -112,12 +117,12 @@ class LensMeasurement:
         return critical_curves(self.smooth_parameters, len(self.image), self.pixel_scale)
 
     def caustics(self) -> list[Float[np.ndarray, "_ 2"]]:
-        """Return where those lines lie in the source plane."""
+        """Return the caustics, images of the critical curves in the source plane."""
         return caustics(self.smooth_parameters, self.critical_curves())
 
     @property
     def verdict(self) -> str:
-        """The result in one line, with a plain warning if it is not to be trusted."""
+        """Result in one line, with a plain warning if it is not to be trusted."""
         trust = "" if self.trusted else f"; NOT TO BE TRUSTED: {'; '.join(self.reasons)}"
         return (
             f'theta_E {self.theta_E:.3f}" ± {self.theta_E_error:.3f}", chi^2 per pixel '
@@ -128,7 +133,7 @@ class LensMeasurement:
         return self.verdict
 
     def in_unit(self, unit: float) -> "LensMeasurement":
-        """Return the measurement with a brightness of 1 in so many of another unit."""
+        """Return the measurement in another unit of brightness: values are multiplied by `unit`."""
         brightness = self.parameters["log_amplitude"] + math.log(unit)
         return replace(
             self,
@@ -140,7 +145,7 @@ class LensMeasurement:
         )
 
     def enlarged(self, factor: float) -> "LensMeasurement":
-        """Return the measurement in angles that are larger by a factor."""
+        """Return the measurement with all angles made larger by a factor."""
         if factor == 1:
             return self
         factors = np.array([factor if name in ANGLES else 1.0 for name in SMOOTH_PARAMETERS])
@@ -175,7 +180,7 @@ class LensMeasurement:
 
     @property
     def galaxy(self) -> LightSum | None:
-        """The modelled lens light as a sum of Gaussians; None if it was not modelled."""
+        """Modelled lens light as a sum of Gaussians; None if it was not modelled."""
         if self.light_shape is None:
             return None
         return light_sum(
@@ -184,7 +189,7 @@ class LensMeasurement:
 
     @property
     def plain(self) -> PlainParameters:
-        """`parameters` and their errors in plain units, and what follows from them."""
+        """Values and errors of `parameters` in plain units, with derived numbers."""
         return plain_parameters(
             self.parameters,
             self.covariance,
@@ -198,7 +203,7 @@ class LensMeasurement:
         Parameters
         ----------
         shape
-            Of the whole image, rows and columns.
+            Shape of the whole image, rows and columns.
         """
         x, y = self.middle
         rows, columns = shape
@@ -212,7 +217,7 @@ class LensMeasurement:
         return replace(self, reasons=(*self.reasons, reason))
 
     def with_systematic_error(self, share: float) -> "LensMeasurement":
-        """Return the measurement with another systematic error of theta_E, relative, in its own."""
+        """Return the measurement with a further relative systematic error of theta_E."""
         more = share * self.theta_E
         return replace(
             self,
@@ -228,7 +233,7 @@ class LensMeasurement:
         Parameters
         ----------
         name
-            Of the lens, for the heading.
+            Name of the lens, for the heading.
         """
         from lenspinn.measure.lens_picture import measurement_figure
 
@@ -240,10 +245,10 @@ class LensMeasurement:
         return measurement_html(self)
 
     def to_lenstronomy(self) -> dict[str, Any]:
-        """Return the model as lenstronomy takes it; see `lenspinn.measure.lenstronomy_arguments`.
+        """Return the model for lenstronomy; see `lenspinn.measure.lenstronomy_arguments`.
 
-        Its image is that of `source_image` and `lens_light` without the sky, if convolved with
-        `psf`.
+        lenstronomy's image of the model, convolved with `psf`, is the sum of `source_image` and
+        `lens_light` without the sky.
         """
         return lenstronomy_arguments(
             self.parameters,
@@ -267,12 +272,12 @@ class LensMeasurement:
         return write_coolest(self, file, image=image, z_lens=z_lens, z_source=z_source)
 
     def to_json(self, zero_point: float | None = None) -> dict[str, Any]:
-        """Return the numbers as what JSON can hold.
+        """Return the numbers as a dictionary for JSON.
 
         Parameters
         ----------
         zero_point
-            AB magnitude of a flux of 1, if it is known.
+            AB magnitude of a flux of 1 in the unit of the image, if it is known.
         """
         plain, galaxy = self.plain, self.galaxy
         content = (plain if zero_point is None else plain.with_magnitude(zero_point)).to_json()

@@ -1,4 +1,4 @@
-"""The picture of a measured lens: what was seen, what explains it, and what is left."""
+"""The picture of a measured lens: data, models of lens light and source, and residual."""
 
 import textwrap
 
@@ -11,9 +11,9 @@ from lenspinn.explain.panels import draw_lines, draw_sersic_source
 from lenspinn.measure.lens_measurement import LensMeasurement
 
 SIZE = (12.5, 8.8)
-"""Inches."""
+"""Size of the picture, inches."""
 LINE_LENGTH = 150
-"""Characters."""
+"""Characters in a line of the heading."""
 LIGHT_TITLES = {
     "model": "lens light, modelled",
     "mask": "sky; lens light is masked",
@@ -27,9 +27,9 @@ def measurement_figure(measured: LensMeasurement, name: str | None = None) -> Fi
     Parameters
     ----------
     measured
-        What `lenspinn.measure.measure_lens` returned.
+        Result of `lenspinn.measure.measure_lens`.
     name
-        Of the lens, for the heading.
+        Name of the lens, for the heading.
     """
     figure = Figure(figsize=SIZE, layout="constrained")
     data, light, arcs, source_image, residual, source = figure.subplots(2, 3).flat

@@ -1,7 +1,8 @@
 """The model of a measurement as lenstronomy's lists of profiles and keyword arguments.
 
-Names and units of both are the same (docs/concepts/conventions.md); amplitudes are brightness per
-square arcsec of the source, and flux of each Gaussian of the lens light.
+Names and units of `lenspinn` and lenstronomy are the same (docs/concepts/conventions.md). The
+amplitude of the source is surface brightness, flux per arcsec^2; that of each Gaussian of the lens
+light is its flux.
 """
 
 import math
@@ -21,26 +22,27 @@ def lenstronomy_arguments(
     pixel_scale: float,
     supersampling: int,
 ) -> dict[str, Any]:
-    """Return what lenstronomy needs to draw the model, as plain lists and numbers.
+    """Return lenstronomy's arguments for drawing the model, as plain lists and numbers.
 
     Parameters
     ----------
     parameters
-        By the names of `lenspinn.fitting.SMOOTH_PARAMETERS`.
+        Parameters by their names in `lenspinn.fitting.SMOOTH_PARAMETERS`.
     galaxy
-        Modelled lens light.
+        Modelled lens light; None if it was not modelled.
     num_pix, pixel_scale
-        A side of the frame, which is odd, in pixels, and one of these in arcsec.
+        Pixels a side of the frame, an odd number, and side of a pixel, arcsec.
     supersampling
-        Of the source.
+        Number of samples of the source along a side of a pixel.
 
     Returns
     -------
     dict
         Lists of profiles, their ``kwargs_*``, and ``kwargs_data``: lenstronomy's coordinates of the
-        frame, with (0, 0) in its middle pixel. The sky is no part of them. The model of a
-        measurement is the sum of lenstronomy's image of the lensed source with
-        ``supersampling_factor`` of that name, and that of the lens light without any.
+        frame, with (0, 0) in its middle pixel. The sky is not included. The model of a measurement
+        is the sum of lenstronomy's image of the lensed source, drawn with
+        ``supersampling_factor["source"]``, and of its image of the lens light, drawn without
+        supersampling.
     """
     p = parameters
     corner = -(num_pix // 2) * pixel_scale

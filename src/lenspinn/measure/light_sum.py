@@ -1,4 +1,4 @@
-"""The lens light of a measurement as the Gaussians that it is a sum of."""
+"""The lens light of a measurement as a sum of Gaussians."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ __all__ = ["LightGroup", "LightSum", "light_sum"]
 Pixels = Float[np.ndarray, "y x"]
 
 EXACT = 1e-9
-"""Relative misfit of a sum that is the light itself."""
+"""Largest relative misfit at which a sum counts as equal to the lens light."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,10 +27,10 @@ class LightGroup:
     e1: float
     e2: float
     sigma: Float[np.ndarray, " sizes"]
-    """Standard deviations, arcsec, the geometric mean of both axes."""
+    """Standard deviation of each Gaussian, the geometric mean of both axes, arcsec."""
     flux: Float[np.ndarray, " sizes"]
-    """Of each, before the PSF, over the whole sky, in the unit of the image; negative where a fit
-    took some of the light of others away."""
+    """Flux of each Gaussian over the whole sky, before the PSF, in the unit of the image; negative
+    where a fit subtracts some of the light of other Gaussians."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,15 +38,17 @@ class LightSum:
     """A lens galaxy as a sum of elliptical Gaussians, and the sky under it."""
 
     center_x: float
-    """Arcsec from the middle pixel of the frame."""
+    """Position of the centre along x, as `center_y` in arcsec from the middle pixel of the
+    frame."""
     center_y: float
     groups: tuple[LightGroup, ...]
     sky: float
-    """In each pixel."""
+    """Flux of the sky in each pixel, in the unit of the image."""
     flux_in_frame: float
-    """Of the galaxy, in the pixels of the frame."""
+    """Flux of the galaxy within the frame, in the unit of the image."""
     misfit: float
-    """Largest difference to the light that was taken apart, over its largest value."""
+    """Largest difference from the lens light that the sum was fitted to, over the light's largest
+    value."""
 
     def to_json(self, zero_point: float | None) -> dict[str, Any]:
         """Return the galaxy in plain units.
@@ -54,7 +56,7 @@ class LightSum:
         Parameters
         ----------
         zero_point
-            AB magnitude of a flux of 1, if it is known.
+            AB magnitude of a flux of 1 in the unit of the image, if it is known.
         """
         fluxes = np.array([group.flux.sum() for group in self.groups])
         weights = fluxes / max(float(fluxes.sum()), np.finfo(float).tiny)
@@ -86,19 +88,19 @@ def light_sum(
     psf: Float[np.ndarray, "v u"] | None,
     positive: bool = False,
 ) -> LightSum:
-    """Take the lens light of a measurement apart into Gaussians, none negative if that can be.
+    """Return the lens light of a measurement as a sum of Gaussians, positive where possible.
 
     Parameters
     ----------
     lens_light : (y, x)
-        With the sky.
+        Lens light with the sky.
     shape
-        Centre and ellipticities, as `lenspinn.fitting.gaussians.LightShape`.
-    pixel_scale : arcsec
+        Centre and ellipticities, as in `lenspinn.fitting.gaussians.LightShape`.
+    pixel_scale : side of a pixel, arcsec
     psf
-        What the light was blurred by.
+        PSF that the light is blurred by; None for no blurring.
     positive
-        Whether no Gaussian may be negative, even if their sum is then not quite the light.
+        Whether no Gaussian may be negative, even where the sum then differs from the light.
     """
     num_pix = len(lens_light)
     places = np.indices(lens_light.shape).reshape(2, -1) - num_pix // 2
@@ -127,10 +129,10 @@ def light_sum(
 def _amplitudes(
     columns: Float[np.ndarray, "pixels terms"], light: Float[np.ndarray, " pixels"], positive: bool
 ) -> Float[np.ndarray, " terms"]:
-    """Return the amplitudes of Gaussians and sky, the last, that light is the sum of."""
+    """Return the amplitudes of Gaussians, and of the sky as the last, whose sum is the light."""
     scale = np.linalg.norm(columns, axis=0)
     columns = columns / scale
-    # All of the light lies in the span of the columns: a row a column is left of the pixels.
+    # The light lies in the span of the columns, so pixels reduce to as many rows as columns.
     unit, triangle = np.linalg.qr(columns)
     target = unit.T @ light
     both = np.concatenate([triangle, -triangle[:, -1:]], axis=1)  # the sky may be negative

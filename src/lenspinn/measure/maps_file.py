@@ -1,4 +1,4 @@
-"""The maps of a measurement as a FITS file: what was seen, what explains it, and what is left."""
+"""The maps of a measurement as a FITS file: image, models and residual."""
 
 from pathlib import Path
 
@@ -18,18 +18,19 @@ def write_maps(path: Path, measured: LensMeasurement, image: TelescopeImage) -> 
     Parameters
     ----------
     path
-        What is there is replaced.
+        FITS file; an existing one is replaced.
     measured
-        The measurement.
+        Measurement of the lens.
     image
-        The whole image, whose unit and WCS those of the maps are.
+        Whole image, whose unit and WCS the maps have.
 
     Notes
     -----
     ``IMAGE`` (as it was fitted), ``NOISE``, ``MODEL``, ``RESIDUAL`` (in units of the noise),
     ``LENS_LIGHT`` (with the sky) and ``LENSED_SOURCE`` share the pixels of the frame; pixels that
-    were left out are NaN in noise and residual. ``SOURCE`` is `lenspinn.measure.source_map`, with
-    a WCS in arcsec from the middle of the frame. ``PSF`` is that of the model, if there is one.
+    were left out are NaN in noise and residual. ``SOURCE`` is the source without lens, noise and
+    PSF (`lenspinn.measure.source_map`), with a WCS in arcsec from the middle of the frame. ``PSF``
+    is that of the model, if there is one.
     """
     used = np.isfinite(measured.sigma)
     frame = {

@@ -1,4 +1,4 @@
-"""What a lens is expected to be from its light: mass follows light, about."""
+"""Priors of a lens from its light: mass approximately follows light."""
 
 from typing import NamedTuple
 
@@ -10,51 +10,52 @@ __all__ = ["CENTRE_ERROR", "LensPrior"]
 Pixels = Float[np.ndarray, "y x"]
 
 ELLIPTICITY_ERROR = 0.07
-"""Of e1 and of e2 between mass and light: axis ratios of SLACS lenses differ by 0.1, position
-angles by some 10 degrees (Koopmans et al. 2006, arXiv:astro-ph/0601628)."""
+"""Standard deviation of the difference of e1, and of e2, between mass and light: axis ratios of
+SLACS lenses differ by 0.1, position angles by some 10 degrees (Koopmans et al. 2006,
+arXiv:astro-ph/0601628)."""
 UNSEEN_ELLIPTICITY = 0.2
 """Standard deviation of e1 and of e2 where no light shows them."""
 CENTRE_ERROR = 0.5
-"""Pixels, between the centres of mass and light, along x and y."""
+"""Standard deviation of the offset between the centres of mass and light along x and y, pixels."""
 SHEAR = 0.05
-"""Of gamma1 and of gamma2: what galaxies around a lens make."""
+"""Standard deviation of gamma1 and of gamma2, typical of the shear by galaxies around a lens."""
 ROUNDS = 30
-"""In which the aperture takes the shape of the light."""
+"""Number of rounds in which the aperture is fitted to the shape of the light."""
 MOST = 0.6
-"""Of an ellipticity that is expected."""
+"""Largest ellipticity that is expected."""
 LEAST_AXES = 1e-3
-"""Of ``1 - e^2``, which is 0 for a line."""
+"""Least value of ``1 - e^2``, which is 0 for a line."""
 
 
 class LensPrior(NamedTuple):
-    """Means and standard deviations of the numbers of a lens, before its arcs say anything."""
+    """Means and standard deviations of the parameters of a lens before its arcs are fitted."""
 
     e1: float
     e2: float
     ellipticity: float
     """Standard deviation of e1 and of e2."""
     centre: float
-    """The same of the centre of mass about the middle, arcsec, along x and y."""
+    """Standard deviation of the centre of mass about the middle along x and y, arcsec."""
     shear: float
-    """The same of gamma1 and of gamma2, about 0."""
+    """Standard deviation of gamma1 and of gamma2 about 0."""
 
     @classmethod
     def of_nothing(cls, centre: float) -> "LensPrior":
-        """Return what is known of a lens whose light does not show its shape."""
+        """Return the prior of a lens whose light does not show its shape."""
         return cls(0.0, 0.0, UNSEEN_ELLIPTICITY, centre, SHEAR)
 
     @classmethod
     def of_light(cls, light: Pixels, radius: float, pixel_scale: float) -> "LensPrior":
-        """Return what the light in the middle of an image says, about at a radius in arcsec."""
+        """Return the prior from the light of a galaxy in the middle, at about `radius` (arcsec)."""
         e1, e2 = _ellipticity(light, radius / pixel_scale)
         return cls(e1, e2, ELLIPTICITY_ERROR, CENTRE_ERROR * pixel_scale, SHEAR)
 
 
 def _ellipticity(light: Pixels, radius: float) -> tuple[float, float]:
-    """Return e1 and e2 of a galaxy, told within about a radius in pixels.
+    """Return e1 and e2 of a galaxy, measured within about a radius in pixels.
 
-    By adaptive moments: light weighed with a Gaussian of its own shape (Bernstein & Jarvis 2002,
-    arXiv:astro-ph/0107431, section 3).
+    The method is that of adaptive moments: light is weighted with a Gaussian of its own shape
+    (Bernstein & Jarvis 2002, arXiv:astro-ph/0107431, section 3).
     """
     y, x = np.indices(light.shape) - len(light) // 2
     e1 = e2 = 0.0

@@ -1,4 +1,4 @@
-"""A measurement as a notebook shows it: verdict, numbers with errors, and the picture."""
+"""The HTML of a measurement in a notebook: verdict, numbers with errors, and the picture."""
 
 from lenspinn.data.figure_html import figure_html, verdict_html
 from lenspinn.measure.lens_measurement import LensMeasurement

@@ -1,9 +1,10 @@
-"""By how much models of lens light and source are wrong, told by what they leave of an image.
+"""Errors of the models of lens light and source, measured from the residual.
 
-A source is no Sersic profile and a galaxy no sum of ellipses. Beside their errors noise is nothing
-in a bright arc, and a fit that believes the noise bends the lens until it explains clumps of the
-source. What is left says how wrong models are: on circles around a galaxy, and how alike neighbours
-are in the arcs, for a misfit of many pixels is one piece of evidence.
+A source is no Sersic profile and a galaxy no sum of ellipses. In a bright arc the errors of these
+models are much larger than the noise, and a fit weighted with the noise alone distorts the lens
+until it explains clumps of the source. The residual shows these errors: by its scatter on circles
+around the galaxy, and by the correlation of neighbouring pixels in the arcs, because a misfit over
+many pixels is one piece of evidence.
 """
 
 import numpy as np
@@ -17,15 +18,16 @@ __all__ = ["noise_factor"]
 Pixels = Float[np.ndarray, "y x"]
 
 CIRCLE = 2
-"""Pixels: width of the circles on which the scatter of what is left is told."""
+"""Width of the circles on which the scatter of the residual is measured, pixels."""
 BLOCK = 5
-"""Pixels: side of the squares over which what is left of arcs is averaged."""
+"""Side of the squares over which the residual of arcs is averaged, pixels."""
 MOST = 30.0
-"""Of chi^2, by which it is divided because neighbours are alike."""
+"""Largest factor by which chi^2 is divided because residuals of neighbouring pixels are
+correlated."""
 SEEN = 1.0
-"""Of the noise: the faintest lensed source that belongs to the arcs."""
+"""Least brightness of the lensed source in the arcs, in units of the noise."""
 LEAST_SHARE = 0.1
-"""Of the pixels of a square that count."""
+"""Least share of counting pixels that the mean of a square is normalised by."""
 
 
 def noise_factor(left: Pixels, source: Pixels, used: Bool[np.ndarray, "y x"]) -> Pixels:
@@ -36,14 +38,15 @@ def noise_factor(left: Pixels, source: Pixels, used: Bool[np.ndarray, "y x"]) ->
     left : (y, x)
         Image minus models, in units of the noise.
     source : (y, x)
-        The lensed source, likewise.
+        Lensed source, in units of the noise.
     used : (y, x)
-        Pixels that count.
+        Mask of the pixels that count.
 
     Notes
     -----
-    Where what is left is noise, the mean of n pixels has n times less variance than one. The
-    factor is the root of how much more it has in the arcs, so that chi^2 counts pieces of evidence.
+    Where the residual is noise, the mean of n pixels has 1 / n of the variance of one pixel. In the
+    arcs the variance of the mean is larger: the factor is the square root of that ratio, so that
+    chi^2 counts independent pieces of evidence.
     """
     on_circles = _on_circles(left, used)
     arcs = ndimage.binary_dilation(source > SEEN, iterations=2) & used
@@ -57,7 +60,7 @@ def noise_factor(left: Pixels, source: Pixels, used: Bool[np.ndarray, "y x"]) ->
 
 
 def _on_circles(left: Pixels, used: Bool[np.ndarray, "y x"]) -> Pixels:
-    """Return the scatter around the middle, robust against arcs, 1 and more."""
+    """Return the scatter on the circle of each pixel, robust against arcs, 1 and more."""
     y, x = np.indices(left.shape) - len(left) // 2
     circle = (np.hypot(x, y) / CIRCLE).astype(int)
     sizes = [np.abs(left[used & (circle == at)]) for at in range(int(circle.max()) + 1)]

@@ -1,4 +1,4 @@
-"""Which light of an image belongs to neighbours of a lens, and not to its arcs."""
+"""Light of an image that belongs to neighbours of a lens, and not to its arcs."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -9,25 +9,25 @@ __all__ = ["neighbours"]
 Pixels = Float[np.ndarray, "y x"]
 
 SMOOTHING = 1.0
-"""Standard deviation, pixels."""
+"""Standard deviation of the Gaussian that smooths the image, pixels."""
 BRIGHT = 2.0
-"""Of a smoothed image in units of the noise of its pixels."""
+"""Least brightness of neighbours in a smoothed image, in units of the noise of a pixel."""
 BORDER = 2
-"""Pixels around what is bright that belong to it."""
+"""Width of the margin around bright pixels that belongs to them, pixels."""
 
 
 def neighbours(significance: Pixels, far: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Return where light is whose brightest place is far off.
+    """Return a mask of light that belongs to peaks in the region of `far`.
 
-    A pixel belongs to the place that a steepest way uphill leads to: an arc is not cut where it
-    comes near to a neighbour, nor where it reaches far out itself.
+    A pixel belongs to the peak that the steepest ascent from it leads to. So an arc is not cut
+    where it comes near to a neighbour, nor where it reaches far out itself.
 
     Parameters
     ----------
     significance : (y, x)
-        The image without lens light, in units of the noise; 0 where a pixel is left out.
+        Image without lens light, in units of the noise; 0 where a pixel is left out.
     far : (y, x)
-        Where no arc is brightest.
+        Mask of the region in which no arc has its peak.
     """
     smooth = ndimage.gaussian_filter(significance, SMOOTHING)
     bright = (smooth > BRIGHT) & far.ravel()[_summits(smooth)].reshape(far.shape)
@@ -35,7 +35,7 @@ def neighbours(significance: Pixels, far: Bool[np.ndarray, "y x"]) -> Bool[np.nd
 
 
 def _summits(image: Pixels) -> np.ndarray:
-    """Return of each pixel the one at which a steepest way uphill ends, counted row by row."""
+    """Return for each pixel the flat index of the peak that the steepest ascent leads to."""
     rows, columns = image.shape
     own = np.arange(image.size).reshape(image.shape)
     padded = np.pad(image, 1, constant_values=-np.inf)

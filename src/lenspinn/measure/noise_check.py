@@ -1,4 +1,4 @@
-"""Whether what a file gives as noise agrees with its image."""
+"""Checks whether the noise that a file gives agrees with its image."""
 
 import numpy as np
 
@@ -7,22 +7,23 @@ from lenspinn.measure.noise_map import FAR, AnyPixels, border_of, robust_sigma
 __all__ = ["are_variances", "weights_fit"]
 
 MOST_OFF = 2.0
-"""Factor between the noise that weights give and what the image scatters by."""
+"""Largest factor between the noise that weights give and the scatter of the image."""
 BINS = 24
-"""Of equally many pixels, in brightness, of the brighter half of an image."""
+"""Number of bins in brightness, of equally many pixels, of the brighter half of an image."""
 LEAST_BENT, LESS_BENT = 0.01, 1.5
-"""How far the squares of a noise map must be from a line in the brightness of the image, relative,
-and how many times as far as the map itself, for it to hold variances. Noise maps of SLACS lenses
-reach 0.9 times as far, those of JWST/NIRCam, which have a floor, 1.2, of Euclid's VIS 1.3, and of
-its NISP, in resampled pixels, 2.9; but their square roots are not what the sky scatters by."""
+"""Least relative distance of the squares of a noise map from a straight line in the brightness of
+the image, and its least ratio to that of the map itself, for a map that holds variances. The ratio
+is at most 0.9 for noise maps of SLACS lenses, 1.2 for those of JWST/NIRCam, which have a floor, 1.3
+for Euclid's VIS, and 2.9 for its NISP, in resampled pixels; but the square roots of these maps are
+not the scatter of the sky."""
 
 
 def weights_fit(image: AnyPixels, deviations: AnyPixels) -> bool:
     """Return whether the noise that weights give is that of the sky of an image.
 
-    Weights of drizzled images are often exposure times, or relative. The noise that is seen lies
-    between the scatter of neighbouring pixels, which correlation lowers, and that of the border,
-    which light raises.
+    Weights of drizzled images are often exposure times, or relative. The true noise lies between
+    the scatter of differences of neighbouring pixels, which correlation lowers, and the scatter of
+    the border, which light raises.
     """
     known = np.isfinite(image) & np.isfinite(deviations) & (deviations > 0)
     border = border_of(image.shape) & known
@@ -36,17 +37,18 @@ def weights_fit(image: AnyPixels, deviations: AnyPixels) -> bool:
 
 
 def are_variances(image: AnyPixels, noise: AnyPixels) -> bool:
-    """Return whether a noise map that calls itself none of variances holds variances.
+    """Return whether a noise map that is not labelled as variances holds variances.
 
-    Photons add a variance in proportion to the light. So the squares of standard deviations rise
-    along a line with the brightness of the image, and where a map does so itself, and its square
-    roots are what the sky scatters by, it holds variances. A map that hardly varies is not told,
-    and does little harm: it weighs all pixels alike.
+    Photons add a variance in proportion to the light, so the squares of standard deviations rise
+    linearly with the brightness of the image. A map whose own values do so, and whose square roots
+    are the scatter of the sky, holds variances. A map that hardly varies cannot be tested, and does
+    little harm: it gives all pixels the same weight.
 
     Parameters
     ----------
     image, noise : (y, x)
-        In one unit; what is not finite or not positive in the map is left out.
+        Image and noise map in one unit; pixels whose noise is not finite or not positive are left
+        out.
     """
     known = np.isfinite(image) & np.isfinite(noise) & (noise > 0)
     known[known] &= noise[known] < FAR * np.median(noise[known])
@@ -64,7 +66,7 @@ def are_variances(image: AnyPixels, noise: AnyPixels) -> bool:
 
 
 def _bent(values: np.ndarray, lights: np.ndarray) -> float:
-    """Return how far values are from a line in the light, relative, root mean square."""
+    """Return the relative rms distance of values from the best line in the light."""
     line = np.stack([np.ones_like(lights), lights], axis=1) / values[:, None]
     best = np.linalg.lstsq(line, np.ones_like(values), rcond=None)[0]
     return float(np.sqrt(np.mean((line @ best - 1) ** 2)))

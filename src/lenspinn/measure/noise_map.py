@@ -8,36 +8,42 @@ from lenspinn.errors import ImageError
 
 Pixels = Float[np.ndarray, "y x"]
 AnyPixels = Float[np.ndarray, "_ _"]
-"""Of a shape that is checked here."""
+"""Pixels of a shape that is not known before it is checked."""
 
 SMALLEST = 16
-"""Pixels a side of an image whose noise can be told."""
+"""Least number of pixels a side of an image whose noise can be estimated."""
 LEFT_OUT, FAR = 1e8, 1e4
-"""From here on a noise map says that a pixel does not count, if that is also so many times what the
-image scatters by: in some units all noise is larger."""
+"""Least value of a noise map for a pixel that does not count, and its least ratio to the scatter of
+the image: in some units all noise is above the first."""
 LEAST_LEFT = 100
-"""Pixels that count, of an image that a lens can be fitted to."""
+"""Least number of pixels that count in an image that a lens can be fitted to."""
 MOST_NEGATIVE = 0.01
-"""Share of pixels of a noise map that may be negative, as some write for a pixel to leave out."""
+"""Largest share of negative pixels in a noise map; some maps mark left-out pixels so."""
 
 BORDER = 0.1
-"""Width of the frame whose scatter is that of the sky, as a share of the image."""
+"""Width of the border whose scatter is taken for the noise of the sky, as a share of the image's
+side."""
 SIGMA_PER_MAD = 1.4826
+"""Standard deviation of a Gaussian over its median absolute deviation."""
 CORE = 6
-"""Pixels. Nearer to the brightest pixel than this, the light changes too fast to show its noise."""
+"""Radius around the brightest pixel within which light varies too steeply to show its noise,
+pixels."""
 BINS = 12
-"""Of equally many pixels, in brightness."""
+"""Number of bins in brightness, of equally many pixels."""
 _SHARP = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
-"""Leaves white noise as large as it is, and removes everything that varies linearly."""
+"""Filter that keeps the standard deviation of white noise, and removes all that varies linearly."""
 
 HIT_SIGMAS = 5.0
-"""Noise above what any source could be, from which a pixel counts as hit."""
+"""Least excess over any possible source at which a pixel counts as hit by a cosmic ray, in units of
+the noise."""
 HIT_ROUNDS = 4
-"""A wide hit is found from its sides inwards."""
+"""Number of rounds of the search: a wide hit is found from its sides inwards."""
 AROUND = 5
-"""Pixels a side of the surroundings of a pixel."""
+"""Side of the surroundings of a pixel, pixels."""
 GAP_ROUNDS = 3
+"""Number of rounds of filling gaps from their sides inwards."""
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
+"""Steps (rows, columns) to the neighbours that a pixel is compared with."""
 
 
 def robust_sigma(values: np.ndarray) -> float:
@@ -51,17 +57,17 @@ def noise_of(image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None) -> 
     Parameters
     ----------
     image : (y, x)
-        What is not finite does not count.
+        Image; pixels that are not finite do not count.
     noise : (y, x)
-        Standard deviations; 0, `LEFT_OUT` and above and what is not finite leave a pixel out. By
-        default `estimate_noise`.
+        Standard deviations; 0, `LEFT_OUT` and above, and values that are not finite leave a pixel
+        out. By default `estimate_noise` of the image.
     mask : (y, x)
-        Anything but 0 leaves a pixel out.
+        Mask; anything but 0 leaves a pixel out.
 
     Raises
     ------
     ImageError
-        If images do not fit together, the noise map is negative, or few pixels are left.
+        If arrays differ in shape, the noise map is negative, or too few pixels are left.
     """
     if image.ndim != 2 or min(image.shape) < SMALLEST:
         raise ImageError(
@@ -105,10 +111,10 @@ def _check_enough(left: int, why: str) -> None:
 
 
 def gaps_filled(image: Pixels) -> Pixels:
-    """Return an image (float64) with the median of their surroundings where pixels are not finite.
+    """Return an image (float64) whose gaps are filled with the median of their surroundings.
 
-    What lies deep inside of a gap gets the median of the image. It is for what looks at an image as
-    a whole; a fit leaves such pixels out.
+    Pixels that are not finite are gaps. Pixels deep inside of a gap get the median of the image.
+    The filled image is for filters over the whole image; a fit leaves such pixels out.
     """
     image = image.astype(np.float64)
     finite = np.isfinite(image)
@@ -121,7 +127,7 @@ def gaps_filled(image: Pixels) -> Pixels:
 
 
 def border_of(shape: tuple[int, ...]) -> Bool[np.ndarray, "y x"]:
-    """Return where an image of some shape is taken to be mostly sky: a frame along its border."""
+    """Return a mask of the border of an image, which is taken to be mostly sky."""
     width = max(2, round(BORDER * min(shape)))
     frame = np.ones(shape, dtype=bool)
     frame[width:-width, width:-width] = False
@@ -134,17 +140,19 @@ def estimate_noise(image: Pixels) -> Pixels:
     Parameters
     ----------
     image : (y, x)
-        Its frame is taken to be mostly sky.
+        Image, whose border is taken to be mostly sky.
 
     Returns
     -------
-    (y, x), the unit of the image
+    (y, x), in the unit of the image
+        Standard deviation of the noise.
 
     Notes
     -----
-    That of the sky is the scatter of the frame, which noise that is correlated does not lower. The
-    photons of bright parts add a variance in proportion to the light; by how much, is seen in how
-    the pixel-to-pixel scatter grows with brightness, so that no gain or exposure time is needed.
+    The noise of the sky is the scatter of the border, which correlation of the noise does not
+    lower. Photons of bright parts add a variance in proportion to the light. The factor is measured
+    from the growth of the pixel-to-pixel scatter with brightness, so that no gain or exposure time
+    is needed.
 
     References
     ----------
@@ -172,21 +180,21 @@ def estimate_noise(image: Pixels) -> Pixels:
 def cosmic_rays(
     image: Pixels, sigma: Pixels, psf: Float[np.ndarray, "v u"]
 ) -> Bool[np.ndarray, "y x"]:
-    """Return where an image is sharper than its PSF allows, and the pixels around.
+    """Return a mask of pixels that are sharper than the PSF allows, with their neighbours.
 
     Parameters
     ----------
     image, sigma : (y, x)
         Image and standard deviation of its noise.
     psf
-        In pixels of the image.
+        PSF in pixels of the image.
 
     Notes
     -----
-    All light went through the PSF. So no pixel can stand out above the mean of its two neighbours
-    in a direction by a larger share of its own light than those of the PSF above half its peak do.
-    What is brighter than the median around it counts as its own. The centre of the lens is left
-    alone.
+    All light is blurred by the PSF. So the excess of a pixel over the mean of its two neighbours in
+    a direction, as a share of the pixel's own light, cannot be larger than the largest such share
+    in the PSF above half its peak. The own light of a pixel is its excess over the median of its
+    surroundings. The centre of the lens is left alone.
     """
     image = gaps_filled(image)
     distance = _distance_from_peak(image)
@@ -216,7 +224,7 @@ def _standing_out(image: np.ndarray, direction: tuple[int, int]) -> np.ndarray:
 
 
 def _distance_from_peak(image: Pixels) -> Pixels:
-    """Pixels from the brightest place."""
+    """Return the distance of each pixel from the brightest place, pixels."""
     peak_y, peak_x = np.unravel_index(ndimage.gaussian_filter(image, 2).argmax(), image.shape)
     y, x = np.indices(image.shape)
     return np.hypot(y - peak_y, x - peak_x)

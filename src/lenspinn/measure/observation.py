@@ -1,4 +1,4 @@
-"""The image of a lens as a fit takes it: checked, every pixel finite, in units of its noise."""
+"""The image of a lens prepared for a fit: checked, every pixel finite, in units of its noise."""
 
 import math
 from dataclasses import dataclass
@@ -17,15 +17,17 @@ __all__ = ["Observation", "observe"]
 Pixels = Float[np.ndarray, "y x"]
 
 FAINTEST = 0.1
-"""Of the values of a noise map in rising order: noise of the sky."""
+"""Quantile of the values of a noise map that is taken for the noise of the sky."""
 LEFT_OUT = 1e5
-"""Times the noise of the sky, from where a noise map says that a pixel does not count."""
+"""Least value of a noise map, over the noise of the sky, for a pixel that does not count."""
 ABSOLUTE = 1e8
-"""What noise maps hold for a pixel that does not count, unless all of their values are as large."""
+"""Least value of a noise map for a pixel that does not count, unless all of its values are as
+large."""
 BRIGHTEST = 1e8
-"""Times the noise: no detector counts so many photons in a pixel."""
+"""Least brightness, in units of the noise, that is refused: no detector counts so many photons in a
+pixel."""
 SAME = 1e-5
-"""Relative difference below which two arrays are the same but for a factor."""
+"""Relative difference below which two arrays count as equal but for a factor."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,16 +35,16 @@ class Observation:
     """Image, noise and PSF of one lens, float64."""
 
     image: Pixels
-    """In units of `unit`; a pixel that was not finite is that beside it."""
+    """Pixels in units of `unit`; one that was not finite has the value of the nearest that is."""
     sigma: Pixels
-    """Noise, likewise; ``inf`` leaves a pixel out."""
+    """Standard deviation of the noise, in units of `unit`; ``inf`` leaves a pixel out."""
     psf: Kernel | None
-    """Of sum 1."""
+    """PSF in pixels of the image, of sum 1; None if it is not known."""
     pixel_scale: float
-    """Arcsec."""
+    """Side of a pixel, arcsec."""
     unit: float
-    """About the median noise, in the unit of the image: a power of two, by which nothing is rounded
-    when it is divided by."""
+    """Unit of brightness, about the median noise, in the unit of the image. It is a power of two,
+    so that division by it rounds nothing."""
 
 
 def observe(
@@ -53,21 +55,21 @@ def observe(
     psf: AnyPixels | None,
     mask: AnyPixels | None,
 ) -> Observation:
-    """Check what is known of an image, and bring it to units of its noise.
+    """Check an image with its noise, PSF and mask, and convert it to units of its noise.
 
     Parameters
     ----------
     image : (y, x)
-        In any unit and byte order; pixels that are not finite are left out.
-    pixel_scale : arcsec.
+        Image in any unit and byte order; pixels that are not finite are left out.
+    pixel_scale : side of a pixel, arcsec.
     noise, psf, mask
-        As of `lenspinn.measure.measure_lens`.
+        Companions of the image as in `lenspinn.measure.measure_lens`.
 
     Raises
     ------
     ImageError
-        If the pixel scale is none of a telescope, arrays do not fit together, one is given as
-        another, or no pixel is left.
+        If the pixel scale is not that of a telescope, arrays differ in shape, one is given in two
+        roles, or too few pixels are left.
     """
     check_pixel_scale(pixel_scale)
     image = _numbers("image", image)
@@ -104,7 +106,7 @@ def _numbers(name: str, pixels: AnyPixels) -> np.ndarray:
 
 
 def _refuse_twice(image: np.ndarray, noise: np.ndarray | None, psf: np.ndarray | None) -> None:
-    """Refuse one array that is given as two things, whatever its unit."""
+    """Refuse one array that is given in two roles, whatever its unit."""
     if noise is not None and _same(image, noise):
         raise ImageError(
             "the noise map is the image itself; give the standard deviation of each pixel, or "
@@ -131,7 +133,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _filled(image: np.ndarray, finite: np.ndarray) -> np.ndarray:
-    """Give pixels that are not finite the value of the nearest that is."""
+    """Return an image in which pixels that are not finite have the value of the nearest that is."""
     if finite.all():
         return image
     if not finite.any():
@@ -159,7 +161,7 @@ def _usable(noise: np.ndarray) -> np.ndarray:
 
 
 def _typical(values: np.ndarray) -> float:
-    """Return what the faintest positive values are like; 1 if there are none."""
+    """Return a typical value of the faintest positive ones; 1 if there are none."""
     positive = values[np.isfinite(values) & (values > 0)]
     ordinary = positive[positive < ABSOLUTE]
     chosen = ordinary if ordinary.size else positive

@@ -11,24 +11,24 @@ from lenspinn.errors import DataError
 __all__ = ["FORMER_COMMANDS", "origin_of", "output_names", "unique_names"]
 
 ORIGIN = "origin"
-"""Key of a JSON file, under which it says what it was made from."""
+"""Key of a JSON file under which its origin is stored."""
 WRITTEN = (".json", ".png", ".csv")
 """Suffixes of files that are written about an image or a dataset."""
 FORMER_COMMANDS = {"fit": "measure"}
-"""Names of commands that are still taken for one release, and in files, and those of today."""
+"""Former names of commands, which are accepted for one release and in files, and today's names."""
 MOST_BYTES = 10_000_000
-"""Of a JSON file that is looked at: no answer is so long."""
+"""Largest JSON file that is read, bytes: no result is that long."""
 
 
 def origin_of(command: str, path: Path, out: Path) -> dict[str, str]:
-    """Return what a JSON file in `out` says of its origin, the same wherever it is run from.
+    """Return the origin of a JSON file in `out`, which does not depend on the working directory.
 
     Parameters
     ----------
     command
-        That writes it.
+        Command that writes the file.
     path
-        Of the image, from here; in the result, from `out`.
+        Path of the image from the working directory; in the result it is relative to `out`.
     out
         Folder of the JSON file.
     """
@@ -46,25 +46,25 @@ def output_names(
     Parameters
     ----------
     paths
-        All different.
+        Paths of the images, all different.
     out
-        The folder, which may hold files of other images already, or not be there.
+        Folder, which may hold files of other images already, or be missing.
     command
-        That writes them; its JSON files hold `origin_of` as ``origin``.
+        Command that writes the files; its JSON files hold `origin_of` as ``origin``.
     suffixes
-        Of the files, one of which is ``.json``.
+        Suffixes of the files, one of which is ``.json``.
 
     Returns
     -------
     list of str
-        As `unique_names`; with the names of more folders in front where files of that name are
-        there that are not of the same image and command. Those of the same are replaced; the image
-        itself never is.
+        Names from `unique_names`, with the names of more folders in front where `out` holds files
+        of that name about another image or by another command. Files of the same image and command
+        are replaced; the image itself never is.
 
     Raises
     ------
     DataError
-        If `out` is no folder, or no name is free.
+        If `out` is not a folder, or no name is free.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; name a folder by out")
@@ -80,14 +80,14 @@ def output_names(
 
 
 def unique_names(paths: Sequence[Path], depth: int = 1) -> list[str]:
-    """Name each path by its last parts, as many as tell all apart.
+    """Name each path by its last parts, as many as make all names different.
 
     Parameters
     ----------
     paths
-        All different.
+        Paths, all different.
     depth
-        The least number of parts.
+        Least number of parts.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def _is_free(name: str, path: Path, out: Path, command: str, suffixes: Sequence[
 
 
 def _origin_in(record: Path) -> object:
-    """Return the origin that a JSON file names; None if it is none of ours."""
+    """Return the origin that a JSON file holds; None if `lenspinn` did not write it."""
     try:
         if not record.is_file() or record.stat().st_size > MOST_BYTES:
             return None

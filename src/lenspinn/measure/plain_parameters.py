@@ -15,33 +15,35 @@ from lenspinn.lensing.light import sersic_total_flux
 __all__ = ["PlainParameters", "plain_parameters"]
 
 SUPERSAMPLING = 2
-"""Of the lensed source, whose flux is compared with that of the source."""
+"""Samples along a side of a pixel of the lensed source, whose flux gives the magnification."""
 LEAST_ELLIPTICITY = 1e-6
-"""Below it, an axis has no direction that could be told."""
+"""Least ellipticity, or shear, whose direction is defined."""
 ANY_ANGLE = 90.0
-"""Degrees: the error of a direction that nothing is known of."""
+"""Error of an unknown direction, degrees."""
 MAGNITUDE = 2.5 / math.log(10)
 """Magnitudes in a factor of e."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlainParameters:
-    """Lens and source of a measurement; each number has its one-sigma statistical error beside it.
+    """Lens and source of a measurement, each number with its one-sigma statistical error.
 
     Angles on the sky are in arcsec from the middle pixel of the frame, directions in degrees
     counter-clockwise from the x axis, from -90 to 90, and fluxes in the unit of the image.
     """
 
     lens: dict[str, float]
-    """``theta_E_arcsec``, ``e1``, ``e2``, ``axis_ratio`` and ``position_angle_deg`` (of the major
-    axis), ``center_x_arcsec``, ``center_y_arcsec``, ``gamma1``, ``gamma2``, ``shear`` and
+    """Values of ``theta_E_arcsec``, ``e1``, ``e2``, ``axis_ratio`` and ``position_angle_deg`` (of
+    the major axis), ``center_x_arcsec``, ``center_y_arcsec``, ``gamma1``, ``gamma2``, ``shear`` and
     ``shear_angle_deg``."""
     lens_errors: dict[str, float]
+    """Statistical errors (one sigma) of `lens`, by the same names."""
     source: dict[str, float]
-    """``x_arcsec``, ``y_arcsec``, ``e1``, ``e2``, ``axis_ratio``, ``position_angle_deg``,
+    """Values of ``x_arcsec``, ``y_arcsec``, ``e1``, ``e2``, ``axis_ratio``, ``position_angle_deg``,
     ``R_sersic_arcsec``, ``n_sersic``, ``flux`` (unlensed, of the whole profile) and
-    ``magnification`` (lensed flux in the frame over it)."""
+    ``magnification`` (lensed flux in the frame over ``flux``)."""
     source_errors: dict[str, float]
+    """Statistical errors (one sigma) of `source`, by the same names."""
 
     def with_magnitude(self, zero_point: float) -> "PlainParameters":
         """Return the parameters with the AB magnitude of the source.
@@ -49,7 +51,7 @@ class PlainParameters:
         Parameters
         ----------
         zero_point
-            AB magnitude of a flux of 1.
+            AB magnitude of a flux of 1 in the unit of the image.
         """
         flux, error = self.source["flux"], self.source_errors["flux"]
         return PlainParameters(
@@ -60,7 +62,7 @@ class PlainParameters:
         )
 
     def to_json(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Return the numbers, and under the same names their errors."""
+        """Return the numbers, and their errors by the same names."""
         return {
             "parameters": {"lens": self.lens, "source": self.source},
             "errors": {"lens": self.lens_errors, "source": self.source_errors},
@@ -68,7 +70,7 @@ class PlainParameters:
 
 
 def magnitude(flux: float, zero_point: float) -> float:
-    """Return an AB magnitude."""
+    """Return the AB magnitude of a flux."""
     return zero_point - 2.5 * math.log10(flux)
 
 
@@ -84,15 +86,15 @@ def plain_parameters(
     Parameters
     ----------
     parameters
-        By the names of `lenspinn.fitting.SMOOTH_PARAMETERS`.
+        Parameters by their names in `lenspinn.fitting.SMOOTH_PARAMETERS`.
     covariance
-        Of the parameters, in the order of these.
+        Covariance of the parameters, in the order of `SMOOTH_PARAMETERS`.
     num_pix, pixel_scale
-        A side of the frame in pixels, and one of these in arcsec.
+        Pixels a side of the frame, and side of a pixel, arcsec.
 
     Notes
     -----
-    Errors are those of a linear change of the parameters, their correlations included.
+    Errors are propagated linearly from the covariance, correlations included.
     """
     at = torch.tensor([[parameters[name] for name in SMOOTH_PARAMETERS]], dtype=torch.float64)
     at.requires_grad_()
@@ -120,7 +122,7 @@ _DIRECTIONS = {
     "lens.shear_angle_deg": ("lens.gamma1", "lens.gamma2"),
     "source.position_angle_deg": ("source.e1", "source.e2"),
 }
-"""What each direction is that of."""
+"""Components of the ellipticity or shear that each direction is derived from."""
 
 
 def _of(numbers: dict[str, float], prefix: str) -> dict[str, float]:
@@ -129,7 +131,7 @@ def _of(numbers: dict[str, float], prefix: str) -> dict[str, float]:
 
 
 def _slope(value: Tensor, parameters: Tensor) -> np.ndarray:
-    """Return the derivatives by the parameters; 0 where there is none, as of a direction of 0."""
+    """Return the derivatives by the parameters; 0 where undefined, as for the angle of a circle."""
     (slope,) = torch.autograd.grad(value, parameters, retain_graph=True)
     slopes: np.ndarray = slope[0].nan_to_num().numpy()
     return slopes
@@ -143,7 +145,7 @@ def _lensed_flux(parameters: Tensor, num_pix: int, pixel_scale: float) -> Tensor
 
 
 def _plain(parameters: Tensor) -> dict[str, Tensor]:
-    """Return all but the magnification, by ``lens.`` or ``source.`` and its name."""
+    """Return all numbers but the magnification, by names with ``lens.`` or ``source.`` in front."""
     p = dict(zip(SMOOTH_PARAMETERS, parameters[0].unbind(), strict=True))
     lens = {"theta_E_arcsec": p["theta_E"], "e1": p["e1"], "e2": p["e2"]}
     lens |= _axes(p["e1"], p["e2"])
@@ -172,5 +174,5 @@ def _axes(e1: Tensor, e2: Tensor) -> dict[str, Tensor]:
 
 
 def _direction(first: Tensor, second: Tensor) -> Tensor:
-    """Return the direction of an axis, of which twice the angle is that of two numbers; degrees."""
+    """Return the direction of an axis from two components that turn by twice its angle, degrees."""
     return 0.5 * torch.atan2(second, first).rad2deg()

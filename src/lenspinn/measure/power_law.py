@@ -1,4 +1,4 @@
-"""The slope of a lens, and its theta_E once more: a power law, and a source with structure."""
+"""The slope and theta_E of a power-law lens whose source has structure."""
 
 import math
 from dataclasses import replace
@@ -18,12 +18,13 @@ from lenspinn.measure.mass_and_light import LensPrior
 __all__ = ["PowerLaw", "fit_power_law"]
 
 STRUCTURED_ERROR = 0.05
-"""Share of the lensed source by which one with structure is wrong, in each pixel."""
+"""Error of a source with structure in each pixel, as a share of the lensed source."""
 FIRST_STEPS, STEPS = 2, 8
-"""Of a Sersic source from where its fit ended, with the noise of this one; and with structure."""
+"""Number of steps with a Sersic source, from the earlier fit but with the noise used here, and then
+with structure."""
 SLOPE_SYSTEMATIC = 0.2
-"""One sigma: what is left between slopes found here and those of Tan et al. (2024),
-arXiv:2311.09307, beside their errors; see docs/measured/real_lenses.md."""
+"""Systematic error (one sigma) of a slope: scatter between slopes found here and those of Tan et
+al. (2024), arXiv:2311.09307, beyond their errors; see docs/measured/real_lenses.md."""
 _THETA_E = SMOOTH_PARAMETERS.index("theta_E")
 _SLOPE = len(SMOOTH_PARAMETERS) + SHAPE_PARAMETERS.index("gamma")
 
@@ -32,28 +33,29 @@ class PowerLaw(NamedTuple):
     """A lens of any slope with multipoles and shear, its source a Sersic profile and shapelets."""
 
     theta_E: float
-    """Arcsec."""
+    """Einstein radius, arcsec."""
     slope: float
-    """Of the density, 2 of an isothermal lens."""
+    """Slope of the three-dimensional density; 2 for an isothermal lens."""
     slope_error: float
-    """One sigma, with `SLOPE_SYSTEMATIC`."""
+    """Error of the slope, one sigma, with `SLOPE_SYSTEMATIC` included."""
 
 
 def fit_power_law(
     frame: Frame, light: LensLight, start: SmoothParameters, expected: LensPrior
 ) -> PowerLaw:
-    """Fit a power law to the image of a lens, lens light beside it.
+    """Fit a power-law lens and a source with structure to an image, together with the lens light.
 
     Parameters
     ----------
     frame
-        The image; what it knows of arcs counts for less than beside a Sersic source alone.
+        Frame of the image; the error that it allows for arcs is made smaller than for a Sersic
+        source alone.
     light
-        Its lens light and sky, of which the amplitudes are fitted again.
+        Lens light and sky of the image, whose amplitudes are fitted again.
     start : (1, 14)
-        The best isothermal lens and Sersic source.
+        Parameters of the best isothermal lens and Sersic source.
     expected
-        What the lens is like, before its arcs say anything.
+        Priors of the lens before its arcs are fitted.
     """
     frame = replace(frame, arcs=frame.arcs * (STRUCTURED_ERROR / ARC_ERROR))
     image, sigma = (
@@ -70,7 +72,7 @@ def fit_power_law(
         priors=lens_priors(float(start[0, _THETA_E]), expected),
     )
     found = fit_structure(fit, image, optics, steps=STEPS, lens_shape=True).smooth
-    # Where nothing is known the inverse of a matrix in float32 may say more than the prior allows.
+    # Where arcs do not constrain the slope, float32 rounding may give more than the prior's width.
     error = float(found.standard_errors[0, _SLOPE].nan_to_num(nan=math.inf))
     return PowerLaw(
         theta_E=float(found.parameters[0, _THETA_E]),

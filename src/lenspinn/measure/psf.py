@@ -1,4 +1,4 @@
-"""PSFs of images: from a file, from the instrument, and as a network's pixels see them."""
+"""PSFs of images: from a file, of an instrument, and in the pixels of a network."""
 
 import math
 import re
@@ -15,44 +15,48 @@ from lenspinn.lensing.psf import gaussian_kernel
 Kernel = Float[np.ndarray, "_ _"]
 
 WIDEST = 31
-"""Pixels a side of a PSF that are used: wings beyond cost time, and are shared among the rest."""
+"""Largest side of a PSF that is used, pixels: wings beyond it cost time. The rest is normalised."""
 SAME_PLACE = 1e-6
-"""Pixels: what rounding moves a border by."""
+"""Distance that rounding may move a border by, pixels."""
 MOST_NEGATIVE = 0.05
-"""Negative light of a PSF, share of the positive: more is a background taken away wrongly."""
+"""Largest negative light of a PSF, as a share of the positive: more is an error of the
+background."""
 MOST_ASIDE, MOST_ASIDE_SHARE = 2.0, 0.1
-"""Pixels, and share of its side, by which the peak of a PSF may lie beside its middle."""
+"""Largest distance of the peak of a PSF from its middle: the larger of a number of pixels and a
+share of its side."""
 MOST_WIDTH = 7.0
-"""Pixels at half its peak, of a PSF that does not state its scale; images are sampled by 2 to 5."""
+"""Largest full width at half maximum, pixels, of a PSF that does not state its scale; those of
+images are 2 to 5."""
 SAME_SCALE = 0.02
-"""Relative difference between pixel scales that are taken to be one, e.g. the 0.0495" and 0.05" of
-HST's ACS."""
+"""Largest relative difference of pixel scales that count as equal, e.g. 0.0495" and 0.05" of HST's
+ACS."""
 TRUNCATION = 5.0
-"""Of a Gaussian, standard deviations."""
+"""Radius at which a Gaussian PSF is cut off, standard deviations."""
 OBSERVED_FWHM = {"hst_wfc3_f160w": 0.185, "jwst_nircam_f277w": 0.126}
-"""Arcsec, of instruments whose Gaussian in `lenspinn.data.instrument`, that of simulators, is too
-narrow for their images: full widths at half maximum of the kernel of the Time Delay Lens Modeling
-Challenge (0.08" pixels) and of those of COSMOS-Web lenses (0.06")."""
+"""Full widths at half maximum, arcsec, for instruments whose Gaussian in
+`lenspinn.data.instrument`, made for simulators, is too narrow for real images: measured on the
+kernel of the Time Delay Lens Modeling Challenge (0.08" pixels) and on kernels of COSMOS-Web lenses
+(0.06")."""
 
 ASSUMED_PSF_ERROR = 0.015
-"""One sigma of theta_E, relative, that a Gaussian in the place of the PSF of an image adds: the
-root mean square of one half of real lenses, rounded up; see docs/measured/real_lenses.md."""
+"""Relative error (one sigma) that a Gaussian in the place of the true PSF adds to theta_E: the root
+mean square over one half of real lenses, rounded up; see docs/measured/real_lenses.md."""
 
 
 def normalised_psf(psf: Float[np.ndarray, "_ _"]) -> Kernel:
-    """Return a PSF as the fits take it: of sum 1, its peak in the middle, no wider than `WIDEST`.
+    """Return a PSF for fits: of sum 1, its peak in the middle, no wider than `WIDEST`.
 
     Parameters
     ----------
     psf : (v, u)
-        In pixels of the image, of any sides. A peak a little beside the middle is brought there, by
-        cutting what is farther from it on one side than on the other.
+        PSF in pixels of the image, of any sides. A peak a little off the middle is brought there by
+        cutting off the pixels that are farther from the peak than the nearest border.
 
     Raises
     ------
     ImageError
-        If it has another shape, is not finite, has its peak near a border, or holds too much that
-        is negative.
+        If the PSF does not have two axes, is not finite, has its peak far from the middle, or holds
+        too much negative light.
     """
     return _normalised(_centred(psf, WIDEST))
 
@@ -90,7 +94,7 @@ def _centred(psf: Float[np.ndarray, "_ _"], widest: int) -> Kernel:
 
 
 def _peak(psf: Kernel) -> tuple[int, int]:
-    """Return row and column of the brightest pixel, of equals that nearest to the middle."""
+    """Return row and column of the brightest pixel, of equal ones that nearest to the middle."""
     rows, columns = np.nonzero(psf == psf.max())
     middle_row, middle_column = ((side - 1) / 2 for side in psf.shape)
     nearest = int(np.hypot(rows - middle_row, columns - middle_column).argmin())
@@ -98,18 +102,19 @@ def _peak(psf: Kernel) -> tuple[int, int]:
 
 
 def rebinned_psf(psf: Float[np.ndarray, "_ _"], psf_scale: float, pixel_scale: float) -> Kernel:
-    """Return a PSF of finer pixels in those of the image, as `normalised_psf` does.
+    """Return a PSF of finer pixels in the pixels of the image, normalised by `normalised_psf`.
 
     Parameters
     ----------
     psf : (v, u)
+        PSF in pixels of `psf_scale`.
     psf_scale, pixel_scale : arcsec
-        Of its pixels, and of those of the image.
+        Side of a pixel of the PSF, and of the image.
 
     Raises
     ------
     ImageError
-        As `normalised_psf`, or if its pixels are larger than those of the image.
+        If `normalised_psf` refuses the PSF, or its pixels are larger than those of the image.
     """
     if abs(psf_scale / pixel_scale - 1) <= SAME_SCALE:
         return normalised_psf(psf)
@@ -124,7 +129,7 @@ def rebinned_psf(psf: Float[np.ndarray, "_ _"], psf_scale: float, pixel_scale: f
 
 
 def full_width(psf: Kernel) -> float:
-    """Return the full width at half maximum of a PSF, pixels, from the area above that."""
+    """Return the full width at half maximum of a PSF, pixels, from the area above half maximum."""
     return 2 * math.sqrt(float((psf > psf.max() / 2).sum()) / math.pi)
 
 
@@ -136,13 +141,13 @@ def instrument_psf(stated: str | None, pixel_scale: float) -> tuple[Kernel, str]
     stated
         Telescope, instrument and filter, in any order and case.
     pixel_scale
-        Of the kernel, arcsec.
+        Side of a pixel of the kernel, arcsec.
 
     Returns
     -------
     kernel and name, or None
-        None if no instrument of `lenspinn.data.instrument.INSTRUMENTS`, or more than one, has all
-        its words in what is stated.
+        Kernel and name of the only instrument of `lenspinn.data.instrument.INSTRUMENTS` whose words
+        are all in `stated`; None if there is no such instrument, or more than one.
     """
     words = instrument_words(stated or "")
     found = [i for i in INSTRUMENTS.values() if instrument_words(i.name) <= words]
@@ -159,13 +164,14 @@ def instrument_words(name: str) -> set[str]:
 
 
 def resampled_psf(psf: Kernel, from_scale: float, to_scale: float) -> Kernel:
-    """Return the image of a point in the pixels of a resampled image, of sum 1.
+    """Return the PSF of a resampled image, in its pixels, of sum 1.
 
     Parameters
     ----------
     psf
-        In pixels of `from_scale`, of odd sides.
+        PSF in pixels of `from_scale`, of odd sides.
     from_scale, to_scale : arcsec
+        Side of a pixel before and after resampling.
     """
     half = math.ceil((max(psf.shape) * from_scale / to_scale - 1) / 2 - SAME_PLACE)
     field = (2 * half + 1) * to_scale / from_scale

@@ -7,15 +7,15 @@ from scipy import ndimage
 Pixels = Float[np.ndarray, "y x"]
 
 MOST_SIGMAS = 3.0
-"""A pixel counts no more than this: what matters is how much of the circle is lit."""
+"""Largest significance that a pixel counts with, so that the lit share of a circle matters most."""
 SMOOTHING = 1.0
-"""Of the profile, standard deviation in pixels."""
+"""Standard deviation of the Gaussian that smooths the profile, pixels."""
 OTHER, FAINTEST_OTHER, APART = 0.25, 2.0, 1.3
-"""Share of the brightest circle, and significance, from which another one may be the ring, and the
-factor between their radii."""
+"""Least significance of another circle that may be the ring, as a share of that of the brightest
+circle and as a number, and least factor between the radii of such circles."""
 RIVAL, SEEN = 0.5, 3.0
-"""Share of the brightest circle from which one further out could be the ring as well, and its least
-significance: circles of noise alone have 1."""
+"""Least significance of a circle further out that could be the ring as well, as a share of that of
+the brightest circle and as a number: circles of noise alone have 1."""
 
 
 def ring_radius(
@@ -26,18 +26,18 @@ def ring_radius(
     Parameters
     ----------
     arcs : (y, x)
-        The image without the light of the lens, which lies at its centre.
+        Image without lens light; the lens is in its centre.
     sigma : (y, x)
-        Noise; pixels are weighed by it. ``inf`` leaves a pixel out.
-    pixel_scale : arcsec.
+        Noise that pixels are weighted with; ``inf`` leaves a pixel out.
+    pixel_scale : side of a pixel, arcsec.
     inner, outer : arcsec
-        Where to look.
+        Least and largest radius that is searched.
 
     Returns
     -------
     float
-        Arcsec. For a round ring theta_E; for two images of a source that is far off the centre
-        nearer to the brighter one.
+        Radius, arcsec. It is theta_E for a round ring; for two images of a source that is far off
+        the centre it lies nearer to the radius of the brighter image.
     """
     profile = _profile(arcs, sigma)
     peak = _brightest(profile, inner / pixel_scale, outer / pixel_scale)
@@ -52,7 +52,7 @@ def other_rings(
     Parameters
     ----------
     arcs, sigma, pixel_scale, inner, outer
-        As in `ring_radius`, which is none of them, nor near to one.
+        Parameters of `ring_radius`, whose circle is left out, as are circles near to it.
     """
     profile = _profile(arcs, sigma)
     first, last = inner / pixel_scale, outer / pixel_scale
@@ -71,19 +71,19 @@ def other_rings(
 def rival_ring(
     arcs: Pixels, sigma: Pixels, pixel_scale: float, *, inner: float, field: float
 ) -> float | None:
-    """Return the radius of a ring outside of a field that could be the ring as well as one inside.
+    """Return the radius of a ring outside of a field that could be the right one as well.
 
     Parameters
     ----------
     arcs, sigma, pixel_scale
-        As in `ring_radius`.
+        Parameters of `ring_radius`.
     inner, field : arcsec
-        Between which the ring is that was found.
+        Least and largest radius of the ring that was found.
 
     Returns
     -------
     float or None
-        Arcsec; None if there is none before the border of the image.
+        Radius, arcsec; None if there is no such ring within the image.
     """
     profile, half = _profile(arcs, sigma), len(arcs) / 2
     first = field / pixel_scale + 1
@@ -114,7 +114,7 @@ def _brightest(profile: np.ndarray, inner: float, outer: float) -> int:
 
 
 def _vertex(profile: np.ndarray, peak: int) -> float:
-    """Refine the place of a peak by the parabola through it and its neighbours."""
+    """Return the position of a peak, refined by a parabola through it and its neighbours."""
     if not 0 < peak < len(profile) - 1:
         return float(peak)
     before, top, after = profile[peak - 1 : peak + 2]

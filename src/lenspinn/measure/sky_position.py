@@ -1,4 +1,4 @@
-"""Where a measured lens lies on the sky, and how it lies there."""
+"""Position of a measured lens on the sky, and position angles."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ DIRECTIONS = {
     "source": ("source", "position_angle_deg"),
     "lens_light": ("lens_light", "position_angle_deg"),
 }
-"""Where each direction stands among the plain parameters."""
+"""Part and name of each direction among the plain parameters."""
 
 
 def sky_position(
@@ -28,13 +28,13 @@ def sky_position(
     Parameters
     ----------
     measured
-        The measurement.
+        Measurement of the lens.
     parameters
-        In plain units, of lens, source and, where it was modelled, lens light.
+        Parameters in plain units of lens, source and, where it was modelled, lens light.
     celestial
-        Of the whole image.
+        Celestial coordinates of the whole image.
     shape
-        Of the whole image, rows and columns.
+        Shape of the whole image, rows and columns.
     """
     column, row = measured.middle_pixel(shape)
     middle = (float(column), float(row))

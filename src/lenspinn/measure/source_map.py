@@ -1,4 +1,4 @@
-"""The source of a measurement as it would be seen without the lens, the noise and the PSF."""
+"""The source of a measurement without lens, noise and PSF."""
 
 from dataclasses import dataclass
 
@@ -12,26 +12,30 @@ from lenspinn.measure.lens_measurement import LensMeasurement
 __all__ = ["SourceMap", "source_map"]
 
 FINER = 5
-"""Its pixels along a side of one of the image, unless these would be more than `MOST_PIXELS`."""
+"""Number of pixels of the map along a side of an image pixel, unless `MOST_PIXELS` asks for
+fewer."""
 MOST_PIXELS = 401
-"""A side."""
+"""Largest number of pixels a side of the map."""
 AROUND_CAUSTICS = 1.2
-"""Half side, in units of what it must hold: caustics, the source, and `LEAST` of theta_E."""
+"""Half side of the map over the largest of: reach of the caustics, distance of the source, and
+`LEAST` times theta_E."""
 LEAST = 0.3
+"""Least half side of the map, without its margin, in units of theta_E."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SourceMap:
-    """A square of the source plane, whose middle pixel is behind that of the frame if unlensed."""
+    """A square map of the source plane; the middle pixel has the position (0, 0) of the frame."""
 
     pixels: Float[np.ndarray, "v u"]
-    """Surface brightness: flux in a pixel **of the image**, so that values compare with it."""
+    """Surface brightness as flux in a pixel **of the image**, so that values compare with the
+    image."""
     pixel_scale: float
-    """Arcsec."""
+    """Side of a pixel of the map, arcsec."""
 
 
 def source_map(measured: LensMeasurement) -> SourceMap:
-    """Draw the source around the caustics of its lens, sampled at pixel centres."""
+    """Return a map of the source around the caustics of its lens, sampled at pixel centres."""
     parameters = measured.smooth_parameters.double()
     p = by_name(parameters)
     reach = [float(np.abs(line).max()) for line in measured.caustics()]

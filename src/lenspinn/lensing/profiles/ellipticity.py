@@ -5,7 +5,7 @@ import torch
 from lenspinn.lensing.grid import PerLens
 
 MAX_ELLIPTICITY = 0.9999
-"""Ellipticities are clipped here, as lenstronomy does; the axis ratio is then 5e-5."""
+"""Largest ellipticity; larger ones are clipped to it, as in lenstronomy. Its axis ratio is 5e-5."""
 
 
 def ellipticity_to_axis_ratio(e1: PerLens, e2: PerLens) -> tuple[PerLens, PerLens]:
@@ -13,8 +13,8 @@ def ellipticity_to_axis_ratio(e1: PerLens, e2: PerLens) -> tuple[PerLens, PerLen
 
     The angle of a circle is undefined, and with it the gradient. An ellipticity smaller than the
     2/3 power of the machine epsilon (4e-11 in float64, 2e-5 in float32) is therefore moved along
-    e1 by twice that much: it balances the error of the value against that of the gradient, both of
-    which stay finite.
+    e1 by twice that much: this balances the error of the value against that of the gradient, both
+    of which stay finite.
 
     See Also
     --------

@@ -85,19 +85,19 @@ def deflection_sie(
 
 
 class SIEConstants(NamedTuple):
-    """What of the deflection of an SIE does not depend on position, each (*batch, 1, 1)."""
+    """Factors of the deflection of an SIE that do not depend on position, each (*batch, 1, 1)."""
 
     cos_phi: PerLens
     sin_phi: PerLens
     q_squared: PerLens
     f: PerLens
-    """``sqrt(1 - q^2)``."""
+    """Eccentricity ``sqrt(1 - q^2)``."""
     strength: PerLens
-    """``theta_E sqrt(q) / f``, arcsec."""
+    """Strength ``theta_E sqrt(q) / f``, arcsec."""
 
 
 def sie_constants(theta_E: PerLens, e1: PerLens, e2: PerLens) -> SIEConstants:
-    """Return what `deflection_sie_with` needs of the parameters of `deflection_sie`."""
+    """Return the constants of `deflection_sie_with` from the parameters of `deflection_sie`."""
     q, phi = ellipticity_to_axis_ratio(e1, e2)
     f = torch.sqrt((1 - q) * (1 + q))
     return SIEConstants(torch.cos(phi), torch.sin(phi), q.square(), f, theta_E * torch.sqrt(q) / f)
@@ -106,8 +106,8 @@ def sie_constants(theta_E: PerLens, e1: PerLens, e2: PerLens) -> SIEConstants:
 def deflection_sie_with(theta_x: Map, theta_y: Map, constants: SIEConstants) -> tuple[Map, Map]:
     """Return `deflection_sie` from its constants.
 
-    A compiler that fuses everything into one loop over pixels would work them out in each; with
-    them made beforehand the deflection takes 0.4 times as long.
+    A compiler that fuses everything into one loop over pixels would compute the constants in each
+    pixel; with constants made beforehand the deflection takes 0.4 times as long.
     """
     cos, sin, q_squared, f, strength = constants
     major, minor = cos * theta_x + sin * theta_y, cos * theta_y - sin * theta_x

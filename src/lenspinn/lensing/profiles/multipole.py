@@ -44,7 +44,7 @@ def deflection_multipole_parts(
     Parameters
     ----------
     theta_x, theta_y, m
-        As of `deflection_multipole`.
+        Position and order, as in `deflection_multipole`.
     along, across : (*batch, 1, 1), arcsec
         ``a_m cos(m phi_m)`` and ``a_m sin(m phi_m)``.
     """

@@ -11,10 +11,10 @@ from lenspinn.lensing.profiles.centre import CENTRE_RADIUS
 from lenspinn.lensing.profiles.ellipticity import ellipticity_to_axis_ratio
 
 SERIES_TERMS = 30
-"""They leave a relative error of 1e-12 for an ellipticity of 0.4, and of 3e-5 for 0.7."""
+"""Most terms of the series: the relative error is 1e-12 for an ellipticity of 0.4, 3e-5 for 0.7."""
 
 COMPILED_TERMS = 20
-"""As many as a compiled function has for all lenses: 1e-6 for an ellipticity of 0.5."""
+"""Terms of the series in a compiled function: relative error 1e-6 for an ellipticity of 0.5."""
 
 
 def deflection_epl(
@@ -42,7 +42,7 @@ def deflection_epl(
     e1, e2 : (*batch, 1, 1)
         Ellipticity, ``(1 - q) / (1 + q)`` times ``cos 2 phi`` and ``sin 2 phi``.
     terms
-        Of the series; they leave a relative error of e^terms for an ellipticity e.
+        Number of terms of the series; the relative error is e^terms for an ellipticity e.
 
     Returns
     -------
@@ -53,7 +53,8 @@ def deflection_epl(
     -----
     With complex ``Z = x + i y``, ``E = e1 + i e2`` and ``W = Z - E Z*`` the deflection is
     ``(theta_E sqrt(1 - |E|^2) / |W|)^t W (1 + c_1 r (1 + c_2 r (...)))``, where ``r = -E* W / W*``
-    and ``c_n = (2 n - 2 + t) / (2 n + 2 - t)``: no angle, which a round lens has not.
+    and ``c_n = (2 n - 2 + t) / (2 n + 2 - t)``. No angle of the lens is needed, which is undefined
+    for a round one.
 
     References
     ----------
@@ -77,7 +78,7 @@ def deflection_epl(
 
 
 Vector = tuple[Tensor, Tensor]
-"""A complex number ``x + i y`` at each position. (Compilers do without complex tensors.)"""
+"""Complex number ``x + i y`` at each position, as two tensors, which compilers support better."""
 
 
 class EPLDerivatives(NamedTuple):
@@ -107,7 +108,8 @@ def epl_derivatives(
     Parameters
     ----------
     theta_x, theta_y, theta_E, gamma, e1, e2
-        As of `deflection_epl`; a slope that is a number makes coefficients of the series numbers.
+        Parameters of `deflection_epl`; `gamma` may be a number, as are then the coefficients of
+        the series.
     by_gamma
         Whether the derivative by the slope, a tensor then, is wanted.
 
@@ -175,7 +177,7 @@ def _sum(first: Vector, second: Vector) -> Vector:
 
 
 def _terms(square: PerLens) -> int:
-    """Return how many terms the most elliptical lens needs, given the square of ellipticity."""
+    """Return the number of terms that the most elliptical lens needs, from ellipticity squared."""
     if torch.compiler.is_compiling():
         return COMPILED_TERMS
     most = float(square.max())

@@ -7,7 +7,7 @@ from lenspinn.lensing.grid import Map, PerLens
 from lenspinn.lensing.profiles.centre import CENTRE_RADIUS
 
 _LARGEST = 1 - 1e-7
-"""Of the argument of arctanh, which is 1 at the ends of the rod: the nearest float32 below it."""
+"""Largest argument of arctanh, which is 1 at the ends of the rod: the float32 next below 1."""
 
 
 def deflection_rod(
@@ -24,7 +24,7 @@ def deflection_rod(
     Parameters
     ----------
     theta_x, theta_y : (*batch, y, x), arcsec
-        Position, from the origin that the ends of the rod are given from.
+        Position, from the same origin as the ends of the rod.
     x0, y0, x1, y1 : (*batch, 1, 1), arcsec
         Ends of the rod. A rod of no length is a point mass.
     theta_E : (*batch, 1, 1), arcsec
@@ -99,7 +99,7 @@ def potential_rod(
 
 
 def _half_length_and_direction(dx: Tensor, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Half the length of a rod, at least `CENTRE_RADIUS`, and its direction."""
+    """Return half the length of a rod, at least `CENTRE_RADIUS`, and its direction."""
     is_point = dx.square() + dy.square() < (2 * CENTRE_RADIUS) ** 2
     dx, dy = torch.where(is_point, 2 * CENTRE_RADIUS, dx), torch.where(is_point, 0.0, dy)
     length = torch.sqrt(dx.square() + dy.square())

@@ -8,13 +8,13 @@ from torch import Tensor
 from lenspinn.lensing.grid import Map, PerLens
 
 _SERIES_RADIUS = 0.05
-"""Below it, 12 terms of a series in u leave an error of 0.05^12 = 2e-16."""
+"""Largest abs(u) at which the series in u is used: 12 terms have an error of 0.05^12 = 2e-16."""
 
 _NFW_INNER = 0.5
-"""In units of Rs. Inside it the expansion about the centre is the more accurate form."""
+"""Radius, in units of Rs, within which the expansion about the centre is more accurate."""
 
 _TNFW_CORE = 1e-3
-"""In units of Rs. Inside it the mean convergence of a TNFW is held constant, as in lenstronomy."""
+"""Radius, in units of Rs, within which the mean convergence is constant, as in lenstronomy."""
 
 
 def deflection_tnfw(
@@ -104,7 +104,7 @@ def convergence_tnfw(
 
 
 def _tnfw_scaled(x: Tensor, y: Tensor, Rs: Tensor, r_trunc: Tensor) -> tuple[Tensor, Tensor]:
-    """Radius (not below the core) and truncation radius in units of Rs."""
+    """Return radius (not below the core) and truncation radius in units of Rs."""
     squared = (x.square() + y.square()) / Rs.square()
     return torch.sqrt(squared.clamp(min=_TNFW_CORE**2)), r_trunc / Rs
 
