@@ -1,3 +1,5 @@
+import pytest
+
 from lenspinn.detect.detect_lens import Setting, search
 from lenspinn.detect.detection_picture import detection_figure
 
@@ -18,6 +20,8 @@ def test_a_search_with_mocks_shows_them(lens):
     assert "data:image/png" in found._repr_html_()
     assert found.plot("x").get_suptitle().startswith("x: ")
     for clump in found.clumps:
+        peak = clump.candidate.peak
+        assert found.height[peak.row, peak.column] == pytest.approx(peak.height)
         (axes,) = clump.plot().get_axes()
         looks = [label.get_text() for label in axes.get_yticklabels()]
         assert looks == [look.model for look in clump.looks]

@@ -4,7 +4,6 @@ import pytest
 from lenspinn.errors import ImageError
 from lenspinn.lensing.psf import gaussian_kernel
 from lenspinn.measure.noise_map import (
-    LEFT_OUT,
     cosmic_rays,
     estimate_noise,
     gaps_filled,
@@ -58,7 +57,7 @@ def test_a_hit_is_found_and_a_star_is_not() -> None:
 
 def test_a_noise_map_and_a_mask_leave_pixels_out() -> None:
     noise, mask = np.full((20, 20), 2.0), np.zeros((20, 20))
-    noise[0, :4] = [0.0, LEFT_OUT, np.nan, np.inf]
+    noise[0, :4] = [0.0, -1.0, np.nan, np.inf]
     mask[1, 1] = 1
     found = noise_of(np.ones((20, 20)), noise, mask)
     assert np.isinf(found[0, :4]).all()
@@ -84,13 +83,6 @@ def test_noise_is_found_in_any_unit(unit: float) -> None:
     np.testing.assert_allclose(found / unit, noise_of(image, None, None), rtol=1e-4)
 
 
-def test_in_a_large_unit_large_noise_counts() -> None:
-    noise = np.full((SIDE, SIDE), 1e12)
-    noise[0, 0] = 1e30
-    found = noise_of(1e12 * noisy(np.ones((SIDE, SIDE))), noise, None)
-    assert np.isinf(found).sum() == 1
-
-
 def test_pixels_of_the_image_that_are_not_finite_are_left_out_with_or_without_a_map() -> None:
     image = noisy(np.ones((SIDE, SIDE)))
     image[30, 40], image[0, 0] = np.nan, np.inf
@@ -112,10 +104,8 @@ def test_gaps_are_filled_with_what_is_around_them() -> None:
 @pytest.mark.parametrize(
     ("noise", "said"),
     [
-        (np.where(np.arange(SIDE) < SIDE // 2, -1.0, 1.0), r"50% of the noise map is negative"),
-        (np.where(np.arange(SIDE) == 3, 0.0, 0.0), "0 pixels of the image count"),
+        (np.zeros(SIDE), "0 pixels of the image count"),
         (np.full(SIDE, np.nan), "0 pixels of the image count"),
-        (np.full(SIDE, 1e9), "0 pixels of the image count"),
     ],
 )
 def test_a_noise_map_that_says_nothing_is_refused(noise: np.ndarray, said: str) -> None:
@@ -124,7 +114,7 @@ def test_a_noise_map_that_says_nothing_is_refused(noise: np.ndarray, said: str) 
 
 
 def test_a_noise_map_with_one_usable_pixel_is_refused() -> None:
-    noise = np.full((SIDE, SIDE), LEFT_OUT)
+    noise = np.zeros((SIDE, SIDE))
     noise[50, 50] = 1.0
     with pytest.raises(ImageError, match=r"1 pixels of the image count, .* at least 100"):
         noise_of(noisy(np.ones((SIDE, SIDE))), noise, None)

@@ -9,7 +9,13 @@ from jaxtyping import Bool, Float
 
 from lenspinn.data.figure_html import figure_html, verdict_html
 from lenspinn.detect.candidates import Candidate
-from lenspinn.detect.chance import FALSE_ALARMS, PROBABLY, Chance, search_region
+from lenspinn.detect.chance import (
+    FALSE_ALARMS,
+    PROBABLY,
+    Chance,
+    scaled_significance,
+    search_region,
+)
 from lenspinn.detect.dark_solution import DarkSolution
 from lenspinn.detect.mocks import MockMaker, roughness_left
 from lenspinn.detect.observed_lens import ObservedLens
@@ -95,8 +101,10 @@ class Detection:
 
     @property
     def height(self) -> Pixels | None:
-        """Significance over `Chance.spread` in each pixel; None without mocks."""
-        return None if self.chance is None else self.significance / self.chance.spread
+        """`scaled_significance` over `Chance.spread` in each pixel; None without mocks."""
+        if self.chance is None:
+            return None
+        return scaled_significance(self.lens, self.solution)[0] / self.chance.spread
 
     @property
     def mass_at_5_sigma(self) -> Pixels:

@@ -25,7 +25,6 @@ from lenspinn.measure.coolest_parts import (
     source_profile,
 )
 from lenspinn.measure.light_sum import EXACT, LightSum
-from lenspinn.measure.noise_map import LEFT_OUT
 
 if TYPE_CHECKING:
     from lenspinn.measure.lens_measurement import LensMeasurement
@@ -40,6 +39,8 @@ PLACES = 0.5, 1.5
 """Redshifts of lens and source that are written where they are not known: COOLEST needs numbers."""
 UNIT = "e-/s"
 """Unit of fluxes in COOLEST."""
+LEFT_OUT = 1e8
+"""Noise that is written for a pixel that does not count."""
 LEAST_INDEX = 0.5
 """Least Sersic index in COOLEST."""
 

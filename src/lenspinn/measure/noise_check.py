@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from lenspinn.measure.noise_map import FAR, AnyPixels, border_of, robust_sigma
+from lenspinn.measure.noise_map import AnyPixels, border_of, robust_sigma
 
 __all__ = ["are_variances", "weights_fit"]
 
+FAR = 1e4
+"""Times the median of a noise map, from where a pixel does not count."""
 MOST_OFF = 2.0
 """Largest factor between the noise that weights give and the scatter of the image."""
 BINS = 24

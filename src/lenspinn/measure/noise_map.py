@@ -12,13 +12,8 @@ AnyPixels = Float[np.ndarray, "_ _"]
 
 SMALLEST = 16
 """Least number of pixels a side of an image whose noise can be estimated."""
-LEFT_OUT, FAR = 1e8, 1e4
-"""Least value of a noise map for a pixel that does not count, and its least ratio to the scatter of
-the image: in some units all noise is above the first."""
 LEAST_LEFT = 100
 """Least number of pixels that count in an image that a lens can be fitted to."""
-MOST_NEGATIVE = 0.01
-"""Largest share of negative pixels in a noise map; some maps mark left-out pixels so."""
 
 BORDER = 0.1
 """Width of the border whose scatter is taken for the noise of the sky, as a share of the image's
@@ -59,15 +54,15 @@ def noise_of(image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None) -> 
     image : (y, x)
         Image; pixels that are not finite do not count.
     noise : (y, x)
-        Standard deviations; 0, `LEFT_OUT` and above, and values that are not finite leave a pixel
-        out. By default `estimate_noise` of the image.
+        Standard deviations; 0 and values that are not finite leave a pixel out. By default
+        `estimate_noise` of the image.
     mask : (y, x)
         Mask; anything but 0 leaves a pixel out.
 
     Raises
     ------
     ImageError
-        If arrays differ in shape, the noise map is negative, or too few pixels are left.
+        If arrays differ in shape, or too few pixels are left.
     """
     if image.ndim != 2 or min(image.shape) < SMALLEST:
         raise ImageError(
@@ -87,14 +82,7 @@ def noise_of(image: Pixels, noise: AnyPixels | None, mask: AnyPixels | None) -> 
         if not noise.any():
             raise ImageError("the image has no noise that could be estimated; give a noise map")
     noise = noise.astype(np.float64)
-    negative = float((noise < 0).mean())
-    if negative > MOST_NEGATIVE:
-        raise ImageError(
-            f"{negative:.0%} of the noise map is negative; it must hold standard deviations, with "
-            "0 or NaN where a pixel is to be left out"
-        )
-    out = max(LEFT_OUT, FAR * robust_sigma(image[finite]))
-    used = finite & np.isfinite(noise) & (noise > 0) & (noise < out)
+    used = finite & np.isfinite(noise) & (noise > 0)
     if mask is not None:
         used &= mask == 0
     _check_enough(int(used.sum()), "noise map and mask leave out the others")
