@@ -1,4 +1,4 @@
-"""What the DeepLense simulator does wrong, one switch each.
+"""Faults of the DeepLense simulator, one switch each.
 
 The published DeepLense images carry these departures from physics, so a comparison with published
 numbers needs them, and nothing else does. Each was read in, and is reproduced from,
