@@ -286,7 +286,7 @@ def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _known_keys(config_class: type, prefix: str = "") -> dict[str, Any]:
-    """Return dotted keys of a dataclass with types; a key with ``.`` at its end may go on freely."""
+    """Return dotted keys of a dataclass with types; keys ending in ``.`` take any continuation."""
     keys: dict[str, Any] = {}
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):

@@ -18,7 +18,7 @@ import numpy as np
 from lenspinn.errors import DataError
 
 MAX_STEPS = 500_000
-"""Instructions of a pickle; an image of a megapixel in rows has some thousands."""
+"""Largest number of instructions of a pickle; an image of a megapixel in rows has thousands."""
 
 _MAX_ITEMS_THAT_NEST = 4  # an array of more objects than these holds numbers and plain arrays only
 _PLAIN_TYPE = re.compile(r"[biuf][1248]|O8|b1")
@@ -38,7 +38,7 @@ def load_objects(content: bytes) -> np.ndarray:
     Parameters
     ----------
     content : bytes
-        All that follows the header of a .npy file.
+        Bytes that follow the header of a .npy file.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def load_objects(content: bytes) -> np.ndarray:
 
 
 def _check_steps(content: bytes) -> None:
-    """Refuse a pickle by what its instructions are, before any of them is carried out."""
+    """Refuse a pickle by its instructions, before any of them is carried out."""
     end = 0
     try:
         for step, (code, argument, position) in enumerate(pickletools.genops(content)):
@@ -100,7 +100,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Type:
-    """A numeric type, or that of Python objects."""
+    """A numeric type, or the type of Python objects."""
 
     __slots__ = ("dtype",)
 
@@ -114,7 +114,7 @@ class _Type:
 
 
 class _Array:
-    """An array as its pickle describes it; it is made when all is known to fit."""
+    """An array as its pickle describes it; it is made once all is known to fit together."""
 
     __slots__ = ("content", "is_fortran", "kind", "shape")
 

@@ -108,8 +108,7 @@ class Population(Protocol):
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Largest number of ``points``, ``halos`` and ``rods`` in one image, by kind; kinds that
-        the population never makes are absent."""
+        """Largest number of ``points``, ``halos`` and ``rods`` in an image, of kinds that occur."""
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
         """Draw a `Substructure` for each of the lenses."""

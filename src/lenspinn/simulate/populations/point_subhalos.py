@@ -42,8 +42,7 @@ class PointSubhalos:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Number of points ten standard deviations above the mean: a Poisson draw exceeds it once
-        in 1e15."""
+        """Number of points ten sigma above the mean: a Poisson draw exceeds it once in 1e15."""
         return {"points": int(self.mean_number + 10 * self.mean_number**0.5 + 10)}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:

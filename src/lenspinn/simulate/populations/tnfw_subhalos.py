@@ -56,8 +56,7 @@ class TNFWSubhalos:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Number of halos ten standard deviations above the mean: a Poisson draw exceeds it once in
-        1e15."""
+        """Number of halos ten sigma above the mean: a Poisson draw exceeds it once in 1e15."""
         return {"halos": int(self.mean_number + 10 * self.mean_number**0.5 + 10)}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
