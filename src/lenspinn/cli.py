@@ -291,7 +291,7 @@ def _show_note(text: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Return a message as one line that a terminal can show, whatever is quoted in it."""
+    """Return a message as one line that a terminal can show, control characters spelt out."""
     line = " ".join(text.split())
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
     return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]}..."

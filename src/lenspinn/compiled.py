@@ -14,7 +14,7 @@ from lenspinn.errors import ConfigError
 
 __all__ = ["compiled_function", "compiled_or_eager"]
 
-# One loop whatever number of threads the caller has set, so that pixels do not depend on it.
+# One loop for any number of threads that the caller has set, so that pixels do not depend on it.
 _OPTIONS = {"cpp.threads": 1}
 # Without these, values that are read more than once or long to compute are written to memory first.
 _INLINE = {"realize_reads_threshold": 1000, "realize_opcount_threshold": 10000}

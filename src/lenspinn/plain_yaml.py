@@ -1,7 +1,7 @@
 """YAML read as plain values alone: null, true and false, numbers, text, lists and mappings.
 
-A configuration may come from a stranger, as that of a model folder does, so nothing in it can name
-code, and how long, deep and manifold it is gets checked before it takes memory.
+A configuration may come from a stranger, for example with a model folder. So nothing in it can name
+code, and its length, depth and number of values are checked before it takes memory.
 """
 
 import math
@@ -44,7 +44,7 @@ _Node = yaml.Node
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads numbers as people write them: 1e-3 is one, 1:30 and 2026-01-01 are text."""
+    """Loader of numbers as people write them: 1e-3 is one, 1:30 and 2026-01-01 are text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as its base class has it
         first: [(tag, pattern) for tag, pattern in known if tag in _KEPT]
@@ -97,7 +97,7 @@ def parse_yaml(text: str, where: str) -> Any:
     ----------
     text
     where
-        What the text is, for messages: a file, or an option.
+        Origin of the text, for messages: a file, or an option.
 
     Raises
     ------

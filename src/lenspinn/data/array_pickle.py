@@ -1,9 +1,9 @@
 """Pickled arrays as numpy.save writes them, rebuilt without running anything of the file.
 
-A pickle is a program. Before it is run, every instruction is looked at: only those that
+A pickle is a program. Before it is run, every instruction is checked: only those that
 ``numpy.save`` writes for arrays and numbers are allowed, and none may ask for more memory than the
-file is long. What then builds the arrays are the classes below in place of numpy's own, which would
-believe what a pickle says about sizes and types, down to reading memory that is not theirs.
+file is long. The classes below then build the arrays in place of numpy's own, which would believe
+the sizes and types in a pickle, and could read memory outside of the array.
 """
 
 import io
@@ -43,7 +43,7 @@ def load_objects(content: bytes) -> np.ndarray:
     Returns
     -------
     object array
-        Its items are numbers, arrays of numbers, or (of at most four items) such object arrays.
+        Array of numbers, of arrays of numbers, or (with at most four items) of such object arrays.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def _check_steps(content: bytes) -> None:
                 raise DataError(f"its pickle has the instruction {code.name}, which no array needs")
             if step >= MAX_STEPS:
                 raise DataError(f"its pickle has more than {MAX_STEPS} instructions")
-            # The room for what is remembered grows with the highest number, not with their count.
+            # The memo grows with the highest number in it, not with the count of its entries.
             if code.name in _STORES and int(argument or 0) > step:
                 raise DataError("its pickle asks for room that no array needs")
             end = (position or 0) + 1

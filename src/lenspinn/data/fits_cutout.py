@@ -112,7 +112,7 @@ def cut_out(path: Path, square: SkySquare, out: Path) -> Path:
     Returns
     -------
     Path
-        That file.
+        The file ``out``.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def cut_out(path: Path, square: SkySquare, out: Path) -> Path:
 
 
 def _part(file: FitsFile, number: int, square: SkySquare, first: tuple[int, int]) -> Any:
-    """Return one extension: cut, whole, or, of what is no flat image, its header alone."""
+    """Return one extension: cut, or whole, or its header alone where it is no flat image."""
     kind = fits.ImageHDU if number else fits.PrimaryHDU
     header, shape = file.header(number).copy(), file.shape(number)
     for card in STORAGE:

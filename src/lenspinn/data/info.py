@@ -39,7 +39,7 @@ class DatasetInfo:
     num_pix: int
     """Pixels along a side."""
     pixel_scale: float
-    """Arcsec per pixel."""
+    """Pixel scale, arcsec per pixel."""
     classes: tuple[str, ...]
     """Class names; a label is an index into this tuple."""
     recipe: str

@@ -61,7 +61,7 @@ class Instrument:
     background_rms: float | None = None
     """Standard deviation of the background, e-/s a pixel, in the place of sky and read noise."""
     noise_correlation: str | None = None
-    """File with the correlation function of the noise, in pixels of the image; None: it is white."""
+    """File with the correlation function of the noise, in pixels of the image; None: white."""
     source: str = ""
     """Source of the numbers."""
 

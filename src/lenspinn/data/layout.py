@@ -59,7 +59,7 @@ class StoredArray:
         """Read rows. Raises StoreError if a file is corrupt."""
         try:
             return np.asarray(self.values[rows])
-        except Exception as error:  # whatever zarr makes of files that are not what it wrote
+        except Exception as error:  # zarr raises exceptions of every kind for damaged files
             raise StoreError(
                 f"A file in {self.files.folder} is corrupt: {error}; make the dataset again, or "
                 "copy it again"
@@ -77,7 +77,7 @@ def open_group(path: Path, *, mode: Literal["r", "r+"]) -> zarr.Group:
     check_is_store(path)
     try:
         return zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
-    except Exception as error:  # whatever zarr makes of a file that is not what it wrote
+    except Exception as error:  # zarr raises exceptions of every kind for damaged files
         raise StoreError(f"{path} is not a lenspinn dataset: {_short(error)}; {AGAIN}") from error
 
 
@@ -147,7 +147,7 @@ def open_arrays(group: zarr.Group, path: Path, attributes: Attributes) -> dict[s
         try:
             # All NaN is a value like others: a missing file is damage, not "all the default".
             values = group[name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
-        except Exception as error:  # whatever zarr makes of a file that is not what it wrote
+        except Exception as error:  # zarr raises exceptions of every kind for damaged files
             raise StoreError(
                 f"{path} is damaged: the array {name} cannot be opened ({_short(error)}); {AGAIN}"
             ) from error

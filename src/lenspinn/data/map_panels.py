@@ -40,7 +40,7 @@ def draw_map(axes: Axes, values: Pixels, pixel_scale: float, *, colors: str = MA
     values : (y, x)
         Pixels that are NaN show the face of the panel.
     pixel_scale
-        Arcsec per pixel.
+        Pixel scale, arcsec per pixel.
     colors
         A colour map of matplotlib.
     """

@@ -26,7 +26,7 @@ MAX_LABEL = 99
 
 _MAX_HEADER = 10_000  # bytes; numpy itself reads no longer one
 _MAX_AXES = 8
-_SMALLEST_FLAT = 16  # pixels a side; what is shorter is as likely one row
+_SMALLEST_FLAT = 16  # pixels a side; a shorter array is as likely one row of an image
 _MAX_PICKLE = 2**27  # bytes
 _MAX_ROWS = 500_000  # images in one array
 _MAGIC = b"\x93NUMPY"

@@ -290,7 +290,7 @@ class ImageStore(ImageDataset):
 
 
 def _create(path: Path, info: DatasetInfo, truth_fields: TruthFields) -> None:
-    # A store exists with all its metadata or not, whoever was faster.
+    # A store exists with all its metadata or not at all, also if another process makes it first.
     with suppress(FileExistsError), draft_folder(path) as draft:
         group = zarr.create_group(draft, zarr_format=3)
         _create_arrays(group, info, truth_fields)

@@ -58,7 +58,7 @@ def deeplense_preprocess(image: Images) -> Images:
     Parameters
     ----------
     image : (batch, 1, y, x)
-        Any unit: only ratios to the brightest pixel enter.
+        Images in any unit: only ratios to the brightest pixel enter.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def noise_safe_preprocess(image: Images) -> Images:
     Parameters
     ----------
     image : (batch, 1, y, x)
-        Any unit, background subtracted.
+        Images in any unit, background subtracted.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
     Parameters
     ----------
     image : (batch, 1, y, x)
-        Background subtracted.
+        Images, background subtracted.
 
     Returns
     -------

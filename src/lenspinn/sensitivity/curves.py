@@ -1,7 +1,7 @@
 """Rates of detection at a fixed rate of false positives, and their curves.
 
-An image counts as a detection, of whatever substructure, where its score is above a threshold that
-`FALSE_POSITIVES` of the images without substructure pass.
+An image counts as a detection of substructure, of any class, where its score is above a threshold
+that a share `FALSE_POSITIVES` of the images without substructure pass.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A trained network as the observer: what it was made for, and how often it finds substructure."""
+"""A trained network as the observer: checks of its training, and its rates of detection."""
 
 import hashlib
 import warnings

@@ -2,8 +2,8 @@
 
 Pixels depend on (recipe, seed, image number, engine) alone. Elementwise arithmetic is not quite
 enough for that, because vectorised functions may round differently at the end of an array; so
-images are always rendered in blocks of `BLOCK` slots of one class, an image has a slot of its own
-in its block whatever else is rendered with it, and each worker is one thread.
+images are always rendered in blocks of `BLOCK` slots of one class, an image always has the same
+slot in its block, also when others are left out, and each worker is one thread.
 """
 
 import os

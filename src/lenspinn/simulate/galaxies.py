@@ -121,8 +121,8 @@ class GalaxyPrior:
         -------
         light : GalaxyLight
         truth : dict of (num,) arrays
-            ``source_magnitude``, and ``source_galaxy``: the number of the galaxy in the library,
-            whatever the part; it is ``load_galaxies(galaxies).names[number]``.
+            ``source_magnitude``, and ``source_galaxy``: the number of the galaxy in the whole
+            library; its name is ``load_galaxies(galaxies).names[number]``.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Postage stamps of galaxies as GalSim's RealGalaxyCatalog has them, e.g. those of COSMOS."""
+"""Postage stamps of galaxies in the format of GalSim's RealGalaxyCatalog, e.g. of COSMOS."""
 
 import warnings
 from pathlib import Path

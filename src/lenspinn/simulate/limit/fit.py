@@ -76,8 +76,8 @@ def fit_smooth(model: Model, start: Parameters, image: Image, sigma: Image) -> F
     Returns
     -------
     Fit
-        For noise-free images its residual is the Asimov residual: the significance is the expected
-        ``sqrt(delta chi^2)`` between the true model and the best smooth one.
+        The fit, with the Asimov residual for noise-free images: its norm, the significance, is the
+        expected ``sqrt(delta chi^2)`` between the true model and the best smooth one.
 
     Notes
     -----

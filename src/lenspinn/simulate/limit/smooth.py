@@ -27,7 +27,7 @@ Values = dict[str, Float[Tensor, "*batch 1 1"]]
 
 _MULTIPOLES = (3, 4)
 _NOT_FREE = {"brightest", "clumps", "images", "pixel_scale"}
-"""Fields of a light profile that are not free: those that follow from others, or describe the
+"""Fields of a light profile that are not free: they follow from other fields, or describe the
 clumps or the image of a galaxy."""
 SAMPLES_TOGETHER = 2**16
 """Number of places of which derivatives are taken at once: as many as fit the cache of a CPU."""

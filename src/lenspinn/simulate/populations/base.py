@@ -101,7 +101,7 @@ def check_mean_number(mean_number: float) -> None:
 
 @runtime_checkable
 class Population(Protocol):
-    """Draws the substructure of lenses."""
+    """Population of dark matter, which draws the substructure of lenses."""
 
     truth_fields: ClassVar[Mapping[str, tuple[int, ...]]]
     """Shape of each truth value that the population adds; NaN for images of other classes."""

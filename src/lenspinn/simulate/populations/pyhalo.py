@@ -39,7 +39,7 @@ class PyHaloSubhalos:
     log10_half_mode_mass: float = 8.0
     """Base-10 logarithm of the half-mode mass of WDM, solar masses."""
     log10_mass_low: float = 7.0
-    """Base-10 logarithm of the least mass drawn, solar masses, as the next of the largest."""
+    """Base-10 logarithm of the least mass drawn, solar masses; `log10_mass_high` of the largest."""
     log10_mass_high: float = 10.0
     diameter: float = 5.0
     """Diameter of the field that is filled with halos, arcsec."""
