@@ -102,9 +102,9 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises
     ------
     ConfigError
-        If it is not valid, longer than `MOST_BYTES`, holds more than `MOST_VALUES` or one within
-        more than `DEEPEST` others, a value that contains itself, a tag, a key twice, or anything
-        that `check_plain` refuses.
+        If the text is not valid, longer than `MOST_BYTES`, holds more than `MOST_VALUES` values or
+        one within more than `DEEPEST` others, a value that contains itself, a tag, a key twice, or
+        anything that `check_plain` refuses.
     """
     if len(text) > MOST_BYTES:
         raise ConfigError(f"{where} is text of {len(text)} characters, at most {MOST_BYTES} can be")
@@ -141,7 +141,7 @@ def check_text(text: str, where: str) -> None:
     Raises
     ------
     ConfigError
-        Naming the first such character.
+        If the text has such a character; the message names the first one.
     """
     for character in text:
         code = ord(character)

@@ -16,7 +16,7 @@ def find_image(file: FitsFile, hdu: int | str | None, band: str | None) -> int:
     Raises
     ------
     ImageError
-        If there is none, or none of that band.
+        If there is no image, or none of that band.
     """
     found = find_extension(file, "image", hdu)
     if band is None or hdu is not None or len(file.shape(found)) > 2:

@@ -85,7 +85,7 @@ def find_extension(
     Raises
     ------
     ImageError
-        If there is none, or several and no name tells.
+        If there is no such extension, or several and no name tells.
     """
     if wanted is not None and str(wanted).strip():
         return _named(file, str(wanted).strip())

@@ -55,7 +55,7 @@ def read_hdf5(path: Path | str, *, pixel_scale: float | None = None) -> Telescop
     DataError
         If the file is missing, truncated or no HDF5 file.
     ImageError
-        If it holds no image, its parts do not fit together or its pixel scale is unknown.
+        If the file holds no image, its parts do not fit together or its pixel scale is unknown.
     """
     path = Path(path)
     with _opened(path) as parts:
@@ -87,7 +87,7 @@ def read_hdf5_psf(path: Path | str) -> Hdf5Psf:
     DataError
         If the file is missing, truncated or no HDF5 file.
     ImageError
-        If it holds no PSF.
+        If the file holds no PSF.
     """
     with _opened(Path(path)) as parts:
         factor = None

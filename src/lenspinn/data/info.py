@@ -37,7 +37,7 @@ class DatasetInfo:
 
     num_images: int
     num_pix: int
-    """Pixels along a side."""
+    """Number of pixels along a side of an image."""
     pixel_scale: float
     """Pixel scale, arcsec per pixel."""
     classes: tuple[str, ...]

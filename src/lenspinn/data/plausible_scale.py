@@ -15,7 +15,7 @@ def check_pixel_scale(scale: float) -> float:
     Raises
     ------
     ImageError
-        If it is no size of pixels that a lens is seen with.
+        If the value is outside of `PLAUSIBLE_SCALE`.
     """
     if not is_plausible(scale):
         low, high = PLAUSIBLE_SCALE

@@ -28,16 +28,16 @@ NOISELESS = 1e-6
 """Noise of noise-free images in `pixel_statistics`, relative to the brightest pixel."""
 
 HIGHEST_DIFFERENCE = 5
-"""Order of the differences in `pixel_statistics`. Higher ones tell a blurred image from a sharp one
-of a smoother source: an HST PSF twice as wide is seen in half the images at order 3."""
+"""Highest order of the differences in `pixel_statistics`. High orders tell a blurred image from a
+sharp one of a smoother source: an HST PSF twice as wide is seen in half the images at order 3."""
 
 LEAST_RATIO = 1e-12
 """Least ratio in `pixel_statistics`; smaller ratios are rounding errors."""
 
 MOST_MISSING = 0.5
-"""Share of the middle half of an image, each way, whose pixels may be NaN or infinite."""
+"""Largest share of NaN or infinite pixels in the middle half of an image, along x and y."""
 LEAST_SHARE = 1e-3
-"""Least share of a missing pixel in a resampled one from which the resampled one is missing too."""
+"""Share of missing pixels in a resampled one above which the resampled pixel is missing too."""
 
 
 def raw(image: Images) -> Images:

@@ -79,8 +79,8 @@ def read_cutouts(folder: Path) -> list[Cutout]:
     Raises
     ------
     ConfigError
-        If there is none, or a file cannot be read, states no pixel scale, or holds an image that
-        is not square or not finite.
+        If there is no cutout, or a file cannot be read, states no pixel scale, or holds an image
+        that is not square or not finite.
     """
     files = sorted(path for path in folder.glob("*") if path.suffix in (".fits", ".npz"))
     if not files:

@@ -34,7 +34,7 @@ class LensPlane:
     sigma_critical: float
     """Critical surface density, solar masses per square arcsec."""
     kpc_per_arcsec: float
-    """Transverse size of an arcsec at the lens."""
+    """Transverse size of an arcsec at the lens, kpc."""
 
 
 def lens_plane(

@@ -290,7 +290,7 @@ def _require_ellipse(prior: Any) -> None:
     Raises
     ------
     ConfigError
-        Naming e1 and e2.
+        If they would; the message names e1 and e2.
     """
     require_within(prior, -0.99, 0.99, "e1", "e2")
     bounded = [e for e in (prior.e1, prior.e2) if not isinstance(e, Normal)]

@@ -66,7 +66,7 @@ class Recipe:
     lens_light: LensLightPrior | None = None
     """Light of the lens galaxy; None: the galaxy is dark, or its light was subtracted perfectly."""
     num_pix: int = 64
-    """Pixels along a side."""
+    """Number of pixels along a side."""
     supersampling: int = 1
     """Number of points along a side of a pixel at which the surface brightness is sampled."""
     exposure_time: Distribution | None = None

@@ -64,7 +64,7 @@ class Camera:
     """Pixels and PSF that turn surface brightness into an image."""
 
     num_pix: int
-    """Pixels along a side."""
+    """Number of pixels along a side."""
     pixel_scale: float
     """Pixel scale, arcsec."""
     psf_fwhm: float

@@ -91,7 +91,7 @@ def check_mean_number(mean_number: float) -> None:
     Raises
     ------
     ConfigError
-        Naming the number.
+        If it is; the message names the number.
     """
     if not 0 <= mean_number <= MOST_SUBHALOS:
         raise ConfigError(
