@@ -1,4 +1,4 @@
-"""Processes that work for another one, and end with it."""
+"""Worker processes that end when the process that started them ends."""
 
 import multiprocessing
 import os
@@ -7,13 +7,13 @@ import threading
 __all__ = ["end_with_parent"]
 
 FAILED = 1
-"""Exit status."""
+"""Exit status of a worker whose parent process has ended."""
 
 
 def end_with_parent() -> None:
-    """Let this process end when that which it was started from does, even if that is killed.
+    """Make this process end when its parent process ends, even if the parent is killed.
 
-    Without it, those of a process pool would wait for work for ever.
+    Without this call the processes of a pool would wait for work for ever.
     """
     threading.Thread(target=_wait_for_the_end, daemon=True).start()
 

@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 
 LONGEST_MESSAGE = 2000
-"""Characters."""
+"""Largest number of characters of a message that is printed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +139,7 @@ COMMANDS = {
 
 
 IMPORT_OPTIONS = ("--import", "--model.import")
-"""Words alone: no file can hold them, for it may be somebody else's."""
+"""Options of the command line alone: no file can hold them, for it may come from a stranger."""
 WITH_NETWORKS = ("train", "evaluate", "explain", "apply", "release", "sensitivity", "models")
 OWN_NETWORKS = "A network or loss of your own: --import my_file.py, which is run"
 
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        Words after ``lenspinn``; by default those of the process.
+        Words after ``lenspinn``; by default the arguments of the process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
@@ -210,7 +210,7 @@ def _call(name: str, words: list[str]) -> Any:
 
 
 def _import_files(words: list[str]) -> list[str]:
-    """Run the files that words say are to be imported, and return the other words."""
+    """Run the files that the import options name, and return the other words."""
     left: list[str] = []
     files: list[str] = []
     following = iter(words)
@@ -237,19 +237,19 @@ def _load(path: str) -> Any:
 
 
 def _leave_a_core() -> None:
-    """Give torch a thread fewer than there are cores, unless the user has said how many.
+    """Give torch one thread fewer than there are cores, unless the user has set the number.
 
-    Threads wait for each other after each step of a computation: where another process has one of
-    their cores, all stand still. Two threads on two cores then train several times slower than one
+    Threads wait for each other after each step of a computation: where another process uses one of
+    their cores, all of them wait. Two threads on two cores then train several times slower than one
     (`benchmarks/threads.py`).
     """
-    if "torch" not in sys.modules:  # which reads this once
+    if "torch" not in sys.modules:  # torch reads the variable once, when it is imported
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) - 1)))
 
 
 def _signature(path: str) -> Callable[..., Any]:
-    """Return the function of a command, or something with its signature that is there at once."""
+    """Return a stand-in with the signature of a command's function, or else the function itself."""
     from lenspinn.signature import read_signature
 
     try:
@@ -275,7 +275,7 @@ def _overview() -> str:
 
 
 def _show(result: Any) -> None:
-    """Print what a function returned: one line a path, name or answer, each as it comes."""
+    """Print the result of a function: one line for each path, name or answer, as they come."""
     if result is None:
         return
     for line in result if isinstance(result, list | tuple | Iterator) else [result]:
@@ -291,14 +291,14 @@ def _show_note(text: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Return a message as one line that a terminal can show, whatever is quoted in it."""
+    """Return a message as one line that a terminal can show, control characters spelt out."""
     line = " ".join(text.split())
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
     return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]}..."
 
 
 def _fail(text: str, status: int, debug: bool) -> int:
-    with contextlib.suppress(OSError):  # such as of a disk that is full
+    with contextlib.suppress(OSError):  # e.g. stderr goes to a disk that is full
         print(_one_line(text), file=sys.stderr)
         if debug:
             traceback.print_exc()

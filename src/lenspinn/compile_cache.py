@@ -1,7 +1,7 @@
-"""A folder for what torch compiles, where the usual one cannot be used.
+"""Folder for the code that torch compiles, where the usual folder cannot be used.
 
-Torch makes that folder when it imports its compiler, which other libraries do too, and fails then
-if it cannot: nothing that needs torch could be used where the folder must not be written to.
+Torch makes the usual folder when its compiler is imported, also by other libraries, and fails if it
+cannot: without another folder nothing that needs torch would work where the usual one is read-only.
 """
 
 import atexit
@@ -24,8 +24,8 @@ def ensure_compile_cache() -> Path | None:
     Returns
     -------
     Path or None
-        The new folder, which goes when the process ends; None if none was needed, or none could
-        be made.
+        The new folder, which is removed when the process ends; None if no folder was needed, or
+        none could be made.
     """
     if _is_usable():
         return None

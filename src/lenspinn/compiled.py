@@ -14,12 +14,12 @@ from lenspinn.errors import ConfigError
 
 __all__ = ["compiled_function", "compiled_or_eager"]
 
-# One loop whatever number of threads the caller has set, so that pixels do not depend on it.
+# One loop for any number of threads that the caller has set, so that pixels do not depend on it.
 _OPTIONS = {"cpp.threads": 1}
-# Otherwise what is read more than once or long to compute is first written to memory.
+# Without these, values that are read more than once or long to compute are written to memory first.
 _INLINE = {"realize_reads_threshold": 1000, "realize_opcount_threshold": 10000}
 _MAX_VARIANTS = 64
-"""Kinds of scene (with halos, with a galaxy, ...) that one process may compile."""
+"""Largest number of kinds of scene (with halos, with a galaxy, ...) that one process compiles."""
 
 _one_at_a_time = threading.RLock()
 
@@ -30,25 +30,27 @@ def compiled_function(
 ) -> Callable[..., Any]:
     """Return ``torch.compile`` of a function of tensors, for use without gradients.
 
-    It is compiled at the first call, which takes seconds, and again only for another structure or
-    dtype of its arguments; shapes are left open. Calls from several threads wait for one another.
+    The function is compiled at the first call, which takes seconds, and again only for another
+    structure or dtype of its arguments; shapes are left open. Calls from several threads wait for
+    one another.
 
     Parameters
     ----------
     inline
-        Make one loop of everything and hold nothing in between. A sum over substructure is then
-        kept in registers, 20 times faster; convolutions would be worked out anew for each tap.
+        Whether to fuse all operations into one loop without intermediate arrays. A sum over
+        substructure is then kept in registers, 20 times faster; convolutions would be computed anew
+        for each tap.
     batched
-        Leave open only the length of a batch, the first axis of each tensor that is an argument
-        itself. It is compiled again for other shapes, and for a batch of one; where each sample has
-        many maps the loops are several times faster.
+        Whether to leave open only the length of a batch, the first axis of each tensor that is an
+        argument itself. The function is compiled again for other shapes, and for a batch of one;
+        where each sample has many maps the loops are several times faster.
 
     Raises
     ------
     ConfigError
-        By the returned function, if it cannot be compiled, as where there is no C++ compiler, or
-        no place for what it makes (the folder of ``TORCHINDUCTOR_CACHE_DIR``, or its disk, is full
-        or must not be written to).
+        By the returned function, if it cannot be compiled: for example there is no C++ compiler, or
+        no place for the compiled code (the folder of ``TORCHINDUCTOR_CACHE_DIR``, or its disk, is
+        full or must not be written to).
     """
     options: dict[str, Any] = _OPTIONS | (_INLINE if inline else {})
     dynamic = None if batched else True
@@ -76,9 +78,9 @@ def compiled_function(
 
 @functools.cache
 def compiled_or_eager(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `compiled_function` of a batch, or the function where it turns out not to compile.
+    """Return `compiled_function` of a batch, or the function itself where compiling fails.
 
-    Warns in the second case, at the first call.
+    A failure is found at the first call, which then warns.
     """
     state = {"function": compiled_function(function, batched=True)}
 

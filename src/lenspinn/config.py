@@ -1,4 +1,4 @@
-"""YAML files and dotted overrides in, frozen dataclasses out.
+"""Frozen dataclasses from YAML files and dotted overrides.
 
 ``parse_config(TrainConfig, ["configs/train/small.yaml", "--lr", "3e-4"])`` is what the command
 line calls; a key that no field knows is an error that names the nearest right one. Values are plain
@@ -39,7 +39,7 @@ MOST_OPTIONS = 1000
 _HELP = ("-h", "--help")
 _PRINT = "print_config"
 _PRINTED = ("", "skip_default", "skip_unset")
-"""Flags of --print_config."""
+"""Flags that --print_config knows."""
 
 
 def parse_config(
@@ -47,8 +47,8 @@ def parse_config(
 ) -> Config:
     """Resolve a configuration from YAML files and overrides.
 
-    What files and options say is laid over each other in their order: the later wins key by key,
-    and what only one of them has stays. All of it is plain values; nothing in it is run.
+    Files and options are laid over each other in their order: the later one wins key by key, and
+    keys of only one of them stay. All values are plain; nothing in them is run.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def parse_call(
 
 
 def _placed(words: list[str], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Read words without a name as arguments, in the order of these."""
+    """Read words without an option name as the positional arguments, in their order."""
     values: dict[str, Any] = {}
     for name, hint in hints.items():
         if not words:
@@ -159,7 +159,7 @@ def _placed(words: list[str], hints: Mapping[str, Any]) -> dict[str, Any]:
 def _split(
     arguments: Sequence[str], switches: Iterable[str] = ()
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """Part words into those without a name, and options with the text that follows them."""
+    """Split words into those without an option name, and options with their values."""
     places: list[str] = []
     options: list[tuple[str, str]] = []
     words = iter([*map(_checked, arguments), None])
@@ -200,16 +200,16 @@ def _layer(key: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
         _check_keys(dict(_flatten(settings, known)), known, f"key of {text}: ")
         return settings
     _check_keys([key], known, "option --")
-    hint = known.get(key, dict)  # inside of a dictionary: whatever YAML it is
+    hint = known.get(key, dict)  # a key inside a dictionary: any YAML value
     value = read_word(text, hint, key)
-    if dataclasses.is_dataclass(hint):  # one with fields of its own
+    if dataclasses.is_dataclass(hint):  # a key with fields of its own
         value = read_yaml(Path(text)) if isinstance(value, str) else value
         _check_keys(dict(_flatten({key: value}, known)), known, "option --")
     return {key: value}
 
 
 def _print_settings(config_class: type, settings: dict[str, Any], flags: str) -> typing.NoReturn:
-    """Print what would be run, as YAML, and end."""
+    """Print the resolved settings as YAML, and end the program."""
     chosen = flags.split(",")
     for flag in chosen:
         if flag not in _PRINTED:
@@ -221,7 +221,7 @@ def _print_settings(config_class: type, settings: dict[str, Any], flags: str) ->
 
 
 def _defaults(config_class: type, *, unset: bool) -> dict[str, Any]:
-    """Return the settings that hold where none is given; null for those that must be."""
+    """Return the default settings; null for settings that must be given."""
     settings: dict[str, Any] = {}
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
@@ -237,7 +237,7 @@ def _defaults(config_class: type, *, unset: bool) -> dict[str, Any]:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Turn a configuration into what JSON and YAML can hold: paths as text, tuples as lists."""
+    """Turn a configuration into plain values for JSON and YAML: paths as text, tuples as lists."""
     return typing.cast(dict[str, Any], _plain(dataclasses.asdict(config)))
 
 
@@ -286,7 +286,7 @@ def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _known_keys(config_class: type, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys of a dataclass with their types; one ending in ``.`` takes any continuation."""
+    """Return dotted keys of a dataclass with types; keys ending in ``.`` take any continuation."""
     keys: dict[str, Any] = {}
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):

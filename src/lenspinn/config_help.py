@@ -1,4 +1,4 @@
-"""What ``--help`` of a command prints, from the docstrings of its fields or arguments."""
+"""Help text of a command (``--help``), from the docstrings of its fields or arguments."""
 
 import inspect
 import typing

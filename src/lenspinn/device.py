@@ -1,4 +1,4 @@
-"""Where tensors are worked on."""
+"""Choice of the device, GPU or CPU, on which tensors are computed."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Plain values read as what a field of a configuration is declared to be."""
+"""Plain values read as the declared type of a configuration field."""
 
 import dataclasses
 import types
@@ -37,12 +37,12 @@ def read_word(text: str, hint: Any, key: str) -> Any:
     hint
         Declared type; where it is a text or a path, the word is taken as it stands.
     key
-        Of the field, for messages.
+        Key of the field, for error messages.
 
     Raises
     ------
     ConfigError
-        If `lenspinn.plain_yaml.parse_yaml` refuses it for another reason than its syntax.
+        If `lenspinn.plain_yaml.parse_yaml` refuses the word for another reason than its syntax.
     """
     choices = _choices(hint)
     of_text = [c for c in choices if c in (str, Path) or typing.get_origin(c) is typing.Literal]
@@ -60,7 +60,7 @@ def read_word(text: str, hint: Any, key: str) -> Any:
 
 
 def _as_number(text: str, kind: Any) -> list[int | float]:
-    """Return the number that a word is, if it is one of a kind."""
+    """Return a list of the number that a word is read as, empty if it is none of that kind."""
     try:
         return [kind(text)] if kind in (int, float) else []
     except ValueError:
@@ -76,14 +76,14 @@ def as_declared(value: Any, hint: Any, key: str) -> Any:
         Null, a truth value, number, text, list or mapping.
     hint
         Declared type: bool, int, float, str, Path, None, a Literal, a list, tuple or dictionary of
-        those, a dataclass, or a union.
+        these types, a dataclass, or a union.
     key
-        Of the field, for messages.
+        Key of the field, for error messages.
 
     Raises
     ------
     ConfigError
-        If it is none: the sentence names the key and what it must be.
+        If the value has none of the declared types; the sentence names the key and the types.
     """
     for choice in _choices(hint):
         taken, result = _tried(value, choice, key)
@@ -94,16 +94,16 @@ def as_declared(value: Any, hint: Any, key: str) -> Any:
 
 
 def constructed(kind: type[Class], settings: Mapping[str, Any], prefix: str = "") -> Class:
-    """Make a dataclass of plain settings.
+    """Make a dataclass from plain settings.
 
     Parameters
     ----------
     kind
-        A dataclass; its fields are what `as_declared` reads, and dataclasses.
+        A dataclass; its fields have types that `as_declared` reads.
     settings
-        By key, nested or dotted. A mapping is laid over the one that a field has by default.
+        Values by key, nested or dotted. A mapping is laid over the default mapping of its field.
     prefix
-        Of the keys, for messages.
+        Text in front of each key in error messages.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def constructed(kind: type[Class], settings: Mapping[str, Any], prefix: str = ""
         if isinstance(default, Mapping) and isinstance(given[name], Mapping):
             given[name] = overlaid(default, given[name])
         if name not in given and _is_required(field) and dataclasses.is_dataclass(hints[name]):
-            given[name] = {}  # which says what is missing in it
+            given[name] = {}  # its own error then says which keys are missing
     missing = [prefix + name for name, f in fields.items() if _is_required(f) and name not in given]
     if missing:
         raise ConfigError(f"required, and not given: {', '.join(missing)}")
@@ -142,7 +142,7 @@ def _is_required(field: dataclasses.Field) -> bool:
 
 
 def _tried(value: Any, kind: Any, key: str) -> tuple[bool, Any]:
-    """Return whether a value is of a kind, and as which."""
+    """Return whether a value is of a kind, and the value read as that kind."""
     origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is typing.Literal:
         return value in parts, value

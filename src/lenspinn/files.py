@@ -1,8 +1,8 @@
-"""Files and folders on disk, each whole or not there: a kill leaves nothing half made.
+"""Files and folders that are written whole or not at all, even if the process is killed.
 
-What is not whole yet has a name that nobody else gives: a dot, 16 random hexadecimal digits and
-`MARKER`. A folder of that kind also holds a file `MARKER`, which says what it is a draft of and is
-locked as long as its writer lives. Nothing is ever deleted without these.
+A draft, that is a file or folder that is not whole yet, has a name that no other program gives: a
+dot, 16 random hexadecimal digits and `MARKER`. A draft folder also holds a file `MARKER`, which
+names the folder to be and is locked as long as its writer lives. Only such drafts are ever deleted.
 """
 
 import errno
@@ -27,22 +27,22 @@ MARKER = ".lenspinn_draft"
 """End of the names of drafts; and the file inside of a draft folder, with its name to be."""
 _DRAFT_NAME = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(MARKER)}")
 MAX_TEXT_BYTES = 1 << 24
-"""Of a file that is read as text in one go; the largest of our own have some 100 kB."""
+"""Largest text file that is read, bytes; the largest of lenspinn's own have some 100 kB."""
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> Path:
     """Write a file beside its place, then move it there.
 
-    Two that write the same file at once both succeed, and one of both contents stays.
+    Two processes that write the same file at once both succeed, and one of the contents stays.
 
     Parameters
     ----------
     path
-        In an existing folder; a file already there is replaced.
+        Path of the file, in an existing folder; an existing file is replaced.
     content
-        All of it.
+        Whole content of the file.
     durable
-        Whether it is on the disk when this returns, so that it survives a power cut.
+        Whether the content is on the disk when the function returns, to survive a power cut.
 
     Returns
     -------
@@ -63,12 +63,12 @@ def write_whole(path: Path, content: bytes, *, durable: bool = False) -> Path:
 
 
 def clear_drafts(folder: Path) -> None:
-    """Remove what a process that was killed in `write_whole` left in a folder.
+    """Remove the drafts that a process killed in `write_whole` left in a folder.
 
     Parameters
     ----------
     folder
-        Nobody else writes to it; see `FolderLock`.
+        Folder that no other process writes to; see `FolderLock`.
     """
     for path in folder.glob(f".*{MARKER}"):
         if _DRAFT_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
@@ -85,7 +85,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
     Parameters
     ----------
     out
-        Does not exist, or is an empty folder; folders above it are made.
+        Path that does not exist, or is an empty folder; folders above it are made.
 
     Yields
     ------
@@ -109,7 +109,7 @@ def draft_folder(out: Path) -> Iterator[Path]:
     marker = draft / MARKER
     try:
         with marker.open("x") as file:
-            if _lock(file.fileno()):  # before it says anything, or it would look like a stale one
+            if _lock(file.fileno()):  # before the name is written: named and unlocked means stale
                 file.write(out.name)
                 file.flush()
             yield draft
@@ -121,24 +121,25 @@ def draft_folder(out: Path) -> Iterator[Path]:
 
 
 class FolderLock:
-    """A folder that this process alone writes to, until `release` or until nothing refers to it.
+    """Lock on a folder that this process alone writes to.
 
-    The system gives it back when the process ends, however it ends; nothing is left on disk. On
-    file systems without locks every process gets it.
+    The lock holds until `release`, or until nothing refers to it. The system releases it when the
+    process ends, however it ends; nothing is left on disk. On file systems without locks every
+    process gets the lock.
 
     Parameters
     ----------
     folder
-        Exists.
+        Existing folder.
 
     Raises
     ------
     DataError
-        If somebody else holds it.
+        If another process holds the lock.
     """
 
     release: Callable[[], object]
-    """Gives it back; calling it again does nothing."""
+    """Function that releases the lock; a second call does nothing."""
 
     def __init__(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -153,20 +154,20 @@ class FolderLock:
             ) from None
 
     def __enter__(self) -> None:
-        """Hold it for a block."""
+        """Hold the lock for a block."""
 
     def __exit__(self, *_: object) -> None:
-        """Give it back."""
+        """Release the lock."""
         self.release()
 
 
 def read_text(path: Path, error: type[LenspinnError] = DataError) -> str:
-    """Read a small text file that anybody may have made.
+    """Read a small text file, which may come from a stranger.
 
     Raises
     ------
     LenspinnError
-        Of the class ``error``: it is missing, not a regular file, too large or not UTF-8.
+        Of the class ``error``, if the file is missing, no regular file, too large or not UTF-8.
     """
     remedy = "copy the whole folder again"
     require_regular_file(path, "text", most_bytes=MAX_TEXT_BYTES, error=error, remedy=remedy)
@@ -178,12 +179,12 @@ def read_text(path: Path, error: type[LenspinnError] = DataError) -> str:
 
 
 def read_json(path: Path, error: type[LenspinnError] = DataError) -> dict[str, Any]:
-    """Read a small JSON file that anybody may have made, and that holds an object.
+    """Read a small JSON file that holds an object, and which may come from a stranger.
 
     Raises
     ------
     LenspinnError
-        Of the class ``error``: as of `read_text`, or it is not JSON, or no object.
+        Of the class ``error``, as `read_text`, or if the content is not JSON or no object.
     """
     text = read_text(path, error)
     try:

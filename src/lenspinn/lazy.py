@@ -12,14 +12,14 @@ from typing import Any
 __all__ = ["imported_names", "lazy_package"]
 
 Origin = tuple[str, str]
-"""Module, and a name in it."""
+"""Name of a module, and a name that it defines."""
 
 
 def lazy_package(name: str) -> None:
-    """Make a package import each of its names when that is first asked for.
+    """Make a package import each of its names when the name is first used.
 
-    Its names are those that its source imports from other modules ``if TYPE_CHECKING:``, which is
-    what type checkers read too, so that they are written down once. A submodule that was not
+    The names are those that the package's source imports from other modules ``if TYPE_CHECKING:``.
+    Type checkers read the same lines, so the names are written down once. A submodule that was not
     imported yet is imported in the same way.
 
     Parameters
@@ -38,7 +38,7 @@ def lazy_package(name: str) -> None:
 
 
 def imported_names(tree: ast.Module) -> dict[str, Origin]:
-    """Return where a module takes each name from that it imports ``from`` somewhere."""
+    """Return the origin of each name that a module imports by ``from ... import``."""
     return {
         alias.asname or alias.name: (statement.module or "", alias.name)
         for statement in _statements(tree.body)
@@ -48,7 +48,7 @@ def imported_names(tree: ast.Module) -> dict[str, Origin]:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Return statements, those in the branches of an ``if`` too."""
+    """Return the statements of a body, and those in the branches of each ``if``."""
     for statement in body:
         yield statement
         if isinstance(statement, ast.If):
@@ -56,7 +56,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 class _LazyPackage(ModuleType):
-    """A package that looks for what it does not hold yet."""
+    """Package that imports a name when the name is first used."""
 
     _origins: dict[str, Origin]
 

@@ -1,4 +1,4 @@
-"""The name that was perhaps meant, for errors about one that nobody knows."""
+"""Nearest known name, for errors about an unknown one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -6,12 +6,12 @@ from typing import Any
 __all__ = ["FORMS_OF_VALUES", "nested", "overlaid"]
 
 FORMS_OF_VALUES = ("fixed", "uniform", "log_uniform", "normal", "power_law")
-"""A mapping of one of these alone, as ``{uniform: [0.6, 1.5]}``, is a value: it replaces another as
-a whole. They are the names of `lenspinn.simulate.distributions`."""
+"""Names of the distributions of `lenspinn.simulate.distributions`. A mapping with one of them as
+its only key, as ``{uniform: [0.6, 1.5]}``, is one value: it replaces another as a whole."""
 
 
 def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay settings over others: what only one of them has stays, else that of ``above`` counts.
+    """Lay settings over others: keys of only one of them stay, else the value of ``above`` counts.
 
     Keys may be nested, dotted or both, ``{"a.b": 1}`` is ``{"a": {"b": 1}}``, and stay as they were
     written first.
@@ -19,7 +19,7 @@ def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     Returns
     -------
     dict
-        Neither argument is changed.
+        The merged settings; neither argument is changed.
     """
     result = dict(below)
     for key, value in above.items():
@@ -39,7 +39,7 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> None:
-    """Lay one setting over others, in place but for what is nested."""
+    """Lay one setting over others, in place; nested mappings are copied."""
     parts = key.split(".")
     for length in range(1, len(parts)):  # an outer mapping that is there takes it in
         outer = ".".join(parts[:length])
@@ -58,7 +58,7 @@ def _laid_over(below: Any, above: Any) -> Any:
 
 
 def _is_value(value: Any) -> bool:
-    """Whether something is replaced as a whole: all but mappings of settings."""
+    """Return whether a value is replaced as a whole, as all values but mappings of settings are."""
     if not isinstance(value, Mapping):
         return True
     return len(value) == 1 and next(iter(value)) in FORMS_OF_VALUES

@@ -1,7 +1,7 @@
-"""Networks and losses of a Python file of yours.
+"""Import of a Python file of the user with networks and losses.
 
-The file is run. It is taken as a word on the command line or as an argument in Python alone:
-nothing in a configuration, a run or a model folder, which may be somebody else's, can name one.
+The file is run. Only the command line or an argument in Python can name it: nothing in a
+configuration, a run or a model folder, which may come from a stranger, can.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ def import_file(path: Path) -> list[str]:
     Parameters
     ----------
     path
-        Its name is that of the module: it must not be that of another one.
+        Python file; its name becomes the name of the module, so no other imported file may have it.
 
     Returns
     -------

@@ -19,14 +19,14 @@ def takes_paths(function: Callable[..., Result]) -> Callable[..., Result]:
     Parameters
     ----------
     function
-        Its parameters are read by their annotations: ``Path``, ``Path | None``, ``list[Path]``.
-        One that is annotated as text too is left as it is given.
+        Function whose parameters are annotated as ``Path``, ``Path | None`` or ``list[Path]``. A
+        parameter that is annotated as text too is left as it is given.
     """
     names = list(inspect.signature(function).parameters)
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Result:
-        hints = typing.get_type_hints(function)  # not before: what it names may import much
+        hints = typing.get_type_hints(function)  # not before: its types may need heavy imports
         given = dict(zip(names, arguments, strict=False))
         positions = [_as_path(value, hints.get(name)) for name, value in given.items()]
         left = arguments[len(names) :]  # Python itself says that these are too many

@@ -1,4 +1,4 @@
-"""Places that are written to, checked before they are."""
+"""Checks of output folders before anything is written to them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ __all__ = ["check_output", "check_own"]
 
 
 def check_output(path: Path, key: str) -> None:
-    """Refuse a place that no new folder can be made at.
+    """Refuse a path at which no new folder can be made.
 
     Raises
     ------
@@ -32,16 +32,16 @@ def check_own(folder: Path, key: str, *, mark: str, replaced: Sequence[str]) -> 
     ----------
     folder
     key
-        Of the folder in the configuration, for the message.
+        Key of the folder in the configuration, for the message.
     mark
-        What is in a folder that was written here.
+        Name of a file that marks a folder as written by this command.
     replaced
         Names of the files that would be written.
 
     Raises
     ------
     ConfigError
-        If the folder has one of them but no ``mark``.
+        If the folder has one of these files but no ``mark``.
     """
     if (folder / mark).exists():
         return

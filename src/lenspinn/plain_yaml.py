@@ -1,7 +1,7 @@
 """YAML read as plain values alone: null, true and false, numbers, text, lists and mappings.
 
-A configuration may come from a stranger, as that of a model folder does, so nothing in it can name
-code, and how long, deep and manifold it is gets checked before it takes memory.
+A configuration may come from a stranger, for example with a model folder. So nothing in it can name
+code, and its length, depth and number of values are checked before it takes memory.
 """
 
 import math
@@ -20,19 +20,19 @@ Plain = None | bool | int | float | str | list | dict
 """A value that a configuration may hold."""
 
 MOST_BYTES = 2**18
-"""Of a file, or of one word of the command line."""
+"""Largest size of a file, bytes, or of one word of the command line, characters."""
 MOST_VALUES = 5_000
-"""In one file; what is repeated by an alias counts each time."""
+"""Largest number of values in one file; a value repeated by an alias counts each time."""
 DEEPEST = 32
-"""Mappings and lists within each other."""
+"""Largest depth of mappings and lists within each other."""
 LARGEST_INTEGER = 2**63
 MOST_DIGITS = 40
-"""Of a number as it is written."""
+"""Largest number of characters of a number as it is written."""
 
 NAMES_OF_CODE = ("class_path", "init_args", "dict_kwargs")
 """Keys by which other programs name Python to run; no configuration here has them."""
 IMPORT = "import"
-"""A word of the command line alone: a file may be somebody else's."""
+"""Option of the command line alone, and no key of a file, which may come from a stranger."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "seq", "map")}
@@ -44,7 +44,7 @@ _Node = yaml.Node
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads numbers as people write them: 1e-3 is one, 1:30 and 2026-01-01 are text."""
+    """Loader of numbers as people write them: 1e-3 is one, 1:30 and 2026-01-01 are text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as its base class has it
         first: [(tag, pattern) for tag, pattern in known if tag in _KEPT]
@@ -69,7 +69,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If there is no such file, it is no regular one or larger than `MOST_BYTES`, or what it holds
+        If there is no such file, it is no regular file or larger than `MOST_BYTES`, or its content
         is no mapping or refused by `parse_yaml`.
     """
     check_text(str(path), "the path of a configuration")
@@ -97,14 +97,14 @@ def parse_yaml(text: str, where: str) -> Any:
     ----------
     text
     where
-        What the text is, for messages: a file, or an option.
+        Origin of the text, for messages: a file, or an option.
 
     Raises
     ------
     ConfigError
-        If it is not valid, longer than `MOST_BYTES`, holds more than `MOST_VALUES` or one within
-        more than `DEEPEST` others, a value that contains itself, a tag, a key twice, or anything
-        that `check_plain` refuses.
+        If the text is not valid, longer than `MOST_BYTES`, holds more than `MOST_VALUES` values or
+        one within more than `DEEPEST` others, a value that contains itself, a tag, a key twice, or
+        anything that `check_plain` refuses.
     """
     if len(text) > MOST_BYTES:
         raise ConfigError(f"{where} is text of {len(text)} characters, at most {MOST_BYTES} can be")
@@ -123,7 +123,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def check_plain(value: Any, where: str) -> None:
-    """Refuse what no configuration may hold.
+    """Refuse values that no configuration may hold.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def check_text(text: str, where: str) -> None:
     Raises
     ------
     ConfigError
-        Naming the first such character.
+        If the text has such a character; the message names the first one.
     """
     for character in text:
         code = ord(character)
@@ -177,7 +177,7 @@ def _check_count(values: int, where: str) -> None:
 
 
 def _check_node(node: _Node, where: str, sizes: dict[int, int]) -> int:
-    """Check a node and what is in it, and return how many values it stands for."""
+    """Check a node and the nodes in it, and return the number of values that it stands for."""
     known = sizes.get(id(node))
     if known == 0:
         raise ConfigError(f"{where} holds a value that contains itself: write it out")
@@ -188,7 +188,7 @@ def _check_node(node: _Node, where: str, sizes: dict[int, int]) -> int:
             f"{where} holds the tag {shown(node.tag.replace(_TAG, '!!'))}, and a configuration "
             "plain values alone: remove it"
         )
-    sizes[id(node)] = 0  # while it is looked into
+    sizes[id(node)] = 0  # while it is being checked
     size = 1
     for child in _children(node):
         size += _check_node(child, where, sizes)

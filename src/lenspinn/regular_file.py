@@ -16,26 +16,26 @@ def require_regular_file(
     error: type[LenspinnError] = DataError,
     remedy: str | None = None,
 ) -> int:
-    """Return the size of a file in bytes, having refused what is no regular file, or too large.
+    """Return the size of a file in bytes; refuse what is no regular file, or too large.
 
     Parameters
     ----------
     path : Path
-        Links are followed.
+        Path of the file; links are followed.
     kind : str
-        What it is about to be read as, for the error.
+        Kind of content that the file is to be read as, for the error.
     most_bytes : int or None
-        That can be read.
+        Largest size that can be read; None: any.
     error : type
         Class of the error.
     remedy : str or None
-        What to do about whatever is wrong; by default what fits each case.
+        Advice at the end of the error; by default advice that fits each fault.
 
     Raises
     ------
     LenspinnError
-        Of the class ``error``: there is no such file, it is a folder, a pipe or a device, or has
-        more bytes.
+        Of the class ``error``, if there is no such file, it is a folder, a pipe or a device, or it
+        has more bytes.
     """
 
     def refusal(reason: str, usual: str) -> LenspinnError:

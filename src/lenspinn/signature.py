@@ -27,7 +27,8 @@ def read_signature(module: str, name: str) -> Function:
     Parameters
     ----------
     module, name
-        Where the function is. It may be imported there from another module of lenspinn.
+        Module of the function, and its name there. The module may import it from another module of
+        lenspinn.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def read_signature(module: str, name: str) -> Function:
         decorator_list=[],
         returns=None,
     )
-    # Its own module would be imported by whoever looks there for what else it names.
+    # With the name of its own module, code that resolves its annotations would import that module.
     namespace = _names_in(module, definition.args) | {"__name__": __package__}
     code = ast.fix_missing_locations(ast.Module([bare], type_ignores=[]))
     exec(compile(code, f"<signature of {module}.{name}>", "exec"), namespace)
@@ -54,13 +55,13 @@ def read_signature(module: str, name: str) -> Function:
 
 
 def _names_in(module: str, part: ast.AST) -> dict[str, Any]:
-    """Return what the names in a part of the source of a module stand for."""
+    """Return the values of the names in a part of the source of a module."""
     names = {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
     return {name: _value(module, name) for name in names if not hasattr(builtins, name)}
 
 
 def _value(module: str, name: str) -> Any:
-    """Return a constant of a module, or what it imports from the standard library."""
+    """Return a constant of a module, or a value that it imports from the standard library."""
     module, definition = _definition(module, name)
     if isinstance(definition, ast.Assign | ast.AnnAssign) and definition.value is not None:
         expression = compile(ast.Expression(definition.value), f"<{name} in {module}>", "eval")
@@ -71,7 +72,7 @@ def _value(module: str, name: str) -> Any:
 
 
 def _definition(module: str, name: str) -> tuple[str, ast.stmt | None]:
-    """Return the module and the statement that define a name; of others' modules no statement."""
+    """Return the module and statement that define a name; no statement outside of lenspinn."""
     while module.partition(".")[0] == __package__:
         tree = _source(module)
         for statement in tree.body:

@@ -1,7 +1,7 @@
-"""Tasks done by other processes, whatever becomes of these: a pool on one machine.
+"""Tasks done by a pool of processes on one machine, even if some of the processes die.
 
-A task whose process dies takes the pool with it. Those that were under way are then done again, one
-by one in a process of their own, which tells the task that kills its process from those beside it.
+A task whose process dies ends the whole pool. The tasks under way are then done again, each in a
+process of its own, which tells the task that kills its process from the tasks beside it.
 """
 
 import os
@@ -21,14 +21,15 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 AHEAD = 2
-"""Tasks for each process that are handed over, so that none waits for the next."""
+"""Number of tasks handed over for each process, so that no process waits for its next task."""
 _NONE = object()
 MOST_DEATHS = 3
-"""Tasks whose processes die before any is done: then it is not because of the tasks."""
+"""Number of tasks whose processes die before any task is done, from which the tasks are not to
+blame."""
 
 
 class Died:
-    """In the place of a result: the process of a task died, and died again when it was repeated."""
+    """Mark in the place of a result: the process of a task died, and again when repeated."""
 
 
 def in_this_process(
@@ -47,21 +48,21 @@ def in_processes(
     Parameters
     ----------
     function
-        Importable from a module, as is all that the tasks hold.
+        Function that can be imported from a module, as can everything that the tasks hold.
     tasks
-        They are asked for as they are needed.
+        Tasks, each taken from the iterable when it is needed.
     workers
-        Processes.
+        Number of processes.
 
     Yields
     ------
     task, result
-        As they are done. What a function raises is raised here.
+        Tasks with their results, as they are done. Errors of the function are raised here.
 
     Raises
     ------
     DataError
-        If processes die whatever they do.
+        If processes die whatever their task.
     """
     left, running = iter(tasks), dict[Future[Result], Task]()
     deaths, done_any = 0, False
@@ -97,12 +98,12 @@ def in_processes(
 
 
 def check_deaths(deaths: int, done_any: bool) -> None:
-    """Stop where processes die whatever they do.
+    """Stop where processes die whatever their task.
 
     Raises
     ------
     DataError
-        If so many died, and nothing was ever done.
+        If `MOST_DEATHS` processes died, and no task was ever done.
     """
     if deaths >= MOST_DEATHS and not done_any:
         raise DataError(
@@ -119,7 +120,7 @@ def _hand_over(
     running: dict[Future[Result], Task],
     most: int,
 ) -> list[Task]:
-    """Give a pool work, and return the task that it was too broken to take, if there is one."""
+    """Give a pool tasks; return in a list the task that a broken pool did not take, if any."""
     while len(running) < most and (given := next(left, _NONE)) is not _NONE:
         task = cast(Task, given)
         try:
@@ -143,9 +144,9 @@ def _alone(function: Callable[[Task], Result], task: Task) -> Result | Died:
 
 
 def _begin() -> None:
-    """Make a process one of a pool: one thread, and an end with the pool."""
+    """Prepare a process of a pool: one thread, and an end together with the pool."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
     end_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"
-    if "torch" in sys.modules:  # as where a script that began all this imports it
+    if "torch" in sys.modules:  # e.g. imported by the script that started the pool
         sys.modules["torch"].set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What needs both the simulator and a network; nothing else sees the two together."""
+"""Training on stored or fresh images: joins the simulator and the training of a network."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lenspinn.train.distributed import check_processes, own_device, rank_of, wai
 __all__ = ["train"]
 
 HELD_OUT_SEED = 1_000_003
-"""Added to the seed of a run for the images that it is validated and tested on."""
+"""Number added to the seed of a run, for the images of its validation and test."""
 
 
 def train(config: TrainConfig, progress: bool = True) -> Path:
@@ -29,7 +29,7 @@ def train(config: TrainConfig, progress: bool = True) -> Path:
     Parameters
     ----------
     config
-        What to train, on what and how.
+        Configuration: network, images and training.
     progress
         Whether to show progress bars.
 

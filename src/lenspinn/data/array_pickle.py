@@ -1,9 +1,9 @@
 """Pickled arrays as numpy.save writes them, rebuilt without running anything of the file.
 
-A pickle is a program. Before it is run, every instruction is looked at: only those that
+A pickle is a program. Before it is run, every instruction is checked: only those that
 ``numpy.save`` writes for arrays and numbers are allowed, and none may ask for more memory than the
-file is long. What then builds the arrays are the classes below in place of numpy's own, which would
-believe what a pickle says about sizes and types, down to reading memory that is not theirs.
+file is long. The classes below then build the arrays in place of numpy's own, which would believe
+the sizes and types in a pickle, and could read memory outside of the array.
 """
 
 import io
@@ -18,7 +18,7 @@ import numpy as np
 from lenspinn.errors import DataError
 
 MAX_STEPS = 500_000
-"""Instructions of a pickle; an image of a megapixel in rows has some thousands."""
+"""Largest number of instructions of a pickle; an image of a megapixel in rows has thousands."""
 
 _MAX_ITEMS_THAT_NEST = 4  # an array of more objects than these holds numbers and plain arrays only
 _PLAIN_TYPE = re.compile(r"[biuf][1248]|O8|b1")
@@ -38,12 +38,12 @@ def load_objects(content: bytes) -> np.ndarray:
     Parameters
     ----------
     content : bytes
-        All that follows the header of a .npy file.
+        Bytes that follow the header of a .npy file.
 
     Returns
     -------
     object array
-        Its items are numbers, arrays of numbers, or (of at most four items) such object arrays.
+        Array of numbers, of arrays of numbers, or (with at most four items) of such object arrays.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def load_objects(content: bytes) -> np.ndarray:
 
 
 def _check_steps(content: bytes) -> None:
-    """Refuse a pickle by what its instructions are, before any of them is carried out."""
+    """Refuse a pickle by its instructions, before any of them is carried out."""
     end = 0
     try:
         for step, (code, argument, position) in enumerate(pickletools.genops(content)):
@@ -75,7 +75,7 @@ def _check_steps(content: bytes) -> None:
                 raise DataError(f"its pickle has the instruction {code.name}, which no array needs")
             if step >= MAX_STEPS:
                 raise DataError(f"its pickle has more than {MAX_STEPS} instructions")
-            # The room for what is remembered grows with the highest number, not with their count.
+            # The memo grows with the highest number in it, not with the count of its entries.
             if code.name in _STORES and int(argument or 0) > step:
                 raise DataError("its pickle asks for room that no array needs")
             end = (position or 0) + 1
@@ -100,7 +100,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Type:
-    """A numeric type, or that of Python objects."""
+    """A numeric type, or the type of Python objects."""
 
     __slots__ = ("dtype",)
 
@@ -114,7 +114,7 @@ class _Type:
 
 
 class _Array:
-    """An array as its pickle describes it; it is made when all is known to fit."""
+    """An array as its pickle describes it; it is made once all is known to fit together."""
 
     __slots__ = ("content", "is_fortran", "kind", "shape")
 

@@ -14,7 +14,7 @@ __all__ = ["SMALLEST_IMAGE", "background_sigma"]
 Images = Float[Tensor, "batch 1 y x"]
 
 SMALLEST_IMAGE = 8
-"""Pixels along a side below which nothing can be said about an image's background."""
+"""Least number of pixels along a side of an image whose background can be measured."""
 
 # Median absolute deviation of normal noise to its standard deviation.
 _MAD_TO_SIGMA = 1.4826
@@ -71,8 +71,8 @@ def background_sigma(image: Images) -> Float[Tensor, " batch"]:
 def _faintest(image: Images) -> Int[Tensor, "batch pixels"]:
     """Return the flat inner positions of the pixels in the faintest blocks, `_FAINT_PART` of all.
 
-    Where blocks are as faint, and of the last one that is needed, the first pixels are taken: no
-    device, and no file format of networks, chooses others.
+    Of equally faint blocks, and of the last block that is needed, the first pixels are taken, so
+    that every device and every file format of networks chooses the same pixels.
     """
     blocks = nn.functional.avg_pool2d(image, _BLOCK, ceil_mode=True)
     rows, columns = (_nearest_blocks(image.shape[axis], image.device) for axis in (-2, -1))
@@ -88,8 +88,8 @@ def _faintest(image: Images) -> Int[Tensor, "batch pixels"]:
 
 
 def _rising(values: Float[Tensor, "batch n"]) -> Int[Tensor, "batch n"]:
-    """Return where the values of each row are in rising order, the first first of equal ones."""
-    if torch.compiler.is_compiling():  # ONNX has no stable sort but this, which there is one
+    """Return the order in which the values of each row rise; equal values keep their order."""
+    if torch.compiler.is_compiling():  # ONNX has no stable sort, but its topk is stable
         return values.topk(values.shape[1], dim=1, largest=False).indices
     return values.sort(dim=1, stable=True).indices
 
@@ -102,7 +102,7 @@ def _nearest_blocks(num_pix: int, device: torch.device) -> Int[Tensor, " pixels"
 
 
 def _second_difference(image: Tensor, lag: int, where: Tensor) -> Tensor:
-    """Median |a - 2b + c| of pixels `lag` apart in y and in x, at flat inner positions `where`."""
+    """Return median |a - 2b + c| of pixels `lag` apart in y and x, at flat positions `where`."""
     num_y, num_x = image.shape[-2:]
     rows, columns = (slice(_NOISE_LAG, n - _NOISE_LAG) for n in (num_y, num_x))
     above, below = (slice(_NOISE_LAG + s, num_y - _NOISE_LAG + s) for s in (lag, -lag))
@@ -115,7 +115,7 @@ def _second_difference(image: Tensor, lag: int, where: Tensor) -> Tensor:
 
 
 def _median(values: Float[Tensor, "batch n"]) -> Float[Tensor, " batch"]:
-    """Lower median of each row."""
+    """Return the lower median of each row."""
     middle = (values.shape[1] - 1) // 2
     if torch.compiler.is_compiling():  # or exported: no numpy there
         return values.topk(middle + 1, dim=1, largest=False).values[:, middle]

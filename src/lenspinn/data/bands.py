@@ -16,7 +16,7 @@ def find_image(file: FitsFile, hdu: int | str | None, band: str | None) -> int:
     Raises
     ------
     ImageError
-        If there is none, or none of that band.
+        If there is no image, or none of that band.
     """
     found = find_extension(file, "image", hdu)
     if band is None or hdu is not None or len(file.shape(found)) > 2:
@@ -42,18 +42,18 @@ def plane_of(shape: tuple[int, ...], headers: Headers, band: str | None, name: s
     Parameters
     ----------
     shape
-        Of the cube.
+        Shape of the cube.
     headers
-        Which may name its bands.
+        Headers that may name its bands.
     band
-        Its number, counted from 1 as FITS counts, or its name.
+        Number of the band, counted from 1 as FITS counts, or its name.
     name
-        Of the file, for errors.
+        Name of the file, for errors.
 
     Raises
     ------
     ImageError
-        If no band is named, or one that is not there.
+        If no band is named, or one that the cube does not have.
     """
     named = _names(headers, shape[0]) if len(shape) == 3 else ()
     bands = f" (bands {', '.join(named)})" if named else ""

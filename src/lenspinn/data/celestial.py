@@ -1,4 +1,4 @@
-"""Where the pixels of a FITS image lie on the sky, and how a header says so."""
+"""Sky coordinates of the pixels of a FITS image, from and to the WCS of a header."""
 
 import copy
 import math
@@ -23,14 +23,14 @@ REFERENCE = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
 
 
 class Celestial:
-    """Where the pixels of an image lie on the sky, by the WCS of its header.
+    """Sky coordinates of the pixels of an image, by the WCS of its header.
 
     Pixels are counted from 0, column and row; a whole number is the centre of a pixel.
 
     Parameters
     ----------
     wcs
-        Of two celestial axes, in degrees.
+        WCS of two celestial axes, in degrees.
     """
 
     def __init__(self, wcs: WCS) -> None:
@@ -38,12 +38,12 @@ class Celestial:
 
     @property
     def frame(self) -> str:
-        """The frame of its coordinates, as in RADESYS: ICRS, FK5 and so on."""
+        """Frame of the sky coordinates, as in RADESYS: ICRS, FK5 and so on."""
         return str(self._wcs.wcs.radesys).strip() or "ICRS"
 
     @property
     def equatorial(self) -> bool:
-        """Whether its coordinates are right ascension and declination."""
+        """Whether the sky coordinates are right ascension and declination."""
         return str(self._wcs.wcs.lngtyp).strip() == "RA"
 
     def position(self, column: float, row: float) -> tuple[float, float]:
@@ -62,17 +62,17 @@ class Celestial:
         Parameters
         ----------
         pixels : (y, x)
-            An array, or what astropy reads only as far as it is asked for (``HDU.section``). Pixels
-            of the square beyond the image become NaN.
+            An array, or a ``HDU.section``, of which astropy reads only the part that is needed.
+            Pixels of the square beyond the image become NaN.
         longitude, latitude
-            Of the middle, degrees.
+            Position of the middle of the square, degrees.
         size
-            A side, arcsec.
+            Side of the square, arcsec.
 
         Raises
         ------
         astropy.nddata.NoOverlapError
-            If no pixel of it is in the image.
+            If no pixel of the square is in the image.
         """
         frame = wcs_to_celestial_frame(self._wcs)
         place = SkyCoord(longitude, latitude, unit="deg", frame=frame)
@@ -86,14 +86,14 @@ class Celestial:
         Parameters
         ----------
         column, row
-            Where.
+            Position of the pixel.
         angle : degrees
-            Counter-clockwise from the direction in which columns rise.
+            Angle counter-clockwise from the direction in which columns rise.
 
         Returns
         -------
         float
-            Degrees from north to east, from 0 to 180.
+            Position angle, degrees from north to east, from 0 to 180.
         """
         step = 0.5
         dx, dy = step * math.cos(math.radians(angle)), step * math.sin(math.radians(angle))
@@ -109,7 +109,7 @@ class Celestial:
         Parameters
         ----------
         first_column, first_row
-            Of the cutout, in the image; they may be negative.
+            First column and row of the cutout in the image; they may be negative.
         """
         wcs = copy.deepcopy(self._wcs)
         origin = np.array([first_column, first_row], dtype=float)
@@ -121,17 +121,17 @@ class Celestial:
 
 
 def celestial_of(headers: Sequence[Header]) -> Celestial | None:
-    """Return the sky of an image.
+    """Return the sky coordinates of an image.
 
     Parameters
     ----------
     headers
-        Of the image and of its file; the first that has a celestial WCS counts.
+        Headers of the image and of its file; the first that has a celestial WCS counts.
 
     Returns
     -------
     Celestial or None
-        None where none has one that can be used.
+        Sky coordinates; None where no header has a WCS that can be used.
     """
     for header in headers:
         wcs = _celestial_wcs(header)
@@ -143,7 +143,7 @@ def celestial_of(headers: Sequence[Header]) -> Celestial | None:
 def _celestial_wcs(header: Header) -> WCS | None:
     """Return the two celestial axes of a header, if it has them and they can be used.
 
-    What astropy raises about a WCS that is wrong is of every kind.
+    Astropy raises exceptions of every kind for a WCS that is wrong.
     """
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -164,7 +164,7 @@ def _celestial_wcs(header: Header) -> WCS | None:
 
 
 def _is_complete(header: Header) -> bool:
-    """Return whether a header says where it begins; astropy takes what is no number for 0."""
+    """Return whether a header states its reference point; astropy reads what is no number as 0."""
     return "CTYPE1" in header and all(
         isinstance(header.get(card), int | float) for card in REFERENCE
     )
@@ -176,7 +176,7 @@ def arcsec_cards(num_pix: int, pixel_scale: float) -> Header:
     Parameters
     ----------
     num_pix, pixel_scale
-        A side in pixels, and one of these in arcsec.
+        Side of the image in pixels, and of a pixel in arcsec.
     """
     header = Header()
     for axis in (1, 2):

@@ -19,7 +19,8 @@ PANEL_INCHES = 1.75
 DOTS_PER_INCH = 150
 
 FAINT_FRACTION = 0.02
-"""Of the peak: brightness from which the stretch turns from linear to logarithmic, at least."""
+"""Least brightness, as a share of the peak, at which the stretch turns from linear to
+logarithmic."""
 
 BAR_TICKS = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 
@@ -88,7 +89,7 @@ def _draw_sheet(store: ImageStore, per_class: int) -> Figure:
 
 
 def _stretch(store: ImageStore, rows: list[int]) -> AsinhNorm:
-    """One brightness scale for all images, in units of each image's peak."""
+    """Return one brightness scale for all images, in units of each image's peak."""
     images = store.images(rows)
     peak = float(np.median(abs(images).max(axis=(1, 2, 3)))) or 1.0
     noise = store.info.noise_sigma / peak
@@ -149,7 +150,7 @@ def _draw_substructure(panel: Axes, truth: Truth, row: int, heaviest: float) -> 
 
 
 def _caption(truth: Truth, row: int) -> str:
-    """Say what the truth knows of an image in two short lines; a store may know less."""
+    """Return the truth of an image in two short lines, as far as the store has it."""
     value = {name: float(truth[name][row]) for name in truth if truth[name].ndim == 1}
     known = {name: number for name, number in value.items() if np.isfinite(number)}
     lens = []

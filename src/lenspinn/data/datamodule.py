@@ -19,16 +19,16 @@ from lenspinn.data.store import DatasetInfo, ImageStore
 from lenspinn.errors import ConfigError
 
 Batch = tuple[Any, Tensor] | tuple[Any, Tensor, dict[str, Tensor]]
-"""Images (B, 1, y, x) float32 in the store's unit, or what `StoreDataModule.inputs` has in their
-place; labels (B,) int64; where asked for, truth by name, (B,) float32, NaN where there is none."""
+"""Images (B, 1, y, x) float32 in the store's unit, or the `StoreDataModule.inputs` in their place;
+labels (B,) int64; if asked for, truth by name, (B,) float32, NaN where a field is absent."""
 
-# What a random stream is for: keeps streams of one seed apart. 0 is that of `split_rows`.
+# Purpose of a random stream, which keeps streams of one seed apart. 0 is that of `split_rows`.
 _ORDER, _SOURCE = 1, 2
 
 
 @runtime_checkable
 class BatchSource(Protocol):
-    """Makes fresh labelled images, e.g. a simulator."""
+    """Source of fresh labelled images, e.g. a simulator."""
 
     def sample(
         self, batch_size: int, generator: torch.Generator, truth_keys: Sequence[str] = ()
@@ -41,8 +41,8 @@ class StoreDataModule(LightningDataModule):
 
     The split keeps the proportions of the classes, its parts are disjoint, and it depends on the
     labels, `split` and `seed` alone. Where the store's truth names the galaxy behind each lens
-    (``source_galaxy``), it depends on that too: a galaxy is then in one part only, and proportions
-    are kept as well as whole galaxies allow; see `split_rows`.
+    (``source_galaxy``), the split depends on the galaxies too: a galaxy is then in one part only,
+    and proportions are kept as well as whole galaxies allow; see `split_rows`.
 
     The order of the training images is a function of the seed and the epoch alone; every image is
     used in every epoch (the last batch may be smaller). Training resumes in the middle of an epoch
@@ -53,20 +53,20 @@ class StoreDataModule(LightningDataModule):
     path : Path
         Store to split.
     batch_size : int
-        Images a batch; where several processes train together, of all of them.
+        Number of images in a batch, added up over all processes that train together.
     seed : int
-        Of the split and of the training order.
+        Seed of the split and of the training order.
     split : three fractions that add up to 1
-        Training, validation and test.
+        Fractions of training, validation and test.
     test_path : Path, optional
         Another store, all of whose images are the test set; the test fraction is then 0.
     num_workers : int
-        Threads that prepare batches ahead; 0 prepares each when it is asked for.
+        Number of threads that prepare batches ahead; 0 prepares each batch when it is asked for.
     source : BatchSource, optional
-        Where given, training images come from it, fresh at every step; validation and test images
-        come from the store.
+        Source of the training images, fresh at every step, in the place of the store; validation
+        and test images come from the store.
     images_per_epoch : int, optional
-        How many of them an epoch has; by default as many as the training part holds.
+        Number of images from the source in an epoch; by default as many as in the training part.
 
     Raises
     ------
@@ -78,11 +78,11 @@ class StoreDataModule(LightningDataModule):
     """
 
     truth_keys: Sequence[str] = ()
-    """Names of the truth that comes with each training image, in a dictionary after the labels."""
+    """Names of the truth given with each training image, in a dictionary after the labels."""
 
     inputs: Callable[[np.ndarray], Any] | None = None
-    """Where given, returns by image number what a network is given in the place of the training and
-    validation images."""
+    """Function from image numbers to the inputs of a network in the place of the training and
+    validation images; None: the images themselves."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class StoreDataModule(LightningDataModule):
 
     @property
     def info(self) -> DatasetInfo:
-        """What the training and validation images are."""
+        """Facts about the training and validation images."""
         return self.store.info
 
     def train_dataloader(self) -> "TrainBatches":
@@ -183,14 +183,14 @@ class Batches:
     Parameters
     ----------
     load : function
-        Makes a batch of rows.
+        Function from rows to a batch.
     rows : (n,) integers
     batch_size : int
     num_workers : int
-        Threads that load ahead.
+        Number of threads that load ahead.
     rank, world_size : int
-        This process and the number of them. They take the images of each batch in turn; of the
-        last batch a process may get none.
+        Number of this process, from 0, and number of processes. Processes take the images of each
+        batch in turn; of the last batch a process may get none.
     """
 
     def __init__(
@@ -230,15 +230,16 @@ class TrainBatches:
     Parameters
     ----------
     load : function
-        Makes a batch of rows and of the number of batches handed out before it.
+        Function from rows, and the number of batches handed out before, to a batch.
     rows : (n,) integers
-        Training images. The order in epoch e is a function of ``(seed, e)`` alone.
+        Rows of the training images. The order in epoch e is a function of ``(seed, e)`` alone.
     batch_size, num_workers : int
     seed : int
     rank, world_size : int
-        This process and the number of them. They take the images of each batch in turn, so that the
-        batches are those of one process, and a saved position is one for any number of processes.
-        Where the last batch has fewer images than there are processes, some are used twice.
+        Number of this process, from 0, and number of processes. Processes take the images of each
+        batch in turn, so that the batches are those of one process, and a saved position holds for
+        any number of processes. Where the last batch has fewer images than there are processes,
+        some images are used twice.
     """
 
     def __init__(
@@ -281,7 +282,7 @@ class TrainBatches:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Position after the batches handed out so far."""
+        """Return the position after the batches handed out so far."""
         return {"epoch": self._epoch, "batch": self._batch, **self._identity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -326,7 +327,7 @@ def _check_compatible(store: ImageStore, test_store: ImageStore) -> None:
 
 
 def _check_other_galaxies(store: ImageStore, test_store: ImageStore) -> None:
-    """Refuse galaxies in both stores, which can be told where both name the same folder."""
+    """Refuse stores that share galaxies, as far as both name the same folder of galaxies."""
     here, there = (item.read_truth("source_galaxy") for item in (store, test_store))
     folder = _galaxy_folder(store)
     if here is None or there is None or folder is None or folder != _galaxy_folder(test_store):
@@ -356,7 +357,7 @@ def _read(
 
 
 def truth_tensors(columns: Mapping[str, np.ndarray | None], rows: np.ndarray) -> dict[str, Tensor]:
-    """Return rows of the truth as float32 tensors, NaN where there is no such column."""
+    """Return rows of the truth as float32 tensors, NaN where a column is None."""
     return {
         key: torch.full((len(rows),), torch.nan)
         if column is None
@@ -374,7 +375,7 @@ def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _ahead(tasks: Iterable[Callable[[], Batch]], num_workers: int) -> Iterator[Batch]:
-    """Results of tasks in order, up to `num_workers` of them computed ahead in threads."""
+    """Yield results of tasks in order, up to `num_workers` of them computed ahead in threads."""
     if num_workers == 0:
         for task in tasks:
             yield task()

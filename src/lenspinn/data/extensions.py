@@ -1,8 +1,8 @@
-"""Which extension of a FITS file holds what: image, noise, PSF or mask, told by their names.
+"""Roles of the extensions of a FITS file: image, noise, PSF or mask, told by their names.
 
 Surveys and pipelines name their extensions in some hundred ways, e.g. SCI, ERR, DQ, WHT (HST,
 JWST); VIS_FLUX, VIS_RMS, VIS_PSF (Euclid Q1); IMAGE, MASK, VARIANCE (Rubin); UNCERT (astropy's
-CCDData); DATA, STAT (MUSE). So words are told apart, not whole names.
+CCDData); DATA, STAT (MUSE). So the words of a name are compared, not whole names.
 """
 
 import itertools
@@ -16,13 +16,14 @@ from lenspinn.errors import ImageError
 __all__ = ["Role", "companion_of", "find_extension", "other_images", "role_of", "stem_of"]
 
 Role = Literal["image", "noise", "variance", "weight", "psf", "mask", "other", "unknown"]
-"""``weight`` is 1 / variance. ``unknown`` says nothing; ``other`` is something that is not used."""
+"""Role of an extension. ``weight``: 1 / variance; ``unknown``: the name says nothing; ``other``:
+something that is not used."""
 
 NOISE: tuple[Role, ...] = ("noise", "variance", "weight")
-"""Any of which gives standard deviations, the first one that is there."""
+"""Roles that give standard deviations; the first of them that a file has is used."""
 
 MOST_LISTED = 30
-"""Extensions that an error names."""
+"""Largest number of extensions that an error names."""
 
 SUFFIX = r"(map|maps|image|img|array|plane|data|model|kernel|s)?\d*"
 _WORDS: dict[Role, str] = {
@@ -48,7 +49,7 @@ SAME_KIND = {"noise": NOISE, "image": ("image",), "psf": ("psf",), "mask": ("mas
 
 
 def role_of(name: str) -> Role:
-    """Return what an extension or file of some name holds, in upper or lower case."""
+    """Return the role of an extension or file by its name, in upper or lower case."""
     words = _words(name)
     found = [role for role in _PATTERNS if _has(role, words)]
     if "variance" in found and set(words) & set(_INVERSE):
@@ -61,7 +62,7 @@ def role_of(name: str) -> Role:
 
 
 def stem_of(name: str) -> tuple[str, ...]:
-    """Return the words of a name that say nothing of its kind, e.g. the band."""
+    """Return the words of a name that do not tell its role, e.g. the band."""
     words = [word for word in _words(name) if word not in _INVERSE]
     return tuple(word for word in words if not any(_has(role, [word]) for role in _PATTERNS))
 
@@ -77,14 +78,14 @@ def find_extension(
     kind
         "image", "noise", "psf" or "mask".
     wanted
-        Its number or name, in upper or lower case; by default what names tell.
+        Number or name of the extension, in upper or lower case; by default the names decide.
     stem
-        Words besides, e.g. the band: of several extensions, that with the same is meant.
+        Other words of its name, e.g. the band: of several extensions the one with these is taken.
 
     Raises
     ------
     ImageError
-        If there is none, or several and no name tells.
+        If there is no such extension, or several and no name tells.
     """
     if wanted is not None and str(wanted).strip():
         return _named(file, str(wanted).strip())
@@ -122,7 +123,7 @@ def other_images(file: FitsFile, chosen: int) -> int:
 
 
 def companion_of(file: FitsFile, image: int, kind: str) -> int | None:
-    """Return the extension that goes with an image of the same file; None where there is none.
+    """Return the extension that belongs to an image of the same file; None where there is none.
 
     Parameters
     ----------
@@ -134,8 +135,8 @@ def companion_of(file: FitsFile, image: int, kind: str) -> int | None:
 
     Notes
     -----
-    Of several, that whose name has the same words besides (VIS_FLUX, VIS_RMS), then that which
-    comes first after the image and before the next one (SCI, ERR, SCI, ERR).
+    Of several extensions, the one whose name has the same other words (VIS_FLUX, VIS_RMS) is taken,
+    then the first one after the image and before the next image (SCI, ERR, SCI, ERR).
     """
     images = _images(file)
     names = {number: file.name(number) for number in images}
@@ -173,7 +174,7 @@ def _images(file: FitsFile) -> list[int]:
 
 
 def _detector_sampled(file: FitsFile, found: Sequence[int]) -> int:
-    """Of the samplings that STPSF writes (OVERSAMP, DET_SAMP, OVERDIST, DET_DIST), the image's."""
+    """Return the PSF sampled as the image, of STPSF's OVERSAMP, DET_SAMP, OVERDIST, DET_DIST."""
     names = {file.name(number).upper(): number for number in found}
     return names.get("DET_DIST", names.get("DET_SAMP", found[0]))
 
@@ -191,6 +192,6 @@ def _words(name: str) -> list[str]:
 
 
 def _has(role: Role, words: Sequence[str]) -> bool:
-    """Return whether one word, or two in a row as of DET_SAMP, says so."""
+    """Return whether one word, or two in a row as in DET_SAMP, stands for a role."""
     pairs = ["".join(pair) for pair in itertools.pairwise(words)]
     return any(map(_PATTERNS[role].fullmatch, [*words, *pairs]))

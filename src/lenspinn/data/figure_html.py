@@ -1,4 +1,4 @@
-"""A verdict and a picture as a notebook shows them."""
+"""HTML of a verdict and a picture, as a notebook shows them."""
 
 import base64
 import html
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["figure_html", "figure_png", "verdict_html"]
 
 RESOLUTION = 72
-"""Dots per inch."""
+"""Resolution of the picture, dots per inch."""
 
 
 def figure_html(figure: "Figure", description: str) -> str:
@@ -21,14 +21,14 @@ def figure_html(figure: "Figure", description: str) -> str:
     ----------
     figure
     description
-        For who cannot see it.
+        Description of the picture for readers who cannot see it.
     """
     content = base64.b64encode(figure_png(figure, resolution=RESOLUTION)).decode()
     return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{content}">'
 
 
 def figure_png(figure: "Figure", *, resolution: int) -> bytes:
-    """Return a picture as PNG, so many dots per inch."""
+    """Return a picture as PNG, with a resolution in dots per inch."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=resolution)
     return picture.getvalue()

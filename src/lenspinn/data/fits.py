@@ -38,28 +38,28 @@ class TelescopeImage:
     """An image and what its file, FITS or HDF5, says about it; None where it says nothing."""
 
     data: np.ndarray
-    """(y, x) float32, or float64 where the file has it; row 0 at the bottom. May hold NaN."""
+    """Pixels (y, x), float32, or float64 where the file has it; row 0 at the bottom; may be NaN."""
     pixel_scale: float
-    """Arcsec per pixel."""
+    """Pixel scale, arcsec per pixel."""
     unit: str | None = None
-    """Of the pixels, as written in BUNIT."""
+    """Unit of the pixels, as written in BUNIT."""
     telescope: str | None = None
     instrument: str | None = None
     filter: str | None = None
     exposure_time: float | None = None
-    """Seconds."""
+    """Exposure time, s."""
     zero_point: float | None = None
     """AB magnitude of a flux of 1: MAGZERO or its like, else from PHOTFLAM and PHOTPLAM."""
     noise: np.ndarray | None = None
-    """(y, x): standard deviations, in the unit of the pixels."""
+    """Noise map (y, x): standard deviations in the unit of the pixels."""
     extension: int = 0
-    """Number of the extension it was read from."""
+    """Number of the extension that the image was read from."""
     stem: tuple[str, ...] = ()
-    """Words in the name of that extension that others of it share, e.g. the band."""
+    """Words in the name of that extension which its noise, PSF and mask share, e.g. the band."""
     others: int = 0
-    """Extensions that might as well have been meant, where nobody said which."""
+    """Number of other extensions that might be meant as well, where the caller named none."""
     celestial: Celestial | None = None
-    """Where its pixels lie on the sky."""
+    """Sky coordinates of the pixels."""
 
     @property
     def names(self) -> str | None:
@@ -80,15 +80,16 @@ def read_fits(
     Parameters
     ----------
     path : Path
-        Also compressed as a whole: .gz, .bz2, .xz, .zip with one file.
+        FITS file, also compressed as a whole: .gz, .bz2, .xz, .zip with one file.
     pixel_scale : float, arcsec, optional
-        Overrides what the header says. Needed where it says nothing; otherwise the WCS counts (CD
-        matrix, or PC matrix and CDELT) of the image or of the file, then PIXSCALE and its like.
+        Pixel scale that overrides the header's, needed where the header states none. By default the
+        WCS of the image or of the file counts (CD matrix, or PC matrix and CDELT), then PIXSCALE
+        and its like.
     hdu : int or str, optional
         Number, from 0, or name of the extension. By default the first whose name says that it is
-        an image (SCI, VIS_FLUX, IMAGE), then the first of those whose names say nothing.
+        an image (SCI, VIS_FLUX, IMAGE), then the first whose name says nothing.
     band : int or str, optional
-        Of a cube (bands, y, x): its number, from 1 as FITS counts, or its name, where the header
+        Band. Of a cube (bands, y, x): number, from 1 as FITS counts, or name, where the header
         has BANDS, BAND1 or FILTER1; of extensions, a word in their names.
 
     Returns
@@ -100,7 +101,8 @@ def read_fits(
     DataError
         If the file is missing, no regular file, truncated, damaged or no FITS file.
     ImageError
-        If it holds no image or several, or its pixel scale is unknown, absurd or not one number.
+        If the file holds no image or several, or its pixel scale is unknown, absurd or not one
+        number.
     """
     path = Path(path)
     wanted = None if band is None or not str(band).strip() else str(band).strip()
@@ -141,12 +143,12 @@ def read_fits_images(path: Path | str, hdus: Sequence[int]) -> list[np.ndarray]:
     ----------
     path : Path
     hdus : sequence of int
-        Numbers of their extensions; the primary one is 0.
+        Numbers of the extensions of the images; the primary one is 0.
 
     Returns
     -------
     list of (y, x) float32
-        In the order of `hdus`; their shapes may differ.
+        Images in the order of `hdus`; their shapes may differ.
 
     Raises
     ------
@@ -176,12 +178,12 @@ def read_fits_table(path: Path | str, columns: Sequence[str]) -> dict[str, np.nd
     ----------
     path : Path
     columns : sequence of str
-        Names, in upper or lower case.
+        Names of the columns, in upper or lower case.
 
     Returns
     -------
     dict of (rows, ...)
-        By the names that were asked for.
+        Columns by the names that were asked for.
 
     Raises
     ------
@@ -202,7 +204,7 @@ def read_fits_table(path: Path | str, columns: Sequence[str]) -> dict[str, np.nd
 def write_fits(
     path: Path | str, data: np.ndarray, pixel_scale: float, **cards: str | float | None
 ) -> Path:
-    """Write an image, replacing what is there.
+    """Write an image, replacing an existing file.
 
     Parameters
     ----------
@@ -226,26 +228,26 @@ def write_fits(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitsMap:
-    """One extension of a file that is written."""
+    """One extension of a file to be written."""
 
     data: np.ndarray
-    """(y, x), stored as float32, row 0 at the bottom."""
+    """Pixels (y, x), stored as float32, row 0 at the bottom."""
     cards: Cards
-    """Of its header."""
+    """Cards of the header of the extension."""
     sky: Header | None = None
-    """Its WCS; see `lenspinn.data.celestial.Celestial.cards`."""
+    """WCS of the extension; see `lenspinn.data.celestial.Celestial.cards`."""
 
 
 def write_fits_maps(path: Path | str, maps: Mapping[str, FitsMap], cards: Cards) -> Path:
-    """Write several images into one file, whole or not at all, replacing what is there.
+    """Write several images into one file, whole or not at all, replacing an existing file.
 
     Parameters
     ----------
     path : Path
     maps
-        By the name of their extension.
+        Extensions by name.
     cards
-        Of the primary header, which has no image.
+        Cards of the primary header, which has no image.
 
     Returns
     -------

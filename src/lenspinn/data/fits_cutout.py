@@ -1,7 +1,7 @@
 """The part of a FITS file around a position on the sky, as a small FITS file of the same kind.
 
-A mosaic of a survey holds thousands of lenses. What is cut out keeps the names of its extensions,
-its headers and its WCS, so that whatever reads a whole file reads the part in the same way.
+A mosaic of a survey holds thousands of lenses. The part keeps the names of the extensions, the
+headers and the WCS, so that it can be read in the same way as the whole file.
 """
 
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ from lenspinn.errors import ImageError
 __all__ = ["SkySquare", "cut_out"]
 
 MOST_SIDE = 2048
-"""Pixels of a cutout: a lens is far smaller."""
+"""Largest side of a cutout, pixels: a lens is far smaller."""
 STORAGE = ("BSCALE", "BZERO", "BLANK", "ZBLANK", "CHECKSUM", "DATASUM")
-"""Cards that say how the whole image is stored."""
+"""Cards that state how the whole image is stored, and do not hold for a part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkySquare:
-    """A square on the sky, and where the pixels of an image lie there."""
+    """A square on the sky, and the sky coordinates of an image."""
 
     ra: float
-    """Degrees, of its middle."""
+    """Right ascension of the middle, degrees."""
     dec: float
-    """Degrees."""
+    """Declination of the middle, degrees."""
     size: float
-    """A side, arcsec."""
+    """Side of the square, arcsec."""
     celestial: Celestial
-    """Of the image."""
+    """Sky coordinates of the pixels of the image."""
     shape: tuple[int, int]
-    """Of the image, rows and columns."""
+    """Shape of the image, rows and columns."""
 
     @classmethod
     def in_image(
@@ -59,7 +59,7 @@ class SkySquare:
         DataError
             If the file cannot be read.
         ImageError
-            If it holds no flat image, has no WCS, or the square is too large.
+            If the file holds no flat image, or the image has no WCS.
         """
         with opened(path) as file:
             number = find_image(file, hdu, None if band is None else str(band))
@@ -72,7 +72,7 @@ class SkySquare:
         return cls(ra=ra, dec=dec, size=size, celestial=celestial, shape=(shape[0], shape[1]))
 
     def of(self, pixels: object, path: Path) -> Cutout2D:
-        """Cut it out of an image of a file that has the same pixels."""
+        """Cut the square out of an image that has the same pixels, read from a file."""
         if not self.size > 0:
             raise ImageError(f"size is {self.size:g}; give a side of the cutout in arcsec, above 0")
         try:
@@ -102,24 +102,25 @@ def cut_out(path: Path, square: SkySquare, out: Path) -> Path:
     Parameters
     ----------
     path
-        Its images of `SkySquare.shape` are cut, all of them; those of other shapes, as of a PSF,
-        are kept, and cubes and tables left out.
+        FITS file. All its images of `SkySquare.shape` are cut; images of other shapes, such as a
+        PSF, are kept, and cubes and tables left out.
     square
-        Of the image; a noise map or mask has its pixels.
+        Square on the image; a noise map or mask has the same pixels.
     out
         File to write.
 
     Returns
     -------
     Path
-        That file.
+        The file ``out``.
 
     Raises
     ------
     DataError
         If the file cannot be read.
     ImageError
-        If it does not show that place, or no image of it has the shape.
+        If the image does not show that place, no image of the file has the shape, or the square is
+        too large.
     """
     square.check_side(path)
     whole = square.of(np.broadcast_to(np.float32(0), square.shape), path)
@@ -137,7 +138,7 @@ def cut_out(path: Path, square: SkySquare, out: Path) -> Path:
 
 
 def _part(file: FitsFile, number: int, square: SkySquare, first: tuple[int, int]) -> Any:
-    """Return one extension: cut, whole, or, of what is no flat image, its header alone."""
+    """Return one extension: cut, or whole, or its header alone where it is no flat image."""
     kind = fits.ImageHDU if number else fits.PrimaryHDU
     header, shape = file.header(number).copy(), file.shape(number)
     for card in STORAGE:
@@ -149,11 +150,11 @@ def _part(file: FitsFile, number: int, square: SkySquare, first: tuple[int, int]
         return kind(file.pixels(number), header)
     if number:
         return kind(header=Header([("EXTNAME", file.name(number))]))
-    return kind(header=_moved(header, *first))  # that of all extensions
+    return kind(header=_moved(header, *first))  # the primary header, valid for all extensions
 
 
 def _moved(header: Header, columns: int, rows: int) -> Header:
-    """Count the pixels of a header from others; SIP counts from the reference pixel too."""
+    """Count the reference pixel of a header, to which SIP also refers, from a new first pixel."""
     for card, by in (("CRPIX1", columns), ("CRPIX2", rows)):
         if isinstance(header.get(card), int | float):
             header[card] = header[card] - by

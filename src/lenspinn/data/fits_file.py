@@ -1,8 +1,8 @@
 """An open FITS file: the only place that lets astropy read one.
 
-What a damaged or hostile file makes astropy raise is of every kind (KeyError, TypeError, zlib.error
-and so on), from opening, from a header, or from the pixels. Each of these is one narrow function
-here that turns whatever is raised into one `DataError` that names the file.
+A damaged or hostile file makes astropy raise exceptions of every kind (KeyError, TypeError,
+zlib.error and so on), from opening, from a header, or from the pixels. Each of these steps is one
+narrow function here that turns any exception into one `DataError` that names the file.
 """
 
 import bz2
@@ -34,7 +34,7 @@ FITS_SUFFIXES = tuple(
     for packed in ("", ".gz", ".bz2", ".xz", ".zip")
 )
 MOST_UNPACKED = 256 * 2**20
-"""Bytes of a file that comes compressed as a whole."""
+"""Largest size, unpacked, of a file that is compressed as a whole, bytes."""
 
 T = TypeVar("T")
 
@@ -71,12 +71,12 @@ class FitsFile:
         return self._read(f"the name of extension {number}", lambda: str(self._hdus[number].name))
 
     def pixels(self, number: int) -> np.ndarray:
-        """Return the image of an extension in the floating point that holds it, native bytes.
+        """Return the image of an extension, in the floating-point type that holds its values.
 
         Raises
         ------
         ImageError
-            If it has more than `MOST_PIXELS`.
+            If the image has more than `MOST_PIXELS`.
         DataError
             If it is damaged.
         """
@@ -89,15 +89,15 @@ class FitsFile:
         return self._read(f"the image of extension {number}", lambda: self._floats(number, shape))
 
     def cut(self, number: int, cutter: Callable[[Any], T]) -> T:
-        """Return what a function makes of the part of an image that it asks for by slices.
+        """Return the result of a function that reads a part of an image by slices.
 
         Parameters
         ----------
         number
-            Of the extension; its image may have more than `MOST_PIXELS`.
+            Number of the extension; its image may have more than `MOST_PIXELS`.
         cutter
-            Called with what has ``shape``, ``dtype`` and slices, as `astropy.nddata.Cutout2D` takes
-            it; pixels come as they are stored, scaled.
+            Function of an object that has ``shape``, ``dtype`` and slices, such as
+            `astropy.nddata.Cutout2D` takes; pixels have the stored type, scaled.
 
         Raises
         ------
@@ -167,7 +167,7 @@ def opened(path: Path) -> Iterator[FitsFile]:
 
 def _astropy(file: BufferedIOBase, path: Path) -> fits.HDUList:
     try:
-        # What astropy warns about is either mended by it or fails when it is read.
+        # A fault that astropy warns about is either mended by astropy or fails when it is read.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return fits.open(file, memmap=False)
@@ -176,7 +176,7 @@ def _astropy(file: BufferedIOBase, path: Path) -> fits.HDUList:
 
 
 def _unpacked(file: BufferedIOBase, size: int, path: Path) -> tuple[BufferedIOBase, int]:
-    """Return a file as it is, or what is compressed in it, and its size."""
+    """Return a file as it is, or unpacked if it is compressed, and its size."""
     start = file.read(6)
     file.seek(0)
     unpack = next((u for magic, u in UNPACK.items() if start.startswith(magic)), None)
@@ -208,7 +208,7 @@ UNPACK: dict[bytes, Callable[[Any], Any]] = {
     b"\xfd7zXZ": lzma.LZMAFile,
     b"PK": _only_member,
 }
-"""By the first bytes of a file."""
+"""Functions that unpack a compressed file, by its first bytes."""
 
 
 def _damaged(path: Path, what: str, error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What comes with an image in FITS files: noise, PSF and mask, with what their headers say."""
+"""Noise, PSF and mask that come with an image in FITS files, with the facts in their headers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,34 +17,34 @@ __all__ = ["FitsPart", "read_own_parts", "read_part"]
 OVERSAMPLING = ("OVERSAMP", "OVERSMPL", "OVSAMP", "PSFOVER", "SUPERSAM", "SUBSAMP")
 """Cards for the number of pixels of a PSF along one of the image."""
 STEP = ("PSF_SAMP", "PSFSAMP")
-"""Cards of PSFEx for its inverse."""
+"""Cards of PSFEx for the inverse of that number."""
 BY_UTYPE: dict[str, Role] = {
     "stddevuncertainty": "noise",
     "varianceuncertainty": "variance",
     "inversevariance": "weight",
 }
-"""What astropy's CCDData writes in UTYPE."""
+"""Role of an extension by the value that astropy's CCDData writes in UTYPE."""
 HARMLESS_PLANES = ("DETECTED", "DETECTED_NEGATIVE", "HIGH_VARIANCE", "NOT_DEBLENDED")
-"""Of a Rubin mask, whose planes stand in MP_NAME cards: pixels of sources, which are not bad."""
+"""Planes of a Rubin mask (MP_NAME cards) that mark pixels of sources, which are not bad."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitsPart:
-    """One array of a file."""
+    """Noise, PSF or mask of an image, from a FITS file."""
 
     data: np.ndarray
-    """(y, x) float32 or float64; of a mask, 0 where a pixel counts."""
+    """Values (y, x), float32 or float64; in a mask, 0 where a pixel counts."""
     label: str
-    """Where it was found, for the reader."""
+    """Extension and file that the array was read from, in words."""
     role: Role
-    """What the name of the extension says, or for want of it that of the file."""
+    """Role by the name of the extension, or else by the name of the file."""
     unit: str | None = None
     pixel_scale: float | None = None
-    """Of a PSF, arcsec per pixel; None where it is not stated."""
+    """Pixel scale of a PSF, arcsec per pixel; None where it is not stated."""
     oversampling: float | None = None
-    """Of a PSF: its pixels along one of the image, as stated."""
+    """Number of pixels of a PSF along one pixel of the image; None where it is not stated."""
     own: bool = False
-    """Whether it stands in the file of the image."""
+    """Whether the array stands in the file of the image."""
 
 
 def read_part(
@@ -63,16 +63,16 @@ def read_part(
     kind
         "noise", "psf" or "mask".
     hdu
-        Number or name of the extension; by default that whose name says so, or the only image.
+        Number or name of the extension; by default the one whose name says so, or the only image.
     band
-        Of a cube, as for `lenspinn.data.read_fits`.
+        Band of a cube, as for `lenspinn.data.read_fits`.
     stem
         Words in the name of the image's extension, e.g. its band.
 
     Raises
     ------
     DataError, ImageError
-        If it cannot be read, or no name tells which extension is meant.
+        If the file cannot be read, or no name tells which extension is meant.
     """
     with opened(path) as file:
         found = find_extension(file, kind, hdu, stem)
@@ -95,17 +95,17 @@ def read_own_parts(
     image
         Number of the extension of the image.
     kinds
-        Of "noise", "psf" and "mask", those that are asked for.
+        Kinds that are asked for, of "noise", "psf" and "mask".
     hdus
-        Number or name of the extension, by kind; of a kind that is None, or not there, that whose
-        name says so.
+        Number or name of the extension, by kind; for a kind that is None or absent, the extension
+        whose name says so.
     band
-        Of cubes.
+        Band of cubes.
 
     Returns
     -------
     dict of FitsPart
-        By kind; what the file has.
+        Arrays by kind, as far as the file has them.
     """
     with opened(path) as file:
         found = {
@@ -161,7 +161,7 @@ def _oversampling(headers: Headers) -> float | None:
 
 
 def _bad(data: np.ndarray, headers: Headers) -> np.ndarray:
-    """Return where a mask says that pixels are bad: not 0, or not 0 in planes that say so."""
+    """Return 1 for bad pixels of a mask: not 0, or not 0 in planes other than harmless ones."""
     planes = {
         str(key)[3:].upper(): int(value)
         for header in headers

@@ -1,4 +1,4 @@
-"""What a FITS file declares of its extensions, checked against the file before memory is taken.
+"""Sizes that a FITS file declares for its extensions, checked before memory is taken.
 
 FITS standard 4.0 (2018), sections 3.1 (blocks), 4.4.1 (mandatory keywords), 10.1 (compression).
 """
@@ -13,27 +13,30 @@ from lenspinn.errors import DataError
 __all__ = ["MOST_PIXELS", "Declared", "declared_extensions"]
 
 BLOCK, CARD = 2880, 80
-"""Bytes."""
+"""Length of a block and of a card, bytes."""
 MOST_BLOCKS = 2000
-"""Of a header."""
+"""Largest number of blocks of a header."""
 MOST_EXTENSIONS = 100_000
 MOST_AXES = 16
 MOST_PIXELS = 40_000_000
-"""Of an image: what is larger is no cutout of a lens, and would take more than 1 GB to work on."""
+"""Largest number of pixels of an image: a larger one is no cutout of a lens, and would take more
+than 1 GB to work on."""
 BITPIX = (8, 16, 32, 64, -32, -64)
 COMPRESSIONS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "NOCOMPRESS")
-"""HCOMPRESS_1 is left out: its C code believes the sizes that the compressed bytes state."""
+"""Compressions that are read. HCOMPRESS_1 is left out: its C code believes the sizes that the
+compressed bytes state."""
 INTEGER = re.compile(r"\s*([+-]?\d{1,18})\s*(/.*)?$", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What the header of an extension says of its data."""
+    """Data of an extension, as its header declares them."""
 
     kind: str
-    """"IMAGE", "BINTABLE" or another value of XTENSION; "IMAGE" for the primary one."""
+    """Kind of data: "IMAGE", also for the primary extension and for compressed images, "BINTABLE"
+    or another value of XTENSION."""
     shape: tuple[int, ...]
-    """(..., y, x) of its image, also of a compressed one; empty where it has none."""
+    """Shape (..., y, x) of the image, also of a compressed one; empty where there is no image."""
     compressed: bool = False
 
 
@@ -43,11 +46,11 @@ def declared_extensions(file: BufferedIOBase, size: int, name: str) -> list[Decl
     Parameters
     ----------
     file
-        At its beginning.
+        Open file, at its beginning.
     size
-        Of the file, bytes.
+        Size of the file, bytes.
     name
-        For errors.
+        Name of the file, for errors.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def declared_extensions(file: BufferedIOBase, size: int, name: str) -> list[Decl
         first = file.read(BLOCK)
         if found and not first.startswith(b"XTENSION"):
             if not first.strip(b"\0 "):
-                break  # what tapes were filled up with
+                break  # padding at the end, as on tapes
             raise DataError(
                 f"{name} is truncated or corrupt: after extension {len(found) - 1} come bytes that "
                 "are no FITS; make or download the file again"

@@ -31,7 +31,7 @@ TO_SKY = "transform_pix2angle"
 OVERSAMPLING = "point_source_supersampling_factor"
 MOST_OVERSAMPLING = 20
 MOST_NAMES = 20
-"""Of datasets, that an error lists."""
+"""Largest number of names of datasets that an error lists."""
 
 
 def read_hdf5(path: Path | str, *, pixel_scale: float | None = None) -> TelescopeImage:
@@ -41,21 +41,21 @@ def read_hdf5(path: Path | str, *, pixel_scale: float | None = None) -> Telescop
     ----------
     path : Path
     pixel_scale : float, arcsec, optional
-        Overrides the scale of ``transform_pix2angle`` (2, 2), arcsec.
+        Pixel scale that overrides that of ``transform_pix2angle`` (2, 2), arcsec.
 
     Returns
     -------
     TelescopeImage
-        ``image_data``. Its noise is ``noise_map`` where there is one, else that of an image in
-        e-/s, ``sqrt(background_rms^2 + image / exposure_time)``, infinite where nothing was
-        exposed. None where the file has neither.
+        Image of ``image_data``. Its noise is ``noise_map`` where there is one, else the noise of an
+        image in e-/s, ``sqrt(background_rms^2 + image / exposure_time)``, infinite where the
+        exposure time is 0; None where the file has neither.
 
     Raises
     ------
     DataError
         If the file is missing, truncated or no HDF5 file.
     ImageError
-        If it holds no image, its parts do not fit together or its pixel scale is unknown.
+        If the file holds no image, its parts do not fit together or its pixel scale is unknown.
     """
     path = Path(path)
     with _opened(path) as parts:
@@ -74,9 +74,9 @@ class Hdf5Psf:
     """A PSF of lenstronomy."""
 
     kernel: np.ndarray
-    """(v, u) float32 or float64."""
+    """Kernel (v, u), float32 or float64."""
     oversampling: float | None
-    """Its pixels along one of the image; None where the file does not say."""
+    """Number of pixels of the kernel along one pixel of the image; None where it is not stated."""
 
 
 def read_hdf5_psf(path: Path | str) -> Hdf5Psf:
@@ -87,7 +87,7 @@ def read_hdf5_psf(path: Path | str) -> Hdf5Psf:
     DataError
         If the file is missing, truncated or no HDF5 file.
     ImageError
-        If it holds no PSF.
+        If the file holds no PSF.
     """
     with _opened(Path(path)) as parts:
         factor = None
@@ -143,7 +143,7 @@ class _Parts:
         return _read(self.path, lambda: np.ascontiguousarray(dataset[()], dtype=kept))
 
     def _dataset(self, name: str) -> Any:
-        """Return a dataset, None where it is something else or its numbers are in other files."""
+        """Return a dataset; None for other objects, or where its numbers are in other files."""
         if not isinstance(self._file.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
             return None
         found = self._file.get(name)

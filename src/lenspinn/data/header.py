@@ -1,4 +1,4 @@
-"""Cards of FITS headers, which anybody may have written: a bad one is as good as none."""
+"""Cards of FITS headers, which may come from a stranger: a bad card counts as absent."""
 
 import math
 import re
@@ -9,12 +9,12 @@ from astropy.io.fits import Header
 __all__ = ["Headers", "card", "filter_name", "number", "text", "zero_point"]
 
 Headers = tuple[Header, ...]
-"""Those that speak of an image, its own before that of the file."""
+"""Headers that describe an image: its own, then that of the file."""
 
 EXPOSURE_TIME = ("EXPTIME", "TEXPTIME", "EFFEXPTM", "EXPOSURE", "XPOSURE")
 ZERO_POINT = ("MAGZERO", "MAGZPT", "MAGZEROP", "ZEROPNT", "MAGZP")
 WHEELS = 6
-"""FILTER1 and on, and FILTNAM1 and on, for which headers are searched."""
+"""Largest number of a filter wheel in the cards FILTER1, FILTER2, ... and FILTNAM1, ..."""
 OPEN_WHEEL = re.compile(r"CLEAR\w*|N/?A|NONE|EMPTY|OPEN|BLANK|", re.IGNORECASE)
 
 
@@ -28,7 +28,7 @@ def card(header: Header, key: str) -> Any:
 
 
 def text(headers: Headers, key: str) -> str | None:
-    """Return what the first of the headers that has a card says; None if none has it."""
+    """Return the text of a card in the first header that has it; None if no header has it."""
     for header in headers:
         value = card(header, key)
         if value is not None and str(value).strip():
@@ -37,7 +37,7 @@ def text(headers: Headers, key: str) -> str | None:
 
 
 def number(headers: Headers, *keys: str) -> float | None:
-    """Return the first finite number that one of some cards holds; None if none does."""
+    """Return the first finite number that one of the cards holds; None if no card does."""
     for key in keys:
         for header in headers:
             value = card(header, key)
@@ -49,7 +49,7 @@ def number(headers: Headers, *keys: str) -> float | None:
 
 
 def filter_name(headers: Headers) -> str | None:
-    """Return FILTER, or else what stands in wheels that are not clear (FILTER1, FILTER2)."""
+    """Return FILTER, or else the filters of wheels that are not clear (FILTER1, FILTER2)."""
     wheels = [f"{stem}{i}" for stem in ("FILTER", "FILTNAM") for i in range(1, WHEELS + 1)]
     for keys in (["FILTER"], wheels, ["FILTNAM", "FILT", "BAND"]):
         names = [name for key in keys if (name := text(headers, key))]
@@ -60,7 +60,7 @@ def filter_name(headers: Headers) -> str | None:
 
 
 def zero_point(headers: Headers) -> float | None:
-    """Return the AB magnitude of a flux of 1: what is stated, or from PHOTFLAM and PHOTPLAM."""
+    """Return the AB magnitude of a flux of 1, as stated, or from PHOTFLAM and PHOTPLAM."""
     stated = number(headers, *ZERO_POINT)
     if stated is not None:
         return stated

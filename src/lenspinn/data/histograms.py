@@ -1,4 +1,4 @@
-"""What the truth of a dataset is distributed as, class by class."""
+"""Histograms of the truth of a dataset, class by class."""
 
 import math
 from pathlib import Path

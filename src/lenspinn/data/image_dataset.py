@@ -1,4 +1,4 @@
-"""A dataset as others take it: torch's loaders, numpy and pandas."""
+"""Interface of a dataset to torch's loaders, numpy and pandas."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ Example = tuple[Float[Tensor, "1 y x"], int]
 class ImageDataset(Dataset[Example]):
     """Images with labels and truth, each an image (1, y, x) and its label.
 
-    `torch.utils.data.DataLoader` makes batches of it.
+    `torch.utils.data.DataLoader` makes batches of this dataset.
     """
 
     info: DatasetInfo

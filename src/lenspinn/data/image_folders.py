@@ -1,4 +1,4 @@
-"""Where the images of a folder are and what class each is of, before any image is read.
+"""Places and classes of the images of a folder, before any image is read.
 
 Three layouts are known, each also in parts (``train``, ``val``, ``test``):
 
@@ -41,13 +41,13 @@ _GIVE = "give a folder with one folder of .npy files for each class, or images.n
 
 
 class Place(NamedTuple):
-    """Where one image is."""
+    """Place of one image: its class, part, file and row."""
 
     label: int
     part: int
     path: Path
     row: int | None
-    """Within an array of many images; None where the file is one image."""
+    """Row in an array of many images; None where the file is one image."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,22 @@ class Listing:
     """All images of a folder, none of them read yet."""
 
     classes: tuple[str, ...]
-    """In alphabetical order; labels are indices into it."""
+    """Class names in alphabetical order; labels are indices into this tuple."""
     parts: tuple[str, ...]
-    """Empty where the folder has none."""
+    """Names of the parts, such as train; empty where the folder has no parts."""
     places: tuple[Place, ...]
-    """By class, part and file name; of packed arrays by part and row."""
+    """Places of the images, by class, part and file name; of packed arrays by part and row."""
 
 
 def list_images(folder: Path, classes: str | None = None) -> Listing:
-    """Find the images of a folder and what they are.
+    """Find the images of a folder and their classes.
 
     Parameters
     ----------
     folder : Path
     classes : str, optional
-        Names separated by commas: of the labels 0, 1, ... of packed arrays, or of those folders
-        that are classes.
+        Names separated by commas: of the labels 0, 1, ... of packed arrays, or of the folders that
+        are classes.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def list_images(folder: Path, classes: str | None = None) -> Listing:
 
 
 def visible(folder: Path) -> list[Path]:
-    """List a folder, sorted, without what systems and lenspinn itself put there."""
+    """List a folder, sorted, without files that systems put there and datasets of lenspinn."""
     return [
         path
         for path in sorted(folder.iterdir())
@@ -100,11 +100,11 @@ def visible(folder: Path) -> list[Path]:
 
 
 def class_names(found: list[str]) -> dict[str, str]:
-    """Class of each folder or label name.
+    """Return the class of each folder or label name.
 
-    Names of DeepLense stand for its classes as soon as two of them are there; all else is the name
-    of a class itself. So ``no`` and ``sphere`` are ``no_sub`` and ``cdm``, ``no`` and ``yes`` are
-    themselves.
+    DeepLense's names stand for its classes as soon as two of them occur; every other name is the
+    name of a class itself. So ``no`` and ``sphere`` are ``no_sub`` and ``cdm``, but ``no`` and
+    ``yes`` are themselves.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def _split(classes: str) -> list[str]:
 
 
 def _part_roots(folder: Path) -> dict[str, Path]:
-    """Folder of each part; the folder itself as part "" where it has none."""
+    """Return the folder of each part; the folder itself as part "" where it has no parts."""
     inside = visible(folder)
     parts = [path for path in inside if path.is_dir() and path.name.lower() in PARTS]
     if not parts:
@@ -166,7 +166,7 @@ def _is_npy(path: Path) -> bool:
 
 
 def _class_files(root: Path, names: list[str] | None) -> dict[str, list[Path]]:
-    """Files by class."""
+    """Return the files by class."""
     inside = visible(root)
     folders = [path for path in inside if path.is_dir()]
     loose = [path for path in inside if _is_npy(path)]
@@ -191,7 +191,7 @@ def _class_files(root: Path, names: list[str] | None) -> dict[str, list[Path]]:
 
 
 def _chosen(root: Path, by_name: dict[str, Path], names: list[str]) -> dict[str, Path]:
-    """Those of the classes that were asked for, by their own name or another of DeepLense's."""
+    """Return the classes that were asked for, by their own name or another of DeepLense's."""
     chosen: dict[str, Path] = {}
     for wanted in names:
         meant = FOLDER_NAMES.get(_letters(wanted))

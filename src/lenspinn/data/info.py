@@ -1,4 +1,4 @@
-"""What a dataset is: the facts a model, a run and a report need about its images."""
+"""Facts about the images of a dataset that a model, a run and a report need."""
 
 import dataclasses
 import json
@@ -12,9 +12,9 @@ from lenspinn.errors import StoreError
 MAX_NUM_IMAGES = 10**8
 MAX_NUM_PIX = 4096
 MAX_CLASSES = 127
-"""Labels are stored as int8."""
+"""Largest number of classes: labels are stored as int8."""
 PIXEL_SCALES = (1e-4, 1e2)
-"""Least and largest arcsec per pixel that an image of a lens can have, and far beyond."""
+"""Range of pixel scales, arcsec per pixel, far wider than that of images of lenses."""
 _KINDS: dict[str, tuple[type, ...]] = {
     "num_images": (int,),
     "num_pix": (int,),
@@ -28,22 +28,22 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "recipe_config": (dict,),
     "seed": (int, type(None)),
 }
-"""Of each field of `DatasetInfo`, as JSON has it."""
+"""Types that each field of `DatasetInfo` may have in JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What a dataset is, independent of how it was computed."""
+    """Facts about the images of a dataset, independent of how they were computed."""
 
     num_images: int
     num_pix: int
-    """Pixels along a side."""
+    """Number of pixels along a side of an image."""
     pixel_scale: float
-    """Arcsec per pixel."""
+    """Pixel scale, arcsec per pixel."""
     classes: tuple[str, ...]
     """Class names; a label is an index into this tuple."""
     recipe: str
-    """Name of the simulation recipe, or what the images were imported from."""
+    """Name of the simulation recipe, or ``imported``."""
     instrument: str
     unit: str
     """Unit of the pixels, e.g. ``"e-/s"``."""
@@ -52,7 +52,7 @@ class DatasetInfo:
     lens_light: bool
     """Whether the images contain the light of the lens galaxy."""
     recipe_config: dict[str, Any]
-    """The resolved recipe, JSON-able."""
+    """Resolved recipe as JSON can hold it; of imported images, their folder and files."""
     seed: int | None
 
     def __post_init__(self) -> None:
@@ -84,24 +84,25 @@ class DatasetInfo:
             )
 
     def of_recipe(self, part: str) -> dict[str, Any]:
-        """Return a part of the recipe, as "source"; nothing for images not simulated here."""
+        """Return a part of the recipe, as "source"; empty for images not simulated here."""
         content = self.recipe_config.get(part)
         return content if isinstance(content, dict) else {}
 
     @property
     def lens_prior(self) -> dict[str, Any]:
-        """What the recipe says of its lenses; nothing for images not simulated here."""
+        """Prior of the lenses in the recipe; empty for images not simulated here."""
         return self.of_recipe("lens")
 
     @property
     def camera(self) -> dict[str, Any]:
-        """What a model that fits images is told of them, where the recipe says it.
+        """Facts about the images that a model which fits them needs, as far as the recipe has them.
 
         Returns
         -------
         ``background_sigma`` (in `unit`), ``exposure_time`` (total, s), ``psf_fwhm`` (arcsec, of a
-        Gaussian) and ``supersampling`` (samples along a side of a pixel). What differs from image
-        to image, or is no single number, is left out; images not simulated here have nothing.
+        Gaussian) and ``supersampling`` (samples along a side of a pixel). Facts that differ from
+        image to image, or are no single number, are left out; the dictionary is empty for images
+        not simulated here.
         """
         recipe, instrument = self.recipe_config, self.of_recipe("instrument")
         if not instrument:
@@ -121,7 +122,7 @@ class DatasetInfo:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "DatasetInfo":
-        """Rebuild from what `to_json` returned, or from what anybody wrote in its place.
+        """Rebuild from a record of `to_json`, which is checked, for it may come from a stranger.
 
         Raises
         ------

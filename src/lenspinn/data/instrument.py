@@ -1,4 +1,4 @@
-"""Telescopes.
+"""Instruments: cameras of telescopes, with their PSF and noise.
 
 The numbers live here, not in lenstronomy, whose Euclid zero point changed by 1.72 mag in 2026:
 images "made through lenstronomy" would depend on its version.
@@ -33,7 +33,7 @@ _RANGES = (
     ("read_noise", -1, 1e12),
     ("background_rms", -1, 1e12),
 )
-"""That no telescope leaves, beside what is said below; numbers beyond them overflow."""
+"""Range of each field, wider than that of any telescope: numbers beyond it overflow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,28 +42,28 @@ class Instrument:
 
     name: str
     pixel_scale: float
-    """Arcsec."""
+    """Pixel scale, arcsec."""
     psf_fwhm: float
     """Full width at half maximum of the Gaussian PSF, arcsec; 0 for none."""
     psf_kernel: str | None = None
     """File with the PSF in pixels of the image, in the place of the Gaussian."""
     psf_truncation: float = 5.0
-    """Where the PSF is cut off, in standard deviations (lenstronomy's default)."""
+    """Radius at which the PSF is cut off, in standard deviations (lenstronomy's default)."""
     exposure_time: float
-    """Of one exposure, s."""
+    """Time of one exposure, s."""
     num_exposures: int = 1
     zero_point: float | None = None
     """AB magnitude that gives 1 e-/s; None where sources are not stated in magnitudes."""
     sky_brightness: float | None = None
-    """AB magnitude per square arcsec."""
+    """Sky brightness, AB magnitude per square arcsec."""
     read_noise: float | None = None
-    """Electrons, per exposure."""
+    """Read noise per exposure, electrons."""
     background_rms: float | None = None
     """Standard deviation of the background, e-/s a pixel, in the place of sky and read noise."""
     noise_correlation: str | None = None
     """File with the correlation function of the noise, in pixels of the image; None: white."""
     source: str = ""
-    """Where the numbers come from."""
+    """Source of the numbers."""
 
     def __post_init__(self) -> None:
         for key in ("pixel_scale", "exposure_time", "num_exposures", "psf_truncation"):

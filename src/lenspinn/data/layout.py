@@ -1,4 +1,4 @@
-"""The metadata of a store on disk, read as what anybody may have written there.
+"""Metadata of a store on disk, which may come from a stranger.
 
 A store that lenspinn wrote has one layout only, so its ``zarr.json`` files are compared with what
 they must be before anything is opened: shapes, chunks and codecs that are not ours never get to
@@ -21,18 +21,18 @@ from lenspinn.files import read_json
 
 SCHEMA_VERSION = 1
 CHUNK_IMAGES = 16
-"""Images in one chunk of a file: the least that is read at once."""
+"""Number of images in one chunk of a file, the least that is read at once."""
 NOT_WRITTEN = -1
-"""Label of an image that is not there yet."""
+"""Label of an image that is not written yet."""
 
 _MAX_FIELDS = 1000
 _MAX_PLACES = 10**6
-"""Numbers that a field of the truth may have for one image."""
+"""Largest number of values of a field of the truth along an axis, for one image."""
 _MAX_FILES = 10**6
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 _ROOT_FILE = "zarr.json"
 AGAIN = "make the dataset again, or copy it again"
-"""What to do about a store that is damaged."""
+"""Advice about a store that is damaged."""
 
 TruthFields = Mapping[str, tuple[int, ...]]
 """Shape of each field for one image."""
@@ -40,7 +40,7 @@ TruthFields = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Attributes:
-    """What the root of a store says of it."""
+    """Attributes of the root of a store."""
 
     info: DatasetInfo
     truth_fields: TruthFields
@@ -59,7 +59,7 @@ class StoredArray:
         """Read rows. Raises StoreError if a file is corrupt."""
         try:
             return np.asarray(self.values[rows])
-        except Exception as error:  # whatever zarr makes of files that are not what it wrote
+        except Exception as error:  # zarr raises exceptions of every kind for damaged files
             raise StoreError(
                 f"A file in {self.files.folder} is corrupt: {error}; make the dataset again, or "
                 "copy it again"
@@ -72,17 +72,17 @@ def open_group(path: Path, *, mode: Literal["r", "r+"]) -> zarr.Group:
     Raises
     ------
     StoreError
-        If it is none.
+        If it is no Zarr group.
     """
     check_is_store(path)
     try:
         return zarr.open_group(path, mode=mode, zarr_format=3, use_consolidated=False)
-    except Exception as error:  # whatever zarr makes of a file that is not what it wrote
+    except Exception as error:  # zarr raises exceptions of every kind for damaged files
         raise StoreError(f"{path} is not a lenspinn dataset: {_short(error)}; {AGAIN}") from error
 
 
 def check_is_store(path: Path) -> None:
-    """Refuse what cannot be a store. Raises StoreError."""
+    """Refuse a folder that cannot be a store. Raises StoreError."""
     if not (path / _ROOT_FILE).is_file():
         raise StoreError(
             f"{path} is not a lenspinn dataset: it has no {_ROOT_FILE}; give the folder of one"
@@ -90,12 +90,12 @@ def check_is_store(path: Path) -> None:
 
 
 def read_attributes(path: Path) -> Attributes:
-    """Read what a store says of itself.
+    """Read the attributes of a store.
 
     Raises
     ------
     StoreError
-        If it is of a newer schema, or not what a store says.
+        If the store has a newer schema, or its attributes are not those of a store.
     """
     check_is_store(path)
     try:
@@ -133,7 +133,7 @@ def open_arrays(group: zarr.Group, path: Path, attributes: Attributes) -> dict[s
     Raises
     ------
     StoreError
-        If one is not there, or not as lenspinn writes it.
+        If an array is missing, or not as lenspinn writes it.
     """
     num_images, num_pix = attributes.info.num_images, attributes.info.num_pix
     kinds: dict[str, tuple[tuple[int, ...], str, Any]] = {}
@@ -147,7 +147,7 @@ def open_arrays(group: zarr.Group, path: Path, attributes: Attributes) -> dict[s
         try:
             # All NaN is a value like others: a missing file is damage, not "all the default".
             values = group[name].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
-        except Exception as error:  # whatever zarr makes of a file that is not what it wrote
+        except Exception as error:  # zarr raises exceptions of every kind for damaged files
             raise StoreError(
                 f"{path} is damaged: the array {name} cannot be opened ({_short(error)}); {AGAIN}"
             ) from error
@@ -160,9 +160,9 @@ def open_arrays(group: zarr.Group, path: Path, attributes: Attributes) -> dict[s
 def _checked_rows(
     folder: Path, shape: tuple[int, ...], dtype: str, fill_value: Any
 ) -> tuple[int, int | None]:
-    """Return the rows in a file of an array, and in a chunk of that if it has chunks.
+    """Return the number of rows in a file of an array, and in a chunk of the file if it has chunks.
 
-    All the rest of its metadata must be what lenspinn writes.
+    All other metadata of the array must be what lenspinn writes.
     """
     found = read_json(folder / _ROOT_FILE, StoreError)
     chunked = dtype == "float32"
@@ -191,7 +191,7 @@ def _checked_rows(
 def _metadata(
     shape: tuple[int, ...], dtype: str, fill_value: Any, rows: int, chunk_rows: int | None
 ) -> dict[str, Any]:
-    """Return what the ``zarr.json`` of an array must hold."""
+    """Return the content that the ``zarr.json`` of an array must have."""
     codecs: list[dict[str, Any]] = [{"name": "bytes"} if dtype == "int8" else _LITTLE]
     if chunk_rows is not None:
         inner = {
@@ -217,7 +217,7 @@ def _metadata(
 
 
 def _truth_fields(found: Any) -> dict[str, tuple[int, ...]]:
-    """Check what a store says of the shape of each field of its truth."""
+    """Return the shape of each field of the truth, as a store states it, if it is possible."""
     if not isinstance(found, dict) or len(found) > _MAX_FIELDS:
         raise StoreError("its truth_fields are damaged")
     for name, shape in found.items():

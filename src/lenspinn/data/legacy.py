@@ -1,4 +1,4 @@
-"""Datasets of .npy files, DeepLense's and those like them, turned into stores."""
+"""Stores made of datasets of .npy files, DeepLense's and similar ones."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from lenspinn.data.store import SHARD_IMAGES, StoreWriter
 from lenspinn.errors import DataError
 
 AXION_MASS = "axion_mass_eV"
-"""Truth field of the mass that comes with an axion image; NaN elsewhere."""
+"""Name of the truth field for the axion mass that comes with an image, eV; NaN elsewhere."""
 
 PART = "part"
-"""Truth field of the part an image came from, an index into ``recipe_config["parts"]``."""
+"""Name of the truth field for the part of an image, an index into ``recipe_config["parts"]``."""
 
 _NUM_PROBED = 64  # images of which the background noise is measured
 _MAX_PIXELS_AT_ONCE = 3 * 2**26  # of images that are written together: 768 of 512 x 512
@@ -37,27 +37,28 @@ def import_deeplense(
 ) -> Path:
     """Turn a folder of .npy images into a store; all of them are checked before it is written.
 
-    Images are ordered by class, part (train, validation, test) and file name; those of packed
-    arrays as they stand there. File names are kept in the store's ``info.recipe_config``, the mass
-    of axion images and the part in its truth. Interrupted, the same call resumes.
+    Images are ordered by class, part (train, validation, test) and file name; images of packed
+    arrays keep their order. File names are kept in the store's ``info.recipe_config``, the mass of
+    axion images and the part in its truth. The same call resumes an interrupted one.
 
     Parameters
     ----------
     folder : Path
-        Holds one folder of .npy files for each class, or ``images.npy`` and ``labels.npy``, or
-        folders ``train``, ``val`` and ``test`` of these. Names of DeepLense's classes
-        (`lenspinn.data.image_folders.FOLDER_NAMES`) stand for axion, cdm and no_sub; others are
-        classes of their own.
+        Folder with one folder of .npy files for each class, or with ``images.npy`` and
+        ``labels.npy``, or with folders ``train``, ``val`` and ``test`` of these. Names of
+        DeepLense's classes (`lenspinn.data.image_folders.FOLDER_NAMES`) stand for axion, cdm and
+        no_sub; other names are classes of their own.
     out : Path
         Store to write.
     pixel_scale : float, arcsec
-        DeepLense's files do not say: 0.05 for Model I, 0.101 for II, 0.08 for III.
+        Pixel scale, which DeepLense's files do not state: 0.05 for Model I, 0.101 for II, 0.08 for
+        III.
     classes : str
         Names with commas between them, for example axion,cdm,no_sub: what the labels 0, 1, ... of
         packed arrays stand for, or which of the folders to take. By default all folders are taken,
         and labels are names themselves.
     instrument, unit : str
-        What the images were taken with and measured in, for the record.
+        Instrument of the images and unit of their pixels, for the record.
     progress : bool
         Show a progress bar.
 
@@ -104,7 +105,7 @@ def import_deeplense(
 
 
 class _Reader:
-    """Reads images wherever they are, and refuses what is not like the first."""
+    """Reader of listed images, which refuses images that are not like the first."""
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
@@ -179,7 +180,7 @@ def _name(place: Place) -> str:
 
 
 def _truth(listing: Listing, numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """Truth by field, of the numbers that came with the images; labels are no truth."""
+    """Return truth by field, from the numbers that came with the images; labels are no truth."""
     is_mass = (numbers > 0) & (numbers < 1)
     _check_labels(listing, np.where(is_mass, np.nan, numbers))
     for place in (listing.places[row] for row in np.flatnonzero(is_mass)):
@@ -218,7 +219,7 @@ def _check_labels(listing: Listing, carried: np.ndarray) -> None:
 
 
 def _record(folder: Path, listing: Listing) -> dict[str, Any]:
-    """Note where the images came from, without anything of the machine."""
+    """Return the folder and file names of the images, without paths of this machine."""
     files: dict[str, dict[str, None]] = {name: {} for name in listing.classes}
     for place in listing.places:
         inside = place.path.relative_to(folder)

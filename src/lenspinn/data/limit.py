@@ -1,4 +1,4 @@
-"""What the best classifiers reach: the numbers in a ``limit.json`` of `lenspinn limit`."""
+"""Accuracy of the best classifiers: the numbers in a ``limit.json`` of `lenspinn limit`."""
 
 import math
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ CLASSIFIERS = {
     "ideal_accuracy": ("ideal classifier, told the substructure", INK),
     "searching_accuracy": ("the same, but must search for subhalos", COLORS[2]),
 }
-"""Whose accuracy a record may hold, the second only where subhalos are point masses; what to call
-it in a picture, and its color there."""
+"""Label and color in pictures of the classifiers whose accuracy a record may hold, the second only
+where subhalos are point masses."""
 ENDS = ("", "_low", "_high")
-"""Of a number's name: itself, and the ends of its 95 % interval."""
+"""Endings of the name of a number: its value, and the ends of its 95 % interval."""
 
 Accuracies = Mapping[str, tuple[float, ...]]
-"""Of those of the `CLASSIFIERS` that were measured: value and 95 % interval."""
+"""Accuracy and its 95 % interval of each of the `CLASSIFIERS` that was measured."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Limit:
     """Accuracy of the best classifiers against the magnitude of the source."""
 
     accuracy: dict[float, Accuracies]
-    """By magnitude, from bright to faint."""
+    """Accuracies by magnitude, from bright to faint."""
     at: float
-    """The magnitude of the dataset, one of those."""
+    """Magnitude of the dataset, one of the keys of `accuracy`."""
 
     @property
     def here(self) -> dict[str, float]:
-        """Accuracies at the dataset's magnitude, with ``_low`` and ``_high``, as of a record."""
+        """Accuracies at the dataset's magnitude, with ``_low`` and ``_high``, as in a record."""
         return {
             f"{name}{end}": number
             for name, interval in self.accuracy[self.at].items()
@@ -58,14 +58,14 @@ class Limit:
 
 
 def read_limit(path: Path, info: DatasetInfo) -> Limit:
-    """Read what the best classifiers reach on images like those of a dataset.
+    """Read the accuracies of the best classifiers on images like those of a dataset.
 
     Parameters
     ----------
     path
         ``limit.json`` of `lenspinn limit`.
     info
-        The dataset; its recipe must be the limit's, but for the magnitude of the source.
+        The dataset; its recipe must be the limit's, except for the magnitude of the source.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def accuracies(record: Mapping[str, Any]) -> Accuracies:
     Raises
     ------
     KeyError
-        If the ideal classifier's is missing: it is in every limit.
+        If the accuracy of the ideal classifier is missing, which is in every limit.
     """
     measured = [name for name in CLASSIFIERS if name in record or name == "ideal_accuracy"]
     return {name: tuple(_finite(record[f"{name}{end}"]) for end in ENDS) for name in measured}
@@ -128,7 +128,7 @@ def draw_accuracies(axes: Axes, accuracy: Mapping[float, Accuracies]) -> None:
 
 
 def _sky(recipe_config: dict[str, Any]) -> dict[str, Any]:
-    """Return what the limit depends on: not the renderer, nor the magnitude it varies itself."""
+    """Return the part of a recipe on which a limit depends: not the renderer, nor the magnitude."""
     not_sky = {"engine", "galaxies_digest"}
     content = {key: value for key, value in recipe_config.items() if key not in not_sky}
     source = {k: v for k, v in content.get("source", {}).items() if k != "magnitude"}

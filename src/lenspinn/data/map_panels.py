@@ -20,11 +20,12 @@ MAP_COLORS = "inferno"
 FAINT = 0.1
 """Brightness, relative to the peak, at which the stretch turns from linear to logarithmic."""
 FAINT_SIGMAS = 5.0
-"""The same in background sigmas, where that is fainter: arcs under a bright lens galaxy show."""
+"""Brightness in background sigmas at which the stretch turns, where that is fainter than `FAINT`:
+arcs under a bright lens galaxy show."""
 FAINTEST = 0.05
 """Share of the pixels that are drawn black."""
 MOST_SIGMAS = 5.0
-"""At which the colours of a residual end."""
+"""Residual at which the colours end, in units of the noise."""
 LEFT_OUT = "0.7"
 """Grey of pixels that were left out."""
 
@@ -39,7 +40,7 @@ def draw_map(axes: Axes, values: Pixels, pixel_scale: float, *, colors: str = MA
     values : (y, x)
         Pixels that are NaN show the face of the panel.
     pixel_scale
-        Arcsec per pixel.
+        Pixel scale, arcsec per pixel.
     colors
         A colour map of matplotlib.
     """
@@ -70,7 +71,7 @@ def stretch(
 
 
 def draw_residual(axes: Axes, residual: Pixels, pixel_scale: float) -> None:
-    """Draw a residual in units of the noise, and its scale; NaN is what was left out."""
+    """Draw a residual in units of the noise, and its scale; pixels left out are NaN."""
     draw_map(axes, residual, pixel_scale, colors="RdBu_r")
     axes.images[0].set_clim(-MOST_SIGMAS, MOST_SIGMAS)
     axes.set_facecolor(LEFT_OUT)
@@ -78,6 +79,6 @@ def draw_residual(axes: Axes, residual: Pixels, pixel_scale: float) -> None:
 
 
 def extent(values: Pixels, pixel_scale: float) -> tuple[float, float, float, float]:
-    """Left, right, lower and upper edge of a map whose centre is (0, 0), arcsec."""
+    """Return left, right, lower and upper edge of a map whose centre is (0, 0), arcsec."""
     half_y, half_x = (size * pixel_scale / 2 for size in values.shape)
     return (-half_x, half_x, -half_y, half_y)

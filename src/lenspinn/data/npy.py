@@ -1,6 +1,6 @@
-"""Images out of .npy files of any origin, in the forms that people have; nothing in them is run.
+"""Images in .npy files of any origin, in the forms in use; nothing in the files is run.
 
-What a file declares (its kind, sizes, type) is checked against the file before memory is taken.
+The declared kind, sizes and type are checked against the file before memory is taken.
 """
 
 import math
@@ -19,19 +19,19 @@ from lenspinn.data.array_pickle import load_objects
 from lenspinn.errors import DataError
 
 MAX_PIXELS = 4096**2
-"""Numbers in one image, all channels counted."""
+"""Largest number of values in one image, all channels counted."""
 
 MAX_LABEL = 99
 """Largest whole number that is taken to be the label of an image."""
 
 _MAX_HEADER = 10_000  # bytes; numpy itself reads no longer one
 _MAX_AXES = 8
-_SMALLEST_FLAT = 16  # pixels a side; what is shorter is as likely one row
+_SMALLEST_FLAT = 16  # pixels a side; a shorter array is as likely one row of an image
 _MAX_PICKLE = 2**27  # bytes
 _MAX_ROWS = 500_000  # images in one array
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
-"""Version of the format, and how many bytes state the length of its header."""
+"""Number of bytes that state the length of the header, by version of the format."""
 
 _ENTRY = r"""\s*(['"])%s\1\s*:\s*%s\s*,?"""
 _FIELDS = {
@@ -56,16 +56,16 @@ _SAVE_AGAIN = "save one image as an array (y, x) of numbers with numpy.save"
 
 @dataclass(frozen=True)
 class Header:
-    """What a .npy file says of its array, checked against the length of the file."""
+    """Header of a .npy file, checked against the length of the file."""
 
     dtype: np.dtype
-    """`object` where a pickle follows."""
+    """Type of the values; `object` where a pickle follows."""
     shape: tuple[int, ...]
     is_fortran: bool
     offset: int
-    """Bytes before the data."""
+    """Number of bytes before the data."""
     num_bytes: int
-    """Bytes of the data."""
+    """Number of bytes of the data."""
 
 
 def read_npy(path: Path | str) -> np.ndarray:
@@ -114,7 +114,7 @@ def read_image_and_number(path: Path) -> tuple[np.ndarray, float | None]:
 
 
 def read_header(path: Path) -> Header:
-    """Read what a .npy file says of its array; raises DataError as `read_npy`."""
+    """Read the header of a .npy file; raises DataError as `read_npy`."""
     with _opened(path) as (_, header):
         return header
 
@@ -150,7 +150,7 @@ def open_stack(path: Path) -> np.ndarray:
 
 
 def is_stack(header: Header) -> bool:
-    """Whether an array of this shape holds many images, (n, y, x) and the like, and not one."""
+    """Return whether an array of this shape holds many images, such as (n, y, x), and not one."""
     if header.dtype.hasobject:
         return False
     shape = header.shape
@@ -165,9 +165,9 @@ def single_image(array: np.ndarray, name: str) -> np.ndarray:
     Parameters
     ----------
     array : real numbers
-        (y, x), with axes of length 1 or three equal channels in front or behind, or flat.
+        Array (y, x), with axes of length 1 or three equal channels in front or behind, or flat.
     name : str
-        What the error calls it, e.g. the file.
+        Name of the array in errors, e.g. the file.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def single_image(array: np.ndarray, name: str) -> np.ndarray:
     Raises
     ------
     DataError
-        If it is none of these.
+        If it has none of these forms.
     """
     shape = array.shape
     if array.dtype.kind not in "iuf":
@@ -217,7 +217,7 @@ def _square(flat: np.ndarray, name: str) -> np.ndarray:
 
 
 def _side(count: int) -> int:
-    """Side of a square of so many pixels, 0 if they are no square."""
+    """Return the side of a square with that number of pixels, 0 if there is none."""
     side = math.isqrt(max(count, 0))
     return side if side * side == count else 0
 
@@ -242,7 +242,7 @@ def _image_and_number(objects: np.ndarray) -> tuple[np.ndarray, float | None]:
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
-    """Make one array of numbers of an array of objects: of numbers, or of rows of equal length."""
+    """Join an array of objects, either numbers or rows of equal length, to one array of numbers."""
     if values.dtype != object:
         return values
     items = list(values.flat)
@@ -305,7 +305,7 @@ def _read_header(file: FileIO, size: int) -> Header:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """Values of a header by name; numpy would let Python's parser loose on it."""
+    """Return values of a header by name; numpy would run Python's parser on a hostile header."""
     stripped = text.strip()
     rest, values = stripped[1:-1], {}
     for name, pattern in _FIELDS.items():

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 NUM_ORIENTATIONS = 8
-"""Quarter turns of an image and of its mirror image."""
+"""Number of orientations: quarter turns of an image and of its mirror image."""
 
 
 def flip_and_turn(
@@ -31,8 +31,8 @@ def flip_and_turn(
 def mean_over_orientations(
     network: Callable[[Tensor], Tensor], image: Float[Tensor, "batch maps side side"]
 ) -> Float[Tensor, "batch features"]:
-    """Return the means of what a network makes of images in their eight orientations."""
-    # As it is comes last: of several looks that is the one that Grad-CAM draws.
+    """Return the mean output of a network over the eight orientations of each image."""
+    # The image as it is comes last: of several passes Grad-CAM draws the last one.
     found = [
         network(flip_and_turn(image, torch.full((len(image),), orientation)))
         for orientation in reversed(range(NUM_ORIENTATIONS))

@@ -22,17 +22,17 @@ PARTS = {
 
 IMAGE_NAMES = ("images", "image", "imgs", "x", "data")
 LABEL_NAMES = ("labels", "label", "targets", "target", "y")
-"""Words of a file's name, in lower case, that say what it holds."""
+"""Words in the name of a file, in lower case, that mark it as images or as labels."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Two files that belong together."""
+    """A file of images and the file of their labels."""
 
     images: Path
     labels: Path
     part: str
-    """One of the values of `PARTS`, or empty."""
+    """Part of the dataset, one of the values of `PARTS`, or empty."""
 
 
 def find_packed(inside: list[Path], part: str = "") -> list[Packed]:
@@ -41,17 +41,17 @@ def find_packed(inside: list[Path], part: str = "") -> list[Packed]:
     Parameters
     ----------
     inside : list of Path
-        What the folder holds. Files are told by the words of their names: ``images.npy`` and
-        ``labels.npy``, ``X.npy`` and ``y.npy``, or ``X_train.npy`` and ``y_train.npy`` and so on
-        for each part.
+        Files and folders in the folder. Files are told by the words of their names: ``images.npy``
+        and ``labels.npy``, ``X.npy`` and ``y.npy``, or ``X_train.npy`` and ``y_train.npy`` and so
+        on for each part.
     part : str
-        What the folder itself is a part of; empty if of none.
+        Part of the dataset that the folder is; empty if it is none.
 
     Raises
     ------
     DataError
-        If one of a pair is missing or there twice, or there are other .npy files or folders beside
-        them.
+        If one array of a pair is missing or occurs twice, or there are other .npy files or folders
+        beside the pairs.
     """
     found: dict[tuple[str, str], list[Path]] = {}
     others = []
@@ -84,18 +84,18 @@ def read_labels(packed: Packed, names: list[str] | None) -> np.ndarray:
     ----------
     packed : Packed
     names : list of str, optional
-        What the labels 0, 1, ... stand for.
+        Class names that the labels 0, 1, ... stand for.
 
     Returns
     -------
     (n,) int64
-        Every label from 0 to the highest occurs.
+        Labels; every label from 0 to the highest occurs.
 
     Raises
     ------
     DataError
-        If they are not whole numbers 0, 1, 2, ... (or one of n columns marked in each row), not as
-        many as the images, all equal, or not those of the names.
+        If the labels are not whole numbers 0, 1, 2, ... (or one of n columns marked in each row),
+        not as many as the images, all equal, or not those of the names.
     """
     images, labels = open_stack(packed.images), open_stack(packed.labels)
     if len(labels) != len(images):
@@ -132,7 +132,7 @@ def read_labels(packed: Packed, names: list[str] | None) -> np.ndarray:
 
 
 def _meaning(path: Path) -> tuple[str, str]:
-    """Tell what a file holds and of which part, each empty where its name does not say."""
+    """Return the kind (images or labels) and part of a file, each empty if its name has none."""
     if path.is_dir():
         return "", ""
     words = re.split(r"[_\-. ]+", path.stem.lower())

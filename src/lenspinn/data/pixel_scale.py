@@ -33,7 +33,7 @@ PAIRS = (
     ("SECPIX1", "SECPIX2"), ("XPIXSCAL", "YPIXSCAL"), ("PXSCAL1", "PXSCAL2"),
     ("PIXAR_X", "PIXAR_Y"),
 )  # fmt: skip
-"""Cards in use for arcsec per pixel, one for both axes and one for each."""
+"""Cards in use for arcsec per pixel: `KEYWORDS` for both axes, `PAIRS` for one axis each."""
 AXES = (1, 2)
 INSTEAD = "give it as pixel_scale, in arcsec"
 
@@ -44,14 +44,14 @@ def stated_pixel_scale(headers: Headers, name: str) -> float:
     Parameters
     ----------
     headers
-        Its own, and that of the file, whose matrix counts where the image has none of its own.
+        Header of the image and that of the file, whose matrix counts where the image has none.
     name
-        Of the file, for errors.
+        Name of the file, for errors.
 
     Raises
     ------
     ImageError
-        As `find_pixel_scale`, or if none is stated.
+        As `find_pixel_scale`, or if no pixel scale is stated.
     """
     scale = find_pixel_scale(headers, name)
     if scale is None:
@@ -112,7 +112,7 @@ def square_pixel_scale(matrix: np.ndarray, name: str) -> float:
 
 
 def _matrix(header: Header, name: str) -> np.ndarray | None:
-    """Return the matrix from pixels to arcsec, None where the header has none of an angle.
+    """Return the matrix from pixels to arcsec, None where the header has no matrix of angles.
 
     FITS standard 4.0 (2018), section 8.1: the CD matrix, or else PC matrix (default: unity) times
     CDELT (default: 1).
@@ -142,7 +142,7 @@ def _matrix(header: Header, name: str) -> np.ndarray | None:
 
 
 def _arcsec_per_unit(header: Header, axis: int) -> float | None:
-    """Degrees where no CUNIT is given, as the standard says; None if it is no angle."""
+    """Return arcsec per CUNIT, by the standard degrees where none is given; None if no angle."""
     stated = card(header, f"CUNIT{axis}")
     try:
         unit = astropy.units.Unit(str(stated or "deg").strip().lower() or "deg")

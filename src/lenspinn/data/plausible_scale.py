@@ -1,21 +1,21 @@
-"""Sizes of pixels that a lens can be seen with."""
+"""Plausible pixel scales of images of lenses."""
 
 from lenspinn.errors import ImageError
 
 __all__ = ["check_pixel_scale", "is_plausible"]
 
 PLAUSIBLE_SCALE = (1e-3, 10.0)
-"""Arcsec per pixel. Outside of it a header's numbers are no pixel scale of a lens image, e.g. the
-CDELT of 1 that programs write where they know none."""
+"""Range of pixel scales, arcsec per pixel. Numbers outside are no pixel scale of a lens image, e.g.
+the CDELT of 1 that programs write where they know none."""
 
 
 def check_pixel_scale(scale: float) -> float:
-    """Return a pixel scale that somebody gave.
+    """Return a pixel scale given by the user, arcsec, if it is plausible.
 
     Raises
     ------
     ImageError
-        If it is no size of pixels that a lens is seen with.
+        If the value is outside of `PLAUSIBLE_SCALE`.
     """
     if not is_plausible(scale):
         low, high = PLAUSIBLE_SCALE

@@ -1,4 +1,4 @@
-"""What made a dataset or a result: package versions, git commit and hardware."""
+"""Provenance of a dataset or a result: package versions, git commit and hardware."""
 
 import functools
 import os
@@ -38,7 +38,7 @@ def provenance() -> dict[str, Any]:
         ``versions`` (package name -> version or None where not installed, and ``python``),
         ``git`` (``commit`` and ``dirty`` of the checkout lenspinn is imported from, or None
         outside a checkout) and ``hardware`` (``cpu``, ``cores``, ``gpu`` or None). JSON-able.
-        Worked out once a process: treat it as read-only.
+        The record is made once a process: treat it as read-only.
     """
     return {
         "versions": {"python": platform.python_version()}
@@ -75,17 +75,17 @@ def check_provenance(record: Any) -> dict[str, Any]:
 
 
 def portable(content: Any) -> Any:
-    """Return names in the place of the paths of this machine, for what others will read.
+    """Return content with names in the place of this machine's paths, for others to read.
 
     Parameters
     ----------
     content
-        What JSON can hold, and paths. A text is taken for a path where it begins with ``/``.
+        Content that JSON can hold, and paths. A text that begins with ``/`` counts as a path.
 
     Returns
     -------
-    The same with text for paths: inside the working folder from there on, elsewhere the last name;
-    of a folder ``model``, which every run has, the last two. Relative paths stay.
+    The content with text for paths: inside the working folder the path from there on, elsewhere the
+    last name; of a folder ``model``, which every run has, the last two. Relative paths stay.
     """
     if isinstance(content, dict):
         return {key: portable(value) for key, value in content.items()}

@@ -27,9 +27,9 @@ class ShardFiles:
     folder: Path
     shape: tuple[int, ...]
     shard_rows: int
-    """Rows in a file."""
+    """Number of rows in a file."""
     chunk_rows: int | None
-    """Rows in a chunk of a file; None where the file is one plain chunk."""
+    """Number of rows in a chunk of a file; None where the file is one plain chunk."""
     dtype: np.dtype
     _offsets: dict[int, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
@@ -102,7 +102,7 @@ class ShardFiles:
                 raise OSError(errno.EIO, "a row is missing")
 
     def _chunk_offsets(self, shard: int, file: FileIO) -> np.ndarray:
-        """Where each chunk of a file begins, from the index at its end."""
+        """Return the byte at which each chunk of a file begins, from the index at its end."""
         if shard not in self._offsets:
             num_bytes = self._index_entries * _INDEX_ENTRY_BYTES
             file.seek(-num_bytes - _INDEX_CHECKSUM_BYTES, os.SEEK_END)

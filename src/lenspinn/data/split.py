@@ -1,4 +1,4 @@
-"""Which images of a store train, validate and test."""
+"""Split of the images of a store into training, validation and test."""
 
 import math
 
@@ -10,7 +10,7 @@ __all__ = ["split_rows"]
 
 _NAMES = ("train", "validation", "test")
 
-# Keeps this module's random numbers apart from others of the same seed: the first word after it.
+# First word after the seed: keeps this module's random numbers apart from others of the seed.
 _SPLIT = 0
 
 
@@ -26,11 +26,11 @@ def split_rows(
     ----------
     labels : (n,) integers
     fractions
-        Of train, validation and test; they add up to 1.
+        Fractions of train, validation and test; they add up to 1.
     seed
-        The split is a function of it and of the other arguments.
+        Seed; the split is a function of it and of the other arguments.
     galaxies : (n,) numbers, optional
-        Which galaxy is the source of each image. Where given, all images of a galaxy go to the
+        Number of the source galaxy of each image. Where given, all images of a galaxy go to the
         same part; sizes and proportions of the parts are then as near to `fractions` as whole
         galaxies, dealt one after the other, allow.
 

@@ -46,13 +46,13 @@ from lenspinn.files import FolderLock, draft_folder
 __all__ = ["SCHEMA_VERSION", "SHARD_IMAGES", "DatasetInfo", "ImageStore", "StoreWriter"]
 
 SHARD_IMAGES = 768
-"""Images in one file: the unit of writing and of resuming. 12 MiB at 64 x 64 pixels."""
+"""Number of images in one file, the unit of writing and of resuming: 12 MiB at 64 x 64 pixels."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StoreWriter:
-    """Writes a dataset shard by shard; any shard order, any number of threads.
+    """Writer of a dataset shard by shard, in any order of shards and with any number of threads.
 
     Use `StoreWriter.open`, then `write_shard` for each of `pending_shards`, then `finish`.
     """
@@ -99,11 +99,11 @@ class StoreWriter:
             return cls(path, attributes, lock)
 
     def close(self) -> None:
-        """Let others write; `finish` does it too."""
+        """Release the store for other writers, as `finish` does too."""
         self._lock.release()
 
     def pending_shards(self) -> list[range]:
-        """Image numbers of each shard that is not finished yet."""
+        """Return the image numbers of each shard that is not finished yet."""
         if self._group.attrs["complete"]:
             return []
         labels = self._arrays["labels"]
@@ -222,7 +222,7 @@ class ImageStore(ImageDataset):
         Raises
         ------
         StoreError
-            If a file is corrupt, or holds a label that is none of a class.
+            If a file is corrupt, or holds a label of no class.
         """
         labels, num_classes = self._arrays["labels"].read(slice(None)), len(self.info.classes)
         if not ((labels >= 0) & (labels < num_classes)).all():
@@ -239,7 +239,7 @@ class ImageStore(ImageDataset):
         Raises
         ------
         StoreError
-            As of `read_truth`.
+            As `read_truth`.
         """
         names = [name for name in self._arrays if name.startswith("truth/")]
         return {name.removeprefix("truth/"): self._read_truth(name) for name in names}
@@ -290,7 +290,7 @@ class ImageStore(ImageDataset):
 
 
 def _create(path: Path, info: DatasetInfo, truth_fields: TruthFields) -> None:
-    # A store exists with all its metadata or not, whoever was faster.
+    # A store exists with all its metadata or not at all, also if another process makes it first.
     with suppress(FileExistsError), draft_folder(path) as draft:
         group = zarr.create_group(draft, zarr_format=3)
         _create_arrays(group, info, truth_fields)
@@ -369,7 +369,7 @@ def _check_same(
 
 
 def _damaged_file(arrays: Mapping[str, StoredArray], shard: int) -> Path | None:
-    """First file of a shard that is not there in full size, None if all are."""
+    """Return the first file of a shard that is not there in full size, None if all are."""
     for array in arrays.values():
         if not array.files.is_whole(shard):
             return array.files.file(shard)
@@ -377,7 +377,7 @@ def _damaged_file(arrays: Mapping[str, StoredArray], shard: int) -> Path | None:
 
 
 def _remove_partial_files(path: Path) -> None:
-    """Remove what zarr's write-then-rename leaves behind when it is killed."""
+    """Remove the partial files that zarr leaves behind when its process is killed."""
     for file in path.rglob("*.partial"):
         file.unlink()
 

@@ -1,4 +1,4 @@
-"""How figures look, whichever room draws them."""
+"""Style of figures, the same in all rooms of the package."""
 
 from collections.abc import Iterable, Sequence
 from itertools import cycle
@@ -17,17 +17,17 @@ __all__ = [
 ]
 
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Of Okabe & Ito (2008): distinguishable with every common form of colour blindness."""
+"""Colours of Okabe & Ito (2008), distinguishable with every common form of colour blindness."""
 
 CLASS_COLORS = dict(zip(("axion", "cdm", "no_sub"), COLORS, strict=False))
-"""Of the paper's classes, the same in every figure."""
+"""Colours of the paper's classes, the same in every figure."""
 
 GOOD, BAD, INK = "#00664a", "#b3261e", "#333333"
-"""Of a trusted answer, of one that is not, and of text."""
+"""Colours of a trusted answer, of an untrusted one, and of text."""
 
 
 def class_colors(classes: Iterable[str]) -> dict[str, str]:
-    """Return the color of each class: that of `CLASS_COLORS`, and of others one of the rest."""
+    """Return the color of each class: from `CLASS_COLORS`, for other classes one of the rest."""
     rest = cycle(COLORS[len(CLASS_COLORS) :])
     return {name: CLASS_COLORS.get(name) or next(rest) for name in classes}
 

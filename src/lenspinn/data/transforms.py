@@ -1,4 +1,4 @@
-"""What happens to pixels before a network sees them; simulated and real images take one path.
+"""Preprocessing of pixels for networks, the same for simulated and real images.
 
 Everything here is a pure function of tensors. Images are batched as ``(batch, 1, y, x)`` and each
 is treated on its own: the result for one image never depends on its batch.
@@ -17,27 +17,27 @@ from lenspinn.errors import ImageError
 Images = Float[Tensor, "batch 1 y x"]
 
 NOISE_FLOOR_SIGMAS = 3.0
-"""`noise_safe_preprocess` raises every pixel to at least this many background sigmas: below it a
-pixel says nothing about the lens, and the logarithm would turn its noise into edges."""
+"""Least pixel value in `noise_safe_preprocess`, background sigmas: fainter pixels say nothing about
+the lens, and the logarithm would turn their noise into edges."""
 
 TINY_FRACTION = 1e-20
 """Least pixel value of `noise_safe_preprocess`, in units of the largest absolute value. Smaller
 than any pixel of a noise-free DeepLense image (7e-14), so that those pass unchanged."""
 
 NOISELESS = 1e-6
-"""What `pixel_statistics` calls the noise of noise-free images, relative to the brightest pixel."""
+"""Noise of noise-free images in `pixel_statistics`, relative to the brightest pixel."""
 
 HIGHEST_DIFFERENCE = 5
-"""Order of the differences in `pixel_statistics`. Higher ones tell a blurred image from a sharp one
-of a smoother source: an HST PSF twice as wide is seen in half the images at order 3."""
+"""Highest order of the differences in `pixel_statistics`. High orders tell a blurred image from a
+sharp one of a smoother source: an HST PSF twice as wide is seen in half the images at order 3."""
 
 LEAST_RATIO = 1e-12
-"""Of `pixel_statistics`: below it nothing but rounding is left."""
+"""Least ratio in `pixel_statistics`; smaller ratios are rounding errors."""
 
 MOST_MISSING = 0.5
-"""Share of the middle half of an image, each way, whose pixels may be NaN or infinite."""
+"""Largest share of NaN or infinite pixels in the middle half of an image, along x and y."""
 LEAST_SHARE = 1e-3
-"""Of a pixel in a resampled one, from which it counts."""
+"""Share of missing pixels in a resampled one above which the resampled pixel is missing too."""
 
 
 def raw(image: Images) -> Images:
@@ -58,7 +58,7 @@ def deeplense_preprocess(image: Images) -> Images:
     Parameters
     ----------
     image : (batch, 1, y, x)
-        Any unit: only ratios to the brightest pixel enter.
+        Images in any unit: only ratios to the brightest pixel enter.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def noise_safe_preprocess(image: Images) -> Images:
     Parameters
     ----------
     image : (batch, 1, y, x)
-        Any unit, background subtracted.
+        Images in any unit, background subtracted.
 
     Returns
     -------
@@ -118,12 +118,12 @@ def noise_safe_preprocess(image: Images) -> Images:
 
 
 def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
-    """Measure noise, brightness and sharpness of images, whatever is in them.
+    """Measure noise, brightness and sharpness of images, independent of their content.
 
     Parameters
     ----------
     image : (batch, 1, y, x)
-        Background subtracted.
+        Images, background subtracted.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def pixel_statistics(image: Images) -> Float[Tensor, "batch 7"]:
         Logarithms: of the background noise (1 sigma of a pixel; at least `NOISELESS` of the
         brightest), of the brightest pixel, both in the unit of the image, and of
         `HIGHEST_DIFFERENCE` ratios that no unit changes: the summed squares of the differences of
-        order n of neighbouring pixels over those of order n - 1, of which order 0 are the pixels.
+        order n of neighbouring pixels over those of order n - 1; order 0 is the pixels themselves.
         Blurring lowers the ratios.
     """
     largest = image.abs().amax(dim=(1, 2, 3)).clamp_min(torch.finfo(image.dtype).tiny)
@@ -196,7 +196,7 @@ def resample_noise(sigma: Tensor, from_scale: float, to_scale: float, num_pix: i
     Parameters
     ----------
     sigma : (y, x) or (batch, 1, y, x)
-        Standard deviations; ``inf`` leaves a pixel out, and each new one that it has a part in.
+        Standard deviations; ``inf`` leaves a pixel out, and each new pixel that it contributes to.
     from_scale, to_scale, num_pix
         As for `resample`, which also says what is raised.
 
@@ -216,7 +216,7 @@ def resample_noise(sigma: Tensor, from_scale: float, to_scale: float, num_pix: i
 def _weights(
     image: Tensor, from_scale: float, to_scale: float, num_pix: int
 ) -> tuple[Tensor, Tensor]:
-    """Share of old pixels in new ones along y and x; an image that is too small is refused."""
+    """Return weights of old pixels in new ones along y and x; refuse an image that is too small."""
     field, *sides = num_pix * to_scale, *(n * from_scale for n in image.shape[-2:])
     if min(sides) < field - to_scale:
         raise ImageError(
@@ -231,7 +231,7 @@ def _weights(
 
 
 def _area_weights(num_old: int, num_new: int, ratio: float) -> Tensor:
-    """Share of each old pixel in each new one, (new, old), along one axis; rows add up to 1."""
+    """Return the share of each old pixel in each new one, (new, old); rows add up to 1."""
     start = (torch.arange(num_new, dtype=torch.float64) - num_new / 2)[:, None] * ratio
     old = (torch.arange(num_old, dtype=torch.float64) - num_old / 2)[None, :]
     overlap = (torch.minimum(start + ratio, old + 1) - torch.maximum(start, old)).clamp_min(0)
@@ -239,7 +239,7 @@ def _area_weights(num_old: int, num_new: int, ratio: float) -> Tensor:
 
 
 def _cubic_weights(num_old: int, num_new: int, ratio: float) -> Tensor:
-    """Cubic convolution of old pixels at new centres, (new, old), along one axis."""
+    """Return weights of cubic convolution of old pixels at new centres, (new, old), on an axis."""
     new = (torch.arange(num_new, dtype=torch.float64) - (num_new - 1) / 2) * ratio
     # The border pixel stands for what lies beyond it.
     new = (new + (num_old - 1) / 2).clamp(0, num_old - 1)
@@ -254,13 +254,13 @@ def _cubic_weights(num_old: int, num_new: int, ratio: float) -> Tensor:
 
 
 def check_image(image: Tensor, name: str = "The image", *, may_miss: bool = False) -> None:
-    """Refuse an image nobody should classify.
+    """Refuse an image that cannot be classified.
 
     Parameters
     ----------
     image : (y, x) or (batch, 1, y, x)
     name : str
-        What the error calls it, e.g. the file.
+        Name of the image in errors, e.g. the file.
     may_miss : bool
         Whether pixels may be NaN or infinite, to be left out later: up to `MOST_MISSING` of the
         middle half of the image.

@@ -1,4 +1,4 @@
-"""How little substructure can be seen: by a network, and by an observer that is told of it."""
+"""Sensitivity to substructure of a network, and of an ideal observer that is told of it."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
 """Rates of detection at a fixed rate of false positives, and their curves.
 
-An image counts as a detection, of whatever substructure, where its score is above a threshold that
-`FALSE_POSITIVES` of the images without substructure pass.
+An image counts as a detection of substructure, of any class, where its score is above a threshold
+that a share `FALSE_POSITIVES` of the images without substructure pass.
 """
 
 import math
@@ -28,19 +28,20 @@ __all__ = [
 ]
 
 FALSE_POSITIVES = 0.05
-"""Share of images without substructure that are taken for one with it."""
+"""Share of images without substructure that count as detections."""
 FEWEST_WITHOUT = math.ceil(1 / FALSE_POSITIVES) - 1
-"""Images without substructure below which no threshold keeps the false positives."""
+"""Least number of images without substructure; with fewer no threshold keeps the rate of false
+positives."""
 BINS_PER_DECADE = 2
-"""Of mass."""
+"""Number of bins per decade of mass."""
 FEWEST = 5
-"""Images in a bin below which it is left out."""
+"""Least number of images in a bin; bins with fewer are left out."""
 CONFIDENCE = 0.95
 """Coverage of the intervals."""
 
 PerImage = Float[np.ndarray, " images"]
 Rate = tuple[float, float, float]
-"""A share, and its interval."""
+"""Share, and the lower and upper end of its interval."""
 
 
 def detection_score(
@@ -59,7 +60,7 @@ def detection_score(
     -------
     (images,)
         ``log((1 - P) / P)`` for the probability P of no substructure: in the order of ``1 - P``,
-        but without ties where that rounds to 0 or 1.
+        but without ties where ``1 - P`` rounds to 0 or 1.
     """
     tiny = np.finfo(np.float64).tiny
     substructure = np.delete(probabilities, no_substructure, axis=1).sum(axis=1)
@@ -73,14 +74,14 @@ def detection_threshold(scores: PerImage) -> float:
     Parameters
     ----------
     scores : (images,)
-        Of images without substructure, of the very kind that is looked at.
+        Scores of images without substructure, otherwise drawn as the images that are searched.
 
     Returns
     -------
     float
-        The ceil(0.95 (n + 1))-th lowest of n scores. A new image without substructure is above it
-        with a probability of at most 5 %, whatever the distribution of scores, averaged over the
-        choice of the n; the rate of one choice scatters by sqrt(0.05 * 0.95 / n).
+        The ceil(0.95 (n + 1))-th lowest of n scores. A new image without substructure has a higher
+        score with a probability of at most 5 %, whatever the distribution of scores, averaged over
+        the choice of the n images; the rate for one choice scatters by sqrt(0.05 * 0.95 / n).
 
     Raises
     ------
@@ -98,12 +99,12 @@ def detection_threshold(scores: PerImage) -> float:
 
 
 def ideal_rate(significance: PerImage) -> PerImage:
-    """Return how often an observer that is told the substructure would find it.
+    """Return the rate at which an observer that is told the substructure would find it.
 
     Parameters
     ----------
     significance : (images,)
-        sqrt(delta chi^2) of the substructure against the best smooth model.
+        Significance sqrt(delta chi^2) of the substructure against the best smooth model.
 
     Returns
     -------
@@ -115,8 +116,8 @@ def ideal_rate(significance: PerImage) -> PerImage:
     This observer knows what substructure there would be and where, and only has to say whether it
     is there: its test statistic, the projection of the image on the signal, is normal with variance
     1, of mean 0 without the substructure and of mean ``significance`` with it. A blind search must
-    look everywhere and cannot reach it. Like the significance, it takes the smooth lens and source
-    as unknown: who knows how they are distributed knows a little more.
+    look everywhere and cannot reach this rate. Like the significance, the rate takes the smooth
+    lens and source as unknown; an observer with priors on them would do a little better.
 
     References
     ----------
@@ -128,7 +129,7 @@ def ideal_rate(significance: PerImage) -> PerImage:
 def share_rate(found: Bool[np.ndarray, " images"]) -> Rate:
     """Return the share of images that are detections, with its 95 % Wilson interval.
 
-    The scatter of the threshold is not in it.
+    The interval does not include the scatter of the threshold.
     """
     interval = binomtest(int(found.sum()), len(found)).proportion_ci(CONFIDENCE, "wilson")
     return float(found.mean()), float(interval.low), float(interval.high)
@@ -147,12 +148,12 @@ def curve_points(
     Parameters
     ----------
     values : (images,)
-        What `rate` takes.
+        Values that `rate` takes.
     rate
         `share_rate` or `mean_rate`.
     mass : (images,), optional
-        Solar masses, 0 where there is no substructure; such images are in no bin. By default there
-        is one point, for all images.
+        Mass of the substructure, solar masses; images with 0, without substructure, are in no bin.
+        By default there is one point, for all images.
 
     Returns
     -------

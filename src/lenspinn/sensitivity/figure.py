@@ -17,7 +17,7 @@ __all__ = ["sensitivity_figure"]
 IDEAL_STYLE: dict[str, Any] = {"ls": (0, (4, 2)), "lw": 1.3, "marker": "o", "ms": 3.5, "mfc": "w"}
 NETWORK_STYLE: dict[str, Any] = {"ls": "-", "lw": 1.8, "marker": "s", "ms": 4}
 MAGNITUDE_COLORS = COLORS[len(CLASS_COLORS) :] + COLORS[: len(CLASS_COLORS)]
-"""Those of no class first."""
+"""Colours of the magnitudes; those that no class has come first."""
 _MASS_LABELS = {
     "subhalo_mass": r"mass of the most massive subhalo ($M_\odot$)",
     "vortex_mass": r"mass of the vortex ($M_\odot$)",
@@ -38,9 +38,9 @@ def sensitivity_figure(
     Parameters
     ----------
     records
-        Of `measure_sensitivity`.
+        Records of `measure_sensitivity`.
     recipe, instrument
-        Names.
+        Names of the recipe and the instrument.
     network
         ``model`` and ``trained_on`` of the network; None: the figure says that none was run.
     """
@@ -108,7 +108,7 @@ def _legend(
 
 
 def _observers(figure: Figure, network: Mapping[str, Any] | None) -> None:
-    """Say below the panels which line is whose."""
+    """Draw the legend of the observers' lines below the panels."""
     ideal = Line2D(
         [], [], color=INK, label="ideal: told what to look for, and where", **IDEAL_STYLE
     )

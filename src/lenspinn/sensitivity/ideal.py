@@ -18,7 +18,7 @@ from lenspinn.simulate.limit.lenses import draw_lenses, visibility
 __all__ = ["SeenLens", "ideal_records", "read_lenses", "see_lenses", "write_lenses"]
 
 IDEAL = "ideal"
-"""The observer's name in records."""
+"""Name of the ideal observer in records."""
 
 
 class SeenLens(NamedTuple):
@@ -28,12 +28,12 @@ class SeenLens(NamedTuple):
     lens: int
     class_name: str
     mass: float
-    """Solar masses; see `mass_of`."""
+    """Mass of the substructure, solar masses; see `mass_of`."""
     magnitude: float
     significance: float
-    """sqrt(delta chi^2) against the best smooth model."""
+    """Significance sqrt(delta chi^2) against the best smooth model."""
     converged: bool
-    """Whether the fit of that model did."""
+    """Whether the fit of the smooth model converged."""
 
 
 def see_lenses(sweep: Sweep, seed: int, indices: Sequence[int]) -> list[SeenLens]:
@@ -63,8 +63,9 @@ def see_lenses(sweep: Sweep, seed: int, indices: Sequence[int]) -> list[SeenLens
 def ideal_records(sweep: Sweep, lenses: Sequence[SeenLens]) -> list[dict[str, Any]]:
     """Return the curves of the ideal observer: the points of each class and magnitude.
 
-    Beside what `curve_points` gives: ``observer``, ``sweep``, ``class``, ``quantity`` (of
-    `quantity_of`), ``magnitude``, and ``converged``, the share of fits of that class and magnitude.
+    Fields beside those of `curve_points`: ``observer``, ``sweep``, ``class``, ``quantity`` (of
+    `quantity_of`), ``magnitude``, and ``converged``, the share of the fits of that class and
+    magnitude that converged.
     """
     records = []
     for name in sweep.detected:
@@ -100,7 +101,7 @@ def write_lenses(path: Path, lenses: Iterable[SeenLens]) -> Path:
 
 
 def read_lenses(path: Path) -> list[SeenLens]:
-    """Read what `write_lenses` wrote; nothing if it is not there.
+    """Read the table of `write_lenses`; an empty list if there is no file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A trained network as the observer: what it was made for, and how often it finds substructure."""
+"""A trained network as the observer: checks of its training, and its rates of detection."""
 
 import hashlib
 import warnings
@@ -36,19 +36,19 @@ _FACTS = (
     "lens_light",
     "classes",
 )
-"""Of `DatasetInfo`: in what the network must have been trained for the images it is shown."""
+"""Fields of `DatasetInfo` in which the training images must agree with the images shown."""
 
 
 def load_network(folder: Path, sweep: Sweep, seed: int) -> Run:
-    """Read a run, and refuse it where it was trained for other images.
+    """Read a run, and refuse a network that was trained for other images.
 
     Parameters
     ----------
     folder
     sweep
-        Whose images it shall be shown.
+        Sweep whose images the network will be shown.
     seed
-        Of these images.
+        Seed of these images.
 
     Raises
     ------
@@ -103,12 +103,12 @@ def describe_network(run: Run, num: int) -> dict[str, Any]:
 def network_records(
     run: Run, sweep: Sweep, magnitude: float, num: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Show a network fresh images of one magnitude, and return how often it finds substructure.
+    """Show a network fresh images of one magnitude, and return its rates of detection.
 
     Returns
     -------
     list of dict
-        What `curve_points` gives for each class with substructure; ``observer`` (the model's
+        Fields of `curve_points` for each class with substructure; ``observer`` (the model's
         name), ``sweep``, ``class``, ``quantity``, ``magnitude``; ``threshold``,
         the score above which an image is a detection, from the ``n_without`` images without
         substructure of this magnitude.

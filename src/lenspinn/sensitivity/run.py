@@ -1,4 +1,4 @@
-"""`lenspinn sensitivity`: rates of detection against mass and magnitude, on disk."""
+"""Run of `lenspinn sensitivity`: rates of detection against mass and magnitude, on disk."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ __all__ = ["measure_sensitivity"]
 
 SCHEMA_VERSION = 1
 BATCH = 16
-"""Lenses measured together, and so what an interruption costs."""
+"""Number of lenses measured together, and so the most that an interruption loses."""
 LENSES = "lenses.csv"
 _ORDER = ("sweep", "class", "magnitude", "mass_low", "observer")
 _COLUMNS = (
@@ -49,8 +49,8 @@ def measure_sensitivity(config: SensitivityConfig, progress: bool = True) -> Pat
     """Measure how often substructure is found, at 5 % false positives.
 
     Two observers look at lenses of the same priors: a network, if a run is given, and the ideal
-    one, that is told what substructure there would be and has to say whether it is there
-    (`lenspinn.sensitivity.curves.ideal_rate`). No blind search can reach the second.
+    observer, which is told what substructure there would be and has to say whether it is there
+    (`lenspinn.sensitivity.curves.ideal_rate`). No blind search can reach the ideal observer.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def measure_sensitivity(config: SensitivityConfig, progress: bool = True) -> Pat
         ``sensitivity.json`` in ``config.out``. Its records are the points of the curves, which
         `lenspinn.sensitivity.curves.curve_points` describes; ``network`` is None if none was given.
         Beside it the same points in ``sensitivity.csv``, ``sensitivity.png``, and in ``lenses.csv``
-        each lens of the ideal observer. An interrupted call is continued by the same one; asking
-        for more lenses, or giving a run, adds to what is there.
+        each lens of the ideal observer. The same call continues an interrupted one; asking for more
+        lenses, or giving a run, adds to the results.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def _measure_ideal(state: "_State", progress: bool) -> None:
 
 
 class _State:
-    """What is measured so far, in memory and in the folder."""
+    """State of a measurement, in memory and in the folder."""
 
     lenses: list[SeenLens]
     network_records: list[Record]
@@ -148,7 +148,7 @@ class _State:
 
     @property
     def identity(self) -> Record:
-        """What every record depends on."""
+        """Settings that every record depends on."""
         own, wide = sweeps_of(self.config)
         content = {
             "seed": self.config.seed,
@@ -161,7 +161,7 @@ class _State:
         return dict(json.loads(json.dumps(content)))
 
     def check_network(self, run: Run | None) -> None:
-        """Take a run for the network of this measurement, unless it has another one."""
+        """Make a run the network of this measurement, unless the measurement has another one."""
         if run is None:
             return
         network = describe_network(run, self.config.num)
@@ -175,7 +175,7 @@ class _State:
 
     @property
     def records(self) -> list[Record]:
-        """The points of all curves, in a fixed order."""
+        """Points of all curves, in a fixed order."""
         ideal = [r for sweep in sweeps_of(self.config) for r in ideal_records(sweep, self.lenses)]
         records = [*self.network_records, *ideal]
         records.sort(key=lambda record: [record[key] or 0 for key in _ORDER])

@@ -1,4 +1,4 @@
-"""What is looked for, and at which brightness of the source."""
+"""Sweeps: lenses with the substructure that is searched for, over magnitudes of the source."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,14 +18,14 @@ from lenspinn.simulate.overrides import with_overrides
 __all__ = ["NO_SUBSTRUCTURE", "Sweep", "check_settings", "mass_of", "quantity_of", "sweeps_of"]
 
 NO_SUBSTRUCTURE = "no_sub"
-"""The class against which substructure is detected."""
+"""Name of the class against which substructure is detected."""
 
 
 class Sweep(NamedTuple):
     """Lenses of a recipe, seen at several magnitudes of their source."""
 
     name: str
-    """``magnitude`` or ``mass``: what the curve is against."""
+    """Quantity on the axis of the curve, ``magnitude`` or ``mass``."""
     recipe: Recipe
     magnitudes: list[float]
 
@@ -35,7 +35,7 @@ class Sweep(NamedTuple):
 
     @property
     def detected(self) -> list[str]:
-        """The classes with substructure."""
+        """Names of the classes with substructure."""
         return [name for name in self.recipe.classes if name != NO_SUBSTRUCTURE]
 
 
@@ -82,7 +82,7 @@ def check_settings(config: SensitivityConfig) -> None:
 
 
 def quantity_of(recipe: Recipe, name: str) -> str:
-    """Return ``vortex_mass`` or ``subhalo_mass``: by which mass a class is binned."""
+    """Return the mass by which a class is binned: ``vortex_mass`` or ``subhalo_mass``."""
     is_vortex = "vortex_mass" in recipe.populations[name].truth_fields
     return "vortex_mass" if is_vortex else "subhalo_mass"
 
@@ -93,14 +93,14 @@ def mass_of(truth: Truth | Mapping[str, np.ndarray], quantity: str) -> np.ndarra
     Parameters
     ----------
     truth
-        Of lenses of one class.
+        Truth of lenses of one class.
     quantity
-        Of `quantity_of`.
+        Name of the mass, from `quantity_of`.
 
     Returns
     -------
     (lenses,)
-        Solar masses; 0 without subhalos.
+        Mass, solar masses; 0 without subhalos.
     """
     if quantity == "vortex_mass":
         return np.asarray(truth["vortex_mass"])

@@ -32,7 +32,7 @@ from lenspinn.simulate.recipes import Recipe
 __all__ = ["changed_recipe", "configured_recipe", "get_recipe"]
 
 LEAST_CLASSES, MOST_CLASSES = 2, 100
-"""Of a recipe; the store has a byte for a label."""
+"""Least and largest number of classes of a recipe; a store keeps each label in one byte."""
 
 
 def get_recipe(name: str, **overrides: Any) -> Recipe:
@@ -43,12 +43,12 @@ def get_recipe(name: str, **overrides: Any) -> Recipe:
     name
         One of `list_recipes`.
     **overrides
-        By key, nested or dotted: ``{"source.magnitude": 23.0}`` is
+        Changes by key, nested or dotted: ``{"source.magnitude": 23.0}`` is
         ``{"source": {"magnitude": 23.0}}``. An instrument may be given by name, and so may the
         population of a class, also of a new class: ``{"populations.wdm": "warm_subhalos"}``; null
-        removes a class: ``{"populations.axion": None}``. A mapping of two classes or more under
-        ``populations`` that names the population of each is all the classes there are, as
-        `Recipe.to_dict` writes them; any other changes, adds and removes classes one by one.
+        removes a class: ``{"populations.axion": None}``. A mapping under ``populations`` that names
+        the population of each of two classes or more replaces all classes, as `Recipe.to_dict`
+        writes them; any other mapping changes, adds and removes single classes.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def get_recipe(name: str, **overrides: Any) -> Recipe:
 
 
 def configured_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
-    """Return a recipe as a configuration asks for it: it cannot be given another name.
+    """Return a recipe with the overrides of a configuration, which cannot rename it.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _spelt_out(key: str, value: Any) -> Any:
 
 
 def _are_all_classes(populations: Any) -> bool:
-    """Whether populations that were given as a whole name that of every class of a recipe."""
+    """Return whether a mapping given as ``populations`` names the population of each class."""
     if not isinstance(populations, Mapping):
         return False
     of_classes = nested(populations)
@@ -132,7 +132,7 @@ def _are_all_classes(populations: Any) -> bool:
 def _populations(
     known: Mapping[str, Population], given: Mapping[str, Any]
 ) -> tuple[dict[str, Population], dict[str, Any]]:
-    """Add, replace and remove classes, and return them and the changes that are left."""
+    """Add, replace and remove classes, and return the classes and the remaining changes."""
     populations, changes = dict(known), {}
     for name, change in given.items():
         if isinstance(change, Mapping) and "population" in change:

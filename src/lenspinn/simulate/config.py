@@ -1,4 +1,4 @@
-"""What `lenspinn simulate` is asked for."""
+"""Configuration of `lenspinn simulate`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,33 +12,34 @@ from lenspinn.plain_yaml import Plain
 __all__ = ["BLOCK", "Engine", "SimulateConfig"]
 
 BLOCK = 64
-"""Images of one class rendered together."""
+"""Number of images of one class that are rendered together."""
 
 MOST_WORKERS = 1024
-"""Threads."""
+"""Largest number of threads."""
 
 Engine = Literal["torch", "compiled", "eager", "lenstronomy"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:
-    """What to simulate, and where to."""
+    """Recipe and number of the images to simulate, and the folder to write them to."""
 
     recipe: str
     """Name of a recipe, such as deeplense/model_3 or survey/hst; `lenspinn recipes` lists them."""
     num: int
     """Number of images; the classes take turns."""
     out: Path
-    """Folder of the dataset, by custom X.zarr; if it is unfinished, the rest is simulated."""
+    """Folder of the dataset, by custom X.zarr; the rest of an unfinished one is simulated."""
     seed: int = 0
-    """Another seed gives other images; the same one the same bytes."""
+    """Seed of the random numbers: another seed gives other images, the same seed the same bytes."""
     engine: Engine = "torch"
-    """torch: compiled where there is a C++ compiler, else eager, and says so; either can be asked
-    for by name; lenstronomy is the slow reference. Pixels differ by rounding, 1e-5 of the peak."""
+    """Renderer. torch: compiled where there is a C++ compiler, else eager with a warning; either
+    can be asked for by name. lenstronomy: the slow reference. Pixels differ by rounding, 1e-5 of
+    the peak."""
     batch_size: int = BLOCK
-    """Images rendered at once, rounded up to whole blocks of 64; changes memory, not images."""
+    """Number of images rendered at once, in whole blocks of 64; changes memory, not images."""
     num_workers: int = 0
-    """Threads; 0 is one for each core. Changes speed, not images."""
+    """Number of threads; 0 is one for each core. Changes speed, not images."""
     overrides: dict[str, Plain] = field(default_factory=dict)
     """Changes to the recipe by dotted key, such as source.magnitude: 23."""
 

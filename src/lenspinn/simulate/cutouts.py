@@ -18,38 +18,39 @@ from lenspinn.regular_file import require_regular_file
 __all__ = ["FINER", "Cutout", "finite_cutout", "isolated_galaxy", "read_cutouts", "resampled"]
 
 MOST_BYTES = 2**32
-"""Of a file."""
+"""Largest file of cutouts that is read, and most that an npz may unpack to, bytes."""
 
 SMOOTHING = 0.06
 """Standard deviation of the Gaussian that smooths an image before its objects are found, arcsec."""
 
 OBJECT_LEVEL = 3.0
-"""Objects are where the smoothed image is brighter than this many times its own noise."""
+"""Threshold of objects: the smoothed image is brighter than this many times its own noise."""
 
 SKY_LEVEL = 2.0
-"""Pixels of the smoothed image above this many times its noise, and what surrounds them, do not
-count as sky."""
+"""Threshold of the sky: pixels of the smoothed image above this many times its noise, and pixels
+around them, do not count as sky."""
 
 NECK = 0.12
-"""Bridges narrower than twice this are cut, arcsec: noise makes them, and so do neighbours. It is
-also the least distance of a galaxy to the edge of its cutout, and to where a neighbour fades."""
+"""Half the width below which bridges between objects are cut, arcsec: noise and neighbours make
+them. Also the least distance of a galaxy to the edge of its cutout, and to where a neighbour
+fades."""
 
 FADE = 0.36
 """Width over which a galaxy fades out beyond its isophote, arcsec; less where the edge is near."""
 
 CENTRE = 0.5
-"""The galaxy of a cutout is the object with most light within this radius of its centre, arcsec."""
+"""Radius around the centre of a cutout, arcsec: its galaxy is the object with most light inside."""
 
 DETAIL_WIDTHS = (1, 2, 4)
 """Standard deviations of the Gaussians that split an image into detail of three sizes, pixels."""
 
 CLIPPED_PIXELS = 10
-"""An image with this many pixels of exactly its highest value has been clipped there."""
+"""Number of pixels of exactly the highest value from which an image counts as clipped."""
 
 FINER = 2
 """Pixels of a library along one pixel of its cutouts. Rendering interpolates linearly, and so cuts
 peaks and shows facets: by 5 % of the peak of a core as sharp as HST/ACS sees it in pixels of 0.03
-arcsec, by 1.3 % after the cubic splines of `resampled` have halved them (tests/simulate)."""
+arcsec, by 1.3 % after the cubic splines of `resampled` have halved the pixels (tests/simulate)."""
 
 _SKY_ROUNDS = 5
 _LEAST_SKY = 0.05
@@ -58,19 +59,19 @@ _SIGMA_PER_MAD = 1.4826
 
 @dataclass(frozen=True, kw_only=True)
 class Cutout:
-    """An image of a galaxy as its file has it."""
+    """Image of a galaxy as it is in its file."""
 
     name: str
-    """Of the galaxy: the file's without suffix; of an npz, ``file/name``; of a catalogue of stamps,
-    ``IDENT_RA_DEC``."""
+    """Name of the galaxy: the file name without suffix; in an npz, ``file/name``; in a catalogue of
+    stamps, ``IDENT_RA_DEC``."""
     image: np.ndarray
-    """(y, x) float64, finite, in whatever unit; square but for stamps."""
+    """Pixels (y, x), float64, finite, in any unit; square except in stamps."""
     pixel_scale: float
-    """Arcsec."""
+    """Pixel scale, arcsec."""
 
 
 def read_cutouts(folder: Path) -> list[Cutout]:
-    """Read all cutouts of a folder, sorted by name; its subfolders are not looked into.
+    """Read all cutouts of a folder, sorted by name; subfolders are not read.
 
     ``*.fits`` hold one image each, and its pixel scale in a celestial WCS or as PIXSCALE. ``*.npz``
     hold ``images`` (n, y, x), ``names`` (n,) and ``pixel_scale``, one number in arcsec.
@@ -78,8 +79,8 @@ def read_cutouts(folder: Path) -> list[Cutout]:
     Raises
     ------
     ConfigError
-        If there is none, or a file cannot be read, states no pixel scale, or holds an image that
-        is not square or not finite.
+        If there is no cutout, or a file cannot be read, states no pixel scale, or holds an image
+        that is not square or not finite.
     """
     files = sorted(path for path in folder.glob("*") if path.suffix in (".fits", ".npz"))
     if not files:
@@ -113,12 +114,13 @@ def isolated_galaxy(image: np.ndarray, pixel_scale: float) -> np.ndarray:
     1. The sky level is the median, the noise the scaled median absolute deviation, of the pixels
        that belong to no object.
     2. The galaxy is the connected region of the smoothed image (`SMOOTHING`) above `OBJECT_LEVEL`
-       with most light near the centre (`CENTRE`), after bridges (`NECK`) were cut. Beyond it the
-       light fades out (`FADE`), and so it does towards other such regions.
-    3. The image is split into detail of three sizes (`DETAIL_WIDTHS`) and what is smoother. Detail
-       is multiplied by ``1 - noise^2 / power``, at least 0: its power in a local window, and the
-       noise of its size in the sky. So it stays where the galaxy has structure and goes where there
-       is only noise. The galaxy's own Poisson noise is not known and counts as structure.
+       with most light near the centre (`CENTRE`), after bridges (`NECK`) were cut. Beyond this
+       region, and towards other regions, the light fades out (`FADE`).
+    3. The image is split into detail of three sizes (`DETAIL_WIDTHS`) and a smooth rest. Detail is
+       multiplied by ``1 - noise^2 / power``, at least 0, where ``power`` is that of the detail in
+       a local window and ``noise`` that of detail of the same size in the sky. Detail thus stays
+       where the galaxy has structure and vanishes where there is only noise. The galaxy's own
+       Poisson noise is not known and counts as structure.
 
     Parameters
     ----------
@@ -252,7 +254,7 @@ def _objects(excess: np.ndarray, noise: float, pixel_scale: float) -> tuple[np.n
 
 
 def _weight(galaxy: np.ndarray, neighbours: np.ndarray, pixel_scale: float) -> np.ndarray:
-    """Return what light is multiplied by: 1 in the galaxy, 0 far from it and in neighbours."""
+    """Return the factor on the light: 1 in the galaxy, 0 far from the galaxy and in neighbours."""
     distance = ndimage.distance_transform_edt(~galaxy) * pixel_scale
     gap = min(edge.min() for edge in (distance[0], distance[-1], distance[:, 0], distance[:, -1]))
     if gap < NECK:

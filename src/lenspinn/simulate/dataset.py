@@ -1,9 +1,9 @@
-"""Datasets: a recipe and a seed to images with their truth, on disk or in memory.
+"""Datasets simulated from a recipe and a seed: images and their truth, on disk or in memory.
 
 Pixels depend on (recipe, seed, image number, engine) alone. Elementwise arithmetic is not quite
 enough for that, because vectorised functions may round differently at the end of an array; so
-images are always rendered in blocks of `BLOCK` slots of one class, an image has a slot of its own
-in its block whatever else is rendered with it, and each worker is one thread.
+images are always rendered in blocks of `BLOCK` slots of one class, an image always has the same
+slot in its block, also when others are left out, and each worker is one thread.
 """
 
 import os
@@ -93,7 +93,7 @@ def simulate(config: SimulateConfig, progress: bool = True) -> Path:
 def _write_shards(
     writer: StoreWriter, simulator: "_Simulator", workers: int, progress: bool
 ) -> None:
-    """Simulate what is missing of a store, by so many threads."""
+    """Simulate the unfinished shards of a store, by a number of threads."""
     pending = writer.pending_shards()
     stopped = threading.Event()
 
@@ -126,7 +126,7 @@ def _is_store(folder: Path) -> bool:
 
 
 def _rendered_at_once(batch_size: int, num: int) -> int:
-    """Return how many images are rendered together: whole blocks, and no more than there are."""
+    """Return the number of images rendered together: whole blocks, no more than are needed."""
     return BLOCK * -(-min(batch_size, num) // BLOCK)
 
 
@@ -168,10 +168,11 @@ def simulate_images(
 
 
 def resolved_engine(engine: Engine, recipe: Recipe, device: torch.device | str = "cpu") -> Engine:
-    """Return what ``torch`` stands for on a device of this machine, compiling what is needed.
+    """Return the engine that ``torch`` stands for on a device, compiled if that is needed.
 
-    On a GPU it is eager: few trainings last long enough to gain back the minutes that compiling
-    takes there. So are lenses of other density slopes anywhere: their series takes as long.
+    On a GPU it is ``eager``: few trainings last long enough to gain back the minutes that compiling
+    takes there. Recipes with a free density slope are ``eager`` on every device: compiling the
+    series of their deflection takes as long.
 
     Raises
     ------
@@ -198,7 +199,7 @@ def resolved_engine(engine: Engine, recipe: Recipe, device: torch.device | str =
 
 
 def _compile(recipe: Recipe, scenes: Sequence[Scene]) -> None:
-    """Render scenes of one each twice over: the compiler takes batches of one for special."""
+    """Render each scene as a batch of two: the compiler treats a batch of one as a special case."""
     for scene in scenes:
         render(scene.take([0, 0]), recipe.camera, compiled=True)
 
@@ -222,7 +223,7 @@ def dataset_info(recipe: Recipe, num: int, seed: int, engine: Engine) -> Dataset
 
 
 def _galaxies(recipe: Recipe) -> dict[str, str]:
-    """Return what identifies the galaxies of a recipe: a folder may change under its name."""
+    """Return the digest of the galaxies of a recipe, for the files in a folder may change."""
     if not isinstance(recipe.source, GalaxyPrior):
         return {}
     return {"galaxies_digest": load_galaxies(recipe.source.galaxies).digest}
@@ -230,7 +231,7 @@ def _galaxies(recipe: Recipe) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Simulator:
-    """All that pixels depend on, and how many are made at once."""
+    """Simulator of images: everything that their pixels depend on, and the batch size."""
 
     recipe: Recipe
     seed: int
@@ -238,7 +239,7 @@ class _Simulator:
     batch_size: int
 
     def images(self, rows: range, stopped: threading.Event) -> Images:
-        """Simulate the images of some numbers; incomplete if `stopped` was set meanwhile."""
+        """Simulate the images of a range of numbers; incomplete if `stopped` was set meanwhile."""
         recipe, num_classes = self.recipe, len(self.recipe.classes)
         images = np.empty((len(rows), 1, recipe.num_pix, recipe.num_pix), dtype=np.float32)
         labels = np.array([row % num_classes for row in rows], dtype=np.int64)
@@ -258,7 +259,7 @@ class _Simulator:
         return images, labels, truth
 
     def _rendered(self, scene: Scene, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the noise-free images of a batch, (B, y, x) float32, and the light taken off."""
+        """Return the noise-free images of a batch and the subtracted light, (B, y, x) float32."""
         camera = self.recipe.camera
         if self.engine == "lenstronomy":
             # Imported here because it takes seconds and the default engine does without.
@@ -282,7 +283,7 @@ class _Simulator:
         indices: np.ndarray,
         exposure_times: np.ndarray,
     ) -> np.ndarray:
-        """Return what is stored for a batch of noise-free images, (B, y, x) float32."""
+        """Return the images to store for a batch of noise-free images, (B, y, x) float32."""
         recipe = self.recipe
         return np.stack(
             [
@@ -303,7 +304,7 @@ class _Simulator:
 
 @contextmanager
 def _workers(num: int) -> Iterator[ThreadPoolExecutor]:
-    """Make a pool of threads each of which is the only one that its torch calls use."""
+    """Make a pool of threads, each of whose torch calls use that one thread alone."""
     before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(num, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -36,7 +36,7 @@ Size = int | tuple[int, ...] | None
 
 @dataclass(frozen=True)
 class Fixed:
-    """Always the same value."""
+    """Distribution of one fixed value."""
 
     value: float
 
@@ -45,12 +45,12 @@ class Fixed:
 
     @property
     def minimum(self) -> float:
-        """The least value it can give."""
+        """Least value that a draw can have."""
         return self.value
 
     @property
     def maximum(self) -> float:
-        """The greatest value it can give."""
+        """Largest value that a draw can have."""
         return self.value
 
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
@@ -60,7 +60,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Uniform between ``low`` and ``high``."""
+    """Uniform distribution between ``low`` and ``high``."""
 
     low: float
     high: float
@@ -70,12 +70,12 @@ class Uniform:
 
     @property
     def minimum(self) -> float:
-        """The least value it can give."""
+        """Least value that a draw can have."""
         return self.low
 
     @property
     def maximum(self) -> float:
-        """The greatest value it can give."""
+        """Largest value that a draw can have."""
         return self.high
 
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
@@ -85,7 +85,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Uniform in the logarithm between ``low`` and ``high``."""
+    """Distribution that is uniform in the logarithm between ``low`` and ``high``."""
 
     low: float
     high: float
@@ -95,12 +95,12 @@ class LogUniform:
 
     @property
     def minimum(self) -> float:
-        """The least value it can give."""
+        """Least value that a draw can have."""
         return self.low
 
     @property
     def maximum(self) -> float:
-        """The greatest value it can give."""
+        """Largest value that a draw can have."""
         return self.high
 
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
@@ -121,12 +121,12 @@ class Normal:
 
     @property
     def minimum(self) -> float:
-        """The least value it can give."""
+        """Least value that a draw can have."""
         return -math.inf if self.sigma else self.mean
 
     @property
     def maximum(self) -> float:
-        """The greatest value it can give."""
+        """Largest value that a draw can have."""
         return math.inf if self.sigma else self.mean
 
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
@@ -136,7 +136,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """Density proportional to ``value**slope`` between ``low`` and ``high``; slope is not -1."""
+    """Power law: density as ``value**slope`` between ``low`` and ``high``; slope is not -1."""
 
     low: float
     high: float
@@ -150,12 +150,12 @@ class PowerLaw:
 
     @property
     def minimum(self) -> float:
-        """The least value it can give."""
+        """Least value that a draw can have."""
         return self.low
 
     @property
     def maximum(self) -> float:
-        """The greatest value it can give."""
+        """Largest value that a draw can have."""
         return self.high
 
     def draw(self, rng: np.random.Generator, size: Size = None) -> Any:
@@ -184,7 +184,7 @@ def as_distribution(value: Any, key: str) -> Distribution:
     value
         A `Distribution`, a number, or ``{name: [parameters]}``.
     key
-        What the value belongs to, for the error message.
+        Key that the value belongs to, for the error message.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def require_positive(prior: Any, *keys: str) -> None:
     Raises
     ------
     ConfigError
-        Naming the field. A field that is None is passed over.
+        If one does; the message names the field. A field that is None is not checked.
     """
     for key in keys:
         distribution = getattr(prior, key)
@@ -242,12 +242,12 @@ def require_positive(prior: Any, *keys: str) -> None:
 def require_within(prior: Any, low: float, high: float, *keys: str) -> None:
     """Refuse distributions among the fields of ``prior`` that reach out of a range.
 
-    Of a `Normal`, which has no bounds, the mean and the mean plus or minus sigma are looked at.
+    A `Normal` has no bounds: its mean minus sigma and its mean plus sigma are checked instead.
 
     Raises
     ------
     ConfigError
-        Naming the field. A field that is None is passed over.
+        If one does; the message names the field. A field that is None is not checked.
     """
     for key in keys:
         distribution = getattr(prior, key)

@@ -1,4 +1,4 @@
-"""Drawing: a recipe and random numbers to scenes, with the truth behind them."""
+"""Drawing of scenes from a recipe and random numbers, with the truth behind them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Truth = dict[str, np.ndarray]
 # is drawn.
 _NOISE_STREAM = 1
 
-# Of a source's fields in the truth.
+# Names in the truth of the fields of a source.
 _SOURCE_NAMES = {
     "flux": "source_flux",
     "R_sersic": "R_sersic",
@@ -41,7 +41,7 @@ _SUBSTRUCTURE = (
 def draw_scene(recipe: Recipe, seed: int, index: int) -> tuple[Scene, Truth]:
     """Draw the scene of one image.
 
-    It depends on these arguments alone. The image's class is ``classes[index % len(classes)]``.
+    The scene depends on these arguments alone; its class is ``classes[index % len(classes)]``.
 
     Returns
     -------
@@ -59,9 +59,9 @@ def draw_scenes(
     Returns
     -------
     scene : Scene
-        With as many places for substructure as the richest of these images needs.
+        Scenes with as many places for substructure as the richest of these images needs.
     truth : dict of (B, *shape) arrays
-        The fields of `truth_fields`: the scene, and what it was made from.
+        The fields of `truth_fields`: values of the scene, and those it was made from.
     """
     drawn = []
     for index in map(int, indices):
@@ -78,7 +78,7 @@ def draw_batch(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> 
     labels : (B,) integers
         Class of each scene, sorted.
     rng
-        The scenes are a function of its state, `recipe` and `labels`.
+        Source of random numbers: the scenes are a function of its state, `recipe` and `labels`.
 
     Returns
     -------
@@ -91,23 +91,25 @@ def draw_batch(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> 
 def truth_fields(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     """Return the name and shape, for one image, of each truth value of a recipe.
 
-    Those of `SmoothLens`; of the substructure (``point_x``, ``halo_x``, ``rod_x0``, ..., with as
-    many places as an image of the recipe can need); of the source (``source_flux``, ``R_sersic``,
-    ``n_sersic``, ``source_e1``, ``source_x``, ...), of ``light_*`` and ``subtracted_light_*``; and:
+    They are the fields of `SmoothLens`, of the substructure (``point_x``, ``halo_x``, ``rod_x0``,
+    ..., with as many places as an image of the recipe can need), of the source (``source_flux``,
+    ``R_sersic``, ``n_sersic``, ``source_e1``, ``source_x``, ...), of the lens light (``light_*``)
+    and its subtracted model (``subtracted_light_*``), and:
 
     ``theta_E_physical``, ``gamma1_physical``, ``gamma2_physical``
-        Before `Faults.z_source_convention` scaled them.
+        Einstein radius, arcsec, and shear before `Faults.z_source_convention` scaled them.
     ``main_mass``
-        Of the smooth lens inside its Einstein radius, solar masses.
+        Mass of the smooth lens inside its Einstein radius, solar masses.
     ``source_magnitude``
-        AB, unlensed; absent where the recipe states the source's amplitude.
+        AB magnitude of the unlensed source; absent where the recipe states its amplitude.
     ``clump_flux``, ``clump_x``, ``clump_y``, ``clump_sigma``
-        Of each clump of the source (e-/s before lensing; arcsec in the source plane), and
-        ``clump_share``, how much of ``source_flux`` is in all of them; absent without clumps.
+        Flux (e-/s before lensing), position and standard deviation (arcsec in the source plane) of
+        each clump of the source, and ``clump_share``, the share of ``source_flux`` in all clumps;
+        absent without clumps.
     ``source_galaxy``
         Number of the galaxy in its folder, where sources are images.
     ``exposure_time``
-        Total, s.
+        Total exposure time, s.
     ``substructure_mass``, ``substructure_fraction``
         Sum of all masses of substructure, solar masses, and its ratio to ``main_mass``.
     the `Population.truth_fields` of each class
@@ -124,19 +126,20 @@ def truth_fields(recipe: Recipe) -> dict[str, tuple[int, ...]]:
 
 
 def noise_generator(seed: int, index: int) -> np.random.Generator:
-    """Return the random numbers for the noise of one image."""
+    """Return the generator of random numbers for the noise of one image."""
     sequence = np.random.SeedSequence([seed, index], spawn_key=(_NOISE_STREAM,))
     return np.random.Generator(np.random.PCG64(sequence))
 
 
 Drawn = tuple[Scene, Truth]
-"""A scene and the truth that cannot be read off it."""
+"""Scene, and the truth that cannot be read off the scene."""
 
 
 def _draw(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> Drawn:
     """Draw lens, source, exposure time, substructure, and what only some recipes have.
 
-    In this order, so that a recipe which adds to another one has the same lenses and sources.
+    They are drawn in this order, so that a recipe with additions to another one has the same lenses
+    and sources.
     """
     num, plane = len(labels), recipe.lens_plane
     lens = recipe.lens.draw(rng, plane, num)
@@ -177,7 +180,7 @@ def _draw(recipe: Recipe, labels: np.ndarray, rng: np.random.Generator) -> Drawn
 
 
 def _population_truth(recipe: Recipe, drawn: Mapping[str, np.ndarray], num: int) -> Truth:
-    """Fill the fields that other classes have with NaN."""
+    """Return the truth of a population, with NaN in the fields that only other classes have."""
     fields = {
         name: shape
         for population in recipe.populations.values()

@@ -1,4 +1,4 @@
-"""What the DeepLense simulator does wrong, one switch each.
+"""Faults of the DeepLense simulator, one switch each.
 
 The published DeepLense images carry these departures from physics, so a comparison with published
 numbers needs them, and nothing else does. Each was read in, and is reproduced from,
@@ -30,7 +30,7 @@ class Faults:
     substructure) is scaled by 0.6335. Correct: None, the source's own redshift."""
 
     convention_Om0: float | None = None
-    """Matter density of the cosmology in which that scaling is computed.
+    """Matter density of the cosmology in which the scaling by `z_source_convention` is computed.
 
     The simulator takes it from whichever pyHalo is installed, not from its own cosmology: 0.309 for
     pyHalo 0.2.9 (scaling 0.63346, theta_E 0.8118"). The authors' published images were made with

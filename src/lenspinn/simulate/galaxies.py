@@ -27,7 +27,7 @@ PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 """Expected share of each part of a library; large enough for a few tens of galaxies to fill all."""
 
 SAME_PLACE = 1.0
-"""Two names that state positions on the sky less than this apart are one galaxy, arcsec."""
+"""Separation, arcsec, below which two names that state positions on the sky are one galaxy."""
 
 SCALE_TOLERANCE = 0.01
 """Largest relative difference of the pixel scales of one library."""
@@ -42,18 +42,18 @@ class GalaxyLibrary:
 
     names: tuple[str, ...]
     images: np.ndarray
-    """(G, v, u) float32, read-only: surface brightness for a flux of 1, per square arcsec. The
+    """Surface brightness for a flux of 1, per square arcsec, (G, v, u) float32, read-only. The
     centre of light is within half a pixel of the middle, and the outermost pixels are 0."""
     pixel_scale: float
-    """Arcsec; half that of the cutouts, see `resampled`."""
+    """Pixel scale, arcsec; half that of the cutouts, see `resampled`."""
     rejected: Mapping[str, str]
-    """Why each of the other images of the folder is not in the library, by name."""
+    """Reason why each other image of the folder is not in the library, by name."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def part(self, part: str) -> np.ndarray:
-        """Return the numbers of the galaxies of a part, (n,) int64; of ``all``, every one.
+        """Return the numbers of the galaxies of a part, (n,) int64; for ``all``, of every galaxy.
 
         Raises
         ------
@@ -88,9 +88,9 @@ class GalaxyLibrary:
 
 @dataclass(frozen=True, kw_only=True)
 class GalaxyPrior:
-    """The source: the image of a real galaxy, each of a part of a library as often as the others.
+    """The source: the image of a real galaxy, drawn with equal chances from a part of a library.
 
-    It is turned by an angle uniform over the circle.
+    The galaxy is turned by an angle that is uniform over the circle.
     """
 
     galaxies: str
@@ -103,7 +103,7 @@ class GalaxyPrior:
     """Factor by which the galaxy is larger on the sky than in its cutout."""
     center_x: Distribution
     center_y: Distribution
-    """Arcsec, in the source plane."""
+    """Position of the centre in the source plane, arcsec, as `center_x`."""
 
     def __post_init__(self) -> None:
         _check_part(self.part)
@@ -121,8 +121,8 @@ class GalaxyPrior:
         -------
         light : GalaxyLight
         truth : dict of (num,) arrays
-            ``source_magnitude``, and ``source_galaxy``: the number of the galaxy in the library,
-            whatever the part; it is ``load_galaxies(galaxies).names[number]``.
+            ``source_magnitude``, and ``source_galaxy``: the number of the galaxy in the whole
+            library; its name is ``load_galaxies(galaxies).names[number]``.
 
         Raises
         ------
@@ -149,11 +149,11 @@ class GalaxyPrior:
 def part_of(name: str) -> str:
     """Return the part, of `PARTS`, to which a galaxy belongs for ever.
 
-    It is a function of the galaxy's name alone, so it does not change when others are added. Where
-    the name holds a position on the sky (``149.825905_2.27702``: decimal degrees), that position,
-    rounded to 0.001 degrees, counts as the name: other files of the same galaxy then fall into the
-    same part, unless they straddle a boundary of the rounding. Files of one galaxy whose names hold
-    neither the same text nor a position cannot be recognised.
+    The part is a function of the galaxy's name alone, so it does not change when others are added.
+    Where the name holds a position on the sky (``149.825905_2.27702``: decimal degrees), the
+    position rounded to 0.001 degrees counts as the name: other files of the same galaxy then fall
+    into the same part, unless they straddle a boundary of the rounding. Files of one galaxy whose
+    names hold neither the same text nor a position cannot be recognised.
     """
     position = _position(name)
     key = name if position is None else f"{position[0]:.3f} {position[1]:.3f}"

@@ -31,20 +31,20 @@ from lenspinn.simulate.tensors import scene_tensors
 __all__ = ["inspect_dataset", "stored_recipe"]
 
 LARGEST_RESIDUAL = 5.0
-"""Standard deviations at which the colours end."""
+"""Residual at which the colours end, standard deviations of the noise."""
 
 
 class _Residuals(NamedTuple):
-    """What is left of images once the smooth lens and source that fit best are subtracted."""
+    """Residuals of images from the smooth lens and source that fit best."""
 
     maps: np.ndarray
-    """(n, y, x), in standard deviations of the noise."""
+    """Residual maps, (n, y, x), in standard deviations of the noise."""
     significance: np.ndarray
-    """Of the substructure against that best smooth model, (n,)."""
+    """Significance of the substructure against the best smooth model, (n,)."""
     unfitted: np.ndarray
-    """Against the smooth model that the image was made with, (n,)."""
+    """Significance against the smooth model that the image was made with, (n,)."""
     converged: np.ndarray
-    """Where not, the significance could still be lower, (n,)."""
+    """Whether each fit converged, (n,); if not, the significance could still be lower."""
 
 
 @takes_paths
@@ -54,8 +54,8 @@ def inspect_dataset(
     """Draw the first images of each class, their residuals, and histograms of the truth.
 
     The smooth model of a residual is the best one of `lenspinn.simulate.limit`: all numbers of
-    lens, source and lens light are free, so what it leaves is what substructure alone explains. It
-    is fitted to the image without noise, so that its parameters do not follow the noise.
+    lens, source and lens light are free, so only substructure explains the residual. The model is
+    fitted to the image without noise, so that its parameters do not follow the noise.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def inspect_dataset(
         Dataset.
     out_png : Path
         Picture of the images; by default named as the dataset, beside it. The others are named
-        after it: ``X_residuals.png``, what is left when the best-fitting smooth lens and source
-        are subtracted, in units of the noise; ``X_truth.png``, histograms of the truth by class.
-        An imported dataset, of which no recipe is known, has the images alone; one with clumps on
-        its sources, which the smooth model has not, has no residuals.
+        after it: ``X_residuals.png``, residuals from the best-fitting smooth lens and source, in
+        units of the noise; ``X_truth.png``, histograms of the truth by class. An imported dataset,
+        whose recipe is unknown, has the picture of the images alone; a dataset with clumps on its
+        sources, which the smooth model lacks, has no residuals.
     per_class : int
         Images in a row.
 
@@ -176,7 +176,7 @@ def _residuals(store: ImageStore, recipe: Recipe, numbers: np.ndarray) -> _Resid
     with torch.no_grad():
         fit = fit_smooth(model, true, noise_free, sigma)
         unfitted = ((noise_free - model(true)) / sigma).flatten(1).norm(dim=1)
-    # What the stored pixels are, in units of the noise-free image.
+    # Factor from the noise-free image, e-/s, to the stored pixels.
     gain = (2 if recipe.faults.image_doubled else 1) * (
         exposure_time if recipe.faults.counts else 1
     )

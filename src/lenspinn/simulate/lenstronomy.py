@@ -1,4 +1,4 @@
-"""The same scenes through lenstronomy: the reference that the fast engine is held against."""
+"""Scenes rendered by lenstronomy, the reference that the fast engine is compared with."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def render_lenstronomy(scene: Scene, index: int, camera: Camera) -> Float[np.nda
     Parameters
     ----------
     index
-        Which of the scenes.
+        Number of the scene to render.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from lenspinn.regular_file import require_regular_file
 __all__ = ["read_map"]
 
 MOST_BYTES = 2**26
-"""Of a file; a map of 1001 x 1001 numbers has 2^23."""
+"""Largest file that is read, bytes; a map of 1001 x 1001 numbers has 2^23."""
 
 SCALE_TOLERANCE = 0.01
 """Largest relative difference between the pixels of a map and those of the instrument."""
@@ -25,9 +25,9 @@ def read_map(path: str, pixel_scale: float, key: str) -> np.ndarray:
     path
         FITS or .npy file.
     pixel_scale
-        Of the instrument, arcsec.
+        Pixel scale of the instrument, arcsec.
     key
-        Of the recipe, for error messages.
+        Key of the recipe, for error messages.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def _read(path: Path, pixel_scale: float) -> np.ndarray:
         return _read_npy(path)
     try:
         image = read_fits(path)
-    except LenspinnError:  # perhaps for want of a pixel scale; any other fault comes again
+    except LenspinnError:  # perhaps it states no pixel scale; any other fault is raised again
         return read_fits(path, pixel_scale=pixel_scale).data
     if abs(image.pixel_scale / pixel_scale - 1) > SCALE_TOLERANCE:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Names of the recipes, without the recipes: what is listed before torch is needed."""
+"""Names and summaries of the recipes, apart from the recipes: a list of them needs no torch."""
 
 __all__ = ["SUMMARIES", "describe_recipes", "list_recipes"]
 
@@ -32,7 +32,7 @@ SUMMARIES = {
     "survey/rubin": "the sky of survey/hst in the ten-year i-band coadd of Rubin/LSST",
     "survey/jwst": "the sky of survey/hst seen by JWST NIRCam F277W",
 }
-"""What each recipe of `lenspinn.simulate.catalogue` is, in one line."""
+"""Description of each recipe of `lenspinn.simulate.catalogue` in one line."""
 
 
 def list_recipes() -> list[str]:
@@ -41,6 +41,6 @@ def list_recipes() -> list[str]:
 
 
 def describe_recipes() -> list[str]:
-    """Return a line for each recipe: its name and what it is."""
+    """Return a line for each recipe: its name and its description."""
     width = max(map(len, SUMMARIES))
     return [f"{name:<{width}}  {SUMMARIES[name]}" for name in list_recipes()]

@@ -1,4 +1,4 @@
-"""What a dataset needs of a machine, compared with what there is before anything is made."""
+"""Checks that a dataset fits on the disk and into memory, before anything is simulated."""
 
 import math
 import os
@@ -12,7 +12,7 @@ from lenspinn.simulate.recipes import Recipe
 __all__ = ["check_disk", "check_memory"]
 
 RENDERED_ARRAYS = 12
-"""Arrays of the samples of all images of a batch that exist together while they are rendered."""
+"""Number of arrays, of all samples of a batch, that exist together while it is rendered."""
 GB = 1e9
 
 
@@ -24,16 +24,16 @@ def check_disk(
     Parameters
     ----------
     out
-        Folder of the dataset; what is in it already counts as room.
+        Folder of the dataset; files that it already holds count as free space.
     recipe, num
-        What is simulated, and how many images.
+        Recipe, and number of images.
     truth_fields
         Shape of each truth value of an image.
 
     Raises
     ------
     ConfigError
-        Saying how much it would take, and how much is free.
+        If it does not; the message says how much it would take, and how much is free.
     """
     needed = num * _bytes_of_image(recipe, truth_fields)
     there = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
@@ -52,15 +52,15 @@ def check_memory(recipe: Recipe, in_memory: int, batch: int, workers: int) -> No
     ----------
     recipe
     in_memory
-        Finished images that a worker holds at once.
+        Number of finished images that a worker holds at once.
     batch
-        Images that a worker renders at once.
+        Number of images that a worker renders at once.
     workers
 
     Raises
     ------
     ConfigError
-        Saying how much it would take, and how much there is.
+        If they do not; the message says how much they would take, and how much there is.
     """
     pixels = recipe.num_pix**2
     samples = batch * pixels * recipe.supersampling**2
@@ -80,5 +80,5 @@ def _bytes_of_image(recipe: Recipe, truth_fields: Mapping[str, tuple[int, ...]])
 
 
 def _existing(path: Path) -> Path:
-    """Return the folder that is there and in which a path lies, or would."""
+    """Return the innermost existing folder above a path, which itself need not exist."""
     return next(folder for folder in path.absolute().parents if folder.is_dir())

@@ -31,8 +31,8 @@ def background_sigma(instrument: Instrument, exposure_time: Time = None) -> Any:
     Parameters
     ----------
     exposure_time
-        Total, s, read out as often as the instrument does; by default the instrument's. A number,
-        or an array of which each value has its own.
+        Total exposure time, s, with as many read-outs as the instrument makes; by default the
+        instrument's. A number, or an array, for each value of which there is a result.
 
     Notes
     -----
@@ -63,11 +63,11 @@ def noise_sigma(
     Parameters
     ----------
     image : array of any shape, e-/s
-        Noise-free, the sky subtracted.
+        Noise-free image, with the sky subtracted.
     exposure_time
-        Total, s; by default the instrument's. An array must broadcast with ``image``.
+        Total exposure time, s; by default the instrument's. An array must broadcast with ``image``.
     subtracted : like ``image``, optional
-        Light that was taken off the image and whose photons make noise all the same, e-/s.
+        Light that was subtracted from the image, e-/s; the noise of its photons remains.
 
     Returns
     -------
@@ -75,7 +75,8 @@ def noise_sigma(
 
     Notes
     -----
-    Background plus the photon noise of the light, ``sqrt(light / t)``; pixels below 0 have none.
+    Background noise plus the photon noise of the light, ``sqrt(light / t)``, in quadrature; pixels
+    below 0 have no photon noise.
     """
     time = instrument.total_exposure if exposure_time is None else exposure_time
     light = image if subtracted is None else image + subtracted
@@ -96,9 +97,9 @@ def add_noise(
     Parameters
     ----------
     image : (..., y, x), e-/s
-        Noise-free, the sky subtracted.
+        Noise-free image, with the sky subtracted.
     generator
-        Of numpy for an array, of torch and on its device for a tensor.
+        Random generator: numpy's for an array, torch's on the same device for a tensor.
     exposure_time, subtracted
         See `noise_sigma`.
 
@@ -129,7 +130,7 @@ def observe(
     exposure_time: Time = None,
     subtracted: Array | None = None,
 ) -> Array:
-    """Turn noise-free images into those that are stored.
+    """Turn noise-free images into the images that are stored.
 
     Parameters
     ----------
@@ -193,17 +194,17 @@ def correlated_field(image: Array, correlation: np.ndarray, generator: Generator
     Parameters
     ----------
     image : (..., y, x)
-        Whose shape and dtype the field has.
+        Array with the shape and dtype of the field.
     correlation : (v, u)
-        By distance in pixels, 1 in the middle; odd sides.
+        Correlation function by distance in pixels, 1 in the middle; odd sides.
     generator
-        As of `add_noise`.
+        Random generator, as for `add_noise`.
 
     Notes
     -----
-    It is made on a torus large enough that no pixel of the image feels another one around it.
-    Measured correlation functions have some negative power; it is set to 0, and the variance
-    restored.
+    The field is made on a torus that is so large that no two pixels of the image are correlated
+    across its edge. Measured correlation functions have some negative power; it is set to 0, and
+    the variance restored.
     """
     rows, columns = image.shape[-2:]
     reach = len(correlation) // 2

@@ -1,4 +1,4 @@
-"""The lens plane: how masses and deflections act, from redshifts and cosmology."""
+"""The lens plane: scales of masses and deflections, from redshifts and cosmology."""
 
 import math
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ class LensPlane:
     z_lens: float
     z_source: float
     H0: float
-    """km/s/Mpc."""
+    """Hubble constant, km/s/Mpc."""
     Om0: float
     theta_E_unit: float
     """Einstein radius of one solar mass before scaling, arcsec."""
     scaling: float
-    """Factor on all deflections."""
+    """Factor on all deflections; 1 without `Faults.z_source_convention`."""
     sigma_critical: float
     """Critical surface density, solar masses per square arcsec."""
     kpc_per_arcsec: float
-    """Transverse size of an arcsec at the lens."""
+    """Transverse size of an arcsec at the lens, kpc."""
 
 
 def lens_plane(
     *, z_lens: float, z_source: float, H0: float, Om0: float, faults: Faults
 ) -> LensPlane:
-    """Work out a lens plane.
+    """Return the lens plane of two redshifts and a cosmology.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What lenses, sources and light are drawn from."""
+"""Priors of lenses, sources and lens light."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,18 +20,20 @@ from lenspinn.simulate.scene import Clumps, SersicLight, SmoothLens
 __all__ = ["ClumpPrior", "LensLightPrior", "LensPrior", "SourcePrior"]
 
 SLOPES = (1.05, 2.95)
-"""Of a power law: its mass diverges at 1 and its deflection at the centre at 3."""
+"""Range of the slope of a power law: its mass diverges at 1, its deflection at the centre at 3."""
 
 LARGEST_ELLIPTICITY = 0.95
-"""Of what is drawn: normal distributions have no bounds, and at 1 an ellipse becomes a line."""
+"""Largest ellipticity drawn: normal distributions have no bounds; at 1 an ellipse is a line."""
 MOST_CLUMPS = 1000
-"""On a source."""
+"""Largest number of clumps on a source."""
 SERSIC_INDICES = (0.3, 12.0)
-"""Between which the half-light radius is one; see `lenspinn.lensing.sersic`."""
+"""Range of the Sersic index in which R_sersic is the half-light radius; see
+`lenspinn.lensing.sersic`."""
 MAGNITUDES = (-10.0, 60.0)
-"""AB; from brighter than any star to less than a photon in the age of the universe."""
+"""Range of AB magnitudes, from brighter than any star to less than a photon in the age of the
+universe."""
 ARCSEC = (1e-4, 1e3)
-"""Of sizes and Einstein radii."""
+"""Range of sizes and Einstein radii, arcsec."""
 
 Truth = dict[str, np.ndarray]
 
@@ -43,12 +45,12 @@ class LensPrior:
     theta_E: Distribution | None = None
     """Einstein radius, arcsec."""
     mass: Distribution | None = None
-    """In its place: mass inside the Einstein radius, solar masses."""
+    """Mass inside the Einstein radius, solar masses, in the place of `theta_E`."""
     e1: Distribution
     e2: Distribution
     center_x: Distribution
     center_y: Distribution
-    """Arcsec."""
+    """Position of the centre, arcsec, as `center_x`."""
     gamma1: Distribution
     gamma2: Distribution
     gamma: Distribution | None = None
@@ -97,10 +99,10 @@ class MultipolePrior:
     """Departures of the lens from an ellipse, lenstronomy's ``MULTIPOLE`` of order 3 and 4."""
 
     a3: Distribution
-    """Amplitude in units of theta_E, as the next."""
+    """Amplitude of order 3 in units of theta_E, as `a4` of order 4."""
     a4: Distribution
     phi3: Distribution
-    """Direction, radians, as the next."""
+    """Direction of order 3, radians, as `phi4` of order 4."""
     phi4: Distribution
 
     def __post_init__(self) -> None:
@@ -112,19 +114,19 @@ class MultipolePrior:
 class ClumpPrior:
     """Clumps on a source: circular Gaussians, lenstronomy's ``GAUSSIAN``.
 
-    They take their flux from the Sersic profile, whose total stays what it was, and share it
-    unequally: by exponential random weights, so that a few are bright.
+    Clumps take their flux from the Sersic profile, so the total flux stays the same, and share it
+    unequally: by exponential random weights, so that a few clumps are bright.
     """
 
     number: int
-    """Of clumps on each source."""
+    """Number of clumps on each source."""
     share: Distribution
-    """Of the flux of a source that is in its clumps, between 0 and 1."""
+    """Share of the flux of a source that is in its clumps, between 0 and 1."""
     sigma: Distribution
-    """Standard deviation of each, arcsec."""
+    """Standard deviation of each clump, arcsec."""
     radius: Distribution
-    """Of the ellipse of the source through the centre of each, in units of R_sersic; the direction
-    is uniform."""
+    """Radius of the ellipse of the source through the centre of each clump, in units of R_sersic;
+    the direction is uniform."""
 
     def __post_init__(self) -> None:
         if self.number < 1:
@@ -146,7 +148,7 @@ class ClumpPrior:
         -------
         clumps : Clumps
         share : (B,)
-            Of the flux of ``light`` that they have.
+            Share of the flux of ``light`` that is in the clumps.
         """
         size = (len(light.flux), self.number)
         share = np.asarray(self.share.draw(rng, size[0]))
@@ -174,7 +176,7 @@ class SourcePrior:
     magnitude: Distribution | None = None
     """AB magnitude of the unlensed source."""
     amplitude: Distribution | None = None
-    """In its place: surface brightness at R_sersic, e-/s per square arcsec."""
+    """Surface brightness at R_sersic, e-/s per square arcsec, in the place of `magnitude`."""
     R_sersic: Distribution
     """Half-light radius, arcsec."""
     n_sersic: Distribution
@@ -182,7 +184,7 @@ class SourcePrior:
     e2: Distribution
     center_x: Distribution
     center_y: Distribution
-    """Arcsec, in the source plane."""
+    """Position of the centre in the source plane, arcsec, as `center_x`."""
     clumps: ClumpPrior | None = None
 
     def __post_init__(self) -> None:
@@ -217,7 +219,7 @@ class SourcePrior:
     def draw_clumps(
         self, rng: np.random.Generator, light: SersicLight
     ) -> tuple[SersicLight, Truth]:
-        """Draw the clumps, if there are to be any, of drawn sources, and ``clump_share``."""
+        """Draw the clumps of drawn sources, and ``clump_share``; none where `clumps` is None."""
         if self.clumps is None:
             return light, {}
         clumps, share = self.clumps.draw(rng, light)
@@ -229,16 +231,16 @@ class LensLightPrior:
     """The light of the lens galaxy: a Sersic profile centred on its mass."""
 
     magnitude: Distribution
-    """AB."""
+    """AB magnitude of the lens light."""
     R_sersic: Distribution
     """Half-light radius, arcsec."""
     n_sersic: Distribution
     e1: Distribution
-    """Difference to the ellipticity of the mass, as the next."""
+    """First component of the ellipticity of the light minus that of the mass, as `e2`."""
     e2: Distribution
     subtraction_error: Distribution | None = None
-    """Relative error in flux, R_sersic and n_sersic (a draw each) of a model of the light that has
-    been subtracted from the image; None: nothing has been."""
+    """Relative error in flux, R_sersic and n_sersic (a draw each) of the model of the lens light
+    that is subtracted from the image; None: nothing is subtracted."""
 
     def __post_init__(self) -> None:
         require_positive(self, "R_sersic", "n_sersic")
@@ -251,7 +253,7 @@ class LensLightPrior:
     def draw(
         self, rng: np.random.Generator, lens: SmoothLens, zero_point: float
     ) -> tuple[SersicLight, SersicLight | None]:
-        """Draw the light, and the model of it that was subtracted."""
+        """Draw the lens light, and the model of it that is subtracted."""
         num = len(lens.theta_E)
         magnitude, R_sersic, n_sersic, e1, e2 = (
             getattr(self, name).draw(rng, num)
@@ -269,7 +271,7 @@ class LensLightPrior:
         )
         if self.subtraction_error is None:
             return light, None
-        # A normal distribution could give a model of no flux or size, or of an index without one.
+        # A normal distribution could give a model without flux or size, or an index out of range.
         errors = [1 + self.subtraction_error.draw(rng, num).clip(min=-0.9) for _ in range(3)]
         return light, SersicLight(
             flux=light.flux * errors[0],
@@ -288,7 +290,7 @@ def _require_ellipse(prior: Any) -> None:
     Raises
     ------
     ConfigError
-        Naming e1 and e2.
+        If they would; the message names e1 and e2.
     """
     require_within(prior, -0.99, 0.99, "e1", "e2")
     bounded = [e for e in (prior.e1, prior.e2) if not isinstance(e, Normal)]
@@ -300,7 +302,7 @@ def _require_ellipse(prior: Any) -> None:
 
 
 def _ellipticity(e1: np.ndarray, e2: np.ndarray) -> Truth:
-    """Return drawn ellipticities, those that are too large shortened along their direction."""
+    """Return ellipticities, shortened along their direction to at most `LARGEST_ELLIPTICITY`."""
     size = np.hypot(e1, e2)
     if not (size > LARGEST_ELLIPTICITY).any():
         return {"e1": e1, "e2": e2}

@@ -21,7 +21,7 @@ def load_psf(path: str, pixel_scale: float) -> Float[Tensor, "v u"]:
     path
         FITS or .npy file: square, of odd size, the source in the middle of the central pixel.
     pixel_scale
-        Of the instrument, arcsec.
+        Pixel scale of the instrument, arcsec.
 
     Returns
     -------

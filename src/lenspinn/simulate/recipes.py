@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what a simulated dataset is, but for its seed and size."""
+"""Recipes: all settings of a simulated dataset, except its seed and size."""
 
 import re
 from collections.abc import Mapping
@@ -27,21 +27,21 @@ from lenspinn.simulate.scene import GalaxyLight, SersicLight, SmoothLens
 __all__ = ["Geometry", "Recipe"]
 
 MOST_PIXELS, MOST_SAMPLES = 4096, 64
-"""Along the side of an image, and of a pixel."""
+"""Largest number of pixels along an image, and of sampling points along a pixel."""
 MOST_PLACES = 100_000
-"""For each kind of substructure in an image."""
+"""Largest number of places for each kind of substructure in an image."""
 
 _CLASS_NAME = re.compile(r"[A-Za-z0-9_+-]{1,40}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Where lens and source are, in a flat Lambda-CDM universe."""
+    """Redshifts of lens and source in a flat Lambda-CDM universe."""
 
     z_lens: float = 0.5
     z_source: float = 1.0
     H0: float = 70.0
-    """km/s/Mpc."""
+    """Hubble constant, km/s/Mpc."""
     Om0: float = 0.3
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What an image is drawn from. Change one through `get_recipe`."""
+    """Recipe: all that an image is drawn from. Change a recipe through `get_recipe`."""
 
     name: str
     summary: str
@@ -64,11 +64,11 @@ class Recipe:
     lens: LensPrior
     source: SourcePrior | GalaxyPrior
     lens_light: LensLightPrior | None = None
-    """None: the lens galaxy is dark, or its light was subtracted perfectly."""
+    """Light of the lens galaxy; None: the galaxy is dark, or its light was subtracted perfectly."""
     num_pix: int = 64
-    """Pixels along a side."""
+    """Number of pixels along a side."""
     supersampling: int = 1
-    """Points along a side of a pixel at which brightness is taken."""
+    """Number of points along a side of a pixel at which the surface brightness is sampled."""
     exposure_time: Distribution | None = None
     """Total exposure time of each image, s; None: the instrument's."""
     geometry: Geometry = field(default_factory=Geometry)
@@ -138,7 +138,7 @@ class Recipe:
 
     @property
     def has_clumps(self) -> bool:
-        """Whether there are clumps on its sources."""
+        """Whether the sources have clumps."""
         return isinstance(self.source, SourcePrior) and self.source.clumps is not None
 
     @property
@@ -148,7 +148,7 @@ class Recipe:
 
     @property
     def camera(self) -> Camera:
-        """What turns scenes into noise-free images."""
+        """Camera that turns scenes into noise-free images."""
         core = self.faults.source_core
         return Camera(
             num_pix=self.num_pix,
@@ -162,7 +162,7 @@ class Recipe:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Most places for each kind of substructure that an image can need."""
+        """Largest number of places that an image can need, for each kind of substructure."""
         most: dict[str, int] = {}
         for population in self.populations.values():
             for kind, number in population.capacity.items():
@@ -179,7 +179,7 @@ class Recipe:
 
     @property
     def lens_plane(self) -> LensPlane:
-        """How masses and deflections act."""
+        """Lens plane of the geometry, with the faults in its distances."""
         return _lens_plane(self.geometry, self.faults)
 
     def draw_exposure_time(self, rng: np.random.Generator, num: int) -> np.ndarray:
@@ -191,7 +191,7 @@ class Recipe:
     def draw_lens_light(
         self, rng: np.random.Generator, lens: SmoothLens
     ) -> tuple[SersicLight | None, SersicLight | None]:
-        """Draw the light of the lens galaxy, and the model of it that was subtracted."""
+        """Draw the light of the lens galaxy, and the model of it that is subtracted."""
         if self.lens_light is None:
             return None, None
         assert self.instrument.zero_point is not None  # __post_init__ has seen to it
@@ -200,19 +200,19 @@ class Recipe:
     def draw_clumps(
         self, rng: np.random.Generator, source: SersicLight | GalaxyLight
     ) -> tuple[SersicLight | GalaxyLight, dict[str, np.ndarray]]:
-        """Return the source with clumps, where it is to have some, and their share of the truth."""
+        """Return the source with its clumps, if the recipe has any, and the truth of the clumps."""
         if isinstance(self.source, SourcePrior) and isinstance(source, SersicLight):
             return self.source.draw_clumps(rng, source)
         return source, {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the resolved recipe as JSON and YAML can hold it.
+        """Return the resolved recipe as plain values for JSON and YAML.
 
         ``get_recipe(**recipe.to_dict())`` gives an equal recipe.
         """
         content: dict[str, Any] = to_plain(self)
         if not self.has_clumps:
-            # As before sources could have any, so that what was stored then still compares equal.
+            # Left out, so that recipes stored before sources could have clumps compare equal.
             content["source"].pop("clumps", None)
         for name, population in self.populations.items():
             content["populations"][name]["population"] = next(

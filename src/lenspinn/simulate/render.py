@@ -55,25 +55,27 @@ Vectors = tuple[Tensor, Tensor]
 # in lenstronomy. Far below the float32 resolution of any other squared distance.
 _POINT_CORE = 1e-30
 _GPU_ELEMENTS = 2**25
-"""Of each map of deflections that a GPU works out together: 128 MiB in float32."""
+"""Largest number of values in a map of deflections that a GPU computes at once: 128 MiB in
+float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """What turns surface brightness into pixels."""
+    """Pixels and PSF that turn surface brightness into an image."""
 
     num_pix: int
-    """Pixels along a side."""
+    """Number of pixels along a side."""
     pixel_scale: float
-    """Arcsec."""
+    """Pixel scale, arcsec."""
     psf_fwhm: float
     """Full width at half maximum of the Gaussian PSF, arcsec; 0 for none."""
     psf_truncation: float = 5.0
-    """Where the PSF is cut off, in standard deviations."""
+    """Radius at which the PSF is cut off, in standard deviations."""
     psf_kernel: str | None = None
     """File with the PSF in pixels of the image, in the place of the Gaussian."""
     supersampling: int = 1
-    """Points along a side of a pixel at which brightness is taken; 1 is its centre alone."""
+    """Number of points along a side of a pixel at which the surface brightness is sampled; 1: its
+    centre alone."""
     source_core: float = SERSIC_CORE
     """Radius inside which a Sersic source is constant, arcsec, at least lenstronomy's 1e-4."""
 
@@ -93,10 +95,10 @@ def render(
     scene
         B scenes.
     dtype, device
-        Of the computation and its result.
+        Type and device of the computation and of its result.
     compiled
-        Use `torch.compile`, which takes seconds once and is several times faster from then on. The
-        pixels differ by float32 rounding, up to 1e-5 of the peak.
+        Whether to use `torch.compile`, which takes seconds once and is several times faster from
+        then on. The pixels differ by float32 rounding, up to 1e-5 of the peak.
 
     Returns
     -------
@@ -162,7 +164,7 @@ def surface_brightness(
 def sampling_points(
     camera: Camera, *, dtype: torch.dtype, device: torch.device | str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return where a camera takes the brightness: theta_x and theta_y, both (y, x), arcsec."""
+    """Return the positions of a camera's samples: theta_x and theta_y, both (y, x), arcsec."""
     fine = camera.supersampling
     scale = camera.pixel_scale / fine
     return pixel_grid(camera.num_pix * fine, scale, dtype=dtype, device=device)
@@ -176,10 +178,10 @@ def expose(
     Parameters
     ----------
     brightness : (B, y, x)
-        At `sampling_points`.
+        Surface brightness at `sampling_points`, e-/s per square arcsec.
     camera
     to_pixels
-        A compiled form of its first steps.
+        Compiled form of the sum over each pixel and the separable convolution.
     """
     to_pixels = to_pixels or _to_pixels
     fine = camera.supersampling
@@ -325,7 +327,7 @@ def _sersic(light: SersicTensors, x: Tensor, y: Tensor) -> Tensor:
         center_x=light.center_x,
         center_y=light.center_y,
     )
-    return torch.minimum(brightness, light.brightest)  # it falls with radius
+    return torch.minimum(brightness, light.brightest)  # constant in the core: it falls with radius
 
 
 def _clumps(clumps: ClumpTensors, x: Tensor, y: Tensor) -> Tensor:

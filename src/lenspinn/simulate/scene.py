@@ -1,7 +1,7 @@
-"""Scenes: what is in each image of a batch, in numbers that act in it.
+"""Scenes: lens, substructure, source and light of each image of a batch.
 
-All values are float64 arrays, angles in arcsec, definitions lenstronomy's. Faulty recipe or not,
-these are the values that act in the image; whatever a fault scales is scaled.
+All values are float64 arrays, angles in arcsec, definitions lenstronomy's. They are the values that
+act in the image: a value that a fault of the recipe scales is already scaled.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ Rows = Sequence[int] | np.ndarray
 
 _SUBSTRUCTURE: dict[str, Any] = {"points": PointMasses, "halos": Halos, "rods": Rods}
 _UNUSED = {"Rs": 1.0, "r_trunc": 1.0, "x1": 1.0}
-"""What an unused place of a substructure holds where 0 would make no sense."""
+"""Values in the unused places of substructure, for fields in which 0 would make no sense."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +33,15 @@ class SmoothLens:
     center_x: np.ndarray
     center_y: np.ndarray
     gamma1: np.ndarray
-    """External shear, zero at the image centre."""
+    """External shear, as `gamma2`; its deflection is zero at the image centre."""
     gamma2: np.ndarray
     gamma: np.ndarray | None = None
     """Slope of the three-dimensional density; None: 2, isothermal."""
     a3: np.ndarray | None = None
-    """Multipole amplitudes in units of theta_E; None with the next three: no multipoles."""
+    """Amplitude of the multipole of order 3 in units of theta_E; None, with the next three: no
+    multipoles."""
     phi3: np.ndarray | None = None
-    """Radians."""
+    """Direction of the multipole of order 3, radians."""
     a4: np.ndarray | None = None
     phi4: np.ndarray | None = None
 
@@ -50,12 +51,12 @@ class Clumps:
     """Circular Gaussians, each value (B, n)."""
 
     flux: np.ndarray
-    """Integrated to infinity, e-/s before lensing."""
+    """Flux integrated to infinity, e-/s before lensing."""
     x: np.ndarray
-    """Of the centre, arcsec in the source plane, as the next."""
+    """Position of the centre, arcsec in the source plane, as `y`."""
     y: np.ndarray
     sigma: np.ndarray
-    """Standard deviation, arcsec."""
+    """Standard deviation of the Gaussian, arcsec."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class SersicLight:
     """Elliptical Sersic profiles, each value (B,), and the clumps on them."""
 
     flux: np.ndarray
-    """Integrated to infinity, with all clumps, e-/s; of a source, before lensing."""
+    """Flux integrated to infinity, with all clumps, e-/s; of a source, before lensing."""
     R_sersic: np.ndarray
     n_sersic: np.ndarray
     e1: np.ndarray
@@ -74,7 +75,7 @@ class SersicLight:
 
     @property
     def smooth_flux(self) -> np.ndarray:
-        """What the clumps leave of the flux to the profile, (B,) e-/s."""
+        """Flux of the Sersic profile without the clumps, (B,) e-/s."""
         return self.flux if self.clumps is None else self.flux - self.clumps.flux.sum(axis=1)
 
 
@@ -83,18 +84,18 @@ class GalaxyLight:
     """Images of galaxies as sources."""
 
     images: np.ndarray
-    """(B, v, u): surface brightness for a flux of 1, per square arcsec."""
+    """Surface brightness for a flux of 1, (B, v, u) per square arcsec."""
     pixel_scale: float
-    """Of `images`, arcsec."""
+    """Pixel scale of `images`, arcsec."""
     flux: np.ndarray
-    """(B,) e-/s before lensing."""
+    """Flux before lensing, (B,) e-/s."""
     center_x: np.ndarray
-    """(B,), as the next three."""
+    """Position of the centre, (B,) arcsec in the source plane, as `center_y`."""
     center_y: np.ndarray
     angle: np.ndarray
-    """By which the galaxy is turned from x towards y, radians."""
+    """Angle by which the galaxy is turned from x towards y, (B,) radians."""
     size: np.ndarray
-    """Factor by which it is larger than in `images`."""
+    """Factor by which the galaxy is larger than in `images`, (B,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class Scene:
     source: SersicLight | GalaxyLight
     lens_light: SersicLight | None = None
     subtracted_light: SersicLight | None = None
-    """A model of the lens light, taken off the image; its photons still make noise."""
+    """Model of the lens light that is subtracted from the image; its photons still make noise."""
 
     def __len__(self) -> int:
         return len(self.lens.theta_E)
@@ -148,7 +149,7 @@ def padded(field: str, values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _used_places(places: Any) -> Any:
-    """Leave out the last places if they are empty in all scenes; None if all are."""
+    """Leave out the last places if they are empty in all scenes; None if all places are empty."""
     used = [] if places is None else np.flatnonzero(places.mass.any(axis=0)).tolist()
     return type(places)(*(values[:, : used[-1] + 1] for values in places)) if used else None
 

@@ -1,4 +1,4 @@
-"""Postage stamps of galaxies as GalSim's RealGalaxyCatalog has them, e.g. those of COSMOS."""
+"""Postage stamps of galaxies in the format of GalSim's RealGalaxyCatalog, e.g. of COSMOS."""
 
 import warnings
 from pathlib import Path
@@ -13,18 +13,20 @@ from lenspinn.simulate.cutouts import Cutout, finite_cutout
 __all__ = ["LARGEST_STAMP", "MOST_STAMPS", "find_catalogue", "read_stamps"]
 
 COLUMNS = ("IDENT", "RA", "DEC", "GAL_FILENAME", "GAL_HDU", "PIXEL_SCALE")
-"""What is read of a catalogue: the name of a galaxy, and where its image is."""
+"""Columns of a catalogue that are read: name, position and pixel scale of a galaxy, and the file
+and extension of its image."""
 
 MOST_STAMPS = 1000
-"""Rows of a catalogue that are used, from the first on: the galaxies of COSMOS (56,000 with
-I < 23.5, 87,000 with I < 25.2) do not fit into memory."""
+"""Largest number of rows of a catalogue that are used, from the first on: the galaxies of COSMOS
+(56,000 with I < 23.5, 87,000 with I < 25.2) do not fit into memory."""
 
 LARGEST_STAMP = 256
-"""Pixels along a side; only the middle of larger stamps is used. Every image of a library takes as
-much memory as the largest, so that a few nearby galaxies would cost more than all others."""
+"""Largest side of a stamp, pixels; only the middle of larger stamps is used. Every image of a
+library takes as much memory as the largest, so that a few nearby galaxies would cost more than all
+others."""
 
 _COMPANIONS = ("_fits", "_selection")
-"""How GalSim ends the names of further tables on the same galaxies, which have no images."""
+"""Endings that GalSim gives the names of further tables on the same galaxies, without images."""
 
 
 def find_catalogue(folder: Path) -> Path | None:

@@ -25,11 +25,11 @@ class SceneStream:
     Parameters
     ----------
     recipe
-        What the images are drawn from.
+        Recipe that the images are drawn from.
     engine
         ``torch``, ``compiled`` or ``eager``; see `lenspinn.simulate.SimulateConfig`.
     device
-        Where images are made and left; by default a GPU if there is one.
+        Device on which images are made and stay; by default a GPU if there is one.
     """
 
     def __init__(
@@ -52,17 +52,18 @@ class SceneStream:
         ----------
         batch_size
         generator
-            The batch is a function of its state, the recipe, the engine and the kind of device.
+            Random generator: the batch is a function of its state, the recipe, the engine and the
+            kind of device.
         truth_keys
-            Names of the truth that comes along; see `lenspinn.simulate.draw.truth_fields`.
+            Names of the truth fields to return; see `lenspinn.simulate.draw.truth_fields`.
 
         Returns
         -------
         images : (batch_size, 1, y, x) float32, in ``recipe.unit``
         labels : (batch_size,) int64
-            In random order; the numbers of any two classes differ by one at most.
+            Classes in random order; the numbers of any two classes differ by one at most.
         truth : dict of (batch_size,) float32
-            If asked for; NaN for what the recipe does not have.
+            Truth by field, if asked for; NaN for fields that the recipe does not have.
         """
         scene_seed, noise_seed = torch.randint(_SEEDS, (2,), generator=generator).tolist()
         rng = np.random.default_rng(scene_seed)
@@ -92,7 +93,7 @@ class SceneStream:
         return images[order][:, None], shuffled, {k: v.to(self.device) for k, v in known.items()}
 
     def _labels(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw which classes get one more than the others; sorted."""
+        """Draw sorted labels: equal numbers of all classes, some with one more."""
         num_classes = len(self.recipe.classes)
         equal = np.repeat(np.arange(num_classes), batch_size // num_classes)
         more = rng.choice(num_classes, batch_size % num_classes, replace=False)

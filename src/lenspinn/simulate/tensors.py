@@ -76,18 +76,18 @@ class ClumpTensors(NamedTuple):
     """`Clumps` as tensors; flux and sigma have become brightness and steepness."""
 
     peak: Places
-    """Brightness at the centre, e-/s per square arcsec."""
+    """Surface brightness at the centre, e-/s per square arcsec."""
     x: Places
     y: Places
     steepness: Places
-    """1 / (2 sigma^2), per square arcsec."""
+    """Steepness 1 / (2 sigma^2), per square arcsec."""
 
 
 class SersicTensors(NamedTuple):
     """`SersicLight` as tensors; its flux has become an amplitude."""
 
     amplitude: PerScene
-    """At R_sersic, e-/s per square arcsec."""
+    """Surface brightness at R_sersic, e-/s per square arcsec."""
     R_sersic: PerScene
     n_sersic: PerScene
     e1: PerScene
@@ -95,7 +95,8 @@ class SersicTensors(NamedTuple):
     center_x: PerScene
     center_y: PerScene
     brightest: PerScene
-    """Brightness at the edge of the core."""
+    """Surface brightness at the edge of the core, the largest of the profile, e-/s per square
+    arcsec."""
     clumps: ClumpTensors | None
 
 

@@ -1,4 +1,4 @@
-"""How well substructure can be told from a smooth lens at all, whoever looks."""
+"""Limit of detection: how well any method can tell substructure from a smooth lens."""
 
 from typing import TYPE_CHECKING
 

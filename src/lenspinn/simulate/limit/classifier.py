@@ -1,4 +1,4 @@
-"""What the best possible classifier would get right."""
+"""Accuracy of the best possible classifier."""
 
 import numpy as np
 import torch
@@ -8,9 +8,9 @@ from torch import Tensor
 __all__ = ["ideal_confusion", "mean_interval"]
 
 NUM_DRAWS = 4096
-"""Quasi-random draws of the noise; they give a probability to about 1e-3."""
+"""Number of quasi-random draws of the noise; they give a probability to about 1e-3."""
 TIE = 1e-9
-"""Classes whose squared distances differ by less than this are equally near."""
+"""Difference of squared distances below which two classes are equally near."""
 CONFIDENCE = 0.95
 """Coverage of `mean_interval`."""
 NUM_RESAMPLES = 1000
@@ -19,14 +19,14 @@ NUM_RESAMPLES = 1000
 def ideal_confusion(
     signals: Float[Tensor, "batch classes pixels"], seed: int
 ) -> Float[Tensor, "batch classes classes"]:
-    """Return how often the nearest signal is that of each class, given the true class.
+    """Return the probability that each class has the nearest signal, given the true class.
 
     Parameters
     ----------
     signals : (B, classes, pixels), in units of the noise
-        What the images of the classes would differ by without noise.
+        Noise-free signals of the classes; only their differences matter.
     seed
-        Of the draws of the noise.
+        Seed of the draws of the noise.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float, float]:
     ----------
     values : (n,)
     seed
-        Of the resamples.
+        Seed of the resamples.
     """
     rows = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
     tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2

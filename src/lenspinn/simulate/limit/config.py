@@ -1,4 +1,4 @@
-"""What `lenspinn limit` is asked for."""
+"""Configuration of `lenspinn limit`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,25 +11,25 @@ from lenspinn.plain_yaml import Plain
 __all__ = ["FIGURE", "RESULT", "LimitConfig"]
 
 RESULT, FIGURE = "limit.json", "limit.png"
-"""Files of the folder of a measurement."""
+"""Names of the files in the folder of a measurement."""
 MOST_LENSES = 1_000_000
-"""All of them are in memory together."""
+"""Largest number of lenses, which are all in memory together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LimitConfig:
-    """Whose limit to measure, and how well."""
+    """Recipe whose limit is measured, and the lenses and magnitudes to measure it with."""
 
     recipe: str
-    """Name of a recipe; those of survey/* are meant."""
+    """Name of a recipe, as a rule one of survey/*."""
     out: Path
-    """Folder for limit.json and limit.png; magnitudes that it already holds are kept."""
+    """Folder for limit.json and limit.png; magnitudes already measured there are kept."""
     magnitudes: list[float] = field(default_factory=lambda: [20.0, 21.0, 22.0, 23.0, 24.0, 25.0])
     """AB magnitudes of the unlensed source, in the place of the recipe's."""
     num: int = 512
     """Number of lenses, the same at every magnitude."""
     seed: int = 0
-    """Another seed gives other lenses."""
+    """Seed of the lenses; another seed gives other lenses."""
     known: list[str] = field(default_factory=list)
     """Parameters of the smooth model that are not fitted, such as lens.center_x."""
     overrides: dict[str, Plain] = field(default_factory=dict)

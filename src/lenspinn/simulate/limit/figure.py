@@ -12,7 +12,7 @@ from lenspinn.data.style import INK, class_colors, clean_axes
 __all__ = ["limit_figure"]
 
 FAINTEST = 0.1
-"""Sigma: where the logarithmic axis of significance ends."""
+"""Lower end of the logarithmic axis of significance, sigma."""
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -23,9 +23,9 @@ def limit_figure(records: Records, *, num_classes: int) -> Figure:
     Parameters
     ----------
     records
-        Of `detection_limit`, sorted by magnitude.
+        Records of `detection_limit`, sorted by magnitude.
     num_classes
-        Between how many classes the classifiers choose.
+        Number of classes between which the classifiers choose.
     """
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))

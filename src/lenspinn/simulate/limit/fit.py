@@ -1,4 +1,4 @@
-"""The best smooth model of an image, and what of the image it leaves unexplained.
+"""Fit of the best smooth model to an image, and its residual.
 
 A model is any function of named parameters; its derivatives are its own, or taken by forward-mode
 automatic differentiation. Everything is float64 and runs for a batch of lenses at once.
@@ -24,11 +24,11 @@ Pixels = Float[Tensor, "batch pixels"]
 
 MAX_STEPS = 50
 CONVERGED = 1e-3
-"""A fit ends where another step would lower sqrt(chi^2) by less than this part of what remains, or
-by less than this where less than 1 remains. What is reported is the value after that step."""
+"""Relative decrease of sqrt(chi^2) in another step, or absolute one where sqrt(chi^2) is below 1,
+at which a fit ends. The reported value is that after this step."""
 DEGENERATE = 1e-9
-"""Combinations of parameters that change the image less than this times the most effective one,
-each parameter in units of its own effect, count as having no effect."""
+"""Effect on the image below which a combination of parameters counts as having none, relative to
+the most effective combination, each parameter in units of its own effect."""
 _FIRST_DAMPING, _LEAST_DAMPING = 1e-3, 1e-12
 
 
@@ -37,15 +37,15 @@ class Fit(NamedTuple):
 
     parameters: Parameters
     residual: Float[Tensor, "batch pixels"]
-    """What no smooth model explains, in units of the noise; its norm is the significance."""
+    """Residual of the best smooth model, in units of the noise; its norm is the significance."""
     basis: Columns
-    """Orthonormal images, in units of the noise, that small changes of the parameters make; those
-    of degenerate ones are 0."""
+    """Orthonormal images, in units of the noise, that span all small changes of the parameters; 0
+    for degenerate combinations."""
     converged: Bool[Tensor, " batch"]
 
     @property
     def significance(self) -> Float[Tensor, " batch"]:
-        """The square root of chi^2 of the best smooth model."""
+        """Square root of chi^2 of the best smooth model."""
         return torch.linalg.vector_norm(self.residual, dim=1)
 
 
@@ -54,11 +54,11 @@ class _Span(NamedTuple):
 
     basis: Columns
     effect: Float[Tensor, "batch parameters"]
-    """How strongly each basis image answers; 0 for degenerate ones."""
+    """Singular value of each basis image: size of its change; 0 for degenerate combinations."""
     directions: Float[Tensor, "batch parameters parameters"]
     """Changes of the scaled parameters that make the basis images."""
     scale: Float[Tensor, "batch parameters"]
-    """Of the parameters: the norm of their columns."""
+    """Norm of the column of each parameter."""
 
 
 def fit_smooth(model: Model, start: Parameters, image: Image, sigma: Image) -> Fit:
@@ -67,17 +67,17 @@ def fit_smooth(model: Model, start: Parameters, image: Image, sigma: Image) -> F
     Parameters
     ----------
     model
-        Parameters to images.
+        Function from parameters to images.
     start
-        Where the fit begins; for images with substructure, the parameters they were made with.
+        Parameters at which the fit begins; for images with substructure, the true ones.
     image, sigma : (B, y, x)
         Images and standard deviation of the noise that they would have.
 
     Returns
     -------
     Fit
-        With noise-free images its residual is the Asimov one: the significance is the expected
-        ``sqrt(delta chi^2)`` between the true model and the best smooth one.
+        The fit, with the Asimov residual for noise-free images: its norm, the significance, is the
+        expected ``sqrt(delta chi^2)`` between the true model and the best smooth one.
 
     Notes
     -----
@@ -117,7 +117,7 @@ def unexplained(model: Model, at: Parameters, signal: Image, sigma: Image) -> Pi
     Parameters
     ----------
     at
-        Where the model is taken to be linear.
+        Parameters around which the model is taken to be linear.
     signal, sigma : (B, y, x)
         Change of the images, and standard deviation of their noise.
 
@@ -133,7 +133,7 @@ def unexplained(model: Model, at: Parameters, signal: Image, sigma: Image) -> Pi
 def jacobian(model: Model, at: Parameters) -> Columns:
     """Return the derivative of each pixel by each parameter, (B, y x, P).
 
-    A model with a method ``jacobian`` is asked for it.
+    A model with a method ``jacobian`` gives its own.
     """
     own: Callable[[Parameters], Columns] | None = getattr(model, "jacobian", None)
     if own is not None:

@@ -34,7 +34,7 @@ from lenspinn.simulate.tensors import scene_tensors
 __all__ = ["Lenses", "Visibility", "draw_lenses", "together", "visibility"]
 
 REFERENCE_MAGNITUDE = 22.0
-"""The fits at all magnitudes begin at the best smooth model for this one."""
+"""AB magnitude of the source for whose best smooth model the fits at all magnitudes begin."""
 
 _FLUXES = ("source.amplitude", "source.flux")
 _KINDS = ("points", "halos", "rods")
@@ -49,40 +49,40 @@ class Lenses:
 
     recipe: Recipe
     smooth: Scene
-    """Without substructure; the flux of the source is 1 e-/s."""
+    """Scenes without substructure; the flux of the source is 1 e-/s."""
     sources: dict[str, Image | None]
-    """By class: image of the lensed source for a flux of 1 e-/s; None where it is the smooth
-    one."""
+    """Image of the lensed source for a flux of 1 e-/s, by class; None without substructure, where
+    it is the smooth image."""
     light: Image
-    """What else is in the images: light of the lens, less what was subtracted of it, e-/s."""
+    """Image of the lens light, less the subtracted model of it, e-/s."""
     subtracted: Image | None
-    """What was subtracted, e-/s."""
+    """Image of the subtracted model of the lens light, e-/s."""
     truth: dict[str, Truth]
-    """By class, as of `draw_scenes`."""
+    """Truth by class, as `draw_scenes` returns it."""
     indices: tuple[int, ...]
-    """Their numbers."""
+    """Numbers of the lenses."""
     known: tuple[str, ...]
-    """Parameters that are not fitted."""
+    """Names of the parameters that are not fitted."""
     fitted: dict[str, Parameters] = field(default_factory=dict)
-    """By class that has substructure: the best smooth model at `REFERENCE_MAGNITUDE`, for a flux of
-    1 e-/s."""
+    """Best smooth model at `REFERENCE_MAGNITUDE`, for a flux of 1 e-/s, by class that has
+    substructure."""
 
     def __len__(self) -> int:
         return len(self.smooth)
 
 
 class Visibility(NamedTuple):
-    """How far the substructure of each lens and class stands out of the noise."""
+    """Visibility of the substructure of each lens and class above the noise."""
 
     significance: Float[Tensor, "batch classes"]
-    """sqrt(delta chi^2) against the best smooth model."""
+    """Significance sqrt(delta chi^2) against the best smooth model."""
     linear: Float[Tensor, "batch classes"]
-    """What it would be if images were linear in the smooth parameters."""
+    """Significance if images were linear in the smooth parameters."""
     converged: Bool[Tensor, "batch classes"]
     confusion: Float[Tensor, "batch classes classes"]
-    """Of the ideal classifier; see `ideal_confusion`."""
+    """Confusion matrix of the ideal classifier; see `ideal_confusion`."""
     searching: Float[Tensor, "batch classes classes"] | None
-    """Of the classifier that must search; None without a prior to search with."""
+    """Confusion matrix of the classifier that must search for subhalos; None without a prior."""
 
 
 def draw_lenses(
@@ -93,11 +93,11 @@ def draw_lenses(
     Parameters
     ----------
     recipe
-        The magnitude of its source, and what its faults do to noise, play no part.
+        Recipe; the magnitude of its source and the effect of its faults on noise play no part.
     seed, indices
         Lens i depends on the recipe, the seed and i alone.
     known
-        Parameters of the smooth model that are not fitted, because whoever looks knows them.
+        Parameters of the smooth model that are not fitted, because the observer knows them.
 
     Raises
     ------
@@ -145,15 +145,15 @@ def visibility(
     Parameters
     ----------
     magnitude
-        AB, of the unlensed source.
+        AB magnitude of the unlensed source.
     seed
-        Of the noise that classifiers see.
+        Seed of the noise that classifiers see.
     prior
-        Of subhalos, for a classifier that must search for them.
+        Prior of subhalos, for a classifier that must search for them.
 
     Notes
     -----
-    The noise is that of the image with the substructure: of the data that would be fitted.
+    The noise is that of the image with substructure, the data that would be fitted.
     """
     flux = _flux(lenses, magnitude)
     model, true = _smooth_model(lenses, flux)
@@ -183,7 +183,7 @@ def visibility(
 
 
 def together(parts: Sequence[Visibility]) -> Visibility:
-    """Join what was measured of several batches of lenses."""
+    """Join the visibilities of several batches of lenses."""
     significance, linear, converged, confusion, searching = zip(*parts, strict=True)
     return Visibility(
         significance=torch.cat(significance),
@@ -209,7 +209,7 @@ def _reference_fits(lenses: Lenses) -> dict[str, Parameters]:
 def _templates(
     lenses: Lenses, model: Model, at: Parameters, sigma: Image, basis: Columns
 ) -> Templates:
-    """Return what a search needs to know of images around all parameters of a model."""
+    """Return the templates of a search in images around given parameters of a model."""
     camera = lenses.recipe.camera
     columns = jacobian(model, at) / sigma.flatten(1)[..., None]
     by_source = columns[..., [list(at).index(name) for name in _PLACE]]

@@ -1,4 +1,4 @@
-"""`lenspinn limit`: a recipe to its limit against source magnitude, on disk."""
+"""Run of `lenspinn limit`: the limit of a recipe against source magnitude, on disk."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from lenspinn.simulate.recipes import Recipe
 __all__ = ["LimitConfig", "detection_limit"]
 
 BATCH = 16
-"""Lenses fitted together: more do not fit into a core's cache."""
+"""Number of lenses fitted together: more do not fit into a core's cache."""
 
 Record = dict[str, Any]
 
@@ -48,18 +48,20 @@ def detection_limit(config: LimitConfig, progress: bool = True) -> Path:
         magnitude and class:
 
         ``significance_median``, ``significance_p10``, ``significance_p90``
-            Of sqrt(delta chi^2) against the best smooth model, over lenses.
+            Median, 10th and 90th percentile over lenses of the significance sqrt(delta chi^2)
+            against the best smooth model.
         ``linear_median``
-            The same if images were linear in the smooth parameters.
+            Median significance if images were linear in the smooth parameters.
         ``above_3_sigma``, ``above_5_sigma``, ``converged``
-            Shares of the lenses.
+            Shares of the lenses that are more significant, and whose fit converged.
         ``taken_for``
-            How often the ideal classifier takes this class for each class.
+            Share of images of this class that the ideal classifier takes for each class.
         ``ideal_accuracy``, ``ideal_accuracy_low``, ``ideal_accuracy_high``
-            Over all classes, with the 95 % interval from the choice of lenses.
+            Accuracy of the ideal classifier over all classes, with the 95 % interval from the
+            choice of lenses.
         ``searching_accuracy``, ``searching_accuracy_low``, ``searching_accuracy_high``
-            The same of a classifier that must search for the subhalos of its one class of
-            `PointSubhalos`; absent where a recipe has none.
+            Accuracy, with its interval, of a classifier that must search for the subhalos of the
+            recipe's one class of `PointSubhalos`; absent where a recipe has none or several.
 
     Raises
     ------
@@ -150,7 +152,7 @@ def _rounded(value: Any) -> float:
 
 
 def _identity(config: LimitConfig, recipe: Recipe) -> dict[str, Any]:
-    """Return what the records depend on, but for the magnitudes."""
+    """Return the settings that the records depend on, except the magnitudes."""
     plain = to_dict(config)
     content = {key: plain[key] for key in ("num", "seed", "known")}
     # As JSON returns it, so that it can be compared with what was written.
@@ -158,7 +160,7 @@ def _identity(config: LimitConfig, recipe: Recipe) -> dict[str, Any]:
 
 
 def _finished(path: Path, config: LimitConfig, recipe: Recipe) -> list[Record]:
-    """Return the records that are there already."""
+    """Return the records that the file already holds."""
     if not path.exists():
         return []
     try:

@@ -1,11 +1,11 @@
-"""What a classifier would get right that must search for the subhalos.
+"""Accuracy of a classifier that must search for the subhalos.
 
-That they are there changes the probability of the data by the factor ``E[p(data | subhalos) /
-p(data | none)]``, a mean over their number, places and masses. For images linear in the deflection
-and templates of different subhalos that do not overlap, the logarithm of the mean over a Poisson
-process is ``sum over places and masses of n (exp(t s - t^2 F / 2) - 1)``: a place and mass has on
-average ``n`` subhalos, of squared Einstein radius ``t``, and a template whose inner product with
-the residual is ``s``, and with itself ``F``.
+Subhalos change the probability of the data by the factor
+``E[p(data | subhalos) / p(data | none)]``, a mean over their number, places and masses. For images
+linear in the deflection and templates of different subhalos that do not overlap, the logarithm of
+the mean over a Poisson process is ``sum over places and masses of n (exp(t s - t^2 F / 2) - 1)``:
+a place and mass has on average ``n`` subhalos, of squared Einstein radius ``t``, and a template
+whose inner product with the residual is ``s``, and with itself ``F``.
 """
 
 from collections.abc import Sequence
@@ -31,51 +31,52 @@ __all__ = [
 ]
 
 NUM_LENSES, CHUNKS = 4096, 40
-"""Lenses drawn together to measure a prior, and how often; 4 million subhalos in survey/hst."""
+"""Number of lenses in a draw to measure a prior, and of draws; 4 million subhalos in survey/hst."""
 SEED = 0
 NUM_SEARCHES = 4
-"""Draws of the noise for each lens and class."""
+"""Number of draws of the noise for each lens and class."""
 BINS_PER_DECADE = 10
-"""Of the squared Einstein radius, proportional to the mass: steps of 26 %, below its standard error
-where a subhalo is just seen."""
+"""Number of bins per decade of the squared Einstein radius, which is proportional to the mass:
+steps of 26 %, below its standard error where a subhalo is just seen."""
 RING = 0.05
 """Width of the rings in which places are counted, arcsec."""
 _SURE = 50.0
-"""Logarithm of the evidence from which on its terms other than the exponential vanish."""
+"""Logarithm of the evidence above which its terms other than the exponential vanish."""
 
 PerImage = Float[Tensor, " batch"]
 
 
 class SubhaloPrior(NamedTuple):
-    """How many subhalos a lens has on average, by strength and by distance from its centre."""
+    """Mean number of subhalos of a lens, by strength and by distance from the lens centre."""
 
     name: str
-    """Of the class whose substructure they are."""
+    """Name of the class whose substructure the subhalos are."""
     strength: Float[Tensor, " bins"]
     """Squared Einstein radius, arcsec^2."""
     number: Float[Tensor, " bins"]
-    """In one lens, wherever they are."""
+    """Mean number of subhalos of each strength in one lens, at any distance."""
     density: Float[Tensor, " rings"]
-    """Of the place of one subhalo in each ring of width `RING`, 1/arcsec^2."""
+    """Probability density of the place of a subhalo in each ring of width `RING`, 1/arcsec^2."""
 
 
 class Templates(NamedTuple):
-    """What a search needs to know of the images around a smooth model, in units of the noise."""
+    """Derivatives of images around a smooth model, for a search, in units of the noise."""
 
     by_source: Float[Tensor, "batch 2 y x"]
-    """Derivatives by the x and y of the source."""
+    """Derivatives of the image by the x and y of the source, 1/arcsec."""
     basis: Float[Tensor, "batch parameters y x"]
     """Orthonormal images that small changes of the smooth parameters make."""
     radius: Float[Tensor, "batch y x"]
     """Distance of each pixel from the centre of the lens, arcsec."""
     pixel_scale: float
-    """Arcsec."""
+    """Pixel scale, arcsec."""
 
 
 def subhalo_prior(recipe: Recipe) -> SubhaloPrior | None:
     """Measure the prior of the class of `PointSubhalos`, on draws of the population itself.
 
-    Masses and places are independent there. None if the recipe has no such class, or several.
+    Masses and places are independent in that population. None if the recipe has no such class, or
+    several.
     """
     named = [n for n, found in recipe.populations.items() if isinstance(found, PointSubhalos)]
     if len(named) != 1:
@@ -112,20 +113,20 @@ def searching_confusion(
     prior: SubhaloPrior,
     seeds: Sequence[tuple[int, int]],
 ) -> Float[Tensor, "batch classes classes"]:
-    """Return how often each class is the most probable one, given the true class.
+    """Return the share of images for which each class is the most probable, given the true class.
 
     Parameters
     ----------
     signals : (B, classes, pixels), in units of the noise
-        What the images of the classes would differ by without noise.
+        Noise-free residuals of the images of the classes from their best smooth models.
     templates
-        Around the best smooth model of the images of each class.
+        Templates around the best smooth model of the images of each class.
     column
-        The class that is searched for; of the others the classifier is told the signals.
+        Number of the class that is searched for; the classifier is told the signals of the others.
     prior
-        Of the subhalos of that class.
+        Prior of the subhalos of that class.
     seeds
-        Of the noise of each lens, of which each class has `NUM_SEARCHES` draws.
+        Seeds of the noise of each lens; each class has `NUM_SEARCHES` draws.
 
     Returns
     -------
@@ -154,15 +155,16 @@ def log_evidence(scan: PointMassScan, prior: SubhaloPrior, templates: Templates)
     scan
         Significance ``s / sqrt(F)`` and error ``1 / sqrt(F)`` of a point mass in each pixel.
     prior
-        Of the subhalos.
+        Prior of the subhalos.
     templates
-        Where the pixels are.
+        Templates, for the positions of the pixels.
 
     Notes
     -----
-    Where the sum of the module is above 0, its logarithm with 1 added takes its place: the answer
-    for at most one subhalo. One that stands out is found in several pixels, whose product would
-    count it as several. The sign, which separates two classes, is the same.
+    Where the sum S over places and masses (docstring of this module) is above 0, ``log(1 + S)``
+    takes its place: the answer for at most one subhalo. A subhalo that stands out is found in
+    several pixels, whose product would count it several times. S and ``log(1 + S)`` have the same
+    sign, which is what separates two classes.
     """
     ring = (templates.radius / RING).long()
     inside = ring < len(prior.density)

@@ -1,4 +1,4 @@
-"""The smooth model of a scene: which of its numbers are free, and the image they make."""
+"""Smooth model of a scene: its free parameters, and the image that they make."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,15 +23,17 @@ from lenspinn.simulate.tensors import GalaxyTensors, LensTensors, SceneTensors
 __all__ = ["check_smooth", "smooth_model"]
 
 Values = dict[str, Float[Tensor, "*batch 1 1"]]
-"""`Parameters`, or copies of them for every place, (batch, places, 1, 1)."""
+"""Values of parameters: `Parameters`, or copies of them for every place, (batch, places, 1, 1)."""
 
 _MULTIPOLES = (3, 4)
 _NOT_FREE = {"brightest", "clumps", "images", "pixel_scale"}
-"""Of a light profile: what follows from its other values, and what a galaxy looks like."""
+"""Fields of a light profile that are not free: they follow from other fields, or describe the
+clumps or the image of a galaxy."""
 SAMPLES_TOGETHER = 2**16
-"""Places of which derivatives are taken at once: as many as fit the cache of a CPU."""
+"""Number of places of which derivatives are taken at once: as many as fit the cache of a CPU."""
 _NO_MULTIPOLE = 1e-12
-"""Added to a multipole's first component, so that its direction is defined where both are 0."""
+"""Number added to a multipole's first component, so that its direction is defined where both
+components are 0."""
 
 
 def check_smooth(recipe: Recipe) -> None:
@@ -40,7 +42,7 @@ def check_smooth(recipe: Recipe) -> None:
     Raises
     ------
     ConfigError
-        If there are clumps on its sources.
+        If its sources have clumps.
     """
     if recipe.has_clumps:
         raise ConfigError(
@@ -55,15 +57,15 @@ def smooth_model(scene: SceneTensors, camera: Camera) -> tuple[Model, Parameters
     Parameters
     ----------
     scene
-        Substructure is left out.
+        Scenes, whose substructure is left out.
 
     Returns
     -------
     model
-        From some of the parameters to images, (B, y, x) e-/s; those that it is not given keep
-        their value in the scene.
+        Function from some of the parameters to images, (B, y, x) e-/s; parameters that are not
+        given keep their value in the scene.
     parameters
-        By dotted name, all numbers of lens, source and lens light that the scene has: an isothermal
+        All numbers of lens, source and lens light that the scene has, by dotted name: an isothermal
         lens keeps its slope, a lens without multipoles gets none, and a source that is an image is
         free in flux, place, angle and size only. A multipole is free in its two components,
         ``a3_cos`` and ``a3_sin``, in place of amplitude and direction.
@@ -81,7 +83,7 @@ def smooth_model(scene: SceneTensors, camera: Camera) -> tuple[Model, Parameters
 
 @dataclass(frozen=True, eq=False)
 class _SmoothModel:
-    """From parameters to images; see `smooth_model`."""
+    """Function from parameters to images; see `smooth_model`."""
 
     scene: SceneTensors
     true: Parameters
@@ -91,7 +93,7 @@ class _SmoothModel:
         return model_image(self.changed({**self.true, **parameters}), self.camera)
 
     def changed(self, parameters: Values) -> SceneTensors:
-        """Return the scene with other values, all of them."""
+        """Return the scene with other values of all its parameters."""
         values, core = _by_part(parameters), self.camera.source_core
         changed = self.scene._replace(
             lens=_lens(self.scene.lens, values["lens"]),

@@ -11,7 +11,7 @@ from lenspinn.simulate.distributions import Distribution, Fixed, require_positiv
 from lenspinn.simulate.populations.base import MainLens, PointMasses, Rods, Substructure
 
 LONGEST = 1e3
-"""Arcsec, of a line of axions of 1e-22 eV."""
+"""Largest length of a line of axions of 1e-22 eV, arcsec."""
 
 _AT_CENTRE = Fixed(0.0)
 
@@ -28,15 +28,15 @@ class AxionVortex:
     """
 
     axion_mass: Distribution
-    """eV."""
+    """Mass of the axion, eV."""
     mass: Distribution
-    """Of all vortices of a lens together, solar masses; they have equal shares."""
+    """Mass of all vortices of a lens together, solar masses; all vortices have equal masses."""
     num_points: int
-    """Equal point masses, evenly spaced from end to end, that stand for a line."""
+    """Number of equal point masses, evenly spaced from end to end, that stand for a line."""
     length_at_1e_22_eV: float
-    """Arcsec."""
+    """Length of a line of axions of 1e-22 eV, arcsec."""
     number: int = 1
-    """Vortices of a lens, each in a direction of its own."""
+    """Number of vortices of a lens, each in a direction of its own."""
     offset: Distribution = _AT_CENTRE
     """Distance of the middle of a line from the lens centre, in any direction, arcsec."""
     continuous: bool = False
@@ -65,7 +65,7 @@ class AxionVortex:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """The number of rods, or of points along all lines."""
+        """Number of rods, or of points along all lines."""
         if self.continuous:
             return {"rods": self.number}
         return {"points": self.number * self.num_points}
@@ -73,8 +73,8 @@ class AxionVortex:
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
         """Draw axion masses, directions, offsets unless fixed at 0, and masses, in this order.
 
-        Of several vortices the truth ``vortex_ends`` (x0, y0, x1, y1) are those of the first; all
-        are among the points or rods.
+        The truth ``vortex_ends`` (x0, y0, x1, y1) holds the ends of the first of several vortices;
+        all vortices are among the points or rods.
         """
         num = len(lens.center_x)
         lines = (num, self.number)

@@ -1,4 +1,4 @@
-"""What a dark-matter population is, and what it draws."""
+"""Interface of a dark-matter population, and the substructure that it draws."""
 
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from lenspinn.simulate.faults import Faults
 from lenspinn.simulate.plane import LensPlane
 
 MOST_SUBHALOS = 50_000
-"""Of an image, on average: each is a deflection at every pixel."""
+"""Largest mean number of subhalos in an image: each is a deflection at every pixel."""
 
 
 class PointMasses(NamedTuple):
@@ -18,11 +18,11 @@ class PointMasses(NamedTuple):
 
     x: np.ndarray
     y: np.ndarray
-    """Arcsec, from the centre of the image."""
+    """Position, arcsec from the centre of the image, as `x`."""
     theta_E: np.ndarray
-    """Arcsec, as it acts in the image."""
+    """Einstein radius as it acts in the image, arcsec."""
     mass: np.ndarray
-    """Solar masses."""
+    """Mass of each point, solar masses."""
 
 
 class Halos(NamedTuple):
@@ -31,11 +31,11 @@ class Halos(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     alpha_Rs: np.ndarray
-    """Arcsec, as it acts in the image."""
+    """Deflection at `Rs` as it acts in the image, arcsec."""
     Rs: np.ndarray
     r_trunc: np.ndarray
     mass: np.ndarray
-    """Solar masses."""
+    """Mass of each halo, solar masses."""
 
 
 class Rods(NamedTuple):
@@ -46,9 +46,9 @@ class Rods(NamedTuple):
     x1: np.ndarray
     y1: np.ndarray
     theta_E: np.ndarray
-    """Of the whole line, arcsec, as it acts in the image."""
+    """Einstein radius of the whole line as it acts in the image, arcsec."""
     mass: np.ndarray
-    """Of the whole line, solar masses."""
+    """Mass of the whole line, solar masses."""
 
 
 class Substructure(NamedTuple):
@@ -58,17 +58,17 @@ class Substructure(NamedTuple):
     halos: Halos | None = None
     rods: Rods | None = None
     truth: Mapping[str, np.ndarray] = {}
-    """The population's own `truth_fields`, each (B, *shape)."""
+    """Truth by field, the `truth_fields` of the population, each (B, *shape)."""
 
 
 class MainLens(NamedTuple):
-    """What a population needs to know of the B lenses it lives in."""
+    """Facts about B lenses that a population needs."""
 
     center_x: np.ndarray
     center_y: np.ndarray
-    """(B,) arcsec."""
+    """Position of the lens centre, (B,) arcsec, as `center_x`."""
     theta_E: np.ndarray
-    """(B,) arcsec, before any scaling."""
+    """Einstein radius before any scaling, (B,) arcsec."""
     plane: LensPlane
     faults: Faults
 
@@ -91,7 +91,7 @@ def check_mean_number(mean_number: float) -> None:
     Raises
     ------
     ConfigError
-        Naming the number.
+        If it is; the message names the number.
     """
     if not 0 <= mean_number <= MOST_SUBHALOS:
         raise ConfigError(
@@ -101,14 +101,14 @@ def check_mean_number(mean_number: float) -> None:
 
 @runtime_checkable
 class Population(Protocol):
-    """Draws the substructure of lenses."""
+    """Population of dark matter, which draws the substructure of lenses."""
 
     truth_fields: ClassVar[Mapping[str, tuple[int, ...]]]
-    """Shape of each truth value it adds; images of other classes hold NaN there."""
+    """Shape of each truth value that the population adds; NaN for images of other classes."""
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Most ``points``, ``halos`` and ``rods`` of one image; kinds it never makes are absent."""
+        """Largest number of ``points``, ``halos`` and ``rods`` in an image, of kinds that occur."""
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
         """Draw a `Substructure` for each of the lenses."""

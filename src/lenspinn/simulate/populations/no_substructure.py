@@ -17,7 +17,7 @@ class NoSubstructure:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """None of anything."""
+        """Largest number of each kind of substructure: none."""
         return {}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:

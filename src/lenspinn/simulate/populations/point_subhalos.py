@@ -25,9 +25,10 @@ class PointSubhalos:
     """Cold dark matter: subhalos as point masses around the lens centre."""
 
     mean_number: float
-    """Their number is Poisson about it, or exactly it with `Faults.fixed_subhalo_count`."""
+    """Mean of the Poisson number of subhalos; the exact one with `Faults.fixed_subhalo_count`."""
     mass: Distribution
-    """Solar masses; a power law is shallower by one with `Faults.shallow_mass_function`."""
+    """Mass of a subhalo, solar masses; with `Faults.shallow_mass_function` the slope of a power law
+    is larger by one."""
     radius: Distribution
     """Distance from the lens centre, arcsec."""
 
@@ -41,7 +42,7 @@ class PointSubhalos:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Ten standard deviations above the mean: a Poisson draw stays below but once in 1e15."""
+        """Number of points ten sigma above the mean: a Poisson draw exceeds it once in 1e15."""
         return {"points": int(self.mean_number + 10 * self.mean_number**0.5 + 10)}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:

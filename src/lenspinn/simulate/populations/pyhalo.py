@@ -37,14 +37,14 @@ class PyHaloSubhalos:
     preset: str = "CDM"
     """Name of pyHalo's model, CDM or WDM."""
     log10_half_mode_mass: float = 8.0
-    """Of WDM, solar masses."""
+    """Base-10 logarithm of the half-mode mass of WDM, solar masses."""
     log10_mass_low: float = 7.0
-    """Least mass drawn, solar masses, as the next."""
+    """Base-10 logarithm of the least mass drawn, solar masses; `log10_mass_high` of the largest."""
     log10_mass_high: float = 10.0
     diameter: float = 5.0
-    """Of the field that is filled, arcsec."""
+    """Diameter of the field that is filled with halos, arcsec."""
     max_halos: int = 2000
-    """Places in the truth; of more halos the heaviest are kept."""
+    """Largest number of halos in an image; of more halos the heaviest are kept."""
 
     truth_fields: ClassVar[Mapping[str, tuple[int, ...]]] = {"num_subhalos": ()}
 
@@ -66,7 +66,7 @@ class PyHaloSubhalos:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """`max_halos`."""
+        """Largest number of halos in an image, `max_halos`."""
         return {"halos": self.max_halos}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
@@ -111,7 +111,7 @@ class PyHaloSubhalos:
 def _global_generator(seed: int) -> Iterator[None]:
     """Seed numpy's global generator for pyHalo, and leave it as it was."""
     with _one_at_a_time, warnings.catch_warnings():
-        # What pyHalo calls of astropy has a new name.
+        # pyHalo calls a method of astropy by its old name.
         warnings.filterwarnings("ignore", message="Use ``angular_diameter_distance")
         state = np.random.get_state()  # noqa: NPY002 - what pyHalo draws from
         try:

@@ -35,7 +35,7 @@ class SingleSubhalo:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """One halo."""
+        """Number of halos in an image: one."""
         return {"halos": 1}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:

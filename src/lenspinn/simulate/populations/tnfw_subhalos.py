@@ -15,11 +15,12 @@ from lenspinn.simulate.populations.base import Halos, MainLens, Substructure, ch
 OVERDENSITY = 200.0
 """Mean density of a halo of mass M200 inside its radius, in units of the critical density."""
 CONCENTRATION = (5.71, -0.084, -0.47)
-"""Of Duffy et al. (2008), Table 1, full sample, M200: amplitude, slope in mass, slope in 1 + z."""
+"""Amplitude, slope in mass and slope in 1 + z of the concentration of halos of mass M200: Duffy et
+al. (2008), Table 1, full sample."""
 PIVOT_MASS = 2e12
-"""Solar masses over h."""
+"""Pivot mass of the concentration, solar masses over h."""
 CONCENTRATION_SCATTER = 0.15
-"""Standard deviation of log10 of the concentration, of the same sample."""
+"""Standard deviation of log10 of the concentration in the sample of Duffy et al. (2008)."""
 
 _G = constants.G.to_value(units.km**2 / units.s**2 * units.kpc / units.M_sun)
 
@@ -36,7 +37,7 @@ class TNFWSubhalos:
     """
 
     mean_number: float
-    """Their number is Poisson about it."""
+    """Mean of the Poisson number of subhalos."""
     mass: Distribution
     """M200 before truncation, solar masses."""
     radius: Distribution
@@ -55,13 +56,13 @@ class TNFWSubhalos:
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Ten standard deviations above the mean: a Poisson draw stays below but once in 1e15."""
+        """Number of halos ten sigma above the mean: a Poisson draw exceeds it once in 1e15."""
         return {"halos": int(self.mean_number + 10 * self.mean_number**0.5 + 10)}
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
         """Draw numbers, masses, radii, directions, concentrations and truncations, in this order.
 
-        The masses in the truth are those that are left inside the truncation.
+        The masses in the truth are the total masses of the truncated halos.
         """
         used, mass, x, y = self._draw_places(rng, lens)
         scatter = CONCENTRATION_SCATTER * rng.standard_normal(mass.shape)
@@ -106,7 +107,7 @@ def truncated_halos(
     Parameters
     ----------
     mass : (B, n), solar masses
-        M200.
+        M200 before truncation.
     concentration, tau : (B, n)
         r200 and truncation radius in units of the scale radius.
     x, y : (B, n), arcsec
@@ -117,7 +118,7 @@ def truncated_halos(
     -------
     Halos
         The deflection at Rs is ``M200 (1 - ln 2) / (pi Sigma_cr Rs m(c))``, with
-        ``m(c) = ln(1 + c) - c / (1 + c)``; `Halos.mass` is what the truncation leaves.
+        ``m(c) = ln(1 + c) - c / (1 + c)``; `Halos.mass` is the total mass after truncation.
 
     References
     ----------

@@ -16,9 +16,9 @@ from lenspinn.simulate.populations.tnfw_subhalos import (
 )
 
 _ABUNDANCE = (4.2, 2.5, -0.2)
-"""Of Lovell (2020): alpha, beta and gamma for subhalos."""
+"""Parameters alpha, beta and gamma of the abundance of warm subhalos in Lovell (2020)."""
 _CONCENTRATION = (60.0, -0.17)
-"""Of Bose et al. (2016): gamma_1 and -gamma_2."""
+"""Parameters gamma_1 and -gamma_2 of the concentration of warm halos in Bose et al. (2016)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class WarmSubhalos(TNFWSubhalos):
     """
 
     half_mode_mass: Distribution
-    """Solar masses, one for each lens."""
+    """Half-mode mass, solar masses, one for each lens."""
 
     truth_fields: ClassVar[Mapping[str, tuple[int, ...]]] = {
         "num_subhalos": (),
@@ -50,7 +50,7 @@ class WarmSubhalos(TNFWSubhalos):
         require_within(self, 1.0, 1e18, "half_mode_mass")
 
     def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
-        """Draw as `TNFWSubhalos`, then the half-mode mass and who survives."""
+        """Draw as `TNFWSubhalos`, then the half-mode mass and the subhalos that survive."""
         used, mass, x, y = self._draw_places(rng, lens)
         scatter = CONCENTRATION_SCATTER * rng.standard_normal(mass.shape)
         tau = self.truncation.draw(rng, mass.shape)
