@@ -46,6 +46,18 @@ def test_a_file_registers_its_network_and_is_run_once(own_file: Path) -> None:
     assert create_model(own_file.stem, width=3).config["options"]["width"] == 3
 
 
+def test_another_file_of_the_same_name_is_refused_and_not_run(
+    own_file: Path, tmp_path: Path
+) -> None:
+    import_file(own_file)
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / own_file.name
+    other.write_text(CODE.format(name="another"))
+    with pytest.raises(ConfigError, match="is imported already: rename one of them"):
+        import_file(other)
+    assert not ran(other)
+
+
 def test_a_saved_network_needs_its_file_and_names_the_option(
     own_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,8 @@ def import_file(path: Path) -> list[str]:
     Raises
     ------
     ConfigError
-        If there is no such file, it is no Python file, it fails, or it registers nothing.
+        If there is no such file, it is no Python file, another file of its name was imported, it
+        fails, or it registers nothing.
     """
     require_regular_file(
         path,
@@ -51,8 +52,12 @@ def import_file(path: Path) -> list[str]:
         raise ConfigError(f"{path} is no Python file to import: its name must end with .py")
     name, place = f"lenspinn_own_{path.stem}", path.resolve()
     known = sys.modules.get(name)
-    if known is not None and Path(str(known.__file__)) == place:
-        return []
+    if known is not None:
+        if Path(str(known.__file__)) == place:
+            return []
+        raise ConfigError(
+            f"{path} has the name of {known.__file__}, which is imported already: rename one of them"
+        )
     before = FACTORIES.keys() | LOSSES.keys()
     spec = importlib.util.spec_from_file_location(name, place)
     assert spec is not None
