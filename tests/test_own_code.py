@@ -53,7 +53,7 @@ def test_another_file_of_the_same_name_is_refused_and_not_run(
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / own_file.name
     other.write_text(CODE.format(name="another"))
-    with pytest.raises(ConfigError, match="is imported already: rename one of them"):
+    with pytest.raises(ConfigError, match="is imported: rename one of them"):
         import_file(other)
     assert not ran(other)
 

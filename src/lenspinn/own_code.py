@@ -56,7 +56,7 @@ def import_file(path: Path) -> list[str]:
         if Path(str(known.__file__)) == place:
             return []
         raise ConfigError(
-            f"{path} has the name of {known.__file__}, which is imported already: rename one of them"
+            f"{path} has the name of {known.__file__}, which is imported: rename one of them"
         )
     before = FACTORIES.keys() | LOSSES.keys()
     spec = importlib.util.spec_from_file_location(name, place)
