@@ -1,8 +1,8 @@
 """Clumps put into real images: whether `lenspinn detect` finds as many as its mocks say.
 
 The lenses are the first `LENSES` by name of hst_slacs63 whose search is trusted in
-results/detect/real.json and whose redshifts are known. Each is searched as `lenspinn detect` does
-it. Then the change that one point mass makes to the best model, sampled as finely as mocks are, is
+results/detect/real.json, whose redshifts are known, and which are not refused by the code at hand.
+Each is searched as `lenspinn detect` does it. Then the change that one point mass makes to the best model, sampled as finely as mocks are, is
 added to the real pixels, at `PLACES` places of the region that is searched, drawn by seed, and all
 from `solve` on is done again. Beside it, as a check of what the curve of few mocks leaves out, the
 same masses are put into mocks at the same places.
@@ -67,12 +67,11 @@ PARTS = {
 """Functions, by what they are called here, whose processor time is written."""
 
 
-def chosen_lenses(folder: Path) -> list[Path]:
-    """Return the folders of the lenses that are taken, by the rule above."""
+def suitable_lenses(folder: Path) -> list[Path]:
+    """Return the folders of the lenses that may be taken, by the rule above."""
     records = json.loads(SEARCHED.read_text())["records"]
     names = sorted(record["lens"].split("/")[1] for record in records if record.get("trusted"))
-    known = [folder / name for name in names if redshifts_of(folder / name)]
-    return known[:LENSES]
+    return [folder / name for name in names if redshifts_of(folder / name)]
 
 
 def observed(pixels: np.ndarray, folder: Path) -> ObservedLens:
@@ -186,7 +185,10 @@ def measure(folder: Path) -> dict[str, Any]:
     """Search one lens, and then again with each mass at each place."""
     z_lens, z_source = redshifts_of(folder) or (math.nan, math.nan)
     begun = time.process_time()
-    detection, seconds = searched(folder, SolarMasses(z_lens, z_source))
+    try:
+        detection, seconds = searched(folder, SolarMasses(z_lens, z_source))
+    except ImageError as error:
+        return {"lens": folder.name, "refused": str(error)}
     chance, maker = detection.chance, detection.maker
     assert chance is not None
     assert maker is not None
@@ -336,13 +338,17 @@ def main() -> None:
     torch.set_num_threads(1)
     provenance()  # of the code that measures, whatever is committed meanwhile
     config.work.mkdir(parents=True, exist_ok=True)
-    records = []
-    for folder in chosen_lenses(config.folder):
+    records: list[dict[str, Any]] = []
+    refused = []
+    for folder in suitable_lenses(config.folder):
         kept = config.work / f"{folder.name}.json"
         if not kept.is_file():
             write_whole(kept, json.dumps(measure(folder)).encode())
-        records.append(json.loads(kept.read_text()))
-        print(folder.name, records[-1]["processor_seconds"], flush=True)
+        record = json.loads(kept.read_text())
+        (refused if "refused" in record else records).append(record)
+        print(folder.name, record.get("processor_seconds", "refused"), flush=True)
+        if len(records) == LENSES:
+            break
     parts = {
         "all": records,
         f"first_{CHOSEN_ON}": records[:CHOSEN_ON],
@@ -350,7 +356,8 @@ def main() -> None:
     }
     write_result(
         config.out,
-        {name: summary(part) for name, part in parts.items() if part} | {"records": records},
+        {name: summary(part) for name, part in parts.items() if part}
+        | {"refused": refused, "records": records},
     )
 
 
