@@ -2,10 +2,10 @@
 
 The lenses are the first `LENSES` by name of hst_slacs63 whose search is trusted in
 results/detect/real.json, whose redshifts are known, and which are not refused by the code at hand.
-Each is searched as `lenspinn detect` does it. Then the change that one point mass makes to the best model, sampled as finely as mocks are, is
-added to the real pixels, at `PLACES` places of the region that is searched, drawn by seed, and all
-from `solve` on is done again. Beside it, as a check of what the curve of few mocks leaves out, the
-same masses are put into mocks at the same places.
+Each is searched as `lenspinn detect` does it. Then the change that one point mass makes to the best
+model, sampled as finely as mocks are, is added to the real pixels, at `PLACES` places of the region
+that is searched, drawn by seed, and all from `solve` on is done again. Beside it, as a check of
+what the curve of few mocks leaves out, the same masses are put into mocks at the same places.
 
     python benchmarks/detect_injections.py FOLDER --work WORK
 
