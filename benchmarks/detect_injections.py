@@ -53,7 +53,7 @@ MASSES = (1e9, 10**9.5, 1e10)
 """Solar masses of point masses."""
 PLACE_SEED, CONTROL_SEED = 7, 5_000_000
 WHOLE_WAY = 2
-"""Places of each lens at which the image is measured again too."""
+"""Places of the first lens at which the image is measured again too."""
 SAME_MASS = 2.0
 """Factor within which a mass is right."""
 PARTS = {
@@ -181,7 +181,7 @@ def whole_way(lens: ObservedLens, image: torch.Tensor, change: np.ndarray, folde
     }
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path, whole_way_places: int) -> dict[str, Any]:
     """Search one lens, and then again with each mass at each place."""
     z_lens, z_source = redshifts_of(folder) or (math.nan, math.nan)
     begun = time.process_time()
@@ -208,12 +208,12 @@ def measure(folder: Path) -> dict[str, Any]:
         "noise_over_stated": maker.noise.scale,
         "mocks_injected": chance.injected.tolist(),
         "without": numbers_of(find_peaks(detection.lens, detection.solution, chance.spread)),
-        "injections": injections(detection, folder),
+        "injections": injections(detection, folder, whole_way_places),
         "processor_seconds": round(time.process_time() - begun, 1),
     }
 
 
-def injections(detection: Detection, folder: Path) -> list[dict[str, Any]]:
+def injections(detection: Detection, folder: Path, whole_way_places: int) -> list[dict[str, Any]]:
     """Put each mass at each place of one lens, in the image and in mocks, and look."""
     lens, chance, maker = detection.lens, detection.chance, detection.maker
     assert chance is not None
@@ -226,17 +226,18 @@ def injections(detection: Detection, folder: Path) -> list[dict[str, Any]]:
     rows = []
     for at, (subhalo, peaks) in enumerate(zip(subhalos, in_real, strict=True)):
         image = images[at : at + 1]
-        high = bool(peaks) and peaks[0].height >= chance.threshold
+        place = (float(subhalo.x), float(subhalo.y))
+        found = is_there(numbers_of(peaks[:1]), place, chance.threshold, NEAR_ENOUGH)
         rows.append(
             {
                 "solar_masses": MASSES[at % len(MASSES)],
                 **said_of(detection, subhalo),
                 "real": numbers_of(peaks),
                 "mock": numbers_of(in_mocks[at]),
-                "candidate": candidate(detection, image, peaks[0]) if high else None,
+                "candidate": candidate(detection, image, peaks[0]) if found else None,
             }
         )
-        if at < WHOLE_WAY * len(MASSES):
+        if at < whole_way_places * len(MASSES):
             rows[-1]["whole_way"] = whole_way(lens, image, changes[at].double().numpy(), folder)
     return rows
 
@@ -289,18 +290,21 @@ def right_masses(records: list[dict[str, Any]]) -> dict[str, Any]:
             if is_there(row[image][:1], (row["x"], row["y"]), record["threshold"], NEAR_ENOUGH)
         ]
         counts[f"map_{image}"] = [sum(right(row[image][0][3], row) for row in found), len(found)]
-    # A candidate may move from its peak: those of all high peaks are asked where they ended.
-    fits = [(row, row["candidate"]) for each in records for row in each["injections"]]
-    near = [
-        (row, fit)
-        for row, fit in fits
-        if fit and math.hypot(fit["x"] - row["x"], fit["y"] - row["y"]) <= NEAR_ENOUGH
+    fits = [
+        (row, row["candidate"])
+        for record in records
+        for row in record["injections"]
+        if is_there(row["real"][:1], (row["x"], row["y"]), record["threshold"], NEAR_ENOUGH)
     ]
+    near = [math.hypot(fit["x"] - row["x"], fit["y"] - row["y"]) for row, fit in fits]
     counts["candidate_real"] = [
-        sum(right(fit["inner_mass_arcsec2"], row) for row, fit in near),
-        len(near),
+        sum(
+            right(fit["inner_mass_arcsec2"], row) and away <= NEAR_ENOUGH
+            for (row, fit), away in zip(fits, near, strict=True)
+        ),
+        len(fits),
     ]
-    return counts | {"high_peaks_real": sum(fit is not None for _, fit in fits)}
+    return counts
 
 
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -343,7 +347,7 @@ def main() -> None:
     for folder in suitable_lenses(config.folder):
         kept = config.work / f"{folder.name}.json"
         if not kept.is_file():
-            write_whole(kept, json.dumps(measure(folder)).encode())
+            write_whole(kept, json.dumps(measure(folder, 0 if records else WHOLE_WAY)).encode())
         record = json.loads(kept.read_text())
         (refused if "refused" in record else records).append(record)
         print(folder.name, record.get("processor_seconds", "refused"), flush=True)
