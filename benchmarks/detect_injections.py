@@ -20,18 +20,28 @@ import math
 import pstats
 import time
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from found_shares import Row, compared, in_bins, is_there, probability
+from injections_picture import picture
 from result_file import write_result
 from slacs import redshifts_of
 
 from lenspinn.data.provenance import provenance
 from lenspinn.detect.candidates import fit_candidates
-from lenspinn.detect.chance import NEAR_ENOUGH, Peak, find_peaks, probit, search_region
+from lenspinn.detect.chance import (
+    INJECTED_FROM,
+    INJECTED_TO,
+    NEAR_ENOUGH,
+    Peak,
+    find_peaks,
+    probit,
+    search_region,
+)
 from lenspinn.detect.dark_solution import solve
 from lenspinn.detect.detect_lens import INJECTED, MOCKS, Setting, search
 from lenspinn.detect.detection import Detection
@@ -45,6 +55,7 @@ from lenspinn.measure.companions import read_with_companions
 REPOSITORY = Path(__file__).resolve().parents[1]
 SEARCHED = REPOSITORY / "results" / "detect" / "real.json"
 OUT = REPOSITORY / "results" / "detect" / "injections.json"
+FIGURE = REPOSITORY / "docs" / "images" / "detect_injections.png"
 LENSES = 10
 CHOSEN_ON = 5
 """Lenses, the first, on which anything may be chosen; the others are for reports."""
@@ -275,6 +286,11 @@ def rows_of(records: list[dict[str, Any]], image: str, most: int) -> list[Row]:
     ]
 
 
+def over_limit(row: dict[str, Any]) -> float:
+    """Return the mass of a clump over the limit of linear theory at its place."""
+    return row["mass_arcsec2"] / row["linear_limit_arcsec2"]
+
+
 def right_masses(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Say of how many that were found the mass was right, by the map and by the candidate."""
 
@@ -311,11 +327,12 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Compare what was found with what the mocks of each lens said."""
     real, mock = (rows_of(records, image, 1) for image in ("real", "mock"))
     per_mass = {f"{mass:.3g}": compared(real[at :: len(MASSES)]) for at, mass in enumerate(MASSES)}
+    pairs = [(record, put) for record in records for put in record["injections"]]
+    # Beyond the masses that were put into mocks their curve is an extrapolation.
+    within = [INJECTED_FROM <= math.log10(over_limit(put)) <= INJECTED_TO for _, put in pairs]
     above = [
         row
-        for row, (record, put) in zip(
-            real, ((each, put) for each in records for put in each["injections"]), strict=True
-        )
+        for row, (record, put) in zip(real, pairs, strict=True)
         if record["limit_over_linear"]
         and put["mass_arcsec2"] >= record["limit_over_linear"] * put["linear_limit_arcsec2"]
     ]
@@ -324,6 +341,8 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
         "real": compared(real),
         "mocks": compared(mock),
         "real_any_of_three_peaks": compared(rows_of(records, "real", 3)),
+        "real_where_mocks_had_such_masses": compared(list(compress(real, within))),
+        "mocks_where_mocks_had_such_masses": compared(list(compress(mock, within))),
         "real_by_mass": per_mass,
         "real_in_bins": in_bins(real),
         "mocks_in_bins": in_bins(mock),
@@ -363,6 +382,16 @@ def main() -> None:
         {name: summary(part) for name, part in parts.items() if part}
         | {"refused": refused, "records": records},
     )
+    with_mocks = np.concatenate([np.array(record["mocks_injected"]) for record in records])
+    by_mass = {"own mocks": (with_mocks[:, 0] / with_mocks[:, 1], with_mocks[:, 3])} | {
+        name: (
+            np.array([over_limit(put) for record in records for put in record["injections"]]),
+            np.array([row.found for row in rows_of(records, image, 1)]),
+        )
+        for name, image in (("real pixels", "real"), ("mocks", "mock"))
+    }
+    bins = {name: in_bins(rows_of(records, name, 1)) for name in ("real", "mock")}
+    picture(bins, by_mass).savefig(FIGURE, dpi=110)
 
 
 if __name__ == "__main__":
