@@ -5,7 +5,7 @@ The search of `lenspinn detect` takes images as linear in a mass. Here the chang
 a residual, apart from what all that is free can imitate, over its spread in mocks, is the height of
 that place and mass. This is a trial: `lenspinn detect` does not do it.
 
-    python benchmarks/detect_finite_masses.py FOLDER --injections WORK --work WORK2
+    python benchmarks/detect_finite_masses.py FOLDER --injections WORK --work WORK2 [--measured]
 
 Lenses, places and masses are those of `detect_injections.py`, whose files in WORK are read; so is
 the roughness of mocks. As there, a clump is found if the highest height is within 0.15" of it and
@@ -164,6 +164,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--injections", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--measured", action="store_true", help="only lenses that were measured")
     parser.add_argument("--out", type=Path, default=OUT)
     config = parser.parse_args()
     torch.set_num_threads(1)
@@ -176,11 +177,18 @@ def main() -> None:
             continue
         before[earlier["lens"]] = earlier
         kept = config.work / path.name
+        if not kept.is_file() and config.measured:
+            continue
         if not kept.is_file():
             write_whole(kept, json.dumps(measure(config.folder / path.stem, earlier)).encode())
         records.append(json.loads(kept.read_text()))
         print(path.stem, flush=True)
-    parts = {"first_5": records[:CHOSEN_ON], "others": records[CHOSEN_ON:], "all": records}
+    first = sorted(before)[:CHOSEN_ON]
+    parts = {
+        "first_5": [record for record in records if record["lens"] in first],
+        "others": [record for record in records if record["lens"] not in first],
+        "all": records,
+    }
     results = {name: summary(part, before) for name, part in parts.items() if part}
     write_result(config.out, results | {"masses_arcsec2": MASSES, "records": records})
 
