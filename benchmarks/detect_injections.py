@@ -356,6 +356,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--lenses", type=int, default=LENSES)
     parser.add_argument("--out", type=Path, default=OUT)
     config = parser.parse_args()
     torch.set_num_threads(1)
@@ -370,7 +371,7 @@ def main() -> None:
         record = json.loads(kept.read_text())
         (refused if "refused" in record else records).append(record)
         print(folder.name, record.get("processor_seconds", "refused"), flush=True)
-        if len(records) == LENSES:
+        if len(records) == config.lenses:
             break
     parts = {
         "all": records,
