@@ -1,14 +1,13 @@
 """Dark clumps in real lenses: `lenspinn detect` on folders of HST images.
 
-Each lens is a folder with data.fits, noise_map.fits and psf.fits; redshifts are those of a table
-``reference.csv`` beside the folders, or of --redshifts. What is known of dark clumps in these
+Each lens is a folder with data.fits, noise_map.fits and psf.fits; redshifts are those of tables
+that are shared with the images (`slacs`), or of --redshifts. What is known of dark clumps in these
 lenses is not used. A lens that is in the working folder is not measured again.
 
     python benchmarks/detect.py FOLDER [FOLDER ...] --work WORK [--mocks 100] [--injected 40]
 """
 
 import argparse
-import csv
 import json
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 from result_file import write_result
+from slacs import redshifts_of
 
 from lenspinn.data.provenance import provenance
 from lenspinn.detect import detect_image
@@ -25,18 +25,6 @@ from lenspinn.files import write_whole
 OUT = Path(__file__).resolve().parents[1] / "results" / "detect" / "real.json"
 NOT_KEPT = ("image", "origin", "maps", "regions", "picture")
 """Of what was written of a lens: names of files here."""
-
-
-def redshifts_of(folder: Path) -> tuple[float, float] | None:
-    """Read the redshifts of a lens from the table beside its folder."""
-    table = folder.parent / "reference.csv"
-    if not table.is_file():
-        return None
-    with table.open() as file:
-        for row in csv.DictReader(file):
-            if row["lens"] == folder.name and row["z_lens"] and row["z_source"]:
-                return float(row["z_lens"]), float(row["z_source"])
-    return None
 
 
 def measure(folder: Path, config: argparse.Namespace) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lenspinn.detect.candidates import Candidate
-from lenspinn.detect.chance import Chance, Peak
+from lenspinn.detect.chance import Chance, Peak, find_peaks
 from lenspinn.detect.detection import Detection, FoundClump
 from lenspinn.detect.mock_noise import noise_of_residual
 from lenspinn.detect.mocks import MockMaker
@@ -58,7 +59,21 @@ def test_a_rare_and_robust_clump_is_claimed(found):
     assert len(found.claimed) == 1
     assert found.verdict.startswith('a clump: 3e+09 M_sun (± 20%) within 0.28" of (0.91", 0.21")')
     assert "chance at most 1.0%, robust" in found.verdict
-    assert "no point mass above" in found.verdict
+
+
+def test_a_limit_is_said_up_to_the_heaviest_mass_that_was_tried(found):
+    low, high = re.search(r"no point mass of (\S+) M_sun to (\S+) M_sun", found.verdict).groups()
+    assert float(high) / float(low) == pytest.approx(10 / found.chance.factor, rel=0.1)
+
+
+def test_the_map_of_heights_is_what_peaks_are_read_from(found):
+    smooth = found.solution.found.smooth
+    louder = smooth._replace(residual=3 * smooth.residual)  # by three times what mocks leave
+    solution = found.solution._replace(found=found.solution.found._replace(smooth=louder))
+    rough = replace(found, solution=solution)
+    (peak,) = find_peaks(rough.lens, rough.solution, rough.chance.spread, most=1)
+    assert rough.height[peak.row, peak.column] == pytest.approx(peak.height)
+    assert rough.height[peak.row, peak.column] < 0.5 * rough.significance[peak.row, peak.column]
 
 
 def test_a_clump_that_another_model_lacks_is_not(found):

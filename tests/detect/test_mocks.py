@@ -45,3 +45,13 @@ def test_a_clump_changes_its_mock_and_nothing_else_does(lens, solution):
     )
     assert torch.allclose(plain, with_none, atol=1e-5)
     assert (plain - with_clump).abs().max() > 5 * 0.02
+
+
+def test_what_a_clump_changes_of_the_model_is_what_it_changes_of_a_mock_without_roughness(
+    lens, solution
+):
+    maker = MockMaker(lens=lens, solution=solution, noise=noise_of(lens, solution))
+    clump = Subhalo(profile="point", x=1.0, y=0.1, mass=0.01)
+    change = maker.draw(1, 5, [clump]) - maker.draw(1, 5)
+    assert torch.allclose(maker.change_by(clump), change, atol=1e-5)
+    assert torch.equal(replace(maker, share=0.5).change_by(clump), maker.change_by(clump))

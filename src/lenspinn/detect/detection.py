@@ -11,6 +11,7 @@ from lenspinn.data.figure_html import figure_html, verdict_html
 from lenspinn.detect.candidates import Candidate
 from lenspinn.detect.chance import (
     FALSE_ALARMS,
+    INJECTED_TO,
     PROBABLY,
     Chance,
     scaled_significance,
@@ -113,10 +114,20 @@ class Detection:
 
     @property
     def mass_limit(self) -> Pixels | None:
-        """Squared Einstein radius found with probability 0.9, arcsec^2; None if not measured."""
+        """Squared Einstein radius found with probability 0.9, arcsec^2; None if not measured.
+
+        Up to 10 times that of linear theory: heavier clumps were not put into mocks.
+        """
         if self.chance is None or not math.isfinite(self.chance.factor):
             return None
         return self.chance.mass_limit(self.solution.scan.strength_error[0].double().numpy())
+
+    @property
+    def _heaviest_injected(self) -> Pixels:
+        """Squared Einstein radius up to which clumps were put into mocks, arcsec^2."""
+        assert self.chance is not None
+        error = self.solution.scan.strength_error[0].double().numpy()
+        return 10**INJECTED_TO * self.chance.linear_limit(error)
 
     @property
     def claimed(self) -> list[FoundClump]:
@@ -273,5 +284,9 @@ class Detection:
         if limit is None:
             injected = 0 if self.chance is None else len(self.chance.injected)
             return "which masses would be found is not known: too few were" if injected else ""
-        typical = self.mass_in_words(float(np.median(limit[self.region])))
-        return f"on half of the arcs no point mass above {typical} at {PROBABLY:.0%}"
+        # Heavier ones were not tried, and bend light by more than linear theory can follow.
+        heaviest = self._heaviest_injected[self.region]
+        typical, most = (
+            self.mass_in_words(float(np.median(mass))) for mass in (limit[self.region], heaviest)
+        )
+        return f"on half of the arcs no point mass of {typical} to {most} at {PROBABLY:.0%}"

@@ -104,6 +104,17 @@ class MockMaker:
             images.append(model + self._drawn_noise(rng))
         return torch.cat(images)
 
+    def change_by(self, subhalo: Subhalo) -> Images:
+        """Return by how much a subhalo changes the image of the solution.
+
+        Sampled as finely as mocks are; their noise and the clumps of their sources are left out.
+        """
+        fine = self._fine_optics
+        with_it, without = (
+            _lensed(self.solution, None, 0.0, each, fine) for each in (subhalo, None)
+        )
+        return with_it - without
+
     def _drawn_noise(self, rng: np.random.Generator) -> Images:
         field = self.noise.draw(rng, tuple(self.lens.noise.shape))
         return torch.from_numpy(field) * torch.where(
@@ -234,7 +245,7 @@ def _brightness(solution: DarkSolution, beta_x: Tensor, beta_y: Tensor) -> Tenso
 
 def _lensed(
     solution: DarkSolution,
-    clumps: _Clumps,
+    clumps: _Clumps | None,
     share: float,
     subhalo: Subhalo | None,
     optics: Optics,
@@ -246,6 +257,6 @@ def _lensed(
         alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
     beta_x, beta_y = x - alpha_x, y - alpha_y
     seen = (1 - share) * _brightness(solution, beta_x, beta_y)
-    if share > 0:
+    if clumps is not None and share > 0:
         seen = seen + share * clumps.brightness(beta_x, beta_y)
     return exposed(seen[:, None], optics)[:, 0]
