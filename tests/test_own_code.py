@@ -131,6 +131,12 @@ def test_what_is_no_python_file_is_refused(tmp_path: Path) -> None:
         import_file(tmp_path / "missing.py")
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "explain", "apply", "release", "export"])
+def test_every_command_that_loads_a_network_imports_files(command, own_file, tmp_path) -> None:
+    assert cli.main([command, "--import", str(own_file), "--no_such_option", "1"]) == 2
+    assert ran(own_file)
+
+
 def test_a_missing_value_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--import"]) == 2
     assert "--import needs a value" in capsys.readouterr().err

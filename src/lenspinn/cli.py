@@ -140,7 +140,16 @@ COMMANDS = {
 
 IMPORT_OPTIONS = ("--import", "--model.import")
 """Options of the command line alone: no file can hold them, for it may come from a stranger."""
-WITH_NETWORKS = ("train", "evaluate", "explain", "apply", "release", "sensitivity", "models")
+WITH_NETWORKS = (
+    "train",
+    "evaluate",
+    "explain",
+    "apply",
+    "release",
+    "export",
+    "sensitivity",
+    "models",
+)
 OWN_NETWORKS = "A network or loss of your own: --import my_file.py, which is run"
 
 

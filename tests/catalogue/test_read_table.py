@@ -93,3 +93,13 @@ def test_a_unit_that_is_no_angle_is_refused(tmp_path: Path) -> None:
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no table"):
         read_table(tmp_path / "lenses.csv")
+
+
+def test_a_misspelt_column_is_told_and_others_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "lenses.csv"
+    path.write_text("image,pixelscale,note,measure_theta_E\na.fits,0.08,x,1.2\n")
+    with pytest.warns(
+        UserWarning, match="pixelscale is carried .* if pixel_scale is meant"
+    ) as told:
+        read_table(path)
+    assert len(told) == 1

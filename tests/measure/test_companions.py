@@ -354,3 +354,15 @@ def test_a_reported_psf_of_finer_pixels_is_rebinned(cases: Path, finer: int) -> 
     # The native one has 0.174 in its peak; a mean over pixels lowers that, finer pixels would to
     # a quarter or less.
     assert 0.12 < known.psf.max() < 0.18
+
+
+@pytest.mark.parametrize(("given", "says"), [(0.5, "given as 0.5 arcsec, .* 0.05"), (0.0501, None)])
+def test_a_pixel_scale_that_the_file_contradicts_is_told(folder: Path, given, says) -> None:
+    options = FileOptions(pixel_scale=given)
+    if says is None:
+        assert read_with_companions(folder, options)[1].notes == ()
+        return
+    with pytest.warns(UserWarning, match=says):
+        found, known = read_with_companions(folder, options)
+    assert found.pixel_scale == given
+    assert "leave pixel_scale out" in known.notes[0]

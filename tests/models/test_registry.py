@@ -91,3 +91,22 @@ def test_a_name_near_nothing_is_answered_with_all_names():
 def test_an_unknown_option_is_answered_with_the_nearest_option():
     with pytest.raises(ModelError, match="no option 'numpix'; did you mean 'num_pix'"):
         create_model("lenspinn_small", numpix=40)
+
+
+def test_a_factory_that_is_told_no_images_is_refused_when_it_is_registered():
+    with pytest.raises(ModelError, match=r"begin its parameters with `images: ImageOptions`"):
+
+        @register_model
+        def untold(images):
+            return None
+
+
+def test_a_factory_that_makes_no_classifier_is_told_to_wrap(monkeypatch):
+    monkeypatch.setattr("lenspinn.models.names.FACTORIES", {})
+
+    @register_model
+    def bare(images: ImageOptions) -> nn.Module:
+        return nn.Linear(2, 3)
+
+    with pytest.raises(ModelError, match=r"makes a Linear.*lenspinn.wrap"):
+        bare()

@@ -55,3 +55,24 @@ def test_what_nobody_can_make_again_is_not_saved(tmp_path):
     with pytest.raises(ModelError, match="register_model"):
         save_pretrained(wrap(network(), IMAGES), tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 3, 8), nn.Flatten()), r"be given \(2, 1, 8, 8\).*3 channels"),
+        (nn.Sequential(nn.Conv2d(1, 4, 8), nn.Flatten(), nn.Linear(5, 3)), "must take that"),
+        (nn.Sequential(nn.Conv2d(1, 4, 8), nn.Flatten(), nn.GRU(4, 3)), "gives a tuple"),
+    ],
+)
+def test_a_network_that_does_not_fit_the_images_is_told_so(module: nn.Module, says: str):
+    with pytest.raises(ModelError, match=says):
+        wrap(module, IMAGES)(torch.rand(2, 1, 8, 8))
+
+
+def test_lazy_layers_must_have_seen_an_image():
+    module = nn.Sequential(nn.Conv2d(1, 4, 8), nn.Flatten(), nn.LazyLinear(3))
+    with pytest.raises(ModelError, match=r"lazy layers.*before wrapping"):
+        wrap(module, IMAGES)
+    module(torch.zeros(1, 1, 8, 8))
+    assert wrap(module, IMAGES)(torch.rand(2, 1, 8, 8)).shape == (2, 3)

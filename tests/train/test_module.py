@@ -47,6 +47,13 @@ def test_loss_that_is_not_finite_is_refused_with_the_transform_named(module):
         module.training_step((image, torch.tensor([0, 1])), 0)
 
 
+def test_a_loss_that_is_not_one_number_is_refused(module):
+    module.loss = lambda logits, labels: logits
+    batch = (torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0]))
+    with pytest.raises(ModelError, match=r"gives \(4, 3\): it must give one number"):
+        module.training_step(batch, 0)
+
+
 def test_training_step_counts_the_correct_answers(module):
     image, label = torch.rand(5, 1, 8, 8), torch.arange(5) % 3
     module.model.eval()  # without dropout the answer can be asked for twice

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ MEANINGS = (
     "z_source",
 )
 """Columns that mean something here; others are carried through."""
+MISSPELT = 0.8
+"""Least likeness, as `difflib` measures it, to the name of a column that the table lacks."""
 
 
 def is_table(path: Path) -> bool:
@@ -61,6 +64,11 @@ def read_table(path: Path) -> pa.Table:
     ------
     DataError
         If the file is missing or damaged, of another kind, or has no rows or no column ``image``.
+
+    Warns
+    -----
+    UserWarning
+        If a column that means nothing here is named almost like one that does and is not there.
     """
     if not path.is_file():
         raise DataError(f"there is no table {path}")
@@ -85,7 +93,22 @@ def read_table(path: Path) -> pa.Table:
         )
     if table.num_rows == 0:
         raise DataError(f"{path} has no rows: give a table with a row for each lens")
+    _warn_of_misspelt(table, path)
     return _in_our_units(_plain(table))
+
+
+def _warn_of_misspelt(table: pa.Table, path: Path) -> None:
+    """Warn of columns that are carried through although something like them would be used."""
+    missing = {m.lower(): m for m in MEANINGS if column_of(table, m) is None}
+    known = {meaning.lower() for meaning in MEANINGS}
+    for name in table.column_names:
+        close = get_close_matches(name.lower(), missing, n=1, cutoff=MISSPELT)
+        if close and name.lower() not in known:
+            warnings.warn(
+                f"{path}: column {name} is carried through and not used; if {missing[close[0]]} is "
+                "meant, call it so",
+                stacklevel=3,
+            )
 
 
 def column_of(table: pa.Table, meaning: str) -> str | None:

@@ -14,7 +14,7 @@ from lenspinn.data.celestial import Celestial, celestial_of
 from lenspinn.data.extensions import find_extension, other_images, stem_of
 from lenspinn.data.fits_file import opened
 from lenspinn.data.header import EXPOSURE_TIME, filter_name, number, text, zero_point
-from lenspinn.data.pixel_scale import stated_pixel_scale
+from lenspinn.data.pixel_scale import find_pixel_scale, stated_pixel_scale
 from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.errors import DataError, ImageError
 from lenspinn.files import write_whole
@@ -41,6 +41,9 @@ class TelescopeImage:
     """Pixels (y, x), float32, or float64 where the file has it; row 0 at the bottom; may be NaN."""
     pixel_scale: float
     """Pixel scale, arcsec per pixel."""
+    stated_scale: float | None = None
+    """Pixel scale that the file states where another one was given, arcsec; None where it states
+    none."""
     unit: str | None = None
     """Unit of the pixels, as written in BUNIT."""
     telescope: str | None = None
@@ -117,12 +120,13 @@ def read_fits(
     if data.size == 0:
         raise ImageError(f"{path} holds an image without pixels, {shape}; give another")
     if pixel_scale is None:
-        scale = stated_pixel_scale(headers, str(path))
+        scale, stated = stated_pixel_scale(headers, str(path)), None
     else:
-        scale = check_pixel_scale(pixel_scale)
+        scale, stated = check_pixel_scale(pixel_scale), _usable_scale(headers, str(path))
     return TelescopeImage(
         data=data if plane is None else np.ascontiguousarray(data[plane]),
         pixel_scale=scale,
+        stated_scale=stated,
         unit=text(headers, "BUNIT"),
         telescope=text(headers, "TELESCOP"),
         instrument=text(headers, "INSTRUME"),
@@ -134,6 +138,14 @@ def read_fits(
         others=others,
         celestial=celestial_of(headers),
     )
+
+
+def _usable_scale(headers: tuple[Header, Header], path: str) -> float | None:
+    """Return what headers say; None also where that is why the scale is given by hand."""
+    try:
+        return find_pixel_scale(headers, path)
+    except ImageError:
+        return None
 
 
 def read_fits_images(path: Path | str, hdus: Sequence[int]) -> list[np.ndarray]:

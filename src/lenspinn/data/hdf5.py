@@ -66,6 +66,7 @@ def read_hdf5(path: Path | str, *, pixel_scale: float | None = None) -> Telescop
             pixel_scale=_pixel_scale(parts)
             if pixel_scale is None
             else check_pixel_scale(pixel_scale),
+            stated_scale=_usable_scale(parts) if pixel_scale is not None else None,
         )
 
 
@@ -182,6 +183,14 @@ def _noise(parts: _Parts, image: np.ndarray) -> np.ndarray | None:
     else:
         return None
     return np.broadcast_to(noise, image.shape).copy()
+
+
+def _usable_scale(parts: _Parts) -> float | None:
+    """Return what the file says; None also where that is why the scale is given by hand."""
+    try:
+        return _pixel_scale(parts)
+    except ImageError:
+        return None
 
 
 def _pixel_scale(parts: _Parts) -> float:

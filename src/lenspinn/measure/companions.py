@@ -27,6 +27,9 @@ IN_WORDS = {"image": "image", "noise": "noise map", "psf": "PSF", "mask": "mask"
 COPY_TOLERANCE = 1e-5
 """Largest difference of an array from a multiple of another that counts as a copy, over its
 brightest pixel."""
+SCALE_TOLERANCE = 0.02
+"""Largest relative difference of pixel scales that is passed over: rounding, distortion of the
+field."""
 MOST_MASKED = 0.5
 """Largest share of an image that a mask in its file may leave out; a larger one has another
 meaning."""
@@ -139,6 +142,7 @@ def read_with_companions(
                 f"{found.others + 1}: name another by image_hdu or band"
             )
         own = _own_parts(image, found, options, notes)
+    notes += _other_scale(found)
     parts = own | _given_parts(found, options)
     _refuse_copies(found, parts)
     noise = _noise(found, parts.get("noise"), notes)
@@ -152,6 +156,17 @@ def read_with_companions(
     if notes:
         warnings.warn(f"{image}: {'; '.join(notes)}", stacklevel=2)
     return found, replace(known, notes=tuple(notes))
+
+
+def _other_scale(found: TelescopeImage) -> list[str]:
+    """Return a note if the given pixel scale is not that of the file: every arcsec hangs on it."""
+    given, stated = found.pixel_scale, found.stated_scale
+    if stated is None or abs(given / stated - 1) <= SCALE_TOLERANCE:
+        return []
+    return [
+        f"the pixel scale was given as {given:g} arcsec, and the file says {stated:.4g}: if that "
+        "is right, leave pixel_scale out"
+    ]
 
 
 def with_folder(folder: Path, options: FileOptions) -> FileOptions:

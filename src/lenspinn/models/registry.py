@@ -34,7 +34,8 @@ def register_model(factory: Callable[..., M]) -> Callable[..., M]:
     Raises
     ------
     ModelError
-        The name is taken; by the factory, if an option has a wrong kind or is too large.
+        The name is taken, or the factory takes no `ImageOptions`, nor ``num_pix`` itself; by the
+        factory, if an option has a wrong kind or is too large, or no classifier comes out.
     """
     name = factory.__name__
     if name in names.FACTORIES or names.MODULES.get(name, factory.__module__) != factory.__module__:
@@ -45,6 +46,11 @@ def register_model(factory: Callable[..., M]) -> Callable[..., M]:
         if parameter != "return" and dataclasses.is_dataclass(hint)
     }
     signature, hints = _flattened(factory, groups)
+    if "num_pix" not in signature.parameters:
+        raise ModelError(
+            f"model '{name}' is not told what images it gets: begin its parameters with "
+            "`images: ImageOptions` (from lenspinn.models)"
+        )
 
     @functools.wraps(factory)
     def build(**options: Any) -> M:
@@ -56,6 +62,11 @@ def register_model(factory: Callable[..., M]) -> Callable[..., M]:
             fields = [field.name for field in dataclasses.fields(group)]
             given[parameter] = group(**{field: given.pop(field) for field in fields})
         model = factory(**given)
+        if not isinstance(model, Classifier):
+            raise ModelError(
+                f"'{name}' makes a {type(model).__name__}, no classifier: let it return "
+                "lenspinn.wrap(your network, images)"
+            )
         # Through JSON, so that a config is the same before and after it was on disk.
         model.config = {"name": name, "options": json.loads(json.dumps(bound.arguments))}
         return model

@@ -1,6 +1,8 @@
 """Any network of yours as one of ours: from `torch.nn.Module` to `Classifier`."""
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lenspinn.errors import ModelError
 from lenspinn.models.classifier import Classifier, ImageOptions
@@ -21,8 +23,23 @@ class WrappedNetwork(Classifier):
 
     def forward_features(self, image: Tensor) -> Tensor:
         """Logits of the module: all that is known of its inside."""
-        logits: Tensor = self.module(self.preprocess(image))
+        pixels = self.preprocess(image)
+        try:
+            logits = self.module(pixels)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError) as error:  # of layers that do not fit together
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"the wrapped network cannot be given {tuple(pixels.shape)} (images, channels, y, "
+                f"x): {reason}; it must take that, or have another transform"
+            ) from error
         wanted = (len(image), len(self.classes))
+        if not isinstance(logits, Tensor):
+            raise ModelError(
+                f"the wrapped network gives a {type(logits).__name__}: it must give logits alone, "
+                f"a tensor of shape {wanted}"
+            )
         if tuple(logits.shape) != wanted:
             raise ModelError(
                 f"the wrapped network gives {tuple(logits.shape)} for {len(image)} images of "
@@ -67,9 +84,14 @@ def wrap(
     Raises
     ------
     ModelError
-        If it has no such layer, or none is named and there is no convolution; if there is no such
-        transform.
+        If it has no such layer, or none is named and there is no convolution; if it has lazy layers
+        that have seen no image; if there is no such transform.
     """
+    if any(map(is_lazy, [*module.parameters(), *module.buffers()])):
+        raise ModelError(
+            f"{type(module).__name__} has lazy layers, whose weights do not exist yet: give it "
+            "images once, such as torch.zeros(1, 1, num_pix, num_pix), before wrapping it"
+        )
     layers = dict(module.named_modules())
     if cam_layer is None:
         convolutions = [name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)]

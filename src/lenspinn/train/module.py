@@ -109,7 +109,13 @@ class ClassifierModule(lightning.LightningModule):
         )
         logits, more_loss = self.outputs(image, known)
         scores = logits.softmax(1) if self.config.double_softmax else logits
-        loss = self.loss(scores, label) + more_loss
+        own_loss = self.loss(scores, label)
+        if own_loss.numel() != 1:
+            raise ModelError(
+                f"the loss '{self.config.loss}' gives {tuple(own_loss.shape)}: it must give one "
+                "number for a batch, such as its mean"
+            )
+        loss = own_loss + more_loss
         sums = [loss.item() * len(label), (logits.argmax(1) == label).sum().item()]
         if size > 1:
             sums = summed(torch.tensor(sums, dtype=torch.float64, device=label.device)).tolist()
