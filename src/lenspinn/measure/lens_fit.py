@@ -179,7 +179,7 @@ def _poor_fit(gain: float, chi2: float) -> list[str]:
         reasons.append(f"chi^2 per pixel is {chi2:.1f}, above {MOST_CHI2:.0f}")
     if not chi2 > LEAST_CHI2:
         reasons.append(
-            f"chi^2 per pixel is {chi2:.2f}, below {LEAST_CHI2}: the noise is stated "
+            f"chi^2 per pixel is {chi2:.2f}, below {LEAST_CHI2}: the noise is taken "
             f"{chi2**-0.5:.1f} times too large; give standard deviations, no variances"
         )
     return reasons
