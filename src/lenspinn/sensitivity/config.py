@@ -29,7 +29,7 @@ class SensitivityConfig:
     """Recipe and network whose sensitivity is measured, and the images to measure it with."""
 
     recipe: str
-    """Name of a recipe, as a rule one of survey/*."""
+    """Name of a recipe, as a rule one of ``survey/*``."""
     out: Path
     """Folder for the results; results of this measurement that it already holds are kept."""
     run: Path | None = None
