@@ -20,7 +20,7 @@ __all__ = ["Comparison", "PairedScores", "compare_runs"]
 SCHEMA = 1
 RESAMPLES = 10_000
 INTERVAL = (2.5, 97.5)
-"""Percentiles."""
+"""Percentiles of the bootstrap that bound an interval."""
 EVALUATION = "evaluation"
 
 
@@ -32,7 +32,7 @@ class PairedScores:
     accuracy_a: float
     accuracy_b: float
     difference: float
-    """That of A less that of B."""
+    """Accuracy of A minus accuracy of B."""
     difference_low: float
     difference_high: float
     """95 % interval: percentiles of a bootstrap over images, paired."""
@@ -97,7 +97,7 @@ def compare_runs(
     out
         JSON file to write; by default none is written.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -106,9 +106,9 @@ def compare_runs(
     Raises
     ------
     DataError
-        If a run was not evaluated, or they were evaluated on other images or classes.
+        A run was not evaluated, or the runs were evaluated on different images or classes.
     ModelError
-        If there is no such folder.
+        There is no such folder.
     """
     folders = [find_trained(run) / evaluation for run in (run_a, run_b)]
     a, b = (_in_order(read_predictions(folder)) for folder in folders)

@@ -50,7 +50,7 @@ def set_thresholds(
     Raises
     ------
     DataError
-        If the coverage is not between 0 and 1.
+        The coverage is not between 0 and 1.
 
     Notes
     -----
@@ -98,7 +98,7 @@ def p_values(
     calibration : (images,)
         Scores of images as they should be, in any order.
     scores : (new,)
-        Of new images; a score that is not a number counts as higher than all.
+        Scores of new images; NaN counts as higher than all.
 
     Returns
     -------

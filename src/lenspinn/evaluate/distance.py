@@ -1,4 +1,4 @@
-"""How far a point lies from a cloud of points: Mahalanobis distance, and what it is measured in."""
+"""Mahalanobis distance of a point from a cloud of points, and the coordinates it is measured in."""
 
 from dataclasses import dataclass
 

@@ -144,7 +144,7 @@ def limit_figure(limit: Limit, record: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     limit
-        Of the dataset that the network was measured on.
+        Limit of the dataset on which the network was measured.
     record
         The network's ``model``, ``recipe`` and ``accuracy`` with its interval.
     """

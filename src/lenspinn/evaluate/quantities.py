@@ -1,4 +1,4 @@
-"""How well a network predicts quantities, such as the axion mass, and how well it knows that."""
+"""Errors of predicted quantities, such as the axion mass, and the calibration of their sigmas."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -51,16 +51,16 @@ PerImage = Float[np.ndarray, " images"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predicted:
-    """What is said of one quantity of many images, and the truth."""
+    """Predictions of one quantity for many images, and the true values."""
 
     name: str
-    """As in a record: ``predicted_log10_axion_mass_eV``, or ``fitted_theta_E``."""
+    """Name in a record: ``predicted_log10_axion_mass_eV``, or ``fitted_theta_E``."""
     of_class: str | None
-    """The class whose images have it; None: all."""
+    """Class whose images have the quantity; None if all have it."""
     mean: PerImage
     sigma: PerImage
     truth: PerImage
-    """NaN where an image has none."""
+    """True value; NaN where an image has none."""
 
 
 def predicted_quantities(
@@ -70,17 +70,17 @@ def predicted_quantities(
     indices: Chosen,
     radii: EinsteinRadii | None = None,
 ) -> list[Predicted]:
-    """Return what a network says of its quantities, those left out whose truth is unknown.
+    """Return the predictions of a network, without quantities whose truth is unknown.
 
     Parameters
     ----------
     model
-        The network.
+        Network.
     outputs
-        Its own, of the images `indices` of the dataset `store`.
+        Outputs of the network for the images `indices` of the dataset `store`.
     radii
-        Einstein radii of the network's fit: they are put before the network's own ``theta_E``, so
-        that one sees what its correction is worth.
+        Einstein radii of the network's fit: they are listed before the network's own ``theta_E``,
+        so that the gain of its correction is visible.
     """
     asked = [q for q in model.quantities if store.read_truth(q.name) is not None]
     if not asked:
@@ -112,8 +112,8 @@ def quantity_metrics(
     Returns
     -------
     dict
-        For each name: ``<name>_images``, their number; ``<name>_rms_error``, beside
-        ``<name>_rms_of_mean``, that of always answering with the mean of these images;
+        Scores by name: ``<name>_images``, the number of images; ``<name>_rms_error``, beside
+        ``<name>_rms_of_mean``, the error of always answering with the mean of these images;
         ``<name>_median_error``, of ``|prediction - truth|``; ``<name>_bias``, the mean of
         ``prediction - truth``; ``<name>_correlation``, Pearson's; ``<name>_within_1_sigma`` and
         ``_within_2_sigma``, shares. Quantities of all classes have them for each class too, as
@@ -142,11 +142,11 @@ def quantity_lines(
     Parameters
     ----------
     record
-        With `quantity_metrics`, and their names as ``quantities``.
+        Record with `quantity_metrics`, and the names of the quantities as ``quantities``.
     cells
         Gives a score with its interval.
     classes
-        Of the network.
+        Classes of the network.
     """
     rows = []
     for name in record["quantities"]:

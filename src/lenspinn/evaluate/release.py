@@ -25,10 +25,10 @@ __all__ = ["release_run"]
 
 CARD = "README.md"
 DRAWN_FROM = "like_training.yaml"
-"""What draws images like those of training."""
+"""Configuration of `lenspinn simulate` that draws images like those of training."""
 EVALUATION = "evaluation.json"
 FACTS = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz")
-"""Files of a run that are kept, as they are but for paths."""
+"""Files of a run that are copied unchanged, except for paths."""
 SCORES = ("accuracy", *CLASSIFIERS, "auc_micro", "ece_calibrated", "set_size", "refused")
 """Scores that the card quotes, each where it was measured."""
 
@@ -60,10 +60,10 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
     Raises
     ------
     ConfigError
-        If the run is unfinished or was never evaluated, the evaluation is that of another run, or
+        The run is unfinished or was never evaluated, the evaluation is that of another run, or
         the folder exists.
     ModelError
-        If a weight is too large for float16.
+        A weight is too large for float16.
     """
     trained = load_run(run)
     measured = (run / "evaluation" if evaluation is None else evaluation) / EVALUATION

@@ -121,9 +121,9 @@ def evaluate_run(
     Raises
     ------
     ConfigError
-        If the folder holds no finished run.
+        The folder holds no finished run.
     DataError
-        If a dataset is missing, does not fit the model, or holds images the run was trained on;
+        A dataset is missing, does not fit the model, or holds images the run was trained on;
         if the one to calibrate on has fewer than 240 images, or those that are measured; if the
         limit is that of other images, or the coverage is not between 0 and 1.
     """

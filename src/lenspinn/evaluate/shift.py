@@ -26,7 +26,7 @@ __all__ = ["FEATURES", "LENS", "PIXELS", "ShiftReference", "fit_reference"]
 FEATURES, PIXELS = "features", "pixels"
 """Names of the scores that every model has."""
 LENS = "lens"
-"""That of a model that fits the lens."""
+"""Name of the further score of a model that fits the lens."""
 
 PerImage = Float[np.ndarray, " images"]
 Scores = dict[str, PerImage]
@@ -34,15 +34,16 @@ Scores = dict[str, PerImage]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShiftReference:
-    """What calibration images look like."""
+    """Distribution of the calibration images in features, pixel statistics and fitted lenses."""
 
     space: FeatureSpace
     features: Cloud
-    """One centre a class, in `space`."""
+    """Cloud of the features, with one centre a class, in `space`."""
     pixels: Cloud
-    """One centre."""
+    """Cloud of the pixel statistics, with one centre."""
     lens: Cloud | None
-    """One centre, of `lenspinn.evaluate.fitted.lens_coordinates`; None where no lens is fitted."""
+    """Cloud of `lenspinn.evaluate.fitted.lens_coordinates`, with one centre; None where no lens is
+    fitted."""
     ranked: Scores
     """Scores of calibration images that nothing here was fitted to, in one order."""
 
@@ -80,16 +81,17 @@ class ShiftReference:
 def fit_reference(
     fitted: Outputs, labels: Int[np.ndarray, " images"], ranked: Outputs
 ) -> ShiftReference:
-    """Learn what images are like.
+    """Learn the distribution of images.
 
     Parameters
     ----------
     fitted
-        Of the images that centres and covariances are fitted to.
+        Outputs for the images to which centres and covariances are fitted.
     labels : (images,)
-        Their classes.
+        Classes of these images.
     ranked
-        Of other images, whose scores new ones are ranked among: those of the fitted images are too
+        Outputs for other images, among whose scores new ones are ranked: the scores of the fitted
+        images are too small.
         small.
     """
     space = fit_feature_space(fitted.features)
@@ -112,6 +114,6 @@ def _lens_cloud(fitted: Outputs) -> Cloud:
 
 
 def _num_above(calibration: Float[np.ndarray, " ranked"], scores: PerImage) -> PerImage:
-    """How many calibration images have a score as high as each, or higher."""
+    """Return the number of calibration images whose score is at least as high as each score."""
     lower = np.searchsorted(np.sort(calibration), scores, side="left")
     return (len(calibration) - lower).astype(np.float64)

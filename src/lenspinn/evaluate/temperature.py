@@ -22,7 +22,7 @@ def fit_temperature(logits: Logits, labels: Int[np.ndarray, " images"]) -> float
     Parameters
     ----------
     logits : (images, classes)
-        Of images that the network was not trained on.
+        Logits of images on which the network was not trained.
     labels : (images,)
         Index of each image's true class.
 
@@ -36,7 +36,7 @@ def fit_temperature(logits: Logits, labels: Int[np.ndarray, " images"]) -> float
     Raises
     ------
     DataError
-        If there are no images.
+        There are no images.
 
     Notes
     -----
