@@ -1,4 +1,4 @@
-"""What is written while training: scores, the best weights so far, and resumable checkpoints."""
+"""Files written while training: scores, the best weights so far, and resumable checkpoints."""
 
 import csv
 import io
@@ -130,7 +130,7 @@ class ResumeCheckpoint(lightning.Callback):
     Parameters
     ----------
     path
-        Of the checkpoint.
+        File of the checkpoint.
     every_steps
         Steps between checkpoints inside an epoch.
     """
@@ -237,7 +237,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises
     ------
     DataError
-        If it is missing, or not the scores of a training.
+        The file is missing, or does not hold the scores of a training.
     """
     lines = csv.DictReader(read_text(path).splitlines())
     try:

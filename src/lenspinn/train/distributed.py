@@ -40,7 +40,7 @@ __all__ = [
 PATIENCE = 6 * 3600
 """Seconds that other processes wait for the first one, which may have to simulate images."""
 _LOOK_EVERY = 0.2
-"""Seconds."""
+"""Interval between two looks, s."""
 _SET_BY_LIGHTNING = (
     "LOCAL_RANK",
     "MASTER_ADDR",
@@ -49,9 +49,10 @@ _SET_BY_LIGHTNING = (
     "OMP_NUM_THREADS",
     "WORLD_SIZE",
 )
-"""In the environment of a process that starts others; left there, a second start would fail."""
+"""Variables in the environment of a process that starts others; left there, a second start
+fails."""
 _LOST = ("connection closed", "connection reset", "connection refused", "broken pipe")
-"""In what gloo and NCCL say when another process has ended."""
+"""Words in the errors of gloo and NCCL when another process has ended."""
 _START_THEM = "start one process for each with srun or torchrun (docs/guide/scale.md)"
 
 
@@ -145,9 +146,9 @@ def ending_together(rank: int) -> Iterator[None]:
     Raises
     ------
     DataError
-        In the first process, if another one ended.
+        In the first process: another process ended.
     SystemExit
-        In the others, where the first one says it.
+        In the other processes, where the first one reports it.
     """
     try:
         yield

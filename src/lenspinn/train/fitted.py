@@ -28,14 +28,15 @@ from lenspinn.train.module import ClassifierModule
 __all__ = ["FittedImages", "FittedModule", "fit_images"]
 
 FILE_IMAGES = 512
-"""Images a file: what an interruption costs at most, in each process."""
+"""Number of images a file: an interruption costs at most so many, in each process."""
 BATCH_IMAGES = 64
 MAPS_DTYPE = "f2"
-"""Of the maps, which are near to 1: half a gigabyte for 10,000 images of 64 pixels a side."""
+"""Type of the stored maps, whose values are near to 1: half a gigabyte for 10,000 images of 64
+pixels a side."""
 
 
 class FittedImages:
-    """What `LensFit.fit_once` made of some images of a store.
+    """Results of `LensFit.fit_once` for some images of a store.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class FittedImages:
         self.files = files
 
     def read(self, rows: Int[np.ndarray, " some"]) -> Seen:
-        """Return what a network is given of some of the images, by their numbers in the store."""
+        """Return maps and numbers of some of the images, by their numbers in the store."""
         places = np.searchsorted(self.rows, rows)
         found = np.stack([self.files[i // FILE_IMAGES][i % FILE_IMAGES] for i in places.tolist()])
         return Seen(*(torch.from_numpy(found[name].astype(np.float32)) for name in Seen._fields))
@@ -100,13 +101,13 @@ def fit_images(
     Parameters
     ----------
     model
-        Whose encoder guesses where the fits begin.
+        Model whose encoder guesses the parameters at which the fits begin.
     store
     rows : (n,) image numbers in the store
     folder
-        For the files; made if missing.
+        Folder for the files; made if missing.
     seed
-        Of the shapes of free lens light, if the model draws any.
+        Seed of the shapes of free lens light, if the model draws any.
     num_workers
         Processes that share the work, with one thread each; 0 for this one, which uses a GPU if
         there is one.

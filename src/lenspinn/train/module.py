@@ -24,7 +24,8 @@ from lenspinn.train.losses import find_loss
 ONE_CYCLE_WARMUP = 0.1
 """Share of the steps of the ``one_cycle`` schedule in which the learning rate rises."""
 FEWEST_ONE_CYCLE_STEPS = 11
-"""With fewer the rise would have no step, and the learning rate is constant."""
+"""Fewest steps of the ``one_cycle`` schedule: with fewer its rise would have no step, and the
+learning rate is constant."""
 
 
 class ClassifierModule(lightning.LightningModule):
@@ -38,7 +39,7 @@ class ClassifierModule(lightning.LightningModule):
     Parameters
     ----------
     model
-        Its logits are trained; it applies its own preprocessing.
+        Model whose logits are trained; it applies its own preprocessing.
     config
         Optimiser, schedule and seed.
     total_steps
@@ -88,13 +89,14 @@ class ClassifierModule(lightning.LightningModule):
         their numbers of images, so that the mean over processes is the mean over images. Of all
         together are the sum ``loss_sum`` and the numbers ``correct`` and ``images``.
 
-        With ``double_softmax`` the cross-entropy, which applies a softmax, is that of the softmax
+        With ``double_softmax`` the cross-entropy, which applies a softmax itself, gets the softmax
+        of the logits: a fault of the authors' code. The validation loss always gets the logits.
         of the logits: a fault of the authors' code. The validation loss never is.
 
         Raises
         ------
         ModelError
-            If the loss is not finite.
+            The loss is not finite.
         """
         image, label, *truth = batch
         rank, size = rank_and_size()
