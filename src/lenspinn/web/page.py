@@ -38,14 +38,14 @@ POLICY = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; form-action 'self'"
 )
-"""What a browser may load for the page: nothing of others."""
+"""Content security policy of the page: a browser loads nothing from other servers."""
 STYLE = "#shown, #said {position: sticky; top: 1em; align-self: flex-start}"
-"""Pictures stay in sight while sliders further down are moved."""
+"""Style that keeps pictures in sight while sliders further down are moved."""
 NOTHING_YET = "Drop a FITS file on the left, or take a sample; then press the button."
 
 
 class _Range(NamedTuple):
-    """Of a slider."""
+    """Range, step and label of a slider."""
 
     low: float
     high: float
@@ -129,7 +129,7 @@ def play(*values: Any) -> tuple[str, str]:
     Parameters
     ----------
     *values
-        In the order of the fields of `LensChoice`.
+        Values in the order of the fields of `LensChoice`.
     """
     try:
         lens = play_lens(_choice(values))
@@ -161,7 +161,7 @@ def study(
     Yields
     ------
     tuple
-        What is going on; sentence and picture of each of `JOBS`; files to download.
+        Progress; sentence and picture of each of `JOBS`; files to download.
     """
     if image is None:
         yield _shown(NOTHING_YET, [])

@@ -21,14 +21,14 @@ from lenspinn.web.played_lens import CLAIMED, PlayedLens
 __all__ = ["played_picture"]
 
 SIZE, RESOLUTION = (8.8, 7.8), 92
-"""Inches, and dots in one."""
+"""Size of the picture, inches, and its resolution, dots per inch."""
 LINEAR_SIGNIFICANCE, MOST_SIGNIFICANCE = 5.0, 100.0
-"""Where its colours turn from linear to logarithmic, and where they end."""
+"""Significance at which the colours turn from linear to logarithmic, and at which they end."""
 SIGNIFICANCE_TICKS = (-100, -30, -10, -3, 0, 3, 10, 30, 100)
 LOG_MASSES = (7.0, 11.0)
-"""Ends of the colours of the mass that would be seen."""
+"""Ends of the colours of the smallest visible mass, log10 of solar masses."""
 PACKING = 1
-"""Of a PNG: higher takes longer than it saves."""
+"""Compression level of the PNG: a higher one takes longer than it saves."""
 TITLES = (
     "image (brightness stretched)",
     "image minus the best smooth lens, in sigma",

@@ -31,7 +31,7 @@ def serve_page(*, port: int = PORT, host: str = HOST) -> Iterator[str]:
     Parameters
     ----------
     port
-        Of the page; 0 is any that is free.
+        Port of the page; 0 takes any that is free.
     host
         Address to listen at. By default only this machine can open the page; 0.0.0.0 lets every
         machine that can reach this one.
@@ -44,7 +44,7 @@ def serve_page(*, port: int = PORT, host: str = HOST) -> Iterator[str]:
     Raises
     ------
     ConfigError
-        If gradio is not installed, or the port is taken or out of range.
+        Gradio is not installed, or the port is taken or out of range.
     """
     if importlib.util.find_spec("gradio") is None:
         raise ConfigError("the page needs gradio: pip install lenspinn[web]")
