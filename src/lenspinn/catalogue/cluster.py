@@ -34,7 +34,7 @@ def connected(address: str) -> Iterator[Any]:
     Raises
     ------
     ConfigError
-        If the extra is not installed, nobody answers, or its workers have several threads.
+        The extra is not installed, no scheduler answers, or its workers have several threads.
     """
     distributed = _imported("distributed", "scheduler")
     try:
@@ -61,12 +61,13 @@ def slurm_cluster(jobs: int) -> Iterator[Any]:
     Parameters
     ----------
     jobs
-        That are submitted; what each asks for stands in the configuration of dask-jobqueue.
+        Number of jobs that are submitted; the configuration of dask-jobqueue says what each asks
+        for.
 
     Raises
     ------
     ConfigError
-        If the extra is not installed, or that configuration lacks something.
+        The extra is not installed, or the configuration of dask-jobqueue lacks something.
     """
     jobqueue = _imported("dask_jobqueue", "slurm")
     distributed = _imported("distributed", "slurm")
@@ -107,7 +108,7 @@ def on_cluster(
     Raises
     ------
     DataError
-        If workers die whatever they do, or the scheduler went away.
+        Workers die again and again, or the scheduler went away.
     """
     distributed = _imported("distributed", "scheduler")
     left, of_future = iter(tasks), dict[str, Task]()

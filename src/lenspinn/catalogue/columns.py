@@ -30,7 +30,7 @@ __all__ = [
 Job = Literal["measure", "detect", "apply"]
 JOBS: tuple[Job, ...] = get_args(Job)
 Values = dict[str, Any]
-"""Of one lens, by the name of the column without that of the job."""
+"""Values of one lens, by the name of the column without the name of the job."""
 
 TEXT, NUMBER, WHOLE, TRUTH = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 
@@ -185,7 +185,7 @@ def measurement_values(record: Mapping[str, Any]) -> Values:
     Parameters
     ----------
     record
-        Of `lenspinn.measure.lens_file.numbers_of`.
+        Record by `lenspinn.measure.lens_file.numbers_of`.
     """
     parameters, errors = record["parameters"], record["errors"]
     values = {column.name: record[column.name] for column in MEASURE if column.name in record}

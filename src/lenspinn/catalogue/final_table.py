@@ -27,7 +27,7 @@ def joined(
     Parameters
     ----------
     table, ids
-        What came in, and the name of each of its rows.
+        Table that was given, and the id of each of its rows.
     rows
         Numbers of the rows that were asked for, rising.
     results
@@ -60,7 +60,7 @@ def write_tables(catalogue: pa.Table, out: Path) -> Path:
     Returns
     -------
     Path
-        Of the Parquet file.
+        Path of the Parquet file.
     """
     content = pa.BufferOutputStream()
     pa.parquet.write_table(catalogue.combine_chunks(), content)

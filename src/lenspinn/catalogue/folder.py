@@ -33,7 +33,7 @@ class CatalogueFolder:
     out
         The folder; its `FolderLock` is held.
     schema
-        Of the rows; the first column is ``row``, the number of the row in the table.
+        Schema of the rows; the first column is ``row``, the number of the row in the table.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class CatalogueFolder:
         Raises
         ------
         DataError
-            If a part is damaged.
+            A part is damaged.
         """
         parts = [self._read(path) for path in sorted(self._files())]
         whole = pa.concat_tables([self._schema.empty_table(), *parts])
@@ -104,14 +104,14 @@ def settle_plan(out: Path, plan: dict[str, Any], provenance: dict[str, Any]) -> 
     out
         Empty, or begun by the same plan; its `FolderLock` is held.
     plan
-        What is done to which table, as what JSON can hold.
+        Jobs and table, as JSON can hold them.
     provenance
-        What software and machine begins it.
+        Software and machine that begin the work.
 
     Raises
     ------
     ConfigError
-        If it holds something else.
+        The folder holds something else.
     """
     path = out / PLAN
     if path.exists():

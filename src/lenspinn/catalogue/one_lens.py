@@ -22,32 +22,32 @@ OK, FAILED = "ok", "failed"
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is asked for, of every lens."""
+    """Jobs and settings that are asked for, the same for every lens."""
 
     jobs: tuple[Job, ...]
     model: str | None = None
-    """For ``apply``: a run folder, or the name of a trained network."""
+    """Run folder, or name of a trained network, for ``apply``."""
     lens_light: LensLightMode | None = None
     mocks: int = MOCKS
     injected: int = INJECTED
     seed: int = 0
     products: Path | None = None
-    """Folder for files of each lens, in a folder a job; None for none."""
+    """Folder for files of each lens, with one folder a job; None if no files are written."""
 
 
 @dataclass(eq=False)
 class OneLens:
-    """One row, what was read of it, and what was found."""
+    """One row of the table, its image, and its results."""
 
     row: LensRow
     values: dict[str, Values] = field(default_factory=dict)
-    """By job."""
+    """Results by job."""
     read: LensImage | None = None
-    """None if it cannot be read."""
+    """Image of the row; None if it cannot be read."""
 
     @property
     def image(self) -> LensImage:
-        """What was read."""
+        """Image that was read."""
         assert self.read is not None
         return self.read
 

@@ -17,11 +17,11 @@ from lenspinn.errors import DataError
 __all__ = ["MEANINGS", "UNIT", "column_of", "is_table", "read_table", "unit_of"]
 
 UNIT = b"unit"
-"""Key of the unit of a column, as text, among what its field says."""
+"""Key of the unit of a column in the metadata of its field."""
 TEXTS = ("id", "image", "noise", "psf", "mask")
 """Columns that are text, though they may look like numbers."""
 UNITS = {"ra": "deg", "dec": "deg", "size": "arcsec", "pixel_scale": "arcsec"}
-"""Of columns that are numbers; one that says another unit is converted."""
+"""Units of columns that are numbers; a column with another unit is converted."""
 MEANINGS = (
     *TEXTS,
     "hdu",
@@ -36,7 +36,7 @@ MEANINGS = (
     "z_lens",
     "z_source",
 )
-"""Columns that mean something here; others are carried through."""
+"""Columns with a meaning for lenspinn; others are copied to the result."""
 
 
 def is_table(path: Path) -> bool:
@@ -55,12 +55,12 @@ def read_table(path: Path) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        Of all columns; those of `UNITS` in these units.
+        Table of all columns; the columns of `UNITS` are in these units.
 
     Raises
     ------
     DataError
-        If the file is missing or damaged, of another kind, or has no rows or no column ``image``.
+        The file is missing or damaged, of another kind, or has no rows or no column ``image``.
     """
     if not path.is_file():
         raise DataError(f"there is no table {path}")

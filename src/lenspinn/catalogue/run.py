@@ -48,13 +48,13 @@ Rows = tuple[LensRow, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """What was done with a table."""
+    """Result of the jobs for a table."""
 
     path: Path
-    """Of the table that was written, Parquet."""
+    """Path of the Parquet table that was written."""
     num_rows: int
     num_ok: dict[Job, int]
-    """Rows of each job that did not fail."""
+    """Number of rows that did not fail, for each job."""
     num_trusted: dict[Job, int]
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     out
         Folder for ``catalogue.parquet``, ``catalogue.ecsv`` and what is needed to continue.
     model
-        For apply: a run folder, or the name of a trained network.
+        Run folder, or name of a trained network, for apply.
     where
         Rows to take, such as "z_lens > 0.3 and survey == Q1"; by default all.
     limit
@@ -115,11 +115,11 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     lens_light
         "model", "mask" or "none", as of `lenspinn measure`.
     mocks
-        Of each lens, for detect; as of `lenspinn detect`.
+        Mocks of each lens, for detect; see `lenspinn detect`.
     injected
-        Likewise.
+        Injected clumps of each lens, for detect; see `lenspinn detect`.
     seed
-        Of the mocks.
+        Seed of the mocks.
     products
         Whether each lens gets JSON, FITS and picture too, in ``products/JOB``, named by its id.
     workers
@@ -136,7 +136,7 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     Raises
     ------
     ConfigError, DataError, ModelError
-        If the table, the network or an option cannot be used, or the folder holds something else.
+        The table, the network or an option cannot be used, or the folder holds something else.
     """
     table = Path(table)
     work = Work(
