@@ -46,7 +46,7 @@ def measure_cell(cell: Cell) -> Finished:
     Parameters
     ----------
     cell
-        Its run folder and its test set are complete.
+        Cell whose run folder and test set are complete.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def read_cell(cell: Cell) -> Finished | None:
     Raises
     ------
     BenchmarkError
-        If the file is no result, or that of other settings than the grid asks for.
+        The file is no result, or that of other settings than the grid asks for.
     """
     if not cell.result.is_file():
         return None
@@ -128,12 +128,12 @@ def read_cell(cell: Cell) -> Finished | None:
 
 
 class RunState(NamedTuple):
-    """How far the training in a run folder is."""
+    """Progress of the training in a run folder."""
 
     text: str
-    """In a word or two."""
+    """Progress in a word or two."""
     images_seen: int
-    """Up to the last row of ``metrics.csv``, this and the next."""
+    """Number of training images seen up to the last row of ``metrics.csv``, as `seconds`."""
     seconds: float
 
 

@@ -24,7 +24,8 @@ def comparison_figure(lines: Sequence[Line]) -> Figure:
     Parameters
     ----------
     lines
-        Those without finished cells are left out. Several seeds are drawn as their mean, and a
+        Lines; those without finished cells are left out. Several seeds are drawn as their mean, and
+        a
         band from the lowest to the highest.
     """
     figure = Figure(figsize=(12.6, 3.9), layout="constrained")

@@ -1,4 +1,4 @@
-"""What a benchmark would do, and how long that would take on this machine."""
+"""Plan of a benchmark, and the time that it would take on this machine."""
 
 import json
 import time

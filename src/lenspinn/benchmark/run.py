@@ -22,9 +22,9 @@ from lenspinn.places import check_output, check_own
 from lenspinn.simulate import SimulateConfig, simulate
 
 MOST_JOBS = 256
-"""Processes."""
+"""Largest number of processes."""
 POLL_SECONDS = 5.0
-"""Between two looks at the running cells."""
+"""Interval between two looks at the running cells, s."""
 
 
 @takes_paths
@@ -72,9 +72,9 @@ def benchmark(
     Raises
     ------
     ConfigError
-        If the grid is impossible or has no such protocol, row or seed.
+        The grid is impossible or has no such protocol, row or seed.
     StoreError
-        If `work` holds another dataset where one of the grid belongs.
+        `work` holds another dataset where one of the grid belongs.
     BenchmarkError
         If a cell failed: after all others are finished and the page is built. Or if `out` holds
         cells of other settings.
