@@ -1,4 +1,4 @@
-"""Two networks on the same images: which is right more often, and how sure that is."""
+"""Comparison of two networks on the same images: difference in accuracy and its significance."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -41,7 +41,8 @@ class PairedScores:
     only_b_right: int
     both_wrong: int
     mcnemar_p: float
-    """Exact, two-sided: chance of counts as unequal as these if both were equally good."""
+    """p-value of McNemar's exact test, two-sided: chance of counts at least as unequal if both
+    networks were equally good."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The result in one sentence."""
+        """Result in one sentence."""
         s = self.all
         better, worse = (self.run_a, self.run_b) if s.difference > 0 else (self.run_b, self.run_a)
         sure = s.difference_low > 0 or s.difference_high < 0
@@ -72,7 +73,7 @@ class Comparison:
         return self.verdict
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as what JSON can hold."""
+        """Return the numbers as JSON can hold them."""
         return {"schema": SCHEMA, "verdict": self.verdict, **asdict(self)}
 
 
@@ -136,7 +137,7 @@ def _name(run: Path, other: Path) -> str:
 
 
 def _in_order(found: Predictions) -> Predictions:
-    """Return predictions in an order that is that of the images alone."""
+    """Return predictions in an order that depends only on the images."""
     order = np.argsort(found.digests, kind="stable")
     return Predictions(
         digests=found.digests[order],

@@ -1,4 +1,4 @@
-"""A trained network in a file that runs without torch and without lenspinn: ONNX."""
+"""Trained network in a file that runs without torch and without lenspinn: ONNX."""
 
 import contextlib
 import json
@@ -148,7 +148,7 @@ def _graph(model: Classifier, images: torch.Tensor, metadata: dict[str, str]) ->
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # whatever torch says of what it cannot trace
+    except Exception as error:  # torch has no one error for networks that it cannot trace
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise ModelError(
             f"{model.config['name']} cannot be exported: torch makes no ONNX graph of it ({reason})"
@@ -160,7 +160,7 @@ def _graph(model: Classifier, images: torch.Tensor, metadata: dict[str, str]) ->
 
 
 def _check_parity(graph: bytes, images: np.ndarray, logits: np.ndarray) -> None:
-    """Refuse a graph that does not say of images what the network says, in batches of any size."""
+    """Refuse a graph whose logits differ from those of the network, in batches of any size."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
@@ -191,7 +191,7 @@ def _unchecked(model: Classifier) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out what torch and its helpers say of their own code."""
+    """Silence messages of torch and its helpers about their own code."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -41,7 +41,7 @@ RATIOS = frozenset(
         "signal to noise",
     }
 )
-"""Numbers above 0, of which logarithms are compared."""
+"""Positive numbers, whose logarithms are compared."""
 
 
 def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
@@ -50,13 +50,13 @@ def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
     Parameters
     ----------
     fitted
-        `lenspinn.evaluate.predict.Outputs.fitted`; nothing comes of nothing.
+        Fitted parameters, `lenspinn.evaluate.predict.Outputs.fitted`; may be empty.
 
     Returns
     -------
     dict
-        Lengths and sizes in arcsec, flux in the unit of the images: that of the Sersic profile. The
-        source is placed from the middle of the lens.
+        Numbers by name: lengths and sizes in arcsec, flux of the Sersic profile in the unit of the
+        images. The position of the source is relative to the middle of the lens.
     """
     if not fitted:
         return {}
@@ -87,7 +87,7 @@ def lens_coordinates(fitted: Mapping[str, PerImage]) -> Float[np.ndarray, "image
 
 
 def fit_ranges(fitted: Mapping[str, PerImage]) -> Ranges:
-    """Return lowest and highest value of each number that images like these have.
+    """Return the range of each number that images like these have.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def fit_ranges(fitted: Mapping[str, PerImage]) -> Ranges:
     -----
     An end is where a tail that falls as an exponential, measured beyond the quantile `TAIL`, leaves
     the share `ALARMS`: with few images it is beyond all of them, with many a fit that failed moves
-    it little. What cannot be negative has no lower end but 0.
+    it little. For a number that cannot be negative the lower end is 0.
     """
     ranges = {}
     for name, values in lens_numbers(fitted).items():

@@ -27,7 +27,7 @@ __all__ = ["ImageSet", "all_images", "calibration_for", "how_to_calibrate", "own
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Some images of a dataset."""
+    """Selected images of a dataset."""
 
     store: ImageStore
     indices: Int[np.ndarray, " images"]
@@ -103,14 +103,14 @@ def all_images(run: Run, data: Path) -> ImageSet:
 def calibration_for(
     run: Run, test: ImageSet, calibrate_on: Path | None, coverage: float, workers: int = 0
 ) -> Calibration | None:
-    """Return what judges the answers of a run, calibrated anew where there are images for it.
+    """Return the calibration of a run, made anew where there are images for it.
 
     Parameters
     ----------
     run
-        A calibration that is made is written into its folder.
+        Run; a calibration that is made is written into its folder.
     test
-        The images that are measured.
+        Images that are measured.
     calibrate_on
         Dataset to calibrate on, as a whole. By default the validation images of the run, where its
         own test images are measured; on other images the calibration in its folder is returned.
@@ -176,7 +176,7 @@ def how_to_calibrate(run: Run, folder: str | None = None) -> str:
 def _calibrated(
     run: Run, found: Outputs, labels: np.ndarray, coverage: float, *, chose_weights: bool
 ) -> Calibration:
-    """Calibrate on what the network says of some images, into the run folder."""
+    """Calibrate on the outputs for some images, and write the result into the run folder."""
     calibration = calibrate(
         found,
         labels,

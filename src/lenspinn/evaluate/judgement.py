@@ -1,9 +1,9 @@
 """Calibration that turns a network's outputs into answers: fitted once, kept in the run folder.
 
-`Calibration` holds a temperature, the thresholds of the prediction sets, what the calibration
-images look like, and which lenses were fitted to them; `Calibration.judge` applies them. The
+`Calibration` holds a temperature, the thresholds of the prediction sets, the distribution of the
+calibration images, and the ranges of their fitted lenses; `Calibration.judge` applies them. The
 calibration images are the validation images of the run, or a dataset of their own. Temperature and
-ranges of the fitted lens are those of all of them; the reference is fitted to one half, and new
+ranges of the fitted lens come from all of these; the reference is fitted to one half, and new
 images are ranked among the other.
 """
 

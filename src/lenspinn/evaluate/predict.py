@@ -121,7 +121,7 @@ def network_outputs(
     compiled: bool | None = None,
     progress: bool = False,
 ) -> Outputs:
-    """Return all that a model says of images, each seen once.
+    """Return the outputs of a model for images, each seen once.
 
     Other parameters are those of `predict`. At least one image is needed.
 
@@ -153,7 +153,7 @@ def outputs_of(found: Examination, image: Float[Tensor, "batch 1 y x"]) -> Outpu
     Parameters
     ----------
     found
-        Everything that the model says of the images.
+        Results of `Classifier.examine` for the images.
     image : (batch, 1, y, x)
         Images as they were classified.
     """

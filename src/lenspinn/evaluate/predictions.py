@@ -37,7 +37,7 @@ def write_predictions(
     classes: tuple[str, ...],
     folder: Path,
 ) -> Path:
-    """Write what a network answered for a set of images into ``predictions.npz``."""
+    """Write the probabilities of a set of images into ``predictions.npz``."""
     content = io.BytesIO()
     np.savez_compressed(
         content,

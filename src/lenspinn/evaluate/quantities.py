@@ -137,14 +137,14 @@ def quantity_metrics(
 def quantity_lines(
     record: dict[str, Any], cells: Callable[[str], str], classes: Sequence[str]
 ) -> list[str]:
-    """Lines of a report.
+    """Return the lines of a report on predicted quantities.
 
     Parameters
     ----------
     record
         Record with `quantity_metrics`, and the names of the quantities as ``quantities``.
     cells
-        Gives a score with its interval.
+        Function that gives a score with its interval, as text.
     classes
         Classes of the network.
     """
@@ -203,7 +203,7 @@ def quantities_figure(found: Sequence[Predicted], labels: Labels, classes: Seque
 def _truth(
     quantities: Sequence[Quantity], classes: Sequence[str], store: ImageStore, indices: Chosen
 ) -> dict[str, PerImage]:
-    """Return what was to be predicted, by name; NaN where an image has none."""
+    """Return the true values to be predicted, by name; NaN where an image has none."""
     columns = {quantity.name: store.read_truth(quantity.name) for quantity in quantities}
     label = torch.from_numpy(store.labels[indices])
     known = defined_truth(quantities, truth_tensors(columns, indices), label, classes)
@@ -212,7 +212,7 @@ def _truth(
 
 
 def _scores(one: Predicted, among: np.ndarray) -> dict[str, Callable[[Weights], Scores]]:
-    """Give each of `SCORES` over some images."""
+    """Return each of `SCORES` over some images."""
     error = np.where(among, one.mean - one.truth, 0.0)
     size = np.abs(error)
     # Measured from their means: a spread is then no small difference of large numbers.
@@ -241,6 +241,6 @@ def _scores(one: Predicted, among: np.ndarray) -> dict[str, Callable[[Weights], 
 
 
 def _covariance(one: PerImage, other: PerImage, among: np.ndarray, weights: Weights) -> Scores:
-    """Weigh how two numbers vary together over some images; a variance, of one with itself."""
+    """Return the weighted covariance of two numbers over images; of one with itself, variance."""
     apart = mean_of(one, among)(weights) * mean_of(other, among)(weights)
     return np.asarray(mean_of(one * other, among)(weights) - apart)

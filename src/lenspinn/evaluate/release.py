@@ -1,4 +1,4 @@
-"""A finished run made small enough to give away, with a card that says what it is."""
+"""Release of a finished run: a copy small enough to give away, with a model card."""
 
 import json
 import shutil
@@ -87,7 +87,7 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
 
 
 def _copy(trained: Run, draft: Path) -> None:
-    """Copy what an answer rests on, with the weights halved and names in the place of paths."""
+    """Copy the files that answers need, with weights as float16 and names in place of paths."""
     run = trained.folder
     (draft / "model").mkdir()
     for name in FACTS:
@@ -104,7 +104,7 @@ def _copy(trained: Run, draft: Path) -> None:
 
 
 def _record(quoted: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the record of an evaluation that was read, with what the card quotes."""
+    """Return the record of an evaluation, with the scores that the card quotes."""
     records = quoted.get("records")
     record = records[0] if isinstance(records, list) and records else None
     counts = ("parameters", "n_test", "n_train", "images_seen")

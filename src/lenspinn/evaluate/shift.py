@@ -1,14 +1,14 @@
-"""Whether an image is like those that a network's answers were checked on.
+"""Test of whether an image is like the calibration images of a network.
 
-Two scores or more are looked at, each high for images unlike the calibration images: how far the
-features of the network lie from those of any class, how far noise, brightness and sharpness of the
-pixels lie from theirs, and what a physics model adds: how far the lens that it fits lies from
-theirs, and such as the chi^2 of its fit. A network may
+Two or more scores are used, each high for images unlike the calibration images: the distance of
+the network's features from those of every class; the distance of noise, brightness and sharpness
+from those of the calibration images; and for a physics model the distance of the fitted lens from
+their lenses, and scores such as the chi^2 of its fit. A network may
 be blind to a change that its transform takes away, and the pixels to a change that only a network
 sees.
 
-The scores are combined by ranking once more: an image counts by the score in which it is most
-unlike the others, among images that are counted by theirs.
+The scores are combined by a second ranking: each image is ranked by the score in which it is most
+unlike the others, among calibration images that are ranked in the same way.
 """
 
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ class ShiftReference:
     """Cloud of `lenspinn.evaluate.fitted.lens_coordinates`, with one centre; None where no lens is
     fitted."""
     ranked: Scores
-    """Scores of calibration images that nothing here was fitted to, in one order."""
+    """Scores of calibration images to which nothing here was fitted, in one order."""
 
     def p_values(self, outputs: Outputs) -> tuple[PerImage, Scores]:
         """Return the p-value of each image, and that of each of its scores.
@@ -66,7 +66,7 @@ class ShiftReference:
         return p_values(-own, -new), by_score
 
     def scores(self, outputs: Outputs) -> Scores:
-        """Return how unlike the calibration images each image is, by score."""
+        """Return the scores of images by name: high for images unlike the calibration images."""
         lens = {}
         if self.lens is not None:
             lens[LENS] = self.lens.distance(lens_coordinates(outputs.fitted))
@@ -92,7 +92,6 @@ def fit_reference(
     ranked
         Outputs for other images, among whose scores new ones are ranked: the scores of the fitted
         images are too small.
-        small.
     """
     space = fit_feature_space(fitted.features)
     pixels = fitted.pixels.astype(np.float64)
