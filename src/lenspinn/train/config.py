@@ -9,7 +9,7 @@ from lenspinn.path_arguments import make_paths
 from lenspinn.plain_yaml import Plain, check_plain
 
 MOST = 10**10
-"""Images of an epoch, or held out."""
+"""Largest number of images of an epoch, or of those held out."""
 MOST_OF = {
     "epochs": 1_000_000,
     "batch_size": 1_000_000,
@@ -37,7 +37,8 @@ class ModelConfig:
     """Network that is trained."""
 
     name: str = ""
-    """Name of a registered model; `lenspinn models` lists them. With weights, that of theirs."""
+    """Name of a registered model; `lenspinn models` lists them. With weights, by default
+    the name of their model."""
 
     options: dict[str, Plain] = field(default_factory=dict)
     """Options of the model; num_pix, pixel_scale and classes are those of the dataset, and with
@@ -61,10 +62,10 @@ class StreamConfig:
     """Number of fresh training images an epoch."""
 
     num_validation: int = 900
-    """Images simulated beforehand to choose the weights by."""
+    """Number of images simulated beforehand to choose the weights by."""
 
     num_test: int = 6000
-    """Images simulated beforehand for the evaluation."""
+    """Number of images simulated beforehand for the evaluation."""
 
     engine: Literal["torch", "compiled", "eager"] = "torch"
     """Engine of the simulation, as in `lenspinn simulate`."""
@@ -111,10 +112,10 @@ class TrainConfig:
     """Shares of training, validation and test images; the test images choose nothing."""
 
     epochs: int = 50
-    """Passes over the training images."""
+    """Number of passes over the training images."""
 
     batch_size: int = 64
-    """Images a step, over all devices together: with more devices each gets fewer of them."""
+    """Number of images a step, over all devices together: with more devices each gets fewer."""
 
     lr: float = 1e-4
     """Learning rate of AdamW; the highest one, for the one_cycle schedule."""
@@ -134,7 +135,7 @@ class TrainConfig:
     place of logits in the training loss, which then cannot fall below 0.55 for three classes."""
 
     validations_per_epoch: int = 1
-    """Rows of metrics an epoch; the weights of the best one are kept."""
+    """Number of validations (rows of metrics) an epoch; the weights of the best one are kept."""
 
     augment: bool = False
     """Whether each training image is flipped and turned by quarter turns, at random."""

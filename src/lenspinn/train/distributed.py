@@ -85,7 +85,7 @@ def check_processes(config: TrainConfig) -> None:
 
 
 def rank_of(config: TrainConfig) -> int:
-    """Return which process of a training this one is; 0 writes the run folder."""
+    """Return the rank of this process in its training; rank 0 writes the run folder."""
     if not config.distributed:
         return 0
     environment = _environment()
@@ -106,7 +106,7 @@ def wait_for(path: Path) -> None:
     Raises
     ------
     DataError
-        If it does not in `PATIENCE` seconds.
+        The file is not there after `PATIENCE` seconds.
     """
     end = time.monotonic() + PATIENCE
     while not path.exists():
@@ -141,7 +141,7 @@ def several_processes(config: TrainConfig) -> Iterator[None]:
 
 @contextmanager
 def ending_together(rank: int) -> Iterator[None]:
-    """Let one process alone say why all of them stopped.
+    """Let only one process report the reason why all of them stopped.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def ending_together(rank: int) -> Iterator[None]:
 
 
 def trainer_options(config: TrainConfig) -> dict[str, Any]:
-    """Return what `lightning.Trainer` must know of the processes."""
+    """Return the arguments of `lightning.Trainer` that describe the processes."""
     if not config.distributed:
         return {"devices": 1}
     environment = _environment()
@@ -215,7 +215,7 @@ def _check_started(config: TrainConfig, environment: ClusterEnvironment) -> None
 
 
 def _environment() -> ClusterEnvironment:
-    """Return what started this process, in the order in which Lightning looks."""
+    """Return the launcher of this process, in the order in which Lightning looks for it."""
     for kind in (TorchElasticEnvironment, SLURMEnvironment):
         if kind.detect():
             try:

@@ -1,7 +1,7 @@
-"""Images fitted once: what a network that fits lenses is given of them, kept on disk.
+"""Images fitted once: maps and numbers for a network that fits lenses, kept on disk.
 
-A training step of such a network spends nearly all of its time in fits that hardly depend on what
-it learns. An image that is fitted once can be seen many times, in eight orientations.
+A training step of such a network spends nearly all of its time in fits that hardly depend on the
+weights it learns. An image that is fitted once can be used many times, in eight orientations.
 """
 
 import multiprocessing
@@ -62,7 +62,7 @@ class FittedModule(ClassifierModule):
     model: LensFit
 
     def turned(self, image: Seen, orientation: Tensor) -> Seen:  # type: ignore[override]
-        """Bring each image, with what was fitted to it, into an orientation."""
+        """Rotate or mirror each image, with its fit, into its orientation."""
         return image._replace(maps=flip_and_turn(image.maps, orientation))
 
     def outputs(  # type: ignore[override]
@@ -77,7 +77,7 @@ class FittedModule(ClassifierModule):
 
 
 class _Task(NamedTuple):
-    """Images for one file."""
+    """Task: the images of one file."""
 
     model: Path
     data: Path

@@ -175,7 +175,7 @@ def go_on_longer(config: TrainConfig) -> None:
 
 
 def read_info(folder: Path) -> DatasetInfo:
-    """Read what the dataset of a run was.
+    """Read the description of a run's dataset.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def read_info(folder: Path) -> DatasetInfo:
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """Read what software and hardware made a run.
+    """Read the software and hardware that made a run.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 
 def read_split(folder: Path, num_images: int) -> dict[str, np.ndarray]:
-    """Read which images of a dataset trained, validated and tested a run.
+    """Read the numbers of the images that trained, validated and tested a run.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def read_split(folder: Path, num_images: int) -> dict[str, np.ndarray]:
 
 
 def run_provenance() -> dict[str, Any]:
-    """Describe what a training depends on: `provenance` and the threads of torch."""
+    """Return the facts that a training depends on: `provenance` and the threads of torch."""
     return provenance() | {"num_threads": torch.get_num_threads()}
 
 
@@ -264,7 +264,7 @@ def _rows(archive: zipfile.ZipFile, name: str, num_images: int) -> np.ndarray:
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
-    """Return what is written: paths as they are seen from the run folder."""
+    """Return the settings as written to disk: paths relative to the run folder."""
     here = os.path.realpath(config.out)
     paths = {} if config.streams else {"data": config.data}
     if config.weights is not None and not is_name(config.weights):
@@ -274,7 +274,7 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def _seen_from(folder: Path, path: Path) -> Path:
-    """Return where a path leads that is relative to a run folder."""
+    """Return the absolute path of one that is relative to a run folder."""
     return Path(os.path.normpath(Path(os.path.realpath(folder)) / path))
 
 

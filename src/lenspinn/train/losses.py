@@ -22,7 +22,7 @@ def register_loss(loss: Loss) -> Loss:
     Parameters
     ----------
     loss
-        Takes logits (batch, classes) and labels (batch,), and returns one number.
+        Function of logits (batch, classes) and labels (batch,) that returns one number.
 
     Raises
     ------

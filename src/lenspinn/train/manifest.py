@@ -1,4 +1,4 @@
-"""The hash of every file of a run folder that an answer rests on: a partial copy is noticed.
+"""Manifest: the hash of every file of a run folder that an answer depends on.
 
 Training lists what it wrote; `lenspinn evaluate` and `lenspinn release` list the folder again.
 While an evaluation replaces the calibration its files are not listed, so that a kill in between
@@ -50,7 +50,7 @@ def check_manifest(folder: Path) -> bool:
     -------
     bool
         False if the folder has no manifest, or files of a run or an evaluation that it does not
-        list: nothing vouches for them.
+        list, which may therefore have been altered.
 
     Raises
     ------
