@@ -1,7 +1,7 @@
 """One's own image on the page: measured, answered by the networks, and searched for dark clumps.
 
-What is done is what `lenspinn measure`, `apply` and `detect` do, by the same functions, and so are
-the files and pictures. Whatever a file is called where it comes from, here it has a name of ours.
+The jobs are those of `lenspinn measure`, `apply` and `detect`, by the same functions, with the
+same files and pictures. The names of uploaded files are replaced by fixed ones.
 """
 
 import functools
@@ -139,7 +139,7 @@ def _done(own: _OwnImage, job: str, do: Callable[[_OwnImage], Finding]) -> Findi
 
 
 def _without_folder(error: LenspinnError, out: Path) -> str:
-    """Return what an error says without the place of files that nobody knows."""
+    """Return the sentence of an error without the folder of the copies."""
     return str(error).replace(f"{out}/", "")
 
 

@@ -1,4 +1,4 @@
-"""The layout of the page: its tabs, and which function each of their parts calls."""
+"""Layout of the page: its tabs, and the function that each of their parts calls."""
 
 import base64
 import functools
@@ -25,9 +25,9 @@ from lenspinn.web.samples import SAMPLES, write_sample
 __all__ = ["make_app", "make_page"]
 
 KEPT = 3600
-"""Seconds that uploads and downloads are kept."""
+"""Time that uploads and downloads are kept, s."""
 AT_ONCE = 2
-"""Lenses that are played with at the same time; others wait their turn."""
+"""Largest number of lenses that are played with at the same time; others wait."""
 JOBS = {
     "measure": "The lens",
     "apply": "The networks",
@@ -89,7 +89,7 @@ def make_app(*, most_uploaded: int) -> FastAPI:
     Parameters
     ----------
     most_uploaded
-        Bytes of a file.
+        Largest size of an uploaded file, bytes.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Policy)
@@ -124,7 +124,7 @@ def make_page() -> gr.Blocks:
 
 
 def play(*values: Any) -> tuple[str, str]:
-    """Return picture and sentence of the lens that the sliders say.
+    """Return picture and sentence of the lens that the sliders describe.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def play(*values: Any) -> tuple[str, str]:
 
 
 def ask(*values: Any) -> tuple[str, str]:
-    """Return picture and sentences of what the networks say of that lens."""
+    """Return picture and sentences of the networks' answers for this lens."""
     try:
         answers = ask_networks(play_lens(_choice(values)))
     except LenspinnError as error:
@@ -156,7 +156,7 @@ def study(
     pixel_scale: float | None,
     progress: Callable[..., Any] = gr.Progress(),  # noqa: B008 - how gradio knows it
 ) -> Iterator[tuple[Any, ...]]:
-    """Return what is found of an uploaded image, again after each job.
+    """Yield the results for an uploaded image, again after each job.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""A lens as the sliders have it: its image, and what the smooth lens cannot explain of it.
+"""Lens with the parameters of the sliders: its image, and the residual of the best smooth lens.
 
 Nothing here is physics of its own: a recipe whose numbers are all fixed is drawn, seen and fitted
 by the functions that `lenspinn simulate` and the networks call.
@@ -185,7 +185,7 @@ def play_lens(choice: LensChoice) -> PlayedLens:
 
 
 def draw_choice(choice: LensChoice) -> tuple[Recipe, Scene]:
-    """Return the recipe of a choice, and the scene that is drawn of it."""
+    """Return the recipe of a choice, and the scene that is drawn from it."""
     recipe = _recipe(choice)
     label = 0 if choice.substructure == "one clump" else recipe.classes.index(choice.substructure)
     scene, _ = draw_scene(recipe, choice.draw, len(recipe.classes) * choice.draw + label)
@@ -197,7 +197,7 @@ def draw_choice(choice: LensChoice) -> tuple[Recipe, Scene]:
 def observe_choice(
     choice: LensChoice, scene: Scene, recipe: Recipe
 ) -> tuple[Float[np.ndarray, "1 y x"], Float[Tensor, "1 y x"]]:
-    """Return the image of a lens, with its noise, and the standard deviations of that."""
+    """Return the noisy image of a lens, and the standard deviation of its noise, e-/s."""
     seen = render(scene, recipe.camera)
     noise = np.random.Generator(np.random.PCG64(choice.draw))
     image = add_noise(seen.numpy(), recipe.instrument, noise)

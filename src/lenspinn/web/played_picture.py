@@ -1,4 +1,4 @@
-"""The picture of a played lens: four maps, drawn again in a fraction of the time of a figure.
+"""Picture of a played lens: four maps, drawn again in a fraction of the time of a figure.
 
 Axes, titles and colour bars are drawn once for images of one size; a move of a slider draws its
 maps into them.
@@ -38,12 +38,12 @@ TITLES = (
 
 
 def played_picture(lens: PlayedLens) -> bytes:
-    """Return the PNG of a played lens: image, residual, significance, and mass that would show."""
+    """Return the PNG of a played lens: image, residual, significance, and visible mass."""
     return _panels(lens.recipe.num_pix, lens.pixel_scale).draw(lens)
 
 
 class _Panels:
-    """Four empty panels for images of one size, and what is drawn into them."""
+    """Figure of four panels for images of one size, into which maps are drawn."""
 
     def __init__(self, num_pix: int, pixel_scale: float) -> None:
         figure = Figure(figsize=SIZE, dpi=RESOLUTION, layout="constrained")

@@ -23,7 +23,7 @@ pixels."""
 
 
 class SampleFiles(NamedTuple):
-    """The FITS files of a sample."""
+    """FITS files of a sample."""
 
     image: Path
     noise: Path

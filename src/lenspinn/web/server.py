@@ -16,9 +16,9 @@ __all__ = ["HOST", "MOST_UPLOADED", "PORT", "serve_page"]
 HOST = "127.0.0.1"
 PORT = 7860
 MOST_UPLOADED = 64 * 2**20
-"""Bytes of a file."""
+"""Largest size of an uploaded file, bytes."""
 GRACE = 2
-"""Seconds that open connections have when the page is stopped."""
+"""Time that open connections have when the page is stopped, s."""
 
 
 def serve_page(*, port: int = PORT, host: str = HOST) -> Iterator[str]:
@@ -39,7 +39,7 @@ def serve_page(*, port: int = PORT, host: str = HOST) -> Iterator[str]:
     Yields
     ------
     str
-        Where the page is, when it can be opened. Then it is served.
+        Address of the page, when it can be opened. Then it is served.
 
     Raises
     ------
