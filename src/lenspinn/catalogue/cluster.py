@@ -15,11 +15,11 @@ Result = TypeVar("Result")
 
 INSTALL = "pip install 'lenspinn[dask]'"
 AHEAD = 4
-"""Tasks for each worker that the scheduler knows of."""
+"""Number of tasks that the scheduler holds for each worker."""
 FEWEST_AHEAD = 64
-"""Tasks that it knows of while workers are still to come."""
+"""Fewest tasks that the scheduler holds, while workers are still to come."""
 PATIENCE = 10
-"""Seconds that a scheduler has to answer."""
+"""Time that a scheduler has to answer, s."""
 
 
 @contextmanager
@@ -93,17 +93,18 @@ def on_cluster(
     Parameters
     ----------
     function
-        Importable on all workers, as is all that the tasks hold.
+        Function that is importable on all workers, as is all that the tasks hold.
     tasks
-        They are asked for as they are needed.
+        Tasks, which are drawn from the iterable as they are needed.
     client
-        Of the cluster. A task whose worker dies is given to others, as often as its scheduler
+        Client of the cluster. A task whose worker dies is given to others, as often as its
+        scheduler
         allows (``distributed.scheduler.allowed-failures``).
 
     Yields
     ------
     task, result
-        As they are done. What a function raises is raised here.
+        Tasks and their results in the order in which they are done. An error of a task is raised.
 
     Raises
     ------

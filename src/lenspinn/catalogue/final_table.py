@@ -1,4 +1,4 @@
-"""The table of a catalogue that is done: what came in, and beside it what was found."""
+"""Table of a finished catalogue: the columns of the input, and beside them the results."""
 
 import io
 from pathlib import Path
@@ -16,13 +16,13 @@ __all__ = ["joined", "write_tables"]
 
 NAME = "catalogue"
 MOST_ECSV = 50_000
-"""Rows up to which the table is written as text too."""
+"""Largest number of rows with which the table is written as text (ECSV) too."""
 
 
 def joined(
     table: pa.Table, ids: list[str], rows: Int[np.ndarray, " rows"], results: pa.Table
 ) -> pa.Table:
-    """Put what was found beside what came in.
+    """Put the results beside the columns of the input.
 
     Parameters
     ----------

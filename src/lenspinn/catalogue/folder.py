@@ -1,4 +1,4 @@
-"""The folder of a catalogue on its way: what it is of, and the parts that are done.
+"""Folder of a catalogue in progress: its plan, and the parts that are done.
 
 Every part is one Parquet file that is whole or not there, so that a kill at any moment loses what
 was under way and nothing else.
@@ -22,11 +22,11 @@ __all__ = ["CatalogueFolder", "settle_plan"]
 PLAN, PARTS = "plan.json", "parts"
 SCHEMA = 1
 PART_ROWS, PART_SECONDS = 1000, 20.0
-"""A part is written when it has so many rows, or when the last one is so long ago."""
+"""Number of rows, and time since the last part, s, from which on a part is written."""
 
 
 class CatalogueFolder:
-    """A folder that rows are written into as they are done.
+    """Folder into which rows are written as they are done.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class CatalogueFolder:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was not written yet."""
+        """Write the rows that were not written yet."""
         self._last = time.monotonic()
         if not self._rows:
             return
@@ -97,7 +97,7 @@ class CatalogueFolder:
 
 
 def settle_plan(out: Path, plan: dict[str, Any], provenance: dict[str, Any]) -> None:
-    """Make a folder one of a plan, or see that it is.
+    """Make a folder for a plan, or check that it belongs to this plan.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The files of one row of a table, read, and cut out of a mosaic where the row says so."""
+"""Files of one row of a table, read, and cut out of a mosaic where the row says so."""
 
 import tempfile
 import warnings
@@ -28,7 +28,7 @@ __all__ = ["LensImage", "read_lens"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensImage:
-    """The image of a lens, and what comes with it."""
+    """Image of a lens, with its noise map, PSF and mask where they are given."""
 
     found: TelescopeImage
     known: Companions = field(default_factory=Companions)
@@ -59,7 +59,7 @@ class LensImage:
 
 
 def read_lens(row: LensRow) -> LensImage:
-    """Read what a row of a table names.
+    """Read the files that a row of a table names.
 
     Parameters
     ----------

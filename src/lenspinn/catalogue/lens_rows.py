@@ -1,4 +1,4 @@
-"""The lens that a row of a table stands for: its name, its files, and what else is said of it."""
+"""Lens of one row of a table: its name, its files, and the other values of the row."""
 
 import math
 import re

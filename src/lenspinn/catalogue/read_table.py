@@ -89,13 +89,13 @@ def read_table(path: Path) -> pa.Table:
 
 
 def column_of(table: pa.Table, meaning: str) -> str | None:
-    """Return the name of the column that means something here, however it is capitalised."""
+    """Return the name in `MEANINGS` of a column, however it is capitalised."""
     names = {name.lower(): name for name in reversed(table.column_names)}
     return meaning if meaning in table.column_names else names.get(meaning.lower())
 
 
 def unit_of(field: pa.Field) -> str | None:
-    """Return the unit that a column says."""
+    """Return the unit that a column states."""
     text = (field.metadata or {}).get(UNIT)
     return None if text is None else text.decode(errors="replace")
 
