@@ -1,4 +1,4 @@
-"""A finished cell: one JSON file with all that tables and figures need, weights excepted."""
+"""Finished cell: one JSON file with all that tables and figures need, weights excepted."""
 
 import base64
 import json
@@ -33,11 +33,11 @@ CHOSEN, FINAL = "chosen", "final"
 """Weights of the epoch that was best on validation, and of the last epoch."""
 NUM_ROC_POINTS = 200
 ROC_DECIMALS = 5
-"""Finer than one image of the test sets in use."""
+"""Decimals of stored rates: finer than one image of the test sets in use."""
 GREY_LEVELS = 255
 
 Finished = dict[str, Any]
-"""Content of a cell's file."""
+"""Content of the file of a finished cell."""
 
 
 def measure_cell(cell: Cell) -> Finished:

@@ -47,10 +47,10 @@ def benchmark(
         YAML file of the grid; ``rows.yaml`` and ``protocols.yaml`` beside it say what its labels
         mean.
     out
-        Folder for what is kept: ``cells/`` with one JSON a cell, from which tables and figures
+        Folder for results: ``cells/`` with one JSON a cell, from which tables and figures
         are built again at every call, and ``README.md``. Grids share it, and each other's cells.
     work
-        Folder for what is large: datasets and run folders. A cell that was interrupted, even by
+        Folder for large files: datasets and run folders. A cell that was interrupted, even by
         kill -9, goes on from there.
     jobs
         Cells trained at once, each in a process with one CPU thread; they share a GPU. 0 trains
@@ -156,7 +156,7 @@ def _selected(
 
 
 def _make_datasets(grid: Grid, cells: Sequence[Cell], work: Path) -> None:
-    """Simulate what the cells train on and are tested on, unless it is there."""
+    """Simulate the training and test images of the cells, unless they exist."""
     needed = {cell.test.path: (cell.test.recipe, cell.test.num, cell.test.seed) for cell in cells}
     for cell in cells:
         protocol = grid.protocols[cell.protocol]
