@@ -142,7 +142,7 @@ def heaviest_clump(x: Clumps, y: Clumps, mass: Clumps) -> tuple[PerImage, PerIma
     Parameters
     ----------
     x, y, mass : (batch, clumps)
-        Arcsec and solar masses; a place that holds no clump has mass 0 or NaN.
+        Positions in arcsec and masses in solar masses; a place without a clump has mass 0 or NaN.
 
     Returns
     -------

@@ -29,7 +29,7 @@ UNKNOWN = "0.35"
 BARS_WIDTH = 0.75
 """Width of the panel of probabilities, in units of that of a map."""
 SOURCE_PIXELS = 101
-"""A side of a drawn Sersic profile."""
+"""Number of points along a side of a drawn Sersic profile."""
 SOURCE_MARGIN = 1.35
 """Half width of the source panel in Einstein radii; at least a quarter of the field."""
 
@@ -41,7 +41,7 @@ def draw_image(axes: Axes, view: View) -> None:
 
 
 def draw_preprocessed(axes: Axes, view: View) -> None:
-    """Draw what the model's transform makes of the image."""
+    """Draw the image after the model's transform."""
     draw_map(axes, view.preprocessed, view.pixel_scale)
 
 
