@@ -1,4 +1,4 @@
-"""What `apply_model` answers, in words and as JSON."""
+"""Answers of `apply_model`, in words and as JSON."""
 
 import html
 from collections.abc import Sequence
@@ -26,12 +26,14 @@ REASONS = {
     "source": "how much structure of the source would explain of what the fitted lens leaves",
     "psf": "how much broader or narrower its PSF seems than it is said to be",
 }
-"""What the scores of `lenspinn.evaluate.shift` and of the physics models look at."""
+"""Properties of an image that each score of `lenspinn.evaluate.shift` and of the physics models
+tests, in words."""
 NOT_ANSWERED = "not answered"
-"""In a sentence, where no answer is given: none that could not be trusted ever is."""
+"""Words in the place of an answer where none is given: an untrusted answer is never given."""
 
 RunKind = Literal["verification", "calibration", "evaluation", "chance"]
-"""What a run itself may lack: nothing that it says of any image has grounds then."""
+"""Checks that a run itself may fail: without them no answer of the run for any image has
+grounds."""
 Kind = (
     RunKind
     | Literal[
@@ -57,46 +59,47 @@ LACKING: dict[Kind, str] = {
     "evaluation": "the run was never evaluated",
     "chance": "the run is no better than chance",
 }
-"""What a run lacks, in a verdict."""
+"""Words of a verdict for each check that a run fails."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One way in which an image differs from what the model was trained on, or its run falls short.
+    """Difference of an image from the training data, or failure of a check of its run.
 
-    Those of a kind in `RunKind` speak of the run, whatever the image.
+    Mismatches of a kind in `RunKind` are about the run, whatever the image.
     """
 
     kind: Kind
     message: str
-    """One sentence with the numbers of both sides."""
+    """Sentence with the numbers of the image and of the training data."""
     serious: bool
-    """Whether the answer is not to be trusted because of it."""
+    """Whether the answer is not to be trusted because of this mismatch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Uncertainty:
-    """What a calibrated run says of one image beyond its probabilities."""
+    """Prediction set and p-values of a calibrated run for one image."""
 
     possible: tuple[str, ...]
     """Prediction set: the classes that cannot be ruled out, at least one."""
     coverage: float
-    """Share of such sets that hold the true class, if the image is like the calibration images."""
+    """Share of prediction sets that hold the true class, if the image is like the calibration
+    images."""
     shift: float
-    """p-value: share of calibration images that are as unlike the rest of them as this image is,
-    or more so, corrected for several scores."""
+    """p-value of being like the calibration images: share of these that are at least as unlike the
+    others as this image is, corrected for several scores."""
     by_score: dict[str, float]
     """p-value of each score alone."""
     refused: bool
-    """Whether no answer is given: that p-value is too low, or something is `outside`."""
+    """Whether no answer is given: `shift` is too low, or something is `outside`."""
     outside: tuple[str, ...] = ()
-    """Each number of the fitted lens that the calibration images did not have, with their range."""
+    """Numbers of the fitted lens outside the range of the calibration images, with this range."""
 
     @classmethod
     def of(
         cls, judgement: Judgement | None, row: int, classes: Sequence[str]
     ) -> "Uncertainty | None":
-        """Return that of one image among those that were judged; None where none were."""
+        """Return the uncertainty of one judged image; None without a judgement."""
         if judgement is None:
             return None
         return cls(
@@ -110,7 +113,7 @@ class Uncertainty:
 
     @property
     def reason(self) -> str:
-        """Why no answer is given: the scores with the lowest p-value, and what is `outside`."""
+        """Reason of a refusal: the scores with the lowest p-value, and what is `outside`."""
         if self.outside and self.shift > FALSE_ALARMS:
             return f"unlike the calibration images in its fitted lens: {'; '.join(self.outside)}"
         lowest = min(self.by_score.values())
@@ -120,42 +123,42 @@ class Uncertainty:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shown:
-    """What the picture of an answer shows (`lenspinn.apply.picture.answer_figure`)."""
+    """Contents of the picture of an answer (`lenspinn.apply.picture.answer_figure`)."""
 
     view: View
-    """What the network saw."""
+    """Image and results as the network saw them."""
     delivered: Pixels
-    """The image before it was resampled and cut, at `Answer.pixel_scale`."""
+    """Image before it was resampled and cut, at `Answer.pixel_scale`."""
     prepared: Prepared | None = None
-    """What was done to a telescope image before a network that fits the lens saw it."""
+    """Preparation of a telescope image for a network that fits the lens; None for other images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a model says about one image, and whether it can be trusted."""
+    """Answer of a model for one image, and whether it can be trusted."""
 
     name: str = "image"
-    """Of the image; the files written for it begin with it."""
+    """Name of the image, with which the names of the files written for it begin."""
     path: Path | None = None
-    """Where the image came from; None for an array."""
+    """File of the image; None for an array."""
     probabilities: dict[str, float]
-    """By class; they sum to 1. Calibrated if there is an `uncertainty`."""
+    """Probabilities by class, of sum 1; calibrated if there is an `uncertainty`."""
     theta_E: float | None
     """Einstein radius, arcsec; None if the model has no lens."""
     pixel_scale: float
-    """Arcsec per pixel of the image, before it was resampled to that of the model."""
+    """Pixel scale of the image, arcsec per pixel, before it was resampled to that of the model."""
     mismatches: tuple[Mismatch, ...]
     label: str | None = None
-    """The true class, where it is known."""
+    """True class, where it is known."""
     picture: Path | None = None
     uncertainty: Uncertainty | None = None
-    """None if the run is not calibrated: no answer is given then."""
+    """Prediction set and p-values; None if the run is not calibrated: then no answer is given."""
     estimates: tuple[Estimate, ...] = ()
     """Quantities that the model predicts for the class that is answered; none without an answer."""
     preparation: dict[str, Any] | None = None
-    """What was done to a telescope image before a network that fits the lens saw it."""
+    """Preparation of a telescope image for a network that fits the lens, as JSON can hold it."""
     shown: Shown | None = field(default=None, repr=False, compare=False)
-    """For its picture."""
+    """Contents of the picture of the answer."""
 
     def __post_init__(self) -> None:
         if not self.trusted and self.estimates:
@@ -163,19 +166,19 @@ class Answer:
 
     @property
     def most_probable(self) -> str:
-        """The most probable class: no answer, for it may not be trusted."""
+        """Most probable class. It is no answer, as it may not be trusted."""
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
     def answer(self) -> str | None:
-        """The class, or the classes that cannot be told apart; None unless it is `trusted`."""
+        """Class, or classes that cannot be told apart, in words; None unless `trusted`."""
         if self.uncertainty is None or not self.trusted:
             return None
         return in_words(self.uncertainty.possible)
 
     @property
     def refused(self) -> bool:
-        """Whether no answer is given, for the image is unlike the calibration images."""
+        """Whether no answer is given because the image is unlike the calibration images."""
         return self.uncertainty is not None and self.uncertainty.refused
 
     @property
@@ -186,7 +189,7 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """The answer in one line; where there is none, why, and what not to trust."""
+        """Answer in one line; without an answer the reason, and the untrusted probabilities."""
         radius = "" if self.theta_E is None else f', theta_E {self.theta_E:.2f}"'
         chances = {name: f"{chance:.3f}" for name, chance in self.probabilities.items()}
         if self.uncertainty is not None and self.trusted:
@@ -198,7 +201,7 @@ class Answer:
         text = f"{NOT_ANSWERED}{why}; untrusted probabilities {untrusted}"
         return f"{text}{radius}{trust(self.mismatches)}"
 
-    # Pictures are imported when they are asked for.
+    # Matplotlib is imported only when a picture is asked for.
 
     def plot(self) -> "Figure":
         """Draw the image, what the model saw, and the verdict; ``savefig`` of the figure writes it.
@@ -206,7 +209,7 @@ class Answer:
         Raises
         ------
         ValueError
-            If it holds nothing to show, as an answer for an image of a dataset's table.
+            The answer holds nothing to show, as one for an image of a dataset's table.
         """
         from lenspinn.apply.picture import answer_figure
 
@@ -224,7 +227,7 @@ class Answer:
         return "\n".join([f"{self.name}: {self.verdict}", *estimates, *warnings])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as what JSON can hold; ``answer`` is null unless it is trusted."""
+        """Return the answer as JSON can hold it; ``answer`` is null unless it is trusted."""
         return {
             "schema": 2,
             "image": None if self.path is None else str(self.path),
@@ -253,7 +256,7 @@ def in_words(possible: Sequence[str]) -> str:
 
 
 def trust(mismatches: Sequence[Mismatch]) -> str:
-    """End a verdict: nothing, or that it is not to be trusted and why."""
+    """Return the end of a verdict: empty, or that it is not to be trusted and why."""
     serious = [mismatch for mismatch in mismatches if mismatch.serious]
     if not serious:
         return ""

@@ -1,4 +1,4 @@
-"""A network applied to a dataset: all of its images judged, and pictures of the first."""
+"""Answers for a dataset: all of its images are judged, and the first ones get pictures."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -27,12 +27,12 @@ from lenspinn.models.classifier import FEWEST_COMPILED
 __all__ = ["answer_table"]
 
 TABLE_PICTURES = 6
-"""Images of a dataset, its first ones, that get a picture and a JSON file of their own."""
+"""Number of images, the first of a dataset, that get a picture and a JSON file of their own."""
 MEASURED = 256
-"""Images of a dataset, its first ones, whose noise and brightness are looked at."""
+"""Number of images, the first of a dataset, whose noise and brightness are measured."""
 
 Seen = Float[np.ndarray, "batch 1 v u"]
-"""On the pixel grid of the model."""
+"""Images on the pixel grid of the model."""
 
 
 def answer_table(table: ImageTable, judge: Judge, out: Path, *, progress: bool) -> TableAnswer:
@@ -43,14 +43,14 @@ def answer_table(table: ImageTable, judge: Judge, out: Path, *, progress: bool) 
     table
     judge
     out
-        Folder that the table and the pictures will lie in; nothing is written here.
+        Folder that will hold the table and the pictures; this function writes nothing.
     progress
         Whether to show a progress bar.
 
     Raises
     ------
     ImageError, ModelError
-        If the images cannot be used with the network.
+        The images cannot be used with the network.
     """
     store, model = table.store, judge.model
     first = store.images(slice(0, MEASURED))
@@ -111,14 +111,14 @@ def _mismatches(table: ImageTable, seen: Seen, judge: Judge) -> tuple[Mismatch, 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Scan:
-    """What a network makes of all images of a dataset."""
+    """Results of a network for all images of a dataset."""
 
     probabilities: Float[np.ndarray, "images classes"]
     theta_E: Float[np.ndarray, " images"] | None
     judgement: Judgement | None
     estimates: tuple[tuple[Estimate, ...], ...]
     views: tuple[View, ...]
-    """Of the first `TABLE_PICTURES`."""
+    """Views of the first `TABLE_PICTURES` images."""
 
 
 def _scan(table: ImageTable, judge: Judge, progress: bool) -> _Scan:
@@ -161,7 +161,7 @@ def _scan(table: ImageTable, judge: Judge, progress: bool) -> _Scan:
 
 
 def _theta_E(model: Classifier, solution: Solution) -> Float[np.ndarray, " images"] | None:
-    """Return the Einstein radii in the physics of a network that does not measure them."""
+    """Return the Einstein radii that a network uses inside, arcsec; None if it has no lens."""
     physics = model.reconstruct(solution)
     return None if physics is None else physics.theta_E.numpy()
 
@@ -171,7 +171,7 @@ def _accuracy(
     labels: tuple[str, ...],
     classes: tuple[str, ...],
 ) -> tuple[float, float, float] | None:
-    """Share of right answers and its interval; None if the dataset has classes of its own."""
+    """Accuracy and its interval; None if the dataset has classes that the network lacks."""
     if not set(labels) <= set(classes):
         return None
     indices = np.array([classes.index(label) for label in labels])

@@ -1,4 +1,4 @@
-"""Quantities beside the class, such as the axion mass, for the class that is answered only."""
+"""Estimates of quantities such as the axion mass, only for the class that is answered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ __all__ = ["Estimate", "answered_classes", "estimates_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A quantity of one image, as a Gaussian."""
+    """Estimate of a quantity of one image, as a Gaussian."""
 
     quantity: Quantity
     mean: float
-    """In the unit of the quantity, or the logarithm to base 10 of it."""
+    """Mean in the unit of the quantity, or of its logarithm to base 10 (`Quantity.is_log`)."""
     sigma: float
 
     def __str__(self) -> str:
@@ -29,7 +29,7 @@ class Estimate:
         return f"{name} {self.mean:.4f} +- {self.sigma:.4f} {unit}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the estimate as what JSON can hold."""
+        """Return the estimate as JSON can hold it."""
         return {
             "quantity": self.quantity.column,
             "unit": self.quantity.unit,
@@ -41,17 +41,17 @@ class Estimate:
 def estimates_of(
     quantities: Sequence[Quantity], outputs: Outputs, answered: Sequence[Sequence[str]]
 ) -> list[tuple[Estimate, ...]]:
-    """Return what a network says of its quantities, image by image.
+    """Return the estimates of a network for its quantities, image by image.
 
     Parameters
     ----------
     quantities
-        Of the network.
+        Quantities that the network predicts.
     outputs
-        Its own, of the images.
+        Outputs of the network for the images.
     answered
-        Of each image, the classes that are answered: a quantity of one class is given if that is
-        the only one, one of all classes if there is any.
+        Classes that are answered for each image. A quantity of one class is given if this class is
+        the only one, a quantity of all classes if any class is answered.
     """
     return [
         tuple(

@@ -1,4 +1,4 @@
-"""What speaks against the answer for a telescope image to which a lens was fitted."""
+"""Reasons against the answer for a telescope image to which a lens was fitted."""
 
 from lenspinn.apply.answer import Mismatch
 from lenspinn.apply.prepare import Prepared
@@ -7,24 +7,24 @@ SAME_SHARPNESS = 1.25
 """Factor between the brightest pixels of two PSFs of sum 1, up to which they count as equal."""
 SERIOUS_SHARPNESS = 1.5
 SAME_SCATTER = 1.25
-"""Factor between the scatter of what a fit leaves and the noise, up to which they agree."""
+"""Factor between the scatter of the residual and the noise, up to which they agree."""
 MOST_CHI2 = 1.1
-"""Per degree of freedom, of a fit that leaves nothing but noise: 4 sigma for 64 x 64 pixels."""
+"""Largest reduced chi^2 of a fit whose residual is noise: 4 sigma for 64 x 64 pixels."""
 LEAST_CHI2 = 0.85
-"""The same below 1, with some room for noise that is correlated."""
+"""Smallest reduced chi^2 of such a fit, with some room for noise that is correlated."""
 MOST_LEFT_OUT = 0.05
-"""Share of the pixels."""
+"""Largest share of the pixels that may be left out."""
 
 
 def fit_mismatches(prepared: Prepared, chi2: float) -> tuple[Mismatch, ...]:
-    """Say what is outside of the training of a network that fits the lens, or uncertain.
+    """Return mismatches of an image with the training of a network that fits the lens.
 
     Parameters
     ----------
     prepared
-        The image, and how it was made ready.
+        Image, and how it was prepared.
     chi2
-        Of the network's own fit, per degree of freedom.
+        Reduced chi^2 of the network's own fit.
     """
     found = (
         _lens_light(prepared),

@@ -1,4 +1,4 @@
-"""A run that judges images, and what it must have shown before any answer of it is given."""
+"""Run that judges images, and the checks it must pass before it may give an answer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,28 +20,28 @@ from lenspinn.train import Run, load_run
 __all__ = ["Judge", "missing_grounds"]
 
 EVALUATIONS = ("evaluation/evaluation.json", "evaluation.json")
-"""In the folder of a run, and in a released copy of one."""
+"""Path of the evaluation in the folder of a run, and in a released copy of one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judge:
-    """A run, its calibration if it has one, and what it lacks."""
+    """Run, its calibration if it has one, and the checks that it fails."""
 
     run: Run
     calibration: Calibration | None
     lacking: tuple[Mismatch, ...]
-    """See `missing_grounds`."""
+    """Mismatches of the run itself; see `missing_grounds`."""
 
     @classmethod
     def of(cls, folder: Path | str) -> "Judge":
-        """Read a run; errors as of `load_run`, `load_calibration` and `missing_grounds`."""
+        """Read a run; see `load_run`, `load_calibration` and `missing_grounds` for errors."""
         run = load_run(folder)
         calibration = load_calibration(run.folder)
         return cls(run=run, calibration=calibration, lacking=missing_grounds(run, calibration))
 
     @property
     def model(self) -> Classifier:
-        """The network."""
+        """Network of the run."""
         return self.run.model
 
     def on_its_grid(
@@ -52,7 +52,7 @@ class Judge:
         Raises
         ------
         ImageError
-            If they cover less than its field; it begins with `name`.
+            The images cover less than the field of the network; the sentence begins with `name`.
         """
         model = self.model
         if pixel_scale == model.pixel_scale and images.shape[-1] == model.num_pix:
@@ -64,29 +64,29 @@ class Judge:
             raise ImageError(f"{name} cannot be used with this model: {error}") from error
 
     def outside(self, judgement: Judgement | None, row: int) -> tuple[Mismatch, ...]:
-        """Name what of the lens fitted to one image no calibration image had."""
+        """Name the parameters of one fitted lens that are outside the calibration images."""
         found = () if judgement is None else judgement.outside_in_words(row)
         return (Mismatch("fitted lens", "; ".join(found), serious=True),) if found else ()
 
 
 def missing_grounds(run: Run, calibration: Calibration | None) -> tuple[Mismatch, ...]:
-    """Say what a run lacks: calibration, an evaluation above chance, files that are vouched for.
+    """Return what a run lacks: calibration, evaluation above chance, or a manifest of its files.
 
     Parameters
     ----------
     run
     calibration
-        Of the run, if there is one.
+        Calibration of the run, if there is one.
 
     Returns
     -------
     tuple of Mismatch
-        All serious, of different kinds; empty if its answers have grounds.
+        Mismatches, all serious and of different kinds; empty if the run lacks nothing.
 
     Raises
     ------
     DataError
-        If its evaluation cannot be read.
+        The evaluation of the run cannot be read.
     """
     again = f"`lenspinn evaluate {run.folder}`"
     found = []

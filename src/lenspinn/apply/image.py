@@ -1,4 +1,4 @@
-"""One image applied to: arrays in, an answer out, and nothing written."""
+"""Answer for one image: arrays in, an answer out, and no file is written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from lenspinn.path_arguments import takes_paths
 __all__ = ["ReadyImage", "answer_image", "answer_ready", "make_ready"]
 
 NAME = "The image"
-"""In the sentences of errors."""
+"""Name of an image in error sentences."""
 
 
 @takes_paths
@@ -52,38 +52,39 @@ def answer_image(  # noqa: PLR0913 - what is known of an image, all named
     Parameters
     ----------
     image : (y, x)
-        A square, centred on the lens.
+        Square image, centred on the lens.
     run
         Folder of a finished training run; for many images `Judge.of` it, which is read once.
     pixel_scale
-        Arcsec per pixel; None takes that of the network, with a warning.
+        Pixel scale, arcsec per pixel; None takes that of the network, with a warning.
     noise : (y, x)
-        Standard deviations, in the unit of the image. By default estimated from the image. This and
-        the next three are for networks that fit the lens, and images of a telescope.
+        Noise map: standard deviations in the unit of the image. By default estimated from the
+        image. ``noise``, ``psf``, ``mask`` and ``lens_light`` are for networks that fit the lens,
+        and images of a telescope.
     psf : (v, u)
-        In pixels of the image. By default a Gaussian as of the instrument, if that is known;
-        failing that, as in training, which is said.
+        PSF in pixels of the image. By default a Gaussian as of the instrument, if that is known;
+        otherwise the PSF of the training images, with a warning.
     mask : (y, x)
-        Anything but 0 leaves a pixel out.
+        Mask: any value except 0 leaves a pixel out.
     lens_light
         "model" (and subtract it), "mask" (leave out the inner part of the ring), or "none". By
         default modelled where the centre shows any, and training images had none.
     unit, instrument
-        Of the image, in words, where they are known.
+        Unit and instrument of the image, in words, where they are known.
     telescope
-        Whether it is a telescope's image, which is made ready for a network that fits the lens; or
-        is as the training images are.
+        Whether the image is a telescope's, which is prepared for a network that fits the lens;
+        otherwise it is taken to be like the training images.
 
     Returns
     -------
     Answer
-        `lenspinn.apply.picture.answer_figure` draws it.
+        Answer, which `lenspinn.apply.picture.answer_figure` draws.
 
     Raises
     ------
     ConfigError, DataError, ModelError
-        The run is missing, unfinished or damaged, or its network cannot take the image; or
-        something is given that it has no use for.
+        The run is missing, unfinished or damaged, or its network cannot take the image; or an
+        argument is given that network or image have no use for.
     ImageError
         The image cannot be used, or what comes with it does not fit; or the image covers less than
         the field of the network.
@@ -106,12 +107,12 @@ def answer_image(  # noqa: PLR0913 - what is known of an image, all named
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadyImage:
-    """One image as a network takes it, and what is known of it."""
+    """Image as a network takes it, and what is known of it."""
 
     observed: NetworkInput
-    """A batch of one."""
+    """Image of the network, a batch of one, with noise and PSF where they are known."""
     prepared: Prepared | None
-    """None of an image that is as the training images are."""
+    """Preparation of a telescope image; None for an image that is like the training images."""
     delivered: Pixels
     pixel_scale: float | None
     instrument: str | None
@@ -129,9 +130,9 @@ def make_ready(
     instrument: str | None = None,
     telescope: bool = True,
 ) -> ReadyImage:
-    """Bring one image to the pixels of a network; parameters and errors as of `answer_image`.
+    """Bring one image to the pixels of a network; see `answer_image` for parameters and errors.
 
-    What was fitted to a telescope's image already is not fitted again where its `fits` are given.
+    With `fits`, the fits to a telescope's image that were made already are not made again.
     """
     model = judge.model
     if pixel_scale is not None:
@@ -160,25 +161,25 @@ def make_ready(
 
 
 def answer_ready(images: Sequence[ReadyImage], judge: Judge) -> list[Answer]:
-    """Classify images that were made ready, those without a fit of their own all together.
+    """Classify images that are prepared; those without a fit of their own go in one batch.
 
     Parameters
     ----------
     images
-        Those of a telescope, for a network that fits the lens, have a PSF each and are solved one
-        by one.
+        Images; those of a telescope, for a network that fits the lens, have a PSF each and are
+        solved one by one.
     judge
-        That they were made ready for.
+        Judge for which they were prepared.
 
     Returns
     -------
     list of Answer
-        In their order.
+        Answers in the order of the images.
 
     Raises
     ------
     ModelError
-        If the network cannot take one of them.
+        The network cannot take one of the images.
     """
     if any(image.prepared is not None for image in images) and len(images) > 1:
         return [answer for image in images for answer in answer_ready([image], judge)]

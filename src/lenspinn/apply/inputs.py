@@ -1,4 +1,4 @@
-"""The files `apply_model` reads: .npy, FITS and HDF5 images, and whole datasets."""
+"""Files that `apply_model` reads: .npy, FITS and HDF5 images, and whole datasets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,30 +25,30 @@ from lenspinn.measure.companions import (
 from lenspinn.measure.output_names import output_names, unique_names
 
 COMMAND = "apply"
-"""In whose JSON files the names of images are looked up."""
+"""Command whose JSON files are searched for names of images."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageFile:
-    """One image as its file holds it."""
+    """Image as its file holds it."""
 
     name: str
-    """For the files that are written about it."""
+    """Name with which the files written about the image begin."""
     path: Path
     pixels: Float[np.ndarray, "y x"]
-    """float32, in `unit`; of a telescope's file it may hold NaN, which leaves a pixel out."""
+    """Pixels, float32, in `unit`; in a telescope's file NaN leaves a pixel out."""
     pixel_scale: float | None
-    """Arcsec per pixel; None if the file does not say."""
+    """Pixel scale, arcsec per pixel; None if the file does not state it."""
     unit: str | None = None
     instrument: str | None = None
     from_telescope: bool = False
-    """Whether it is a telescope's file; an array is taken to be what the training images are."""
+    """Whether the file is a telescope's; an array is taken to be like the training images."""
     known: Companions = field(default_factory=Companions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageTable:
-    """A dataset of images."""
+    """Dataset of images."""
 
     name: str
     path: Path
@@ -133,6 +133,6 @@ def _read(path: Path, name: str, options: FileOptions) -> ImageFile | ImageTable
 
 
 def _single(pixels: np.ndarray) -> np.ndarray:
-    """To float32; what is too large for it becomes infinite, which `check_image` refuses."""
+    """Convert to float32; a value too large becomes infinite, which `check_image` refuses."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(pixels, dtype=np.float32)

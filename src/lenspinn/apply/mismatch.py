@@ -1,4 +1,4 @@
-"""How an image differs from what a model was trained on, each difference with its numbers.
+"""Differences of an image from the training data of a model, each with its numbers.
 
 A network answers any image, also one unlike all it has learnt from. These checks compare the facts
 that the training run recorded about its dataset with what is known of an image, or can be measured
@@ -30,58 +30,59 @@ SAME_NOISE_FACTOR = 2.0
 """Factor between two noise levels up to which they count as equal."""
 SERIOUS_NOISE_FACTOR = 4.0
 SATURATED_PIXELS = 5
-"""So many pixels of exactly the same highest value are no chance."""
+"""Number of pixels of exactly the same highest value from which on an image is saturated."""
 LENS_LIGHT_ABOVE = 0.5
 """Central brightness that only a lens galaxy reaches: 0.77 and more in real HST, JWST and Euclid
 images, 0.27 and less in simulated images without lens light (Einstein radii from 0.45 arcsec)."""
 REAL_LENSES_HAVE = {"gamma": "another density slope", "multipoles": "multipoles"}
-"""What the recipe of the training images must vary, and in words. Lens galaxies scatter by 0.16
-about the isothermal slope (Auger et al. 2010, arXiv:1007.2880). A network that never saw that takes
-it for substructure, and no score notices: `results/survey_hst/shifts_clumpy.json`."""
+"""Parameters that the recipe of the training images must vary, and their names in words. Lens
+about the isothermal slope (Auger et al. 2010, arXiv:1007.2880). A network trained without this
+scatter takes it for substructure, and no score notices: `results/survey_hst/shifts_clumpy.json`."""
 UNKNOWN = "unknown"
-"""What a dataset says of an instrument that nobody named when it was imported."""
+"""Instrument of a dataset that was imported without the name of one."""
 CENTRE_RADIUS = 0.2
-"""Arcsec, within which a lens galaxy shows."""
+"""Radius within which a lens galaxy shows, arcsec."""
 FAINT_QUANTILE = 0.125
-"""The median of the faintest quarter of the pixels: the background."""
+"""Quantile of the pixels that is the background: the median of their faintest quarter."""
 
 _ELECTRONS_PER_SECOND = re.compile(r"e(-|lectrons?)?\s*(/\s*s(ec)?|s\*{0,2}-1)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What can be measured in images on the pixel grid of a model."""
+    """Measurements of images on the pixel grid of a model."""
 
     noise_sigma: float
-    """Background noise of a pixel, in the unit of the image; 0 is noise-free."""
+    """Background noise (1 sigma) of a pixel, in the unit of the image; 0 if noise-free."""
     peak: float
     """Brightest pixel, in the unit of the image."""
     central_brightness: float
-    """See `central_brightness`."""
+    """Brightness of the centre relative to the brightest pixels; see the function
+    `central_brightness`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """What is known of an image, or of all images of a dataset."""
+    """Facts known of an image, or of all images of a dataset."""
 
     measured: Measured
     pixel_scale: float
-    """Arcsec per pixel, as delivered."""
+    """Pixel scale of the image as delivered, arcsec per pixel."""
     scale_assumed: bool = False
-    """Whether nobody said the pixel scale, and that of the model is assumed."""
+    """Whether the pixel scale is unknown, and that of the model is assumed."""
     instrument: str | None = None
     dataset: DatasetInfo | None = None
-    """Of the images of a dataset."""
+    """Description of the dataset that the images are from."""
     unit: str | None = None
     num_at_peak: int = 1
-    """Pixels, as delivered, that share the highest value."""
+    """Number of pixels, as delivered, that share the highest value."""
     lens_light: bool | None = None
-    """Whether the lens galaxy shows, where that is known; else the centre is looked at."""
+    """Whether the lens galaxy shows; None if unknown: then the brightness of the centre decides."""
     told: bool = False
-    """Whether the model is told the noise of each pixel and the PSF: they need not be those of
-    training then, nor the instrument."""
+    """Whether the model gets the noise of each pixel and the PSF: then these and the instrument
+    need not be those of training."""
     light_taken_away: bool = False
-    """Whether lens light was modelled or masked."""
+    """Whether lens light was modelled and subtracted, or masked."""
 
 
 def measure(images: Image, pixel_scale: float) -> Measured:
@@ -90,7 +91,7 @@ def measure(images: Image, pixel_scale: float) -> Measured:
     Parameters
     ----------
     images : (batch, 1, y, x)
-        On the pixel grid of the model.
+        Images on the pixel grid of the model.
     pixel_scale
         Arcsec per pixel.
     """
@@ -113,8 +114,9 @@ def central_brightness(images: Image, pixel_scale: float) -> Float[Tensor, " bat
     Returns
     -------
     (batch,)
-        At most 1; both above the faint level of the image. A lens galaxy gives about 1. Without
-        one the centre is dark, for a steep lens leaves no visible image of the source there.
+        Ratio, at most 1, of brightnesses above the faint level of the image. A lens galaxy gives
+        about 1. Without one the centre is dark, as a steep lens leaves no visible image of the
+        source there.
     """
     y, x = (
         (torch.arange(size, device=images.device) - (size - 1) / 2) * pixel_scale
@@ -140,14 +142,14 @@ def find_mismatches(observed: Observed, trained: DatasetInfo) -> tuple[Mismatch,
     Parameters
     ----------
     observed
-        The image, or dataset.
+        Facts of the image, or of the dataset.
     trained
-        What the run recorded of its dataset.
+        Description of the training data that the run recorded.
 
     Returns
     -------
     tuple of Mismatch
-        At most one of each kind; empty if nothing was found.
+        Mismatches, at most one of each kind; empty if nothing was found.
     """
     recipes = () if observed.dataset is None else recipe_mismatches(observed.dataset, trained)
     found = (
@@ -251,7 +253,7 @@ def _lens_model(trained: DatasetInfo) -> Mismatch | None:
 
 
 def _same_unit(here: str | None, there: str) -> str | None:
-    """Return the unit both share, None if they differ or one is unknown."""
+    """Return the common unit; None if the units differ or one is unknown."""
     if here is None:
         return None
     names = {

@@ -1,4 +1,4 @@
-"""The picture of one answer: the image as delivered, what the model saw, what to make of it."""
+"""Picture of one answer: the image as delivered, the image of the network, and the verdict."""
 
 import textwrap
 from typing import Any
@@ -24,17 +24,17 @@ from lenspinn.explain.panels import (
 from lenspinn.explain.view import FitView, Pixels, View
 
 WIDTH, PANELS_HEIGHT = 13.0, 3.1
-"""Inches."""
+"""Width of the picture and height of a row of panels, inches."""
 LINE_HEIGHT = 0.19
-"""Inches of a line of text below the panels."""
+"""Height of a line of text below the panels, inches."""
 LINE_LENGTH = 165
-"""Characters."""
+"""Length of a line of text, characters."""
 VERDICT_LENGTH = 140
-"""Characters of a line in bold."""
+"""Length of a line in bold, characters."""
 TITLE_LENGTH = 28
-"""Characters of a name that are shown: its end, which tells images apart."""
+"""Number of characters of a name that are shown: its end, which tells images apart."""
 SURROUNDINGS = 1.5
-"""Half width of the first panel in units of the model's field: what lies around it counts too."""
+"""Width of the first panel in units of the model's field, to show the surroundings too."""
 LIGHT_DONE = {
     "model": "lens light modelled and subtracted",
     "mask": "lens light masked",
@@ -48,7 +48,7 @@ def answer_figure(answer: Answer) -> Figure:
     Raises
     ------
     ValueError
-        If the answer holds nothing to show.
+        The answer holds nothing to show.
     """
     shown = answer.shown
     if shown is None:
@@ -71,7 +71,7 @@ def answer_figure(answer: Answer) -> Figure:
 
 
 def _draw_row(figure: SubFigure, answer: Answer, view: View, delivered: Pixels) -> None:
-    """Draw what a network saw, where it looked, and the source if it has one."""
+    """Draw image, Grad-CAM and, for a network that has one, the source."""
     as_delivered, preprocessed, cam, source, probabilities = figure.subplots(
         1, 5, width_ratios=(1, 1, 1, 1, BARS_WIDTH)
     )
@@ -86,7 +86,7 @@ def _draw_row(figure: SubFigure, answer: Answer, view: View, delivered: Pixels) 
 
 
 def _draw_fit(figure: SubFigure, answer: Answer, shown: Shown, fit: FitView) -> None:
-    """Draw what was seen, what explains it, what is left, and what the network makes of that."""
+    """Draw data, lens light, model, residual, source and the classification."""
     view = shown.view
     upper, lower = figure.subplots(2, 4)
     data, light, seen, model = upper
@@ -159,7 +159,7 @@ def _probabilities_title(answer: Answer) -> str:
 
 
 def _text(answer: Answer, view: View) -> list[tuple[str, str, str]]:
-    """Lines below the panels: text, colour and weight."""
+    """Return the lines below the panels: text, colour and weight."""
     color = GOOD if answer.trusted else BAD
     lines = [(line, color, "bold") for line in textwrap.wrap(answer.verdict, VERDICT_LENGTH)]
     for mismatch in answer.mismatches:

@@ -1,7 +1,8 @@
-"""A telescope image made ready for a network that fits the lens: light, noise, PSF, pixels.
+"""Preparation of a telescope image for a network that fits the lens: light, noise, PSF, pixels.
 
-`lenspinn measure` takes the lens light away and fits lens and source in the image as it is; the
-network then sees what is left on its own pixels, knows noise and PSF there, and begins at that fit.
+`lenspinn measure` subtracts the lens light and fits lens and source in the image as it is; the
+network then sees the remaining light on its own pixels, with noise and PSF, and starts from this
+fit.
 """
 
 import math
@@ -38,43 +39,44 @@ __all__ = ["Prepared", "prepare"]
 Pixels = Float[np.ndarray, "y x"]
 Kernel = Float[np.ndarray, "_ _"]
 NetworkPixels = Float[Tensor, "v u"]
-"""On the pixels of a network."""
+"""Image on the pixels of a network."""
 
 ASSUMED = "that of the training images, assumed"
 SKY_QUANTILE = 0.1
-"""Of the noise of pixels in rising order, that of the sky."""
+"""Quantile of the noise of all pixels that is the noise of the sky."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """One image as a network that fits the lens takes it, and how it came about."""
+    """Image as a network that fits the lens takes it, and how it was prepared."""
 
     observed: NetworkInput
-    """On the pixels of the network, without lens light, the noise of its sky that of training."""
+    """Image on the pixels of the network, without lens light, scaled so that the noise of its sky
+    is that of the training images."""
     measured: LensMeasurement
     middle: tuple[float, float]
-    """Where the centre of the network's field lies in the image, as `Frame.middle`."""
+    """Centre of the network's field in the image, in the coordinates of `Frame.middle`."""
     light: Pixels | None
-    """Modelled lens light around it, in pixels of the image; None where it was not modelled."""
+    """Lens light model around `middle`, in pixels of the image; None where it was not modelled."""
     light_mode: LensLightMode
     noise_from: str
-    """Where the noise comes from, in words; of the PSF too."""
+    """Origin of the noise, in words."""
     psf_from: str
     psf_assumed: bool
-    """Whether nothing is known of the PSF, and that of training is taken."""
+    """Whether nothing is known of the PSF, and that of the training images is assumed."""
     sharpness: float
     """Share of the light of a point in its brightest pixel."""
     training_sharpness: float
-    """The same in the training images."""
+    """Share of the light of a point in its brightest pixel, in the training images."""
     scatter: float
-    """Of what the fit leaves, in units of the noise; 1 where the noise is right."""
+    """Scatter of the residual of the fit, in units of the noise; 1 where the noise is right."""
     left_out: float
-    """Share of the pixels of the network."""
+    """Share of the network's pixels that are left out."""
     factor: float
-    """The image was multiplied by it."""
+    """Factor by which the image was multiplied."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what was done, and the fit in the image as it is, as what JSON can hold."""
+        """Return the preparation, and the fit to the image as delivered, as JSON can hold them."""
         return {
             "lens_light": self.light_mode,
             "noise": self.noise_from,
@@ -98,34 +100,35 @@ def prepare(
     Parameters
     ----------
     fits
-        Of the image, which may be in any unit; pixels that are not finite are left out.
+        Fits of the image, which may be in any unit; pixels that are not finite are left out.
     model
-        The network.
+        Network that will see the image.
     instrument
-        What is known of it, in words.
+        Instrument of the image in words, where it is known.
     lens_light
-        What is done about it; see `lenspinn.measure.measure_lens`.
+        Treatment of the lens light; see `lenspinn.measure.measure_lens`.
 
     Raises
     ------
     ImageError
-        If noise, PSF or mask cannot be used, or the lens is too near to the border of the image.
+        Noise, PSF or mask cannot be used, or the lens is too near to the border of the image.
 
     Notes
     -----
-    Only ratios of image and noise matter to the network. So both are multiplied by what makes the
-    noise of the faintest pixels that of the training images: an image may be in any unit and of any
-    depth. Light that was taken away leaves its photon noise, and the image that much fainter.
+    Only ratios of image and noise matter to the network. So both are multiplied by the factor that
+    makes the noise of the faintest pixels that of the training images: an image may be in any unit
+    and of any depth. Subtracted lens light leaves its photon noise, and this factor makes the image
+    fainter for it.
     Pixels that are left out show the fitted source to the network, and do not count in its fit.
 
-    What a Sersic source and a smooth lens miss of the arcs went into the lens light that was taken
-    away. A network that was trained for it fits the amplitudes of that light anew with its own,
-    better source, and sees the image without what it then finds.
+    Light of the arcs that a Sersic source and a smooth lens cannot describe went into the lens
+    light model that was subtracted. A network with free lens light (`FitOptions.free_light`) fits
+    the amplitudes of this light again with its own, better source, and sees the image without it.
 
     The field of the network is centred on the pixel that the fitted lens is in: training images
     have their lens near the middle. The middle of a frame is a pixel, and that of a network with an
-    even number of pixels is between four. Its field is centred half a pixel of the image aside, or
-    each of its pixels would be the mean of four even where both have the same size.
+    even number of pixels is between four. Its field is centred half a pixel of the image aside;
+    otherwise each of its pixels would be the mean of four, even where both have the same size.
     """
     pixel_scale = fits.pixel_scale
     psf, psf_from = _psf_of(fits.psf, instrument, pixel_scale, model)
@@ -189,14 +192,14 @@ def _training_psf(model: LensFit, pixel_scale: float) -> Kernel:
 def _on_pixels_of(
     model: LensFit, frame: Frame, left: Pixels, first: int
 ) -> tuple[NetworkPixels, NetworkPixels, float]:
-    """Return image and noise on the pixels of a network, and the scatter of what a fit left there.
+    """Return image, noise and scatter of the residual on the pixels of a network.
 
-    Rows and columns count from the `first`, so that the middle of what is left is the network's.
-    What a fit left is in units of the noise; its scatter in those of noise that is not correlated.
+    Rows and columns before the `first` are cut, so that the middle of the others is the network's.
+    The residual `left` is in units of the noise, its scatter in units of uncorrelated noise.
 
     Noise of neighbouring pixels that is correlated, as in drizzled images, does not average out as
-    white noise does: it is raised to the scatter of what the fit left there, as far as that was not
-    too large in the same part of the image as it is.
+    white noise does: it is raised to the scatter of the residual on these pixels, except for the
+    part by which the residual scattered too much in the original pixels.
     """
     grid = (frame.pixel_scale, model.pixel_scale, model.num_pix)
     image, sigma, left_there = (
@@ -219,7 +222,7 @@ def _on_pixels_of(
 
 
 def _noise_of_faintest(pixels: NetworkPixels, noise: NetworkPixels) -> float:
-    """Measure it as the scores of `pixel_statistics` do; without any, ask the noise map."""
+    """Measure the background noise as `pixel_statistics` does; if it is 0, take the noise map's."""
     measured = float(background_sigma(pixels[None, None]))
     return measured or float(noise[noise.isfinite()].quantile(SKY_QUANTILE))
 
@@ -232,9 +235,9 @@ def _centred(
     Returns
     -------
     Frame
-        It covers the field of the network.
+        Frame that covers the field of the network.
     (y, x)
-        What the fit leaves there, in units of the noise.
+        Residual of the fit in this frame, in units of the noise.
     int, int
         Columns and rows from the old middle to the new one.
     """
@@ -249,7 +252,7 @@ def _centred(
 
 
 def _moved(frame: Frame, columns: int, rows: int) -> Frame:
-    """Return a frame of the same size, so many columns and rows further."""
+    """Return a frame of the same size, shifted by columns and rows."""
     return replace(
         frame,
         image=_around(frame.image, columns, rows),
@@ -259,7 +262,7 @@ def _moved(frame: Frame, columns: int, rows: int) -> Frame:
 
 
 def _around(pixels: Pixels, columns: int, rows: int, beyond: float = 0.0) -> Pixels:
-    """Cut a square of the same size out of an image, so many columns and rows further."""
+    """Cut a square of the same size out of an image, shifted by columns and rows."""
     reach = max(abs(columns), abs(rows))
     wide = np.pad(pixels, reach, constant_values=beyond)
     first_row, first_column = reach + rows, reach + columns

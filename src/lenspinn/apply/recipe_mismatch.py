@@ -1,4 +1,4 @@
-"""How a simulated dataset differs from the one of training, field by field of its recipe."""
+"""Differences of a simulated dataset from that of training, field by field of the recipe."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,18 +9,18 @@ from lenspinn.data.info import DatasetInfo
 __all__ = ["recipe_mismatches"]
 
 NO_PIXELS = frozenset({"name", "summary", "engine", "instrument.name", "instrument.source"})
-"""Fields that change no pixel, or by rounding alone."""
+"""Fields of a recipe that change no pixel, or only by rounding."""
 CHECKED_ELSEWHERE = frozenset({"instrument.pixel_scale", "num_pix"})
-"""Images are resampled and cut, and that is said where they are."""
+"""Fields that other checks compare, because images are resampled and cut."""
 DRAWN = ("lens.", "source.", "lens_light.", "exposure_time")
-"""Fields whose distribution may lie within that of training. Not those of the dark matter: fewer or
-smaller subhalos are still inside, and cannot be seen."""
+"""Fields whose distribution may lie within that of training. Dark matter fields are not among them:
+fewer or smaller subhalos would count as within, yet cannot be seen."""
 MOST_NAMED = 6
-"""Differences that are named one by one."""
+"""Largest number of differences that are named one by one."""
 BETWEEN = ("uniform", "log_uniform", "power_law")
-"""Distributions between their first two parameters."""
+"""Distributions that lie between their first two parameters."""
 WIDEST = 2.0
-"""Standard deviations within which a normal distribution counts as lying."""
+"""Half width, in standard deviations, of the range of a normal distribution."""
 
 
 def recipe_mismatches(here: DatasetInfo, trained: DatasetInfo) -> tuple[Mismatch, ...]:
@@ -29,15 +29,15 @@ def recipe_mismatches(here: DatasetInfo, trained: DatasetInfo) -> tuple[Mismatch
     Parameters
     ----------
     here
-        The dataset.
+        Description of the dataset.
     trained
-        What the run recorded of its own.
+        Description of the training data that the run recorded.
 
     Returns
     -------
     tuple of Mismatch
-        At most one on classes and one on the recipe. A recipe is serious unless each difference is
-        a lens or source drawn from a part of what training drew from.
+        Mismatches, at most one on classes and one on the recipe. The latter is serious unless each
+        difference is a lens or source drawn from a part of the distribution of training.
     """
     found = (_classes(here, trained), _recipe(here, trained))
     return tuple(mismatch for mismatch in found if mismatch is not None)
@@ -82,7 +82,7 @@ def _is_simulated(info: DatasetInfo) -> bool:
 
 
 def _differences(here: DatasetInfo, trained: DatasetInfo) -> Iterator[tuple[str, Any, Any, bool]]:
-    """Yield key, value, that of training, and whether the first lies within the second."""
+    """Yield key, value, value in training, and whether the first lies within the second."""
     values, known = (dict(_leaves(info.recipe_config, "")) for info in (here, trained))
     common = set(here.classes) & set(trained.classes)
     for key in sorted(values.keys() | known.keys()):
@@ -95,7 +95,7 @@ def _differences(here: DatasetInfo, trained: DatasetInfo) -> Iterator[tuple[str,
 
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield numbers, words and distributions by dotted key; what is none or off is left out."""
+    """Yield numbers, words and distributions by dotted key; None and False are left out."""
     if isinstance(node, Mapping) and _reach(node) is None:
         for key, value in node.items():
             yield from _leaves(value, f"{prefix}{key}.")
@@ -111,7 +111,7 @@ def _lies_within(value: Any, known: Any) -> bool:
 
 
 def _reach(value: Any) -> tuple[float, float] | None:
-    """Return where a number or a distribution in its plain form lies; None for anything else."""
+    """Return the range of a number or of a distribution in its plain form; else None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value), float(value)
     if not (isinstance(value, Mapping) and len(value) == 1):

@@ -1,4 +1,4 @@
-"""The answer for a whole dataset: a table of all its images, and pictures of the first."""
+"""Answer for a whole dataset: a table of all its images, and pictures of the first."""
 
 import csv
 import io
@@ -25,32 +25,32 @@ from lenspinn.models.quantities import Quantity
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TableAnswer:
-    """What a model says about every image of a dataset."""
+    """Answers of a model for every image of a dataset."""
 
     name: str
     path: Path
-    """Of the dataset."""
+    """Folder of the dataset."""
     classes: tuple[str, ...]
     probabilities: Float[np.ndarray, "images classes"]
-    """Calibrated if there is a `judgement`."""
+    """Probabilities of the classes, calibrated if there is a `judgement`."""
     theta_E: Float[np.ndarray, " images"] | None
     """Einstein radii, arcsec; None if the model has no lens."""
     labels: tuple[str, ...]
-    """The true class of each image."""
+    """True class of each image."""
     accuracy: tuple[float, float, float] | None
-    """Share of right classes, and its 95 % interval; None if the dataset has other classes."""
+    """Accuracy and its 95 % interval; None if the dataset has other classes."""
     mismatches: tuple[Mismatch, ...]
-    """Between the dataset and the training data."""
+    """Differences between the dataset and the training data."""
     table: Path
     """CSV file with one row an image."""
     answers: tuple[Answer, ...]
-    """Those of the images that have a picture."""
+    """Answers for the images that have a picture."""
     judgement: Judgement | None = None
     """Prediction sets and refusals; None if the run is not calibrated."""
     quantities: tuple[Quantity, ...] = ()
-    """What the model predicts beside the class."""
+    """Quantities that the model predicts beside the class."""
     estimates: tuple[tuple[Estimate, ...], ...] = ()
-    """Of each image, those for the class that is answered; empty if there are no `quantities`."""
+    """Estimates of each image for the class that is answered; empty without `quantities`."""
 
     def __post_init__(self) -> None:
         if not self.trusted and any(self.estimates):
@@ -58,7 +58,7 @@ class TableAnswer:
 
     @property
     def image_answers(self) -> list[str | None]:
-        """The answer for each image, as `Answer.answer`."""
+        """Answer for each image, as `Answer.answer`."""
         if self.judgement is None or not self.trusted:
             return [None] * len(self.probabilities)
         answered = answered_classes(self.judgement, self.classes)
@@ -66,7 +66,7 @@ class TableAnswer:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many images each class is the only answer for, and how many have no such answer."""
+        """Number of images for which each class is the only answer, and of those without one."""
         found = self.image_answers
         counts = {name: found.count(name) for name in self.classes}
         counts[NOT_ANSWERED] = found.count(None)
@@ -80,7 +80,7 @@ class TableAnswer:
 
     @property
     def verdict(self) -> str:
-        """The answer in one line, with a plain warning if it is not to be trusted."""
+        """Answer in one line, with a plain warning if it is not to be trusted."""
         counts = ", ".join(f"{number} {name}" for name, number in self.counts.items())
         text = f"{len(self.probabilities)} images: {counts}"
         if self.trusted and self.judgement is not None and self.judgement.refused.any():
@@ -96,7 +96,7 @@ class TableAnswer:
         return "\n".join([*lines, f"  table: {self.table}"])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the summary as what JSON can hold."""
+        """Return the summary as JSON can hold it."""
         keys = ("accuracy", "accuracy_low", "accuracy_high")
         return {
             "schema": 2,
@@ -114,12 +114,12 @@ class TableAnswer:
         }
 
     def to_csv(self) -> str:
-        """Return the table: a row an image, what is not known left out.
+        """Return the table: one row an image; columns that are not known are left out.
 
         Image number, true class, answer (empty where it is not to be trusted), probabilities,
-        theta_E; of a calibrated run the p-value of being like the calibration images too; of a
-        network that predicts quantities each with its sigma, for images that are answered with its
-        class.
+        theta_E; for a calibrated run also the p-value of being like the calibration images; for a
+        network that predicts quantities, each quantity with its sigma, for images that are answered
+        with its class.
         """
         columns: dict[str, Sequence[object]] = {
             "image": range(len(self.probabilities)),

@@ -1,4 +1,4 @@
-"""A finished cell: one JSON file with all that tables and figures need, weights excepted."""
+"""Finished cell: one JSON file with all that tables and figures need, weights excepted."""
 
 import base64
 import json
@@ -33,11 +33,11 @@ CHOSEN, FINAL = "chosen", "final"
 """Weights of the epoch that was best on validation, and of the last epoch."""
 NUM_ROC_POINTS = 200
 ROC_DECIMALS = 5
-"""Finer than one image of the test sets in use."""
+"""Decimals of stored rates: finer than one image of the test sets in use."""
 GREY_LEVELS = 255
 
 Finished = dict[str, Any]
-"""Content of a cell's file."""
+"""Content of the file of a finished cell."""
 
 
 def measure_cell(cell: Cell) -> Finished:
@@ -46,7 +46,7 @@ def measure_cell(cell: Cell) -> Finished:
     Parameters
     ----------
     cell
-        Its run folder and its test set are complete.
+        Cell whose run folder and test set are complete.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def read_cell(cell: Cell) -> Finished | None:
     Raises
     ------
     BenchmarkError
-        If the file is no result, or that of other settings than the grid asks for.
+        The file is no result, or that of other settings than the grid asks for.
     """
     if not cell.result.is_file():
         return None
@@ -128,12 +128,12 @@ def read_cell(cell: Cell) -> Finished | None:
 
 
 class RunState(NamedTuple):
-    """How far the training in a run folder is."""
+    """Progress of the training in a run folder."""
 
     text: str
-    """In a word or two."""
+    """Progress in a word or two."""
     images_seen: int
-    """Up to the last row of ``metrics.csv``, this and the next."""
+    """Number of training images seen up to the last row of ``metrics.csv``, as `seconds`."""
     seconds: float
 
 

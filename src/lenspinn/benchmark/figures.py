@@ -13,7 +13,7 @@ from lenspinn.data.style import COLORS, INK, clean_axes
 from lenspinn.explain.panels import draw_overlay
 
 SMALLEST_CORNER = 0.05
-"""False positive rates that the ROC panel shows at least; perfect curves would leave it empty."""
+"""Smallest range of false positive rates of the ROC panel; perfect curves would leave it empty."""
 _COLORS = (*COLORS, INK)
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)))
 
@@ -24,7 +24,9 @@ def comparison_figure(lines: Sequence[Line]) -> Figure:
     Parameters
     ----------
     lines
-        Those without finished cells are left out. Several seeds are drawn as their mean, and a
+        Lines of the table; those without finished cells are left out. Several seeds are drawn as
+        their mean, and a
+        a
         band from the lowest to the highest.
     """
     figure = Figure(figsize=(12.6, 3.9), layout="constrained")
@@ -58,7 +60,8 @@ def cam_figure(lines: Sequence[Line]) -> Figure:
     Parameters
     ----------
     lines
-        Each a column; those without finished cells are left out. Of several seeds the first is
+        Lines of the table, each a column; those without finished cells are left out. Of several
+        seeds
         shown.
     """
     shown = [(line, line.cells[min(line.cells)]["cam"]) for line in lines if line.cells]

@@ -1,4 +1,4 @@
-"""What a benchmark measures: rows x protocols x recipes x seeds, read from YAML files."""
+"""Grid of a benchmark: rows x protocols x recipes x seeds, read from YAML files."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from lenspinn.simulate import get_recipe
 from lenspinn.train import TrainConfig
 
 ROWS, PROTOCOLS = "rows.yaml", "protocols.yaml"
-"""Beside the YAML file of a grid: what its labels stand for."""
+"""Files beside the YAML file of a grid that define its labels."""
 
 MOST_CELLS = 10_000
-"""Of a grid."""
+"""Largest number of cells of a grid."""
 
 _PAPER_SCORES = ("parameters", "accuracy", "micro_f1", "auc_axion", "auc_cdm", "auc_no_sub")
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_.+-]*")
@@ -27,7 +27,7 @@ class RowConfig:
     """One row of a table: a network, its options and how it is trained."""
 
     title: str
-    """Its name in tables and figures."""
+    """Name of the row in tables and figures."""
 
     train: dict[str, Plain]
     """Settings of `lenspinn train`, nested or dotted: model.name at least."""
@@ -36,7 +36,8 @@ class RowConfig:
     """Further settings under single protocols, by the name of the protocol."""
 
     paper: dict[str, float] = field(default_factory=dict)
-    """What a paper printed for it: parameters (millions), accuracy, micro_f1, auc_<class>."""
+    """Values that a paper printed for the row: parameters (millions), accuracy, micro_f1,
+    auc_<class>."""
 
     def __post_init__(self) -> None:
         for key in self.paper:
@@ -47,10 +48,10 @@ class RowConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolConfig:
-    """How the networks of a grid are trained, and on which images they are measured."""
+    """Training of the networks of a grid, and the images on which they are measured."""
 
     title: str
-    """One line for readers."""
+    """Description in one line, for readers."""
 
     train: dict[str, Plain]
     """Settings of `lenspinn train`, nested or dotted; `data: stream` draws fresh images."""
@@ -104,7 +105,7 @@ class TableConfig:
     """One table and its figures."""
 
     title: str
-    """Its caption."""
+    """Caption of the table."""
 
     rows: list[str]
     """Labels of rows, from top to bottom."""
@@ -137,7 +138,7 @@ class GridConfig:
     """Each is made for every protocol and recipe."""
 
     seeds: list[int] = field(default_factory=lambda: [0])
-    """Of the split, the first weights and the order of the images."""
+    """Seeds of the split, the first weights and the order of the images."""
 
     def __post_init__(self) -> None:
         for key in ("protocols", "recipes", "tables", "seeds"):
@@ -160,7 +161,7 @@ class _ProtocolsFile:
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """The images that cells of a recipe are measured on."""
+    """Images on which the cells of a recipe are measured."""
 
     __test__ = False  # no test case, whatever pytest makes of the name
 
@@ -181,16 +182,16 @@ class Cell:
     seed: int
     config: TrainConfig
     command: str
-    """That trains it by hand."""
+    """Command that trains the cell by hand."""
     images: int
-    """Training images of all its epochs, stored or fresh."""
+    """Number of training images in all epochs of the cell, stored or fresh."""
     test: TestSet
     result: Path
     """JSON file of the finished cell."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name of the cell in messages."""
         return f"{self.protocol} {self.recipe} {self.row} seed {self.seed}"
 
 
@@ -211,7 +212,7 @@ def read_grid(path: Path) -> Grid:
     Raises
     ------
     ConfigError
-        If a file is missing, a key or label is unknown, or a label is no file name.
+        A file is missing, a key or label is unknown, or a label is no file name.
     """
     config = parse_config(GridConfig, [str(path)])
     known_rows = parse_config(_RowsFile, [str(path.with_name(ROWS))]).rows
@@ -255,7 +256,7 @@ def grid_cells(grid: Grid, *, work: Path, out: Path) -> list[Cell]:
     Raises
     ------
     ConfigError
-        If the settings of a row and a protocol make no `TrainConfig`.
+        The settings of a row and a protocol make no `TrainConfig`.
     """
     return [
         _cell(grid, protocol, recipe, row, seed, work=work, out=out)

@@ -41,7 +41,7 @@ from ImageNet weights, and the epoch chosen on the test images.
 
 @dataclass
 class _Output:
-    """What one grid writes."""
+    """Text and numbers that one grid writes."""
 
     markdown: list[str] = field(default_factory=list)
     latex: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a benchmark would do, and how long that would take on this machine."""
+"""Plan of a benchmark, and the time that it would take on this machine."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from lenspinn.models import create_model
 from lenspinn.simulate import get_recipe
 
 TIMED_STEPS = 3
-"""After a first one that is not timed."""
+"""Number of steps that are timed, after a first one that is not."""
 
 
 def plan(cells: Sequence[Cell], finished: Mapping[str, Finished | None], *, jobs: int) -> list[str]:
@@ -30,7 +30,7 @@ def plan(cells: Sequence[Cell], finished: Mapping[str, Finished | None], *, jobs
     finished
         Content of the finished cells of the grid, by the name of the cell.
     jobs
-        Cells at once.
+        Number of cells that run at once.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def plan(cells: Sequence[Cell], finished: Mapping[str, Finished | None], *, jobs
 
 
 def _speed(cell: Cell, state: RunState, speeds: dict[str, float]) -> float:
-    """Return training images a second; `speeds` by network gets what is measured on the way."""
+    """Return training images a second; new measurements are added to `speeds`, by network."""
     key = json.dumps(_network(to_dict(cell.config)["model"]))
     if state.seconds > 0:
         speeds[key] = state.images_seen / state.seconds

@@ -22,9 +22,9 @@ from lenspinn.places import check_output, check_own
 from lenspinn.simulate import SimulateConfig, simulate
 
 MOST_JOBS = 256
-"""Processes."""
+"""Largest number of processes."""
 POLL_SECONDS = 5.0
-"""Between two looks at the running cells."""
+"""Interval between two looks at the running cells, s."""
 
 
 @takes_paths
@@ -47,10 +47,10 @@ def benchmark(
         YAML file of the grid; ``rows.yaml`` and ``protocols.yaml`` beside it say what its labels
         mean.
     out
-        Folder for what is kept: ``cells/`` with one JSON a cell, from which tables and figures
+        Folder for results: ``cells/`` with one JSON a cell, from which tables and figures
         are built again at every call, and ``README.md``. Grids share it, and each other's cells.
     work
-        Folder for what is large: datasets and run folders. A cell that was interrupted, even by
+        Folder for large files: datasets and run folders. A cell that was interrupted, even by
         kill -9, goes on from there.
     jobs
         Cells trained at once, each in a process with one CPU thread; they share a GPU. 0 trains
@@ -72,9 +72,9 @@ def benchmark(
     Raises
     ------
     ConfigError
-        If the grid is impossible or has no such protocol, row or seed.
+        The grid is impossible or has no such protocol, row or seed.
     StoreError
-        If `work` holds another dataset where one of the grid belongs.
+        `work` holds another dataset where one of the grid belongs.
     BenchmarkError
         If a cell failed: after all others are finished and the page is built. Or if `out` holds
         cells of other settings.
@@ -156,7 +156,7 @@ def _selected(
 
 
 def _make_datasets(grid: Grid, cells: Sequence[Cell], work: Path) -> None:
-    """Simulate what the cells train on and are tested on, unless it is there."""
+    """Simulate the training and test images of the cells, unless they exist."""
     needed = {cell.test.path: (cell.test.recipe, cell.test.num, cell.test.seed) for cell in cells}
     for cell in cells:
         protocol = grid.protocols[cell.protocol]

@@ -14,7 +14,7 @@ from lenspinn.evaluate.metrics import paired_difference
 
 NOT_RUN = "not run"
 NOTHING = "-"
-"""Where there is nothing to say."""
+"""Text of an empty entry."""
 SCORES = ("accuracy", "micro_f1", "macro_f1", "auc_axion", "auc_cdm", "auc_no_sub", "auc_micro")
 CSV_SCORES = (*SCORES, "ece")
 
@@ -26,7 +26,7 @@ class Line:
     label: str
     row: RowConfig
     cells: dict[int, Finished]
-    """By seed; empty where nothing was run."""
+    """Finished cells by seed; empty where nothing was run."""
     difference: tuple[float, float, float] | None
     """Accuracy minus that of the reference row on the same images, and its 95 % interval."""
 
@@ -56,9 +56,9 @@ def table_lines(
     ----------
     table
     rows
-        By label.
+        Rows by label.
     cells
-        By label and seed.
+        Finished cells by label and seed.
     """
     reference = cells.get(table.reference, {})
     return [

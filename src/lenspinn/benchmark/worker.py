@@ -16,11 +16,11 @@ from lenspinn.errors import LenspinnError
 from lenspinn.workflow import train
 
 FAILED, REFUSED, BUSY = 1, 2, 3
-"""Exit status: a bug, bad input, and a cell that another process works on."""
+"""Exit statuses: a bug, bad input, and a cell that another process works on."""
 
 
 def log_path(cell: Cell) -> Path:
-    """Return the file that takes what a cell's process says."""
+    """Return the file for the output of a cell's process."""
     return cell.config.out.with_name(f"{cell.config.out.name}.log")
 
 

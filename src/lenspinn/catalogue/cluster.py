@@ -15,11 +15,11 @@ Result = TypeVar("Result")
 
 INSTALL = "pip install 'lenspinn[dask]'"
 AHEAD = 4
-"""Tasks for each worker that the scheduler knows of."""
+"""Number of tasks that the scheduler holds for each worker."""
 FEWEST_AHEAD = 64
-"""Tasks that it knows of while workers are still to come."""
+"""Fewest tasks that the scheduler holds, while workers are still to come."""
 PATIENCE = 10
-"""Seconds that a scheduler has to answer."""
+"""Time that a scheduler has to answer, s."""
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def connected(address: str) -> Iterator[Any]:
     Raises
     ------
     ConfigError
-        If the extra is not installed, nobody answers, or its workers have several threads.
+        The extra is not installed, no scheduler answers, or its workers have several threads.
     """
     distributed = _imported("distributed", "scheduler")
     try:
@@ -61,12 +61,13 @@ def slurm_cluster(jobs: int) -> Iterator[Any]:
     Parameters
     ----------
     jobs
-        That are submitted; what each asks for stands in the configuration of dask-jobqueue.
+        Number of jobs that are submitted; the configuration of dask-jobqueue says what each asks
+        for.
 
     Raises
     ------
     ConfigError
-        If the extra is not installed, or that configuration lacks something.
+        The extra is not installed, or the configuration of dask-jobqueue lacks something.
     """
     jobqueue = _imported("dask_jobqueue", "slurm")
     distributed = _imported("distributed", "slurm")
@@ -92,22 +93,23 @@ def on_cluster(
     Parameters
     ----------
     function
-        Importable on all workers, as is all that the tasks hold.
+        Function that is importable on all workers, as is all that the tasks hold.
     tasks
-        They are asked for as they are needed.
+        Tasks, which are drawn from the iterable as they are needed.
     client
-        Of the cluster. A task whose worker dies is given to others, as often as its scheduler
+        Client of the cluster. A task whose worker dies is given to others, as often as its
+        scheduler
         allows (``distributed.scheduler.allowed-failures``).
 
     Yields
     ------
     task, result
-        As they are done. What a function raises is raised here.
+        Tasks and their results in the order in which they are done. An error of a task is raised.
 
     Raises
     ------
     DataError
-        If workers die whatever they do, or the scheduler went away.
+        Workers die again and again, or the scheduler went away.
     """
     distributed = _imported("distributed", "scheduler")
     left, of_future = iter(tasks), dict[str, Task]()

@@ -1,4 +1,4 @@
-"""Columns that each job adds to a table, and how what it found becomes values in them.
+"""Columns that each job adds to a table, and the values of its results in them.
 
 Their names, types and order are settled before the first lens, so that every part of a catalogue
 has the same, whatever its lenses were like.
@@ -30,13 +30,13 @@ __all__ = [
 Job = Literal["measure", "detect", "apply"]
 JOBS: tuple[Job, ...] = get_args(Job)
 Values = dict[str, Any]
-"""Of one lens, by the name of the column without that of the job."""
+"""Values of one lens, by the name of the column without the name of the job."""
 
 TEXT, NUMBER, WHOLE, TRUTH = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 
 
 class Column(NamedTuple):
-    """One column of a job."""
+    """Column of a job."""
 
     name: str
     type: pa.DataType = NUMBER
@@ -49,8 +49,8 @@ EVERY_JOB = (
     Column("notes", TEXT),
     Column("seconds", NUMBER, "s"),
 )
-"""``ok`` or ``failed``; why it failed, in one sentence; what was done without being asked for; and
-the wall time that it took, which no two runs share."""
+"""Columns of every job: ``ok`` or ``failed``; the reason of a failure, in one sentence; steps that
+were done without being asked for; and the wall time, which no two runs share."""
 
 
 def _with_errors(part: str, names: Sequence[tuple[str, str | None]]) -> list[Column]:
@@ -134,7 +134,8 @@ DETECT = (
     Column("median_mass_limit_arcsec2", NUMBER, "arcsec2"),
     Column("best_mass_limit_arcsec2", NUMBER, "arcsec2"),
 )
-"""Place, mass and chance are those of the candidate with the highest peak."""
+"""Columns of ``detect``; place, mass and chance are those of the candidate with the highest
+peak."""
 
 
 def answer_columns(classes: Sequence[str], quantities: Sequence["Quantity"]) -> list[Column]:
@@ -180,12 +181,12 @@ def job_schema(job: Job, of_network: Sequence[Column] = ()) -> pa.Schema:
 
 
 def measurement_values(record: Mapping[str, Any]) -> Values:
-    """Return what stands in the columns of ``measure``.
+    """Return the values of the columns of ``measure``.
 
     Parameters
     ----------
     record
-        Of `lenspinn.measure.lens_file.numbers_of`.
+        Record by `lenspinn.measure.lens_file.numbers_of`.
     """
     parameters, errors = record["parameters"], record["errors"]
     values = {column.name: record[column.name] for column in MEASURE if column.name in record}
@@ -205,7 +206,7 @@ def measurement_values(record: Mapping[str, Any]) -> Values:
 
 
 def detection_values(detection: "Detection") -> Values:
-    """Return what stands in the columns of ``detect``."""
+    """Return the values of the columns of ``detect``."""
     record = detection.to_json()
     values = {column.name: record[column.name] for column in DETECT if column.name in record}
     values["reasons"] = "; ".join(detection.reasons)
@@ -222,7 +223,7 @@ def detection_values(detection: "Detection") -> Values:
 
 
 def answer_values(answer: "Answer") -> Values:
-    """Return what stands in the columns of ``apply``."""
+    """Return the values of the columns of ``apply``."""
     values: Values = {
         "trusted": answer.trusted,
         "answer": answer.answer,

@@ -1,4 +1,4 @@
-"""The table of a catalogue that is done: what came in, and beside it what was found."""
+"""Table of a finished catalogue: the columns of the input, and beside them the results."""
 
 import io
 from pathlib import Path
@@ -16,18 +16,18 @@ __all__ = ["joined", "write_tables"]
 
 NAME = "catalogue"
 MOST_ECSV = 50_000
-"""Rows up to which the table is written as text too."""
+"""Largest number of rows with which the table is written as text (ECSV) too."""
 
 
 def joined(
     table: pa.Table, ids: list[str], rows: Int[np.ndarray, " rows"], results: pa.Table
 ) -> pa.Table:
-    """Put what was found beside what came in.
+    """Put the results beside the columns of the input.
 
     Parameters
     ----------
     table, ids
-        What came in, and the name of each of its rows.
+        Table that was given, and the id of each of its rows.
     rows
         Numbers of the rows that were asked for, rising.
     results
@@ -60,7 +60,7 @@ def write_tables(catalogue: pa.Table, out: Path) -> Path:
     Returns
     -------
     Path
-        Of the Parquet file.
+        Path of the Parquet file.
     """
     content = pa.BufferOutputStream()
     pa.parquet.write_table(catalogue.combine_chunks(), content)

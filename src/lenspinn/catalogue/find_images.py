@@ -15,11 +15,11 @@ from lenspinn.measure.companions import IMAGE, IN_FOLDER, is_hdf5, is_lens_folde
 __all__ = ["find_images", "is_pattern"]
 
 SUFFIXES = (*FITS_SUFFIXES, *HDF5_SUFFIXES, ".npy")
-"""Of files that hold an image."""
+"""Suffixes of files that hold an image."""
 BAND_IMAGE, BAND_PSF = "image_", "psf_"
 """Beginnings of the names of HDF5 files of a band, as dolphin names them."""
 OTHER_ROLES = ("noise", "variance", "weight", "psf", "mask")
-"""That names of files tell, which are then no images of a lens."""
+"""Words in names of files that are not images of a lens but belong to one."""
 
 
 def is_pattern(path: Path) -> bool:
@@ -40,14 +40,15 @@ def find_images(place: Path) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        In the order of names, of columns ``image`` and ``noise``, ``psf`` and ``mask``: a file
+        Table in the order of names, of columns ``image`` and ``noise``, ``psf`` and ``mask``: a
+        file
         ``X_data.fits`` brings ``X_noise_map.fits``, ``X_psf.fits`` and
         ``X_mask_extra_galaxies.fits`` of its folder, and ``image_X.h5`` brings ``psf_X.h5``.
 
     Raises
     ------
     DataError
-        If there is none.
+        There is no image.
     """
     if place.is_dir():
         found = [place] if is_lens_folder(place) else [*_inside(place, sorted(place.iterdir()))]

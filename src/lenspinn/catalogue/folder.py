@@ -1,4 +1,4 @@
-"""The folder of a catalogue on its way: what it is of, and the parts that are done.
+"""Folder of a catalogue in progress: its plan, and the parts that are done.
 
 Every part is one Parquet file that is whole or not there, so that a kill at any moment loses what
 was under way and nothing else.
@@ -22,18 +22,18 @@ __all__ = ["CatalogueFolder", "settle_plan"]
 PLAN, PARTS = "plan.json", "parts"
 SCHEMA = 1
 PART_ROWS, PART_SECONDS = 1000, 20.0
-"""A part is written when it has so many rows, or when the last one is so long ago."""
+"""Number of rows, and time since the last part, s, from which on a part is written."""
 
 
 class CatalogueFolder:
-    """A folder that rows are written into as they are done.
+    """Folder into which rows are written as they are done.
 
     Parameters
     ----------
     out
         The folder; its `FolderLock` is held.
     schema
-        Of the rows; the first column is ``row``, the number of the row in the table.
+        Schema of the rows; the first column is ``row``, the number of the row in the table.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class CatalogueFolder:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was not written yet."""
+        """Write the rows that were not written yet."""
         self._last = time.monotonic()
         if not self._rows:
             return
@@ -74,7 +74,7 @@ class CatalogueFolder:
         Raises
         ------
         DataError
-            If a part is damaged.
+            A part is damaged.
         """
         parts = [self._read(path) for path in sorted(self._files())]
         whole = pa.concat_tables([self._schema.empty_table(), *parts])
@@ -97,21 +97,21 @@ class CatalogueFolder:
 
 
 def settle_plan(out: Path, plan: dict[str, Any], provenance: dict[str, Any]) -> None:
-    """Make a folder one of a plan, or see that it is.
+    """Make a folder for a plan, or check that it belongs to this plan.
 
     Parameters
     ----------
     out
         Empty, or begun by the same plan; its `FolderLock` is held.
     plan
-        What is done to which table, as what JSON can hold.
+        Jobs and table, as JSON can hold them.
     provenance
-        What software and machine begins it.
+        Software and machine that begin the work.
 
     Raises
     ------
     ConfigError
-        If it holds something else.
+        The folder holds something else.
     """
     path = out / PLAN
     if path.exists():

@@ -1,4 +1,4 @@
-"""The files of one row of a table, read, and cut out of a mosaic where the row says so."""
+"""Files of one row of a table, read, and cut out of a mosaic where the row says so."""
 
 import tempfile
 import warnings
@@ -28,18 +28,19 @@ __all__ = ["LensImage", "read_lens"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensImage:
-    """The image of a lens, and what comes with it."""
+    """Image of a lens, with its noise map, PSF and mask where they are given."""
 
     found: TelescopeImage
     known: Companions = field(default_factory=Companions)
     pixel_scale: float | None
-    """Arcsec; None of an array of which nobody says it. That of `found` is then no number."""
+    """Pixel scale, arcsec per pixel; None for an array whose scale is unknown: then the pixel scale
+    of `found` is not a number."""
     from_telescope: bool
-    """Whether it is a telescope's file; an array is taken to be what training images are."""
+    """Whether the file is a telescope's; an array is taken to be like the training images."""
 
     @cached_property
     def fits(self) -> ImageFits:
-        """Of the image, which all jobs share."""
+        """Fits of the image, which all jobs share."""
         return self.known.fits_of(self.found.data, self.found.pixel_scale)
 
     def measurable(self) -> TelescopeImage:
@@ -48,7 +49,7 @@ class LensImage:
         Raises
         ------
         DataError
-            If it is not.
+            The pixel scale is unknown.
         """
         if self.pixel_scale is None:
             raise DataError(
@@ -58,7 +59,7 @@ class LensImage:
 
 
 def read_lens(row: LensRow) -> LensImage:
-    """Read what a row of a table names.
+    """Read the files that a row of a table names.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def read_lens(row: LensRow) -> LensImage:
     Raises
     ------
     DataError, ImageError
-        If a file is missing or cannot be used, or the row says too little.
+        A file is missing or cannot be used, or the row says too little.
     """
     image, options = row.image, row.files
     if not image.exists():

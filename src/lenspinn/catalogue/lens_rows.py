@@ -1,4 +1,4 @@
-"""The lens that a row of a table stands for: its name, its files, and what else is said of it."""
+"""Lens of one row of a table: its name, its files, and the other values of the row."""
 
 import math
 import re
@@ -18,21 +18,21 @@ __all__ = ["LensRow", "lens_rows"]
 
 Value = str | int | float | bool | None
 MOST_NAME = 200
-"""Characters of an id that files are named by."""
+"""Longest id that files can be named by, characters."""
 _FILE_NAME = re.compile(r"[^/\0]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LensRow:
-    """One row, as it stands in the table; what is wrong with it is said when it is its turn."""
+    """One row, as it stands in the table; its errors are raised only when its columns are read."""
 
     row: int
-    """From 0, of the whole table."""
+    """Number of the row in the whole table, from 0."""
     id: str
     said: Mapping[str, Value]
-    """What the columns of `MEANINGS` say, but for what is empty."""
+    """Values of the columns of `MEANINGS` that are not empty."""
     folder: Path
-    """That relative paths are relative to."""
+    """Folder that relative paths are relative to."""
 
     def path(self, name: str) -> Path | None:
         """Return the file that a column names.
@@ -40,7 +40,7 @@ class LensRow:
         Raises
         ------
         DataError
-            If it is no text.
+            The value is no text.
         """
         value = self.said.get(name)
         if value is None:
@@ -51,7 +51,7 @@ class LensRow:
 
     @property
     def image(self) -> Path:
-        """Its image, or the folder of a lens."""
+        """Image of the row, or the folder of a lens."""
         image = self.path("image")
         if image is None:
             raise DataError("the row names no image: give its path in the column image")
@@ -63,7 +63,7 @@ class LensRow:
         Raises
         ------
         DataError
-            If it is none.
+            The value is no number.
         """
         value = self.said.get(name)
         if value is None:
@@ -82,7 +82,7 @@ class LensRow:
 
     @property
     def files(self) -> FileOptions:
-        """What the row says of the files of its image."""
+        """Files and extensions that the row names for its image."""
         return FileOptions(
             noise=self.path("noise"),
             psf=self.path("psf"),
@@ -101,14 +101,14 @@ def lens_rows(table: pa.Table, folder: Path) -> list[LensRow]:
     Parameters
     ----------
     table
-        Of `lenspinn.catalogue.read_table`.
+        Table by `lenspinn.catalogue.read_table`.
     folder
-        That its relative paths are relative to.
+        Folder that its relative paths are relative to.
 
     Raises
     ------
     DataError
-        If two rows have the same id, or one has none that a file can be named by.
+        Two rows have the same id, or one has none that a file can be named by.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""One lens on its way through the jobs, and how what goes wrong becomes a message of its row."""
+"""One lens and its jobs, whose errors become a message of its row."""
 
 import time
 import warnings
@@ -22,38 +22,38 @@ OK, FAILED = "ok", "failed"
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is asked for, of every lens."""
+    """Jobs and settings that are asked for, the same for every lens."""
 
     jobs: tuple[Job, ...]
     model: str | None = None
-    """For ``apply``: a run folder, or the name of a trained network."""
+    """Run folder, or name of a trained network, for ``apply``."""
     lens_light: LensLightMode | None = None
     mocks: int = MOCKS
     injected: int = INJECTED
     seed: int = 0
     products: Path | None = None
-    """Folder for files of each lens, in a folder a job; None for none."""
+    """Folder for files of each lens, with one folder a job; None if no files are written."""
 
 
 @dataclass(eq=False)
 class OneLens:
-    """One row, what was read of it, and what was found."""
+    """One row of the table, its image, and its results."""
 
     row: LensRow
     values: dict[str, Values] = field(default_factory=dict)
-    """By job."""
+    """Results by job."""
     read: LensImage | None = None
-    """None if it cannot be read."""
+    """Image of the row; None if it cannot be read."""
 
     @property
     def image(self) -> LensImage:
-        """What was read."""
+        """Image that was read."""
         assert self.read is not None
         return self.read
 
     @property
     def row_values(self) -> Values:
-        """The number of its row, and all values by the names of their columns."""
+        """Number of the row, and all values by the names of their columns."""
         flat = {
             f"{job}_{name}": value
             for job, values in self.values.items()
@@ -63,7 +63,7 @@ class OneLens:
 
     @contextmanager
     def failing(self, jobs: Iterable[Job]) -> Iterator[None]:
-        """Make what goes wrong in a block the status and message of some jobs."""
+        """Turn an error in a block into the status and message of some jobs."""
         try:
             yield
         except Exception as error:
@@ -73,7 +73,7 @@ class OneLens:
             self.values |= {job: {"status": FAILED, "message": text} for job in jobs}
 
     def timed(self, job: Job, do: Callable[["OneLens"], Values]) -> None:
-        """Do a job, and keep what it found or why it failed, and how long it took."""
+        """Do a job, and keep its results or the reason of its failure, and the time it took."""
         begin = time.perf_counter()
         with self.failing([job]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say of a lens, its notes and reasons do too

@@ -18,11 +18,11 @@ from lenspinn.errors import DataError
 __all__ = ["MEANINGS", "UNIT", "column_of", "is_table", "read_table", "unit_of"]
 
 UNIT = b"unit"
-"""Key of the unit of a column, as text, among what its field says."""
+"""Key of the unit of a column in the metadata of its field."""
 TEXTS = ("id", "image", "noise", "psf", "mask")
 """Columns that are text, though they may look like numbers."""
 UNITS = {"ra": "deg", "dec": "deg", "size": "arcsec", "pixel_scale": "arcsec"}
-"""Of columns that are numbers; one that says another unit is converted."""
+"""Units of columns that are numbers; a column with another unit is converted."""
 MEANINGS = (
     *TEXTS,
     "hdu",
@@ -37,7 +37,7 @@ MEANINGS = (
     "z_lens",
     "z_source",
 )
-"""Columns that mean something here; others are carried through."""
+"""Columns with a meaning for lenspinn; others are copied to the result."""
 MISSPELT = 0.8
 """Least likeness, as `difflib` measures it, to the name of a column that the table lacks."""
 
@@ -58,7 +58,7 @@ def read_table(path: Path) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        Of all columns; those of `UNITS` in these units.
+        Table of all columns; the columns of `UNITS` are in these units.
 
     Raises
     ------
@@ -112,13 +112,13 @@ def _warn_of_misspelt(table: pa.Table, path: Path) -> None:
 
 
 def column_of(table: pa.Table, meaning: str) -> str | None:
-    """Return the name of the column that means something here, however it is capitalised."""
+    """Return the name in `MEANINGS` of a column, however it is capitalised."""
     names = {name.lower(): name for name in reversed(table.column_names)}
     return meaning if meaning in table.column_names else names.get(meaning.lower())
 
 
 def unit_of(field: pa.Field) -> str | None:
-    """Return the unit that a column says."""
+    """Return the unit that a column states."""
     text = (field.metadata or {}).get(UNIT)
     return None if text is None else text.decode(errors="replace")
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue", "run_catalogue"]
 
 TOGETHER = 64
-"""Lenses that a network sees at once, where it takes images as they are."""
+"""Number of lenses that a network sees at once, if it takes images without preparation."""
 DIED = (
     "the process that worked on it died, and died again alone (was there too little memory?): give "
     "the lens to `lenspinn measure` to see more"
@@ -48,13 +48,13 @@ Rows = tuple[LensRow, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """What was done with a table."""
+    """Result of the jobs for a table."""
 
     path: Path
-    """Of the table that was written, Parquet."""
+    """Path of the Parquet table that was written."""
     num_rows: int
     num_ok: dict[Job, int]
-    """Rows of each job that did not fail."""
+    """Number of rows that did not fail, for each job."""
     num_trusted: dict[Job, int]
 
     def __str__(self) -> str:
@@ -85,11 +85,11 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     slurm: bool = False,
     progress: bool = True,
 ) -> Catalogue:
-    """Measure, search and classify all lenses of a table, and write a table of what was found.
+    """Measure, search and classify all lenses of a table, and write a table of the results.
 
     A row comes out for each row in, in the same order, with its columns and those of each job: its
-    status, why it failed in one sentence if it did, and its numbers with their errors. What is done
-    is on disk within seconds. Stopped in whatever way, the same command continues; no lens is done
+    status, the reason of a failure in one sentence, and its numbers with their errors. Results are
+    on disk within seconds. Stopped in any way, the same command continues; no lens is done
     twice, and none is lost.
 
     Parameters
@@ -107,7 +107,7 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     out
         Folder for ``catalogue.parquet``, ``catalogue.ecsv`` and what is needed to continue.
     model
-        For apply: a run folder, or the name of a trained network.
+        Run folder, or name of a trained network, for apply.
     where
         Rows to take, such as "z_lens > 0.3 and survey == Q1"; by default all.
     limit
@@ -115,11 +115,11 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     lens_light
         "model", "mask" or "none", as of `lenspinn measure`.
     mocks
-        Of each lens, for detect; as of `lenspinn detect`.
+        Mocks of each lens, for detect; see `lenspinn detect`.
     injected
-        Likewise.
+        Injected clumps of each lens, for detect; see `lenspinn detect`.
     seed
-        Of the mocks.
+        Seed of the mocks.
     products
         Whether each lens gets JSON, FITS and picture too, in ``products/JOB``, named by its id.
     workers
@@ -136,7 +136,7 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
     Raises
     ------
     ConfigError, DataError, ModelError
-        If the table, the network or an option cannot be used, or the folder holds something else.
+        The table, the network or an option cannot be used, or the folder holds something else.
     """
     table = Path(table)
     work = Work(
@@ -187,7 +187,7 @@ def run_catalogue(  # noqa: PLR0913 - each is an option of the command
 
 
 class _Queue(Iterator[Rows]):
-    """Rows that are not done yet, by so many as are done together."""
+    """Rows that are not done yet, in groups that are done together."""
 
     def __init__(self, lenses: Sequence[LensRow], results: pa.Table, together: int) -> None:
         known = set(results["row"].to_pylist())
@@ -296,7 +296,7 @@ def _schema(jobs: Sequence[Job], judge: "Judge | None") -> pa.Schema:
 
 
 def _together(jobs: Sequence[Job], judge: "Judge | None", lenses: Sequence[LensRow]) -> int:
-    """Return how many lenses are done at once: several where a network takes them as they are."""
+    """Return the number of lenses done at once: several where a network needs no preparation."""
     if judge is None or set(jobs) != {"apply"}:
         return 1
     from lenspinn.models import LensFit

@@ -21,9 +21,9 @@ OPERATORS = {
     ">": pc.greater,
     "=": pc.equal,
 }
-"""The longer ones first: ``<=`` is not ``<`` of ``=...``."""
+"""Operators of conditions, longer ones first: ``<=`` is not ``<`` followed by ``=...``."""
 EQUALITY = ("=", "==", "!=")
-"""Operators for what is no number."""
+"""Operators for values that are not numbers."""
 _AND = re.compile(r"(?:^|\s+)and(?:\s+|$)", re.IGNORECASE)
 _CONDITION = re.compile(rf"\s*(.+?)\s*({'|'.join(map(re.escape, OPERATORS))})\s*(.+?)\s*")
 _TRUTH = {"true": True, "false": False}
@@ -42,7 +42,8 @@ def rows_where(table: pa.Table, text: str | None) -> Bool[np.ndarray, " rows"]:
     Raises
     ------
     ConfigError
-        If it is no such condition, or names no column of the table, or its value is of another kind
+        The text is no such condition, or names no column of the table, or its value is of another
+        type
         than the column.
     """
     chosen = np.ones(table.num_rows, dtype=bool)

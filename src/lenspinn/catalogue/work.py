@@ -1,4 +1,4 @@
-"""What is done with some rows of a table, in whichever process and on whichever machine."""
+"""Jobs for some rows of a table, in any process and on any machine."""
 
 import functools
 from collections.abc import Iterable
@@ -21,15 +21,15 @@ def do_rows(work: Work, rows: Iterable[LensRow]) -> list[Values]:
     Parameters
     ----------
     work
-        What is asked for.
+        Jobs and settings.
     rows
-        A network that takes images as they are sees all of them at once.
+        Rows; a network that takes images without preparation sees all of them at once.
 
     Returns
     -------
     list of dict
-        Of each row, its number as ``row``, and the values of all columns of all jobs. Whatever goes
-        wrong with a lens is the status and the message of its row.
+        For each row, its number as ``row``, and the values of all columns of all jobs. An error of
+        a lens becomes the status and the message of its row.
     """
     lenses = [OneLens(row) for row in rows]
     for lens in lenses:

@@ -1,4 +1,4 @@
-"""What guessing would reach, and whether a network is above it."""
+"""Accuracy of guessing, and whether a network is above it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["chance_metrics", "chance_sentence"]
 
 
 def chance_metrics(confusion: Sequence[Sequence[int]], accuracy_low: float) -> dict[str, Any]:
-    """Score of one who names the most frequent class every time, and whether a network beats it.
+    """Accuracy of always naming the most frequent class, and whether a network beats it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def chance_sentence(record: Mapping[str, Any]) -> str:
     Parameters
     ----------
     record
-        Of `lenspinn.evaluate.classification_metrics`.
+        Scores of `lenspinn.evaluate.classification_metrics`.
     """
     guessing = (
         f"naming the most frequent class every time would reach {record['chance_accuracy']:.3f}"

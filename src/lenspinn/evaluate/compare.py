@@ -1,4 +1,4 @@
-"""Two networks on the same images: which is right more often, and how sure that is."""
+"""Comparison of two networks on the same images: difference in accuracy and its significance."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ __all__ = ["Comparison", "PairedScores", "compare_runs"]
 SCHEMA = 1
 RESAMPLES = 10_000
 INTERVAL = (2.5, 97.5)
-"""Percentiles."""
+"""Percentiles of the bootstrap that bound an interval."""
 EVALUATION = "evaluation"
 
 
@@ -32,7 +32,7 @@ class PairedScores:
     accuracy_a: float
     accuracy_b: float
     difference: float
-    """That of A less that of B."""
+    """Accuracy of A minus accuracy of B."""
     difference_low: float
     difference_high: float
     """95 % interval: percentiles of a bootstrap over images, paired."""
@@ -41,7 +41,8 @@ class PairedScores:
     only_b_right: int
     both_wrong: int
     mcnemar_p: float
-    """Exact, two-sided: chance of counts as unequal as these if both were equally good."""
+    """p-value of McNemar's exact test, two-sided: chance of counts at least as unequal if both
+    networks were equally good."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The result in one sentence."""
+        """Result in one sentence."""
         s = self.all
         better, worse = (self.run_a, self.run_b) if s.difference > 0 else (self.run_b, self.run_a)
         sure = s.difference_low > 0 or s.difference_high < 0
@@ -72,7 +73,7 @@ class Comparison:
         return self.verdict
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as what JSON can hold."""
+        """Return the numbers as JSON can hold them."""
         return {"schema": SCHEMA, "verdict": self.verdict, **asdict(self)}
 
 
@@ -97,7 +98,7 @@ def compare_runs(
     out
         JSON file to write; by default none is written.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -106,9 +107,9 @@ def compare_runs(
     Raises
     ------
     DataError
-        If a run was not evaluated, or they were evaluated on other images or classes.
+        A run was not evaluated, or the runs were evaluated on different images or classes.
     ModelError
-        If there is no such folder.
+        There is no such folder.
     """
     folders = [find_trained(run) / evaluation for run in (run_a, run_b)]
     a, b = (_in_order(read_predictions(folder)) for folder in folders)
@@ -136,7 +137,7 @@ def _name(run: Path, other: Path) -> str:
 
 
 def _in_order(found: Predictions) -> Predictions:
-    """Return predictions in an order that is that of the images alone."""
+    """Return predictions in an order that depends only on the images."""
     order = np.argsort(found.digests, kind="stable")
     return Predictions(
         digests=found.digests[order],

@@ -29,14 +29,14 @@ def set_thresholds(
     num_classes: int,
     coverage: float,
 ) -> Float[np.ndarray, " classes"]:
-    """Return how probable each class must be to be in a set.
+    """Return the smallest probability with which each class is in a prediction set.
 
     Parameters
     ----------
     chance_of_truth : (images,)
         Probability that each calibration image gives its true class.
     labels : (images,)
-        The true classes.
+        True class of each calibration image.
     num_classes
     coverage
         Share of sets that shall hold the true class, between 0 and 1.
@@ -50,13 +50,13 @@ def set_thresholds(
     Raises
     ------
     DataError
-        If the coverage is not between 0 and 1.
+        The coverage is not between 0 and 1.
 
     Notes
     -----
     A new image of any one class is covered with a probability of at least `coverage` and, where no
-    two values are equal, at most coverage + 1/(n + 1). So the sets hold what they promise however
-    frequent the classes are where they are used, which nobody knows; thresholds common to all
+    two values are equal, at most coverage + 1/(n + 1). So the coverage holds whatever the
+    frequencies of the classes among new images, which are unknown; thresholds common to all
     classes would cover easy ones too often and hard ones too seldom.
 
     References
@@ -96,9 +96,9 @@ def p_values(
     Parameters
     ----------
     calibration : (images,)
-        Scores of images as they should be, in any order.
+        Scores of calibration images, in any order.
     scores : (new,)
-        Of new images; a score that is not a number counts as higher than all.
+        Scores of new images; NaN counts as higher than all.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How far a point lies from a cloud of points: Mahalanobis distance, and what it is measured in."""
+"""Mahalanobis distance of a point from a cloud of points, and the coordinates it is measured in."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ IMAGES_PER_DIMENSION = 5
 """Fewest images for each component that is kept."""
 LEAST_SPREAD = 1e-3
 """Least standard deviation of a coordinate, relative to the root mean square of all: a feature
-that never moves would make anything else infinitely far."""
+that is constant would put every other value infinitely far."""
 
 Points = Float[np.ndarray, "points coordinates"]
 Labels = Int[np.ndarray, " points"]
@@ -21,7 +21,7 @@ Labels = Int[np.ndarray, " points"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cloud:
-    """Points in groups that share one covariance."""
+    """Cloud of points in groups that share one covariance."""
 
     centres: Float[np.ndarray, "groups coordinates"]
     precision: Float[np.ndarray, "coordinates coordinates"]
@@ -75,18 +75,18 @@ def fit_cloud(points: Points, labels: Labels) -> Cloud:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureSpace:
-    """A few coordinates for the features of a network."""
+    """Coordinates of low dimension for the features of a network."""
 
     mean: Float[np.ndarray, " features"]
     scale: Float[np.ndarray, " features"]
     """Standard deviation of each feature."""
     components: Float[np.ndarray, "dimensions features"]
-    """Orthonormal; the principal components of the scaled features."""
+    """Principal components of the scaled features, orthonormal."""
 
     def coordinates(
         self, features: Float[np.ndarray, "points features"]
     ) -> Float[np.ndarray, "points coordinates"]:
-        """Position along each component, and the logarithm of the length of what they leave."""
+        """Return the position along each component, and the log length of the residual."""
         scaled = (features.astype(np.float64) - self.mean) / self.scale
         along = scaled @ self.components.T
         rest = (scaled**2).sum(axis=1) - (along**2).sum(axis=1)
@@ -98,8 +98,8 @@ class FeatureSpace:
 def fit_feature_space(features: Float[np.ndarray, "points features"]) -> FeatureSpace:
     """Find the principal components of features, each first scaled to unit variance.
 
-    The length of what the components leave is a coordinate of its own, so that an image which
-    excites features in a way no calibration image did is seen too.
+    The length of the residual outside the components is a further coordinate, so that an image that
+    excites features as no calibration image did is noticed too.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""A trained network in a file that runs without torch and without lenspinn: ONNX."""
+"""Trained network in a file that runs without torch and without lenspinn: ONNX."""
 
 import contextlib
 import json
@@ -22,11 +22,11 @@ __all__ = ["export_run"]
 
 SUFFIX = ".onnx"
 MOST_DIFFERENCE = 1e-5
-"""Between logits of onnxruntime and of torch."""
+"""Largest difference between logits of onnxruntime and of torch."""
 MOST_IMAGES = 64
-"""That are compared."""
+"""Largest number of images that are compared."""
 TRACED = 2
-"""Images that the graph is traced with: of one, torch makes a constant."""
+"""Number of images with which the graph is traced: a batch of one becomes a constant."""
 INPUT, OUTPUT = "image", "logits"
 INSTALL = "pip install 'lenspinn[onnx]'"
 _TALKATIVE = ("onnx_ir", "onnxscript", "torch.onnx")
@@ -39,7 +39,7 @@ def export_run(
 
     Before the file is put in its place, onnxruntime classifies stored images with it, alone and
     many at a time, and no logit may differ from those of torch by more than 1e-5. The graph checks
-    nothing: images must be finite, and as those of training in unit and background.
+    nothing: images must be finite, with unit and background as in training.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def export_run(
     out
         File to write, named ``.onnx``; it must not exist, its folder must.
     format
-        Of the file.
+        Format of the file.
     data
         Dataset whose images are compared; by default the test images of the run's own dataset.
 
@@ -63,13 +63,13 @@ def export_run(
     Raises
     ------
     ConfigError
-        If the folder holds no finished run, the file cannot be written, or what writes it is not
-        installed.
+        The folder holds no finished run, the file cannot be written, or the packages that write it
+        are not installed.
     DataError
-        If the dataset is missing or does not fit the network.
+        The dataset is missing or does not fit the network.
     ModelError
-        If the network solves the lens of each image; if it cannot be written as a graph, or the
-        graph does not say what it does.
+        The network fits a lens to each image, or cannot be written as a graph, or the graph does
+        not give the logits of the network.
     """
     out = Path(out)
     _check_place(out)
@@ -148,7 +148,7 @@ def _graph(model: Classifier, images: torch.Tensor, metadata: dict[str, str]) ->
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # whatever torch says of what it cannot trace
+    except Exception as error:  # torch has no one error for networks that it cannot trace
         reason = " ".join(str(error.__cause__ or error).split())[:200]
         raise ModelError(
             f"{model.config['name']} cannot be exported: torch makes no ONNX graph of it ({reason})"
@@ -160,7 +160,7 @@ def _graph(model: Classifier, images: torch.Tensor, metadata: dict[str, str]) ->
 
 
 def _check_parity(graph: bytes, images: np.ndarray, logits: np.ndarray) -> None:
-    """Refuse a graph that does not say of images what the network says, in batches of any size."""
+    """Refuse a graph whose logits differ from those of the network, in batches of any size."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
@@ -191,7 +191,7 @@ def _unchecked(model: Classifier) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out what torch and its helpers say of their own code."""
+    """Silence messages of torch and its helpers about their own code."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation, drawn on `Figure` objects: no window, no global state."""
+"""Pictures of an evaluation, drawn on `Figure` objects: no window, no global state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,8 @@ from lenspinn.evaluate.metrics import (
 )
 
 ROC_INSET_ABOVE = 0.95
-"""When every AUC is above this the curves crowd the upper left corner, and an inset enlarges it."""
+"""AUC of all classes above which the ROC curves crowd the upper left corner, and an inset enlarges
+it."""
 
 
 def roc_figure(probabilities: Probabilities, labels: Labels, classes: Sequence[str]) -> Figure:
@@ -112,7 +113,7 @@ def learning_figure(
     history
         Rows of a run's ``metrics.csv``.
     chosen
-        The row whose weights were kept; marked by a line.
+        Row whose weights were kept; marked by a line.
     """
     one_pass = history[-1]["epoch"] <= 1
     key, label = ("images_seen", "training images seen") if one_pass else ("epoch", "epochs")
@@ -144,7 +145,7 @@ def limit_figure(limit: Limit, record: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     limit
-        Of the dataset that the network was measured on.
+        Limit of the dataset on which the network was measured.
     record
         The network's ``model``, ``recipe`` and ``accuracy`` with its interval.
     """
@@ -171,10 +172,10 @@ def reliability_figure(
     Parameters
     ----------
     probabilities : (images, classes)
-        As the network gives them.
+        Probabilities as the network gives them.
     labels : (images,)
     calibrated : (images, classes), optional
-        After temperature scaling.
+        Probabilities after temperature scaling.
     """
     figure = Figure(figsize=(4.6, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

@@ -1,4 +1,4 @@
-"""Pictures on disk, each whole or not there."""
+"""Pictures on disk, each written as a whole or not at all."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from lenspinn.files import write_whole
 
 RESOLUTION = 150
-"""Dots per inch of pictures."""
+"""Resolution of pictures, dots per inch."""
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -1,7 +1,7 @@
-"""Which lenses a network that fits them was calibrated on: the numbers of its fits, their ranges.
+"""Ranges of the fitted lens parameters among the calibration images of a network.
 
-What lies outside was never there, so that nothing is known of what the network makes of it, though
-its fit may be right: a smooth lens that stands beside the middle of its image was called `axion`.
+For a lens outside these ranges nothing is known of the network's answer, even though the fit may
+be right: a smooth lens away from the middle of its image was called `axion`.
 """
 
 import math
@@ -18,7 +18,8 @@ PerImage = Float[np.ndarray, " images"]
 Ranges = dict[str, tuple[float, float]]
 
 TAIL = 0.02
-"""Share of the calibration images at each end that its tail is measured on, at least `FEWEST`."""
+"""Share of the calibration images at each end of a range on which its tail is measured, with at
+least `FEWEST` images."""
 FEWEST = 10
 ALARMS = 5e-4
 """Share of images like those of calibration that lie beyond one end of one range."""
@@ -30,7 +31,7 @@ AMOUNTS = {
     "multipole of order 4": ("a4", "b4"),
     "ellipticity of the source": ("source_e1", "source_e2"),
 }
-"""Lengths of two parameters: which way a lens is turned does not matter."""
+"""Amounts that are the length of two parameters, as the direction of a lens does not matter."""
 PLAIN = {"theta_E": "theta_E", "density slope": "gamma"}
 RATIOS = frozenset(
     {
@@ -40,7 +41,7 @@ RATIOS = frozenset(
         "signal to noise",
     }
 )
-"""Numbers above 0, of which logarithms are compared."""
+"""Positive numbers, whose logarithms are compared."""
 
 
 def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
@@ -49,13 +50,13 @@ def lens_numbers(fitted: Mapping[str, PerImage]) -> dict[str, PerImage]:
     Parameters
     ----------
     fitted
-        `lenspinn.evaluate.predict.Outputs.fitted`; nothing comes of nothing.
+        Fitted parameters, `lenspinn.evaluate.predict.Outputs.fitted`; may be empty.
 
     Returns
     -------
     dict
-        Lengths and sizes in arcsec, flux in the unit of the images: that of the Sersic profile. The
-        source is placed from the middle of the lens.
+        Numbers by name: lengths and sizes in arcsec, flux of the Sersic profile in the unit of the
+        images. The position of the source is relative to the middle of the lens.
     """
     if not fitted:
         return {}
@@ -86,18 +87,18 @@ def lens_coordinates(fitted: Mapping[str, PerImage]) -> Float[np.ndarray, "image
 
 
 def fit_ranges(fitted: Mapping[str, PerImage]) -> Ranges:
-    """Return lowest and highest value of each number that images like these have.
+    """Return the range of each number that images like these have.
 
     Parameters
     ----------
     fitted
-        Of calibration images.
+        Fitted numbers of the calibration images.
 
     Notes
     -----
     An end is where a tail that falls as an exponential, measured beyond the quantile `TAIL`, leaves
     the share `ALARMS`: with few images it is beyond all of them, with many a fit that failed moves
-    it little. What cannot be negative has no lower end but 0.
+    it little. For a number that cannot be negative the lower end is 0.
     """
     ranges = {}
     for name, values in lens_numbers(fitted).items():

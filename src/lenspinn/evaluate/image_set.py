@@ -1,4 +1,4 @@
-"""Which images a run is measured on, and which it is calibrated on."""
+"""Images on which a run is measured, and images on which it is calibrated."""
 
 import math
 import warnings
@@ -27,18 +27,18 @@ __all__ = ["ImageSet", "all_images", "calibration_for", "how_to_calibrate", "own
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Some images of a dataset."""
+    """Selected images of a dataset."""
 
     store: ImageStore
     indices: Int[np.ndarray, " images"]
     protocol: str
-    """How they and the weights were chosen, for readers."""
+    """Sentence on how the images and the weights were chosen, for readers."""
     own: bool
     """Whether the dataset is the run's own."""
 
     @property
     def labels(self) -> Int[np.ndarray, " images"]:
-        """Their classes."""
+        """Class index of each image."""
         labels: np.ndarray = self.store.labels[self.indices]
         return labels
 
@@ -49,7 +49,7 @@ def own_test_images(run: Run) -> ImageSet:
     Raises
     ------
     DataError
-        If the dataset is missing, or is another one than when the run was trained.
+        The dataset is missing, or is another one than when the run was trained.
     """
     store = ImageStore.open(run.data)
     if store.info != run.data_info:
@@ -65,12 +65,12 @@ def own_test_images(run: Run) -> ImageSet:
 
 
 def all_images(run: Run, data: Path) -> ImageSet:
-    """Return another dataset as a whole. Warns where it is unlike that of the run.
+    """Return another dataset as a whole; warn where it is unlike that of the run.
 
     Raises
     ------
     DataError
-        If it is missing, does not fit the model, or holds images the run was trained on.
+        The dataset is missing, does not fit the model, or holds images the run was trained on.
     """
     store = ImageStore.open(data)
     there, here = store.info, run.data_info
@@ -103,31 +103,31 @@ def all_images(run: Run, data: Path) -> ImageSet:
 def calibration_for(
     run: Run, test: ImageSet, calibrate_on: Path | None, coverage: float, workers: int = 0
 ) -> Calibration | None:
-    """Return what judges the answers of a run, calibrated anew where there are images for it.
+    """Return the calibration of a run, made anew where there are images for it.
 
     Parameters
     ----------
     run
-        A calibration that is made is written into its folder.
+        Run; a calibration that is made is written into its folder.
     test
-        The images that are measured.
+        Images that are measured.
     calibrate_on
         Dataset to calibrate on, as a whole. By default the validation images of the run, where its
         own test images are measured; on other images the calibration in its folder is returned.
     coverage
         Share of prediction sets that shall hold the true class.
     workers
-        As of `lenspinn.evaluate.run_outputs.run_outputs`.
+        See `lenspinn.evaluate.run_outputs.run_outputs`.
 
     Returns
     -------
     Calibration or None
-        None if there is none in the folder, or the validation images are too few.
+        Calibration; None if the folder holds none, or the validation images are too few.
 
     Raises
     ------
     DataError
-        If the dataset to calibrate on cannot be used (`all_images`), has fewer than `FEWEST_IMAGES`
+        The dataset to calibrate on cannot be used (`all_images`), has fewer than `FEWEST_IMAGES`
         or holds the images that are measured.
     """
     if calibrate_on is not None:
@@ -152,7 +152,7 @@ def how_to_calibrate(run: Run, folder: str | None = None) -> str:
     ----------
     run
     folder
-        What the commands call its folder; by default the path.
+        Folder of the run as the commands name it; by default its path.
     """
     folder, num = folder or str(run.folder), len(run.split["validation"])
     if num >= FEWEST_IMAGES:
@@ -176,7 +176,7 @@ def how_to_calibrate(run: Run, folder: str | None = None) -> str:
 def _calibrated(
     run: Run, found: Outputs, labels: np.ndarray, coverage: float, *, chose_weights: bool
 ) -> Calibration:
-    """Calibrate on what the network says of some images, into the run folder."""
+    """Calibrate on the outputs for some images, and write the result into the run folder."""
     calibration = calibrate(
         found,
         labels,

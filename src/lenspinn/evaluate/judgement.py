@@ -1,9 +1,9 @@
-"""All that makes an answer of a network's outputs: fitted once, kept in the run folder.
+"""Calibration that turns a network's outputs into answers: fitted once, kept in the run folder.
 
-`Calibration` holds a temperature, the thresholds of the prediction sets, what the calibration
-images look like, and which lenses were fitted to them; `Calibration.judge` applies them. The
+`Calibration` holds a temperature, the thresholds of the prediction sets, the distribution of the
+calibration images, and the ranges of their fitted lenses; `Calibration.judge` applies them. The
 calibration images are the validation images of the run, or a dataset of their own. Temperature and
-ranges of the fitted lens are those of all of them; the reference is fitted to one half, and new
+ranges of the fitted lens come from all of these; the reference is fitted to one half, and new
 images are ranked among the other.
 """
 
@@ -41,18 +41,18 @@ __all__ = [
 ]
 
 FOLDER = "calibration"
-"""In the run folder."""
+"""Name of the folder of the calibration in the run folder."""
 ARRAYS_FILE, FACTS_FILE = "calibration.safetensors", "calibration.json"
 SCHEMA_VERSION = 4
 MOST_BYTES = 1 << 28
-"""Of the arrays that are read; those of 100,000 calibration images take 10 MB."""
+"""Largest size of the arrays that are read, bytes; 100,000 calibration images take 10 MB."""
 
 FALSE_ALARMS = 0.05
-"""Share of images like the calibration images that is refused, at most."""
+"""Largest share of refused images among images like the calibration images."""
 
 FEWEST_IMAGES = 240
-"""Calibration images, in two halves. With 120 to rank among, an image far out in one of five scores
-can still reach a p-value of 0.05."""
+"""Fewest calibration images, in two halves. With 120 to rank among, an image that is an outlier in
+one of five scores can still reach a p-value of 0.05."""
 
 # Keeps the halves apart from other random numbers of the same seed: the word after it.
 _HALVES = 3
@@ -60,10 +60,10 @@ _HALVES = 3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judgement:
-    """What calibrated outputs say of each image."""
+    """Probabilities, prediction sets and p-values of each image, calibrated."""
 
     probabilities: Float[np.ndarray, "images classes"]
-    """Calibrated."""
+    """Calibrated probabilities of the classes."""
     possible: Bool[np.ndarray, "images classes"]
     """Prediction set: whether the class cannot be ruled out."""
     shift: Float[np.ndarray, " images"]
@@ -73,13 +73,14 @@ class Judgement:
     coverage: float
     """Share of prediction sets that shall hold the true class."""
     lens: dict[str, Float[np.ndarray, " images"]] = field(default_factory=dict)
-    """Numbers of the fitted lens (`lenspinn.evaluate.fitted`); none of a network that fits none."""
+    """Numbers of the fitted lens (`lenspinn.evaluate.fitted`); empty for a network that fits
+    none."""
     ranges: Ranges = field(default_factory=dict)
-    """Lowest and highest of each among calibration images."""
+    """Lowest and highest value of each number in `lens` among the calibration images."""
 
     @property
     def outside(self) -> dict[str, Bool[np.ndarray, " images"]]:
-        """Whether each number of the fitted lens is one that no calibration image had."""
+        """Whether each number of the fitted lens is outside the range of the calibration images."""
         return {name: is_outside(self.lens[name], *ends) for name, ends in self.ranges.items()}
 
     @property
@@ -89,7 +90,7 @@ class Judgement:
         return np.logical_or.reduce([refused, *self.outside.values()])
 
     def outside_in_words(self, row: int) -> tuple[str, ...]:
-        """Name what is outside for one image, with its value and the range."""
+        """Name the numbers outside their range for one image, with value and range."""
         return tuple(
             f"{name} {self.lens[name][row]:.3g} ({low:.3g} to {high:.3g} in calibration)"
             for name, (low, high) in self.ranges.items()
@@ -115,46 +116,47 @@ def join_judgements(parts: Sequence[Judgement]) -> Judgement:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibration:
-    """What was learned from the calibration images of a run."""
+    """Calibration learnt from the calibration images of a run."""
 
     classes: tuple[str, ...]
     temperature: float
     chance_of_truth: Float[np.ndarray, " ranked"]
-    """Calibrated probability of the true class of each image to rank among."""
+    """Calibrated probability of the true class, for each image that new ones are ranked among."""
     ranked_labels: Int[np.ndarray, " ranked"]
-    """Its true class."""
+    """True class of each of these images."""
     coverage: float
     """Share of prediction sets that shall hold the true class."""
     reference: ShiftReference
     ranges: Ranges
-    """Of the fitted lenses of all its images; none of a network that fits none."""
+    """Ranges of the fitted lenses of all calibration images; empty if no lens is fitted."""
     num_fitted: int
-    """Images that the reference was fitted to."""
+    """Number of images to which the reference was fitted."""
     chose_weights: bool
-    """Whether its images also chose the epoch of the weights, as the validation images do."""
+    """Whether the calibration images also chose the epoch of the weights, as validation images
+    do."""
 
     @property
     def num_images(self) -> int:
-        """Calibration images in all."""
+        """Number of calibration images."""
         return self.num_fitted + len(self.chance_of_truth)
 
     def thresholds(self, coverage: float) -> Float[np.ndarray, " classes"]:
-        """Return how probable each class must be to be in a prediction set."""
+        """Return the smallest probability of each class with which it is in a prediction set."""
         return set_thresholds(self.chance_of_truth, self.ranked_labels, len(self.classes), coverage)
 
     def judge(self, outputs: Outputs, coverage: float | None = None) -> Judgement:
-        """Judge images by what the run's network makes of them.
+        """Judge images by the outputs of the run's network.
 
         Parameters
         ----------
         outputs
         coverage
-            Of the prediction sets; by default that of the calibration.
+            Coverage of the prediction sets; by default that of the calibration.
 
         Raises
         ------
         DataError
-            If the calibration is that of another network.
+            The calibration is that of another network.
         """
         self._check_is_of(outputs)
         coverage = self.coverage if coverage is None else coverage
@@ -202,15 +204,15 @@ def calibrate(
     Parameters
     ----------
     outputs
-        Of the calibration images.
+        Outputs for the calibration images.
     labels : (images,)
-        Their true classes.
+        True class of each calibration image.
     classes
-        In the order of the logits.
+        Class names in the order of the logits.
     coverage
         Share of prediction sets that shall hold the true class.
     seed
-        Deals the images to the two halves.
+        Seed that deals the images to the two halves.
     chose_weights
         Whether they are the validation images; `Calibration.chose_weights`.
 
@@ -223,7 +225,7 @@ def calibrate(
     Raises
     ------
     DataError
-        If there are fewer than `FEWEST_IMAGES`, or the coverage is not between 0 and 1.
+        There are fewer than `FEWEST_IMAGES`, or the coverage is not between 0 and 1.
     """
     if len(labels) < FEWEST_IMAGES:
         raise DataError(
@@ -295,7 +297,7 @@ def load_calibration(run: Path) -> Calibration | None:
     Raises
     ------
     DataError
-        If the calibration is damaged, or was written by another generation of lenspinn.
+        The calibration is damaged, or was written by another generation of lenspinn.
     """
     folder = run / FOLDER
     if not (folder / FACTS_FILE).is_file():

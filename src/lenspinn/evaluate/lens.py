@@ -1,4 +1,4 @@
-"""How well a network knows the Einstein radius of a lens, and how well it knows that."""
+"""Errors of a network's Einstein radii, and the calibration of its standard errors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,21 +69,21 @@ PerImage = Float[np.ndarray, " images"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EinsteinRadii:
-    """What a network says of the Einstein radii of images, and the truth; arcsec."""
+    """Einstein radii of images by a network, and their true values, arcsec."""
 
     theta_E: PerImage
     standard_error: PerImage | None
-    """None of a network that gives none: one that predicts radii, and fits no lens."""
+    """Standard error, arcsec; None for a network that predicts radii without a fit of the lens."""
     truth: PerImage
 
 
 def einstein_radii(outputs: Outputs, store: ImageStore, indices: Chosen) -> EinsteinRadii | None:
-    """Return those of a network that says any; None for others, or where truth is unknown.
+    """Return the radii by a network; None if it gives none, or where the truth is unknown.
 
     Parameters
     ----------
     outputs
-        Of the images `indices` of the dataset.
+        Outputs for the images `indices` of the dataset.
     """
     truth = store.read_truth("theta_E")
     if truth is None or outputs.theta_E is None:
@@ -129,17 +129,17 @@ def lens_metrics(
 def lens_lines(
     cells: Callable[[str], str], classes: Sequence[str], scores: Sequence[str], note: str
 ) -> list[str]:
-    """Lines of a report on Einstein radii.
+    """Return the lines of a report on Einstein radii.
 
     Parameters
     ----------
     cells
-        Gives a score with its interval.
+        Function that gives a score with its interval, as text.
     classes
     scores
-        Those of `SCORES` that were measured.
+        Names in `SCORES` that were measured.
     note
-        What the radii of this network are.
+        Sentence on the meaning of this network's radii.
     """
     rows = {"all": "", **{name: f"_{name}" for name in classes}}
     heads = [HEADS[name] for name in scores]

@@ -1,4 +1,4 @@
-"""What the probabilities of a classifier are worth: scores, calibration and their intervals.
+"""Scores of a classifier's probabilities, their calibration and their intervals.
 
 Every score is written for *weighted* images. Weights of one give the score itself; the
 multiplicities of a bootstrap resample give the score of that resample, so a thousand resamples
@@ -20,13 +20,13 @@ CONFIDENCE = 0.95
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 N_BOOTSTRAP = 1000
-"""Resamples of the images."""
+"""Number of bootstrap resamples of the images."""
 
 NUM_CALIBRATION_BINS = 15
 """Equal-width bins of confidence used for the expected calibration error."""
 
 SUM_TOLERANCE = 1e-5
-"""How far a row of probabilities may be from 1: float32 softmax errs by about 1e-7."""
+"""Largest deviation of the sum of a row of probabilities from 1: float32 softmax errs by 1e-7."""
 
 MAX_WEIGHTS = 1_000_000
 """Bootstrap weights held in memory at a time (8 MB as float64)."""

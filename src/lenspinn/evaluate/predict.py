@@ -1,4 +1,4 @@
-"""What a network makes of many images: class probabilities, and all that they are judged by."""
+"""Outputs of a network for many images: probabilities, and all by which images are judged."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,7 +18,7 @@ from lenspinn.models import Classifier, Examination, NetworkInput
 from lenspinn.models.classifier import FEWEST_COMPILED
 
 BATCH_SIZE = 64
-"""What the maps of a fitted lens need of more images does not fit the cache of a CPU."""
+"""Number of images at a time: the maps of more fitted lenses do not fit the cache of a CPU."""
 
 PerImage = Float[np.ndarray, " images"]
 Images = ImageStore | Float[np.ndarray, "images 1 y x"]
@@ -28,27 +28,27 @@ Chosen = Int[np.ndarray, " chosen"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outputs:
-    """What is known of each image once a network has seen it."""
+    """Outputs of a network for each image."""
 
     logits: Float64[np.ndarray, "images classes"]
     features: Float[np.ndarray, "images features"]
-    """What the network's head sees."""
+    """Features that the network's head sees."""
     pixels: Float[np.ndarray, "images statistics"]
-    """`lenspinn.data.transforms.pixel_statistics`."""
+    """Statistics of the pixels, by `lenspinn.data.transforms.pixel_statistics`."""
     scores: dict[str, PerImage]
-    """Of a physics model: `Examination.shift_scores`, such as the chi^2 of its fit."""
+    """Scores of a physics model (`Examination.shift_scores`), such as the chi^2 of its fit."""
     quantity_means: Float64[np.ndarray, "images quantities"]
-    """Of the quantities of the model, in their order."""
+    """Predicted means of the model's quantities, in their order."""
     quantity_sigmas: Float64[np.ndarray, "images quantities"]
     theta_E: PerImage | None = None
-    """Einstein radius, arcsec; None of a model that says none."""
+    """Einstein radius, arcsec; None for a model without one."""
     theta_E_error: PerImage | None = None
-    """Its standard error, arcsec; None of a model that gives none."""
+    """Standard error of `theta_E`, arcsec; None for a model that gives none."""
     fitted: dict[str, PerImage] = field(default_factory=dict)
-    """Of a model that fits the lens: `lenspinn.models.LensSolution.fitted`."""
+    """Fitted parameters of a model that fits the lens (`lenspinn.models.LensSolution.fitted`)."""
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> "Outputs":
-        """Return those of some images."""
+        """Return the outputs for some of the images."""
         return _mapped([self], lambda parts: parts[0][rows])
 
 
@@ -65,9 +65,9 @@ def predict(
     Parameters
     ----------
     model
-        On any device.
+        Network, on any device.
     images : dataset or its path; or (images, 1, y, x), (images, y, x) or (y, x), array or tensor
-        In the unit the model was trained on.
+        Images in the unit on which the model was trained.
     indices : (chosen,)
         Images to classify; all of them by default.
     batch_size
@@ -83,9 +83,9 @@ def predict(
     Raises
     ------
     ModelError
-        If the images are not of the size that the model takes, or have other axes.
+        The images are not of the size that the model takes, or have other axes.
     StoreError
-        If there is no dataset at the path.
+        There is no dataset at the path.
     """
     images = _stack(images)
     parts = [np.empty((0, len(model.classes)))]
@@ -121,7 +121,7 @@ def network_outputs(
     compiled: bool | None = None,
     progress: bool = False,
 ) -> Outputs:
-    """Return all that a model says of images, each seen once.
+    """Return the outputs of a model for images, each seen once.
 
     Other parameters are those of `predict`. At least one image is needed.
 
@@ -148,14 +148,14 @@ def joined(parts: Sequence[Outputs]) -> Outputs:
 
 
 def outputs_of(found: Examination, image: Float[Tensor, "batch 1 y x"]) -> Outputs:
-    """Return what a model says of images, as arrays.
+    """Return the outputs of a model for images, as arrays.
 
     Parameters
     ----------
     found
-        What it says.
+        Results of `Classifier.examine` for the images.
     image : (batch, 1, y, x)
-        As it classified them.
+        Images as they were classified.
     """
     return Outputs(
         logits=_array(found.logits.double()),

@@ -1,4 +1,4 @@
-"""What a network answered image by image, kept beside its evaluation."""
+"""Probabilities of a network for each image, kept beside its evaluation."""
 
 import hashlib
 import io
@@ -17,15 +17,15 @@ __all__ = ["FILE", "Predictions", "read_predictions", "write_predictions"]
 FILE = "predictions.npz"
 DIGEST_BYTES = 8
 AT_ONCE = 768
-"""Images read at a time."""
+"""Number of images read at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
-    """Probabilities of images, and what tells each image from all others."""
+    """Probabilities of images, and a digest that identifies each image."""
 
     digests: UInt64[np.ndarray, " images"]
-    """Of the pixels."""
+    """Digest of the pixels of each image."""
     labels: Int[np.ndarray, " images"]
     probabilities: Float64[np.ndarray, "images classes"]
     classes: tuple[str, ...]
@@ -37,7 +37,7 @@ def write_predictions(
     classes: tuple[str, ...],
     folder: Path,
 ) -> Path:
-    """Write what a network answered for a set of images into ``predictions.npz``."""
+    """Write the probabilities of a set of images into ``predictions.npz``."""
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -55,7 +55,7 @@ def read_predictions(folder: Path) -> Predictions:
     Raises
     ------
     DataError
-        If it is missing or damaged.
+        The file is missing or damaged.
     """
     path = folder / FILE
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""How well a network predicts quantities, such as the axion mass, and how well it knows that."""
+"""Errors of predicted quantities, such as the axion mass, and the calibration of their sigmas."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -51,16 +51,16 @@ PerImage = Float[np.ndarray, " images"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predicted:
-    """What is said of one quantity of many images, and the truth."""
+    """Predictions of one quantity for many images, and the true values."""
 
     name: str
-    """As in a record: ``predicted_log10_axion_mass_eV``, or ``fitted_theta_E``."""
+    """Name in a record: ``predicted_log10_axion_mass_eV``, or ``fitted_theta_E``."""
     of_class: str | None
-    """The class whose images have it; None: all."""
+    """Class whose images have the quantity; None if all have it."""
     mean: PerImage
     sigma: PerImage
     truth: PerImage
-    """NaN where an image has none."""
+    """True value; NaN where an image has none."""
 
 
 def predicted_quantities(
@@ -70,17 +70,17 @@ def predicted_quantities(
     indices: Chosen,
     radii: EinsteinRadii | None = None,
 ) -> list[Predicted]:
-    """Return what a network says of its quantities, those left out whose truth is unknown.
+    """Return the predictions of a network, without quantities whose truth is unknown.
 
     Parameters
     ----------
     model
-        The network.
+        Network.
     outputs
-        Its own, of the images `indices` of the dataset `store`.
+        Outputs of the network for the images `indices` of the dataset `store`.
     radii
-        Einstein radii of the network's fit: they are put before the network's own ``theta_E``, so
-        that one sees what its correction is worth.
+        Einstein radii of the network's fit: they are listed before the network's own ``theta_E``,
+        so that the gain of its correction is visible.
     """
     asked = [q for q in model.quantities if store.read_truth(q.name) is not None]
     if not asked:
@@ -112,8 +112,8 @@ def quantity_metrics(
     Returns
     -------
     dict
-        For each name: ``<name>_images``, their number; ``<name>_rms_error``, beside
-        ``<name>_rms_of_mean``, that of always answering with the mean of these images;
+        Scores by name: ``<name>_images``, the number of images; ``<name>_rms_error``, beside
+        ``<name>_rms_of_mean``, the error of always answering with the mean of these images;
         ``<name>_median_error``, of ``|prediction - truth|``; ``<name>_bias``, the mean of
         ``prediction - truth``; ``<name>_correlation``, Pearson's; ``<name>_within_1_sigma`` and
         ``_within_2_sigma``, shares. Quantities of all classes have them for each class too, as
@@ -137,16 +137,16 @@ def quantity_metrics(
 def quantity_lines(
     record: dict[str, Any], cells: Callable[[str], str], classes: Sequence[str]
 ) -> list[str]:
-    """Lines of a report.
+    """Return the lines of a report on predicted quantities.
 
     Parameters
     ----------
     record
-        With `quantity_metrics`, and their names as ``quantities``.
+        Record with `quantity_metrics`, and the names of the quantities as ``quantities``.
     cells
-        Gives a score with its interval.
+        Function that gives a score with its interval, as text.
     classes
-        Of the network.
+        Classes of the network.
     """
     rows = []
     for name in record["quantities"]:
@@ -203,7 +203,7 @@ def quantities_figure(found: Sequence[Predicted], labels: Labels, classes: Seque
 def _truth(
     quantities: Sequence[Quantity], classes: Sequence[str], store: ImageStore, indices: Chosen
 ) -> dict[str, PerImage]:
-    """Return what was to be predicted, by name; NaN where an image has none."""
+    """Return the true values to be predicted, by name; NaN where an image has none."""
     columns = {quantity.name: store.read_truth(quantity.name) for quantity in quantities}
     label = torch.from_numpy(store.labels[indices])
     known = defined_truth(quantities, truth_tensors(columns, indices), label, classes)
@@ -212,7 +212,7 @@ def _truth(
 
 
 def _scores(one: Predicted, among: np.ndarray) -> dict[str, Callable[[Weights], Scores]]:
-    """Give each of `SCORES` over some images."""
+    """Return each of `SCORES` over some images."""
     error = np.where(among, one.mean - one.truth, 0.0)
     size = np.abs(error)
     # Measured from their means: a spread is then no small difference of large numbers.
@@ -241,6 +241,6 @@ def _scores(one: Predicted, among: np.ndarray) -> dict[str, Callable[[Weights], 
 
 
 def _covariance(one: PerImage, other: PerImage, among: np.ndarray, weights: Weights) -> Scores:
-    """Weigh how two numbers vary together over some images; a variance, of one with itself."""
+    """Return the weighted covariance of two numbers over images; of one with itself, variance."""
     apart = mean_of(one, among)(weights) * mean_of(other, among)(weights)
     return np.asarray(mean_of(one * other, among)(weights) - apart)

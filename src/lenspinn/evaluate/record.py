@@ -1,4 +1,4 @@
-"""What a run reached on a test set, as the record that every result on disk holds."""
+"""Scores of a run on a test set, as the record that every result on disk holds."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ def learning_record(
     Parameters
     ----------
     run
-        Finished.
+        Finished run.
     weights
-        The row of its history whose weights were measured.
+        Row of the run's history whose weights were measured.
     metrics
-        Of `lenspinn.evaluate.classification_metrics`.
+        Scores of `lenspinn.evaluate.classification_metrics`.
     protocol
-        How it was trained and measured.
+        Sentence on how the network was trained and measured.
     recipe
-        Of the test images.
+        Name of the recipe of the test images.
     """
     return {
         "model": run.config.model.name,

@@ -1,4 +1,4 @@
-"""A finished run made small enough to give away, with a card that says what it is."""
+"""Release of a finished run: a copy small enough to give away, with a model card."""
 
 import json
 import shutil
@@ -25,10 +25,10 @@ __all__ = ["release_run"]
 
 CARD = "README.md"
 DRAWN_FROM = "like_training.yaml"
-"""What draws images like those of training."""
+"""Configuration of `lenspinn simulate` that draws images like those of training."""
 EVALUATION = "evaluation.json"
 FACTS = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz")
-"""Files of a run that are kept, as they are but for paths."""
+"""Files of a run that are copied unchanged, except for paths."""
 SCORES = ("accuracy", *CLASSIFIERS, "auc_micro", "ece_calibrated", "set_size", "refused")
 """Scores that the card quotes, each where it was measured."""
 
@@ -60,10 +60,10 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
     Raises
     ------
     ConfigError
-        If the run is unfinished or was never evaluated, the evaluation is that of another run, or
+        The run is unfinished or was never evaluated, the evaluation is that of another run, or
         the folder exists.
     ModelError
-        If a weight is too large for float16.
+        A weight is too large for float16.
     """
     trained = load_run(run)
     measured = (run / "evaluation" if evaluation is None else evaluation) / EVALUATION
@@ -87,7 +87,7 @@ def release_run(run: Path, out: Path, *, evaluation: Path | None = None) -> Path
 
 
 def _copy(trained: Run, draft: Path) -> None:
-    """Copy what an answer rests on, with the weights halved and names in the place of paths."""
+    """Copy the files that answers need, with weights as float16 and names in place of paths."""
     run = trained.folder
     (draft / "model").mkdir()
     for name in FACTS:
@@ -104,7 +104,7 @@ def _copy(trained: Run, draft: Path) -> None:
 
 
 def _record(quoted: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the record of an evaluation that was read, with what the card quotes."""
+    """Return the record of an evaluation, with the scores that the card quotes."""
     records = quoted.get("records")
     record = records[0] if isinstance(records, list) and records else None
     counts = ("parameters", "n_test", "n_train", "images_seen")

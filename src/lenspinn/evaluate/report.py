@@ -1,4 +1,4 @@
-"""A run measured on images it never saw: JSON for machines, a page and pictures for people."""
+"""Evaluation of a run on images it never saw: JSON for machines, a page and pictures for people."""
 
 import json
 import warnings
@@ -93,8 +93,8 @@ def evaluate_run(
         Dataset to measure on, as a whole; by default the test images of the run's own dataset,
         which training never looked at.
     limit
-        ``limit.json`` that `lenspinn limit` wrote for the recipe of the images: what the best
-        classifiers reach is then put beside the network's accuracy.
+        ``limit.json`` that `lenspinn limit` wrote for the recipe of the images: the accuracy of the
+        best classifiers is then put beside that of the network.
     out
         Folder for the results; ``evaluation`` in the run folder by default, and
         ``evaluation_<dataset>`` for another dataset. Of a network given by its name, where you
@@ -121,9 +121,9 @@ def evaluate_run(
     Raises
     ------
     ConfigError
-        If the folder holds no finished run.
+        The folder holds no finished run.
     DataError
-        If a dataset is missing, does not fit the model, or holds images the run was trained on;
+        A dataset is missing, does not fit the model, or holds images the run was trained on;
         if the one to calibrate on has fewer than 240 images, or those that are measured; if the
         limit is that of other images, or the coverage is not between 0 and 1.
     """
@@ -308,7 +308,7 @@ def _facts(run: Run, info: DatasetInfo, record: dict[str, Any]) -> list[str]:
 
 
 def _trust(run: Run, record: dict[str, Any]) -> list[str]:
-    """Lines on calibrated probabilities, prediction sets and refusals."""
+    """Return the lines on calibrated probabilities, prediction sets and refusals."""
     lines = ["## Answers with their uncertainty", ""]
     if not record["calibrated"]:
         return [
@@ -338,7 +338,7 @@ def _trust(run: Run, record: dict[str, Any]) -> list[str]:
 
 
 def _lens(run: Run, record: dict[str, Any]) -> list[str]:
-    """Lines on Einstein radii, for a network that says any."""
+    """Return the lines on Einstein radii, for a network that gives them."""
     scores = [name for name in SCORES if name in record]
     if not scores:
         return []
@@ -349,7 +349,7 @@ def _lens(run: Run, record: dict[str, Any]) -> list[str]:
 
 
 def _quantities(run: Run, record: dict[str, Any]) -> list[str]:
-    """Lines on what else was predicted, for a network that predicts quantities."""
+    """Return the lines on predicted quantities, for a network that predicts any."""
     if "quantities" not in record:
         return []
     return quantity_lines(record, lambda name: _cell(record, name), run.model.classes)

@@ -1,4 +1,4 @@
-"""What the network of a run makes of many images, shared by the processes of a machine."""
+"""Outputs of a run's network for many images, shared by the processes of a machine."""
 
 import functools
 from pathlib import Path
@@ -43,14 +43,14 @@ def run_outputs(
     workers: int = 0,
     progress: bool = False,
 ) -> Outputs:
-    """Return all that the network of a run says of images of a dataset, each seen once.
+    """Return the outputs of a run's network for images of a dataset, each seen once.
 
     Parameters
     ----------
     run
     store
     indices : (images,)
-        At least one.
+        Image numbers in the store, at least one.
     workers
         Processes of one thread that share the images; any number of them gives the same bytes. 0
         for this process, which uses its GPU or all its threads: these may change the last bits.
@@ -60,9 +60,9 @@ def run_outputs(
     Raises
     ------
     ConfigError
-        If other processes are asked for, and the network is none of lenspinn.
+        Other processes are asked for, but the network is not one of lenspinn.
     DataError
-        If processes die.
+        Processes died.
     """
     if workers == 0:
         return network_outputs(run.model, store, indices, progress=progress)

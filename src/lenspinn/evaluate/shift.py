@@ -1,14 +1,14 @@
-"""Whether an image is like those that a network's answers were checked on.
+"""Test of whether an image is like the calibration images of a network.
 
-Two scores or more are looked at, each high for images unlike the calibration images: how far the
-features of the network lie from those of any class, how far noise, brightness and sharpness of the
-pixels lie from theirs, and what a physics model adds: how far the lens that it fits lies from
-theirs, and such as the chi^2 of its fit. A network may
+Two or more scores are used, each high for images unlike the calibration images: the distance of
+the network's features from those of every class; the distance of noise, brightness and sharpness
+from those of the calibration images; and for a physics model the distance of the fitted lens from
+their lenses, and scores such as the chi^2 of its fit. A network may
 be blind to a change that its transform takes away, and the pixels to a change that only a network
 sees.
 
-The scores are combined by ranking once more: an image counts by the score in which it is most
-unlike the others, among images that are counted by theirs.
+The scores are combined by a second ranking: each image is ranked by the score in which it is most
+unlike the others, among calibration images that are ranked in the same way.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ __all__ = ["FEATURES", "LENS", "PIXELS", "ShiftReference", "fit_reference"]
 FEATURES, PIXELS = "features", "pixels"
 """Names of the scores that every model has."""
 LENS = "lens"
-"""That of a model that fits the lens."""
+"""Name of the further score of a model that fits the lens."""
 
 PerImage = Float[np.ndarray, " images"]
 Scores = dict[str, PerImage]
@@ -34,17 +34,18 @@ Scores = dict[str, PerImage]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShiftReference:
-    """What calibration images look like."""
+    """Distribution of the calibration images in features, pixel statistics and fitted lenses."""
 
     space: FeatureSpace
     features: Cloud
-    """One centre a class, in `space`."""
+    """Cloud of the features, with one centre a class, in `space`."""
     pixels: Cloud
-    """One centre."""
+    """Cloud of the pixel statistics, with one centre."""
     lens: Cloud | None
-    """One centre, of `lenspinn.evaluate.fitted.lens_coordinates`; None where no lens is fitted."""
+    """Cloud of `lenspinn.evaluate.fitted.lens_coordinates`, with one centre; None where no lens is
+    fitted."""
     ranked: Scores
-    """Scores of calibration images that nothing here was fitted to, in one order."""
+    """Scores of calibration images to which nothing here was fitted, in one order."""
 
     def p_values(self, outputs: Outputs) -> tuple[PerImage, Scores]:
         """Return the p-value of each image, and that of each of its scores.
@@ -65,7 +66,7 @@ class ShiftReference:
         return p_values(-own, -new), by_score
 
     def scores(self, outputs: Outputs) -> Scores:
-        """Return how unlike the calibration images each image is, by score."""
+        """Return the scores of images by name: high for images unlike the calibration images."""
         lens = {}
         if self.lens is not None:
             lens[LENS] = self.lens.distance(lens_coordinates(outputs.fitted))
@@ -80,17 +81,17 @@ class ShiftReference:
 def fit_reference(
     fitted: Outputs, labels: Int[np.ndarray, " images"], ranked: Outputs
 ) -> ShiftReference:
-    """Learn what images are like.
+    """Learn the distribution of images.
 
     Parameters
     ----------
     fitted
-        Of the images that centres and covariances are fitted to.
+        Outputs for the images to which centres and covariances are fitted.
     labels : (images,)
-        Their classes.
+        Classes of these images.
     ranked
-        Of other images, whose scores new ones are ranked among: those of the fitted images are too
-        small.
+        Outputs for other images, among whose scores new ones are ranked: the scores of the fitted
+        images are too small.
     """
     space = fit_feature_space(fitted.features)
     pixels = fitted.pixels.astype(np.float64)
@@ -112,6 +113,6 @@ def _lens_cloud(fitted: Outputs) -> Cloud:
 
 
 def _num_above(calibration: Float[np.ndarray, " ranked"], scores: PerImage) -> PerImage:
-    """How many calibration images have a score as high as each, or higher."""
+    """Return the number of calibration images whose score is at least as high as each score."""
     lower = np.searchsorted(np.sort(calibration), scores, side="left")
     return (len(calibration) - lower).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes the probabilities of a network honest on average."""
+"""Temperature scaling: one number that calibrates the probabilities of a network on average."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from lenspinn.errors import DataError
 __all__ = ["fit_temperature", "scaled_probabilities"]
 
 TEMPERATURES = (0.05, 20.0)
-"""Range that is searched. A network outside of it is of no use at any temperature."""
+"""Range of temperatures that is searched. A network outside of it is of no use."""
 
 Logits = Float[np.ndarray, "images classes"]
 
@@ -22,21 +22,22 @@ def fit_temperature(logits: Logits, labels: Int[np.ndarray, " images"]) -> float
     Parameters
     ----------
     logits : (images, classes)
-        Of images that the network was not trained on.
+        Logits of images on which the network was not trained.
     labels : (images,)
         Index of each image's true class.
 
     Returns
     -------
     float
-        Above 1 where the network is too sure of itself, below 1 where it is not sure enough. Where
+        Temperature: above 1 where the network is too confident, below 1 where it is not confident
+        enough. Where
         every image is right the likelihood only grows as the temperature falls to 0, and says
         nothing: 1 is returned.
 
     Raises
     ------
     DataError
-        If there are no images.
+        There are no images.
 
     Notes
     -----

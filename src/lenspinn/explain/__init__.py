@@ -1,4 +1,4 @@
-"""Where a trained network looks, which source it reconstructs, and where substructure is."""
+"""Grad-CAM and reconstructed source of a trained network, and positions of substructure."""
 
 from typing import TYPE_CHECKING
 

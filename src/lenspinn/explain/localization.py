@@ -1,7 +1,8 @@
-"""Where substructure is: the peak of a map, and how far it lies from the truth.
+"""Position of substructure: the peak of a map, and its distance from the truth.
 
-Two maps: what the best smooth lens leaves of the image, in units of the noise, and where the image
-would change the answer of a network. Positions are in arcsec, the centre of the map at (0, 0).
+Two maps are used: the significance of the residual of the best smooth lens, and the gradient of
+a network's answer with respect to the image. Positions are in arcsec, the centre of the map at
+(0, 0).
 """
 
 from dataclasses import dataclass
@@ -28,9 +29,9 @@ __all__ = [
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 MATCH_RADIUS = 0.2
-"""Arcsec from the true position within which a clump counts as found."""
+"""Distance from the true position within which a clump counts as found, arcsec."""
 SIGNIFICANT = 5.0
-"""Standard deviations from which a peak is believed."""
+"""Significance from which a peak is believed, standard deviations."""
 
 Maps = Float[np.ndarray, "batch y x"]
 PerImage = Float[np.ndarray, " batch"]
@@ -39,13 +40,13 @@ Clumps = Float[np.ndarray, "batch clumps"]
 
 @dataclass(frozen=True, eq=False)
 class Peaks:
-    """The highest pixel of each map."""
+    """Highest pixel of each map."""
 
     x: PerImage
-    """Arcsec, this and the next."""
+    """Position of the pixel along x, arcsec, as `y`."""
     y: PerImage
     height: PerImage
-    """In the unit of the map."""
+    """Value of the pixel, in the unit of the map."""
 
     def distance(self, x: PerImage, y: PerImage) -> PerImage:
         """Distance to a position in each map, arcsec."""
@@ -53,7 +54,7 @@ class Peaks:
 
 
 def significance_map(residual: Maps, pixel_scale: float, *, fwhm: float) -> Maps:
-    """Turn residuals into how unlikely so much of them is in one place by chance.
+    """Turn residuals into the significance of their excess around each pixel.
 
     Parameters
     ----------
@@ -62,8 +63,8 @@ def significance_map(residual: Maps, pixel_scale: float, *, fwhm: float) -> Maps
     pixel_scale
         Arcsec per pixel.
     fwhm
-        Of the Gaussian that the squares are averaged with, arcsec: that of the PSF, or of the
-        largest deflection looked for.
+        FWHM of the Gaussian with which the squares are averaged, arcsec: that of the PSF, or the
+        size of the largest deflection looked for.
 
     Returns
     -------
@@ -74,8 +75,9 @@ def significance_map(residual: Maps, pixel_scale: float, *, fwhm: float) -> Maps
 
     Notes
     -----
-    Squares, because a clump shifts an arc: too much light on one side of it and too little on the
-    other. A filter of the residual itself would cancel them; half-way between them is the clump.
+    Squares are averaged because a clump shifts an arc: the residual is positive on one side of the
+    arc and negative on the other. A filter of the residual itself would cancel the two; the clump
+    lies half-way between them.
     """
     kernel = _kernel(fwhm / pixel_scale)
     excess = _smooth(residual.astype(np.float64) ** 2 - 1, kernel)
@@ -90,22 +92,22 @@ def gradient_map(
     fwhm: float,
     target: Int[Tensor, " batch"] | None = None,
 ) -> Maps:
-    """Map where a change of the image would most change the network's score of one class.
+    """Map the gradient of the network's score of one class with respect to each pixel.
 
     Parameters
     ----------
     model
-        In evaluation mode.
+        Model in evaluation mode.
     image : (batch, 1, y, x), in the unit the model takes
     fwhm
-        Of the Gaussian that the map is smoothed with, arcsec.
+        FWHM of the Gaussian with which the map is smoothed, arcsec.
     target : (batch,), optional
         Index of the class; by default each image's most probable one.
 
     Returns
     -------
     (batch, y, x)
-        ``|d logit / d pixel|``, smoothed. It has no unit that means anything: only where it peaks
+        ``|d logit / d pixel|``, smoothed. Its unit has no meaning: only the position of its peak
         counts.
 
     References
@@ -140,7 +142,7 @@ def heaviest_clump(x: Clumps, y: Clumps, mass: Clumps) -> tuple[PerImage, PerIma
     Parameters
     ----------
     x, y, mass : (batch, clumps)
-        Arcsec and solar masses; a place that holds no clump has mass 0 or NaN.
+        Positions in arcsec and masses in solar masses; a place without a clump has mass 0 or NaN.
 
     Returns
     -------
@@ -162,7 +164,7 @@ def localization_score(
     Parameters
     ----------
     distance : (batch,)
-        From the peak to the true position, arcsec.
+        Distance from the peak to the true position, arcsec.
     counted : (batch,)
         Images that count, such as those with a clump above a mass whose peak is `SIGNIFICANT`.
     radius

@@ -22,13 +22,14 @@ from lenspinn.lensing.light import sersic
 
 CAM_COLORS = "viridis"
 CAM_OPACITY = 0.75
-"""Of the overlay where Grad-CAM is 1; it fades with the map, so that the image stays visible."""
+"""Opacity of the overlay where Grad-CAM is 1; it fades with the map, so that the image stays
+visible."""
 UNKNOWN = "0.35"
-"""Grey of source pixels that no image pixel landed on."""
+"""Grey of source pixels on which no image pixel fell."""
 BARS_WIDTH = 0.75
 """Width of the panel of probabilities, in units of that of a map."""
 SOURCE_PIXELS = 101
-"""A side of a drawn Sersic profile."""
+"""Number of points along a side of a drawn Sersic profile."""
 SOURCE_MARGIN = 1.35
 """Half width of the source panel in Einstein radii; at least a quarter of the field."""
 
@@ -40,7 +41,7 @@ def draw_image(axes: Axes, view: View) -> None:
 
 
 def draw_preprocessed(axes: Axes, view: View) -> None:
-    """Draw what the model's transform makes of the image."""
+    """Draw the image after the model's transform."""
     draw_map(axes, view.preprocessed, view.pixel_scale)
 
 
@@ -75,9 +76,9 @@ def draw_sersic_source(
     axes
         The panel.
     parameters : (1, parameters)
-        In the order of `lenspinn.fitting.SMOOTH_PARAMETERS`.
+        Parameters of the lens in the order of `lenspinn.fitting.SMOOTH_PARAMETERS`.
     num_pix, pixel_scale
-        Of the image, in which the critical curves lie.
+        Pixels a side, and arcsec per pixel, of the image in which the critical curves lie.
     """
     lines = caustics(parameters, critical_curves(parameters, num_pix, pixel_scale))
     p = {name: float(value) for name, value in by_name(parameters).items()}
@@ -103,9 +104,9 @@ def draw_sersic_source(
 
 
 def draw_source(axes: Axes, view: View) -> None:
-    """Draw the source, and the line within which it is imaged twice or more.
+    """Draw the source, and the line inside which a point of it has several images.
 
-    That of a network that fits the lens is its Sersic profile and the caustic; of another the
+    For a network that fits the lens these are its Sersic profile and the caustic; for another the
     reconstructed image, and a circle of radius theta_E.
     """
     if view.fit is not None:
@@ -137,8 +138,8 @@ def draw_source(axes: Axes, view: View) -> None:
 def draw_critical_curve(axes: Axes, view: View) -> None:
     """Draw the critical curve of the model's lens.
 
-    That of a network that fits the lens; of another a circle of radius theta_E, for its lens is an
-    isothermal sphere.
+    The curve is that of the fit for a network that fits the lens; for another it is a circle of
+    radius theta_E, as its lens is an isothermal sphere.
     """
     if view.fit is not None:
         parameters = torch.from_numpy(view.fit.parameters)

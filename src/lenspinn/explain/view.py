@@ -1,4 +1,4 @@
-"""What a trained model makes of images: the content of the pictures, before anything is drawn."""
+"""Results of a trained model for images: the content of pictures, before anything is drawn."""
 
 from dataclasses import dataclass
 
@@ -17,49 +17,49 @@ Batch = Float[np.ndarray, "batch 1 y x"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class View:
-    """One image as one model sees it."""
+    """Image as a model sees it, with the results of the model."""
 
     image: Pixels
-    """Min-max scaled to 0..1."""
+    """Image, min-max scaled to 0..1."""
     preprocessed: Pixels
-    """After the transform of the model."""
+    """Image after the transform of the model."""
     cam: Pixels
     """Grad-CAM of the most probable class, 0..1."""
     probabilities: Float[np.ndarray, " classes"]
     classes: tuple[str, ...]
     pixel_scale: float
-    """Arcsec per pixel of every map, the source included."""
+    """Pixel scale of every map, the source included, arcsec per pixel."""
     theta_E: float | None = None
     """Einstein radius, arcsec; None for a model without physics."""
     theta_E_error: float | None = None
-    """Its standard error, arcsec, as far as noise goes; None for a model that measures none."""
+    """Standard error of `theta_E` from noise alone, arcsec; None for a model without one."""
     measures_theta_E: bool = False
-    """Whether `theta_E` is meant to be that of the lens, not what helps to classify."""
+    """Whether `theta_E` is a measurement of the lens, not a number that helps to classify."""
     source: Pixels | None = None
     """Reconstructed source, in units of `image`; None for a model without physics."""
     coverage: Pixels | None = None
-    """Image pixels on each source pixel; where it is 0 the source is unknown."""
+    """Weight of the image pixels on each source pixel; where it is 0 the source is unknown."""
     fit: "FitView | None" = None
-    """What a network that fits the lens found; None for others."""
+    """Fitted lens and source of a network that fits the lens; None for others."""
 
     @property
     def prediction(self) -> str:
-        """The most probable class."""
+        """Most probable class."""
         return self.classes[int(self.probabilities.argmax())]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitView:
-    """A smooth lens and source fitted to the image of a `View`."""
+    """Smooth lens and source fitted to the image of a `View`."""
 
     parameters: Float[np.ndarray, "1 parameters"]
-    """In the order of `lenspinn.fitting.SMOOTH_PARAMETERS`."""
+    """Fitted parameters in the order of `lenspinn.fitting.SMOOTH_PARAMETERS`."""
     model: Pixels
-    """The fitted image, in units of the image of the `View`."""
+    """Model image of the fit, in units of the image of the `View`."""
     residual: Pixels
     """Image minus model in units of the noise, NaN where a pixel was left out."""
     chi2: float
-    """Per degree of freedom."""
+    """Reduced chi^2 of the fit."""
 
 
 def view_images(model: Classifier, images: Batch) -> list[View]:
@@ -82,16 +82,16 @@ def view_images(model: Classifier, images: Batch) -> list[View]:
 
 
 def view_solution(model: Classifier, solution: Solution, logits: Logits) -> list[View]:
-    """Show what a model made of images, and Grad-CAM of the most probable class.
+    """Return the results of a model for images, and Grad-CAM of the most probable class.
 
     Parameters
     ----------
     model
-        In evaluation mode.
+        Model in evaluation mode.
     solution
-        What `model.solve` made of a few images, not in inference mode.
+        Solution by `model.solve` of a few images, not in inference mode.
     logits : (batch, classes)
-        Of the model, for that solution.
+        Logits of the model for this solution.
     """
     batch = solution.image
     cam = grad_cam(model, solution, logits.argmax(dim=1))

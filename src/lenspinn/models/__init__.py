@@ -1,7 +1,7 @@
 """Networks: image (B, 1, H, W) -> logits (B, C), made by name.
 
 Images are solved once, `solve(NetworkInput(image)) -> Solution`; `examine` and `reconstruct` take
-images, or that solution.
+images, or this solution.
 """
 
 from typing import TYPE_CHECKING

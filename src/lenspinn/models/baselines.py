@@ -19,14 +19,14 @@ from lenspinn.models.classifier import Classifier, Features, Image, ImageOptions
 from lenspinn.models.layers import PatchMap, TransformerSize, pad_to_patches
 from lenspinn.models.registry import register_model
 
-# The authors' settings: two blocks among patches, one in which the class token looks at them.
+# Settings of the authors: two blocks among patches, one in which the class token looks at them.
 CAIT = TransformerSize(patch_size=32, dim=1024, depth=2, num_heads=16, mlp_dim=16)
-# Ours, of as many parameters.
+# Settings of lenspinn, with as many parameters.
 CAIT_PATCH8 = TransformerSize(patch_size=8, dim=384, depth=7, num_heads=6, mlp_dim=1440)
-LAYER_SCALE = 0.1  # of arXiv:2103.17239 for up to 18 blocks
+LAYER_SCALE = 0.1  # value of arXiv:2103.17239 for up to 18 blocks
 DROP_PATH = 0.05
 CAM_STRIDE = 8
-"""Pixels of the image to one of the map for Grad-CAM."""
+"""Side of a pixel of the map for Grad-CAM, image pixels."""
 
 
 def timm_cnn(
@@ -81,12 +81,12 @@ def timm_cnn(
 
 
 def timm_cam_layer(name: str, num_pix: int) -> str:
-    """Name of the layer of a timm network whose map suits Grad-CAM: an eighth of the image a side.
+    """Name of the layer of a timm network whose map suits Grad-CAM: 1/8 of the image on each side.
 
     Raises
     ------
     ModelError
-        timm has no such network, or it is none that makes maps of images of any size.
+        timm has no such network, or the network is not convolutional, or does not fit the images.
     """
     import timm  # as above
 
@@ -105,7 +105,7 @@ def timm_cam_layer(name: str, num_pix: int) -> str:
             logits = network.eval()(torch.empty(1, 1, num_pix, num_pix))
             has_classifier = isinstance(network.get_classifier(), nn.Linear)
         stages = [one["module"] for one in network.feature_info if one["reduction"] == CAM_STRIDE]
-    except Exception as error:  # whatever one of timm's says of images it cannot take
+    except Exception as error:  # timm's networks refuse images in their own ways
         raise unfit from error
     if not stages or not has_classifier or logits.shape != (1, 2):
         raise unfit
@@ -227,7 +227,7 @@ class CaiT(Classifier):
 
     Parameters
     ----------
-    size : see `TransformerSize`; one more block is that of the class token.
+    size : see `TransformerSize`; the block of the class token comes on top of its depth.
     images, transform
         See `Classifier`.
 

@@ -1,6 +1,7 @@
-"""The contract every model keeps: image in, logits out, and the facts others need to know.
+"""Contract that every model keeps: image in, logits out, and the facts that others need to know.
 
-Images are solved once: what is costly to find out about them, such as the lens that explains them,
+Images are solved once: `Classifier.solve` finds what is costly to compute, such as the lens model
+of each image. Logits, Grad-CAM and reconstruction read the `Solution` that it returns.
 `Classifier.solve` finds. Logits, Grad-CAM and reconstruction read its `Solution`.
 """
 
@@ -33,23 +34,23 @@ Logits = Float[Tensor, "batch classes"]
 PerImage = Float[Tensor, " batch"]
 
 FEWEST_COMPILED = 64
-"""Images from which on it pays to compile the fit of a network."""
+"""Fewest images for which it pays to compile the fit of a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """What images a network is for: options that all networks have.
+    """Size, pixel scale and classes of the images that a network takes: options of all networks.
 
     Raises
     ------
     ModelError
-        One is out of range.
+        An option is out of range.
     """
 
     num_pix: int = 64
     """Pixels a side of the square images."""
     pixel_scale: float = 0.08
-    """Arcsec per pixel."""
+    """Pixel scale, arcsec per pixel."""
     classes: Sequence[str] = CLASSES
     """Class names in the order of the logits."""
 
@@ -67,53 +68,54 @@ class ImageOptions:
 
 
 class NetworkInput(NamedTuple):
-    """Images as a network takes them, and what is known of them; all but the image may be left out.
+    """Images as a network takes them, and what is known of them; only the image is required.
 
-    What is left out, a network that fits the lens takes from its options or guesses; others ask for
+    A network that fits the lens takes what is left out from its options, or guesses it; other
+    networks need the image alone.
     the image alone.
     """
 
     image: Image
-    """In the unit that the network takes."""
+    """Images in the unit that the network takes (`Classifier.takes_unit`)."""
     noise: Float[Tensor, "batch y x"] | None = None
     """Standard deviation of each pixel, in the unit of the image; ``inf`` leaves one out."""
     psf: Float[Tensor, "v u"] | None = None
-    """Of sum 1, in pixels of the image."""
+    """PSF sampled in pixels of the image, of sum 1."""
     start: SmoothParameters | None = None
-    """Where the fit of the lens begins."""
+    """Parameters at which the fit of the lens begins."""
     lens_light: LightShape | None = None
-    """Shape of lens light that was taken away, of which there may be some left, or too little."""
+    """Shape of the lens light that was subtracted, perhaps too little or too much of it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solution:
-    """What a network finds out about images before it classifies them; here nothing."""
+    """Findings of a network about images before it classifies them; in this base class none."""
 
     observed: NetworkInput
 
     @property
     def image(self) -> Image:
-        """Images as they are classified: less what the solution says is not of the source."""
+        """Images as they are classified: without the lens light that the solution found."""
         return self.observed.image
 
 
 class Examination(NamedTuple):
-    """All that a model says of images."""
+    """Everything that a model says of images."""
 
     features: Features
     logits: Logits
     quantities: Prediction
-    """`Classifier.quantities` of each image, in their order; those of one class are what the image
-    would have if it were of that class."""
+    """Predictions of `Classifier.quantities` for each image, in their order; a quantity of one
+    class is what the image would have if it were of that class."""
     shift_scores: dict[str, PerImage]
-    """Scores of the model's own, high for images unlike those it was made for."""
+    """Scores by name, defined by the model: high for images unlike those it was trained for."""
     theta_E: PerImage | None = None
-    """Einstein radius, arcsec; None for a model that says none. Only with `measures_theta_E` is it
-    meant to be that of the lens."""
+    """Einstein radius, arcsec; None for a model without one. It is a measurement of the lens only
+    with `measures_theta_E`."""
     theta_E_error: PerImage | None = None
-    """Its standard error, arcsec; None for a model that gives none."""
+    """Standard error of `theta_E`, arcsec; None for a model that gives none."""
     fitted: dict[str, PerImage] | None = None
-    """What a model that fits the lens found, by name (`LensSolution.fitted`); None for others."""
+    """Fitted parameters by name (`LensSolution.fitted`); None for a model that fits no lens."""
 
 
 class Classifier(nn.Module, ABC):
@@ -124,7 +126,7 @@ class Classifier(nn.Module, ABC):
 
     Parameters
     ----------
-    images : what images the model takes.
+    images : size, pixel scale and classes of the images that the model takes.
     transform : name of the preprocessing, a key of `lenspinn.data.transforms.TRANSFORMS`; or
         several joined by "+", such as "min_max+paper", each of which becomes one input channel.
     cam_layer : dotted name of the submodule whose output is the natural map for Grad-CAM.
@@ -139,15 +141,16 @@ class Classifier(nn.Module, ABC):
     """Whether the architecture takes a single input channel, and so the name of one transform."""
 
     config: dict[str, Any]
-    """`{"name": ..., "options": {...}}`: what `create_model` needs to build this model again."""
+    """Name and options, `{"name": ..., "options": {...}}`, with which `create_model` builds this
+    model again."""
     takes_unit: str | None = None
     """Unit that the images must have; None where only ratios of pixels matter."""
     truth_keys: tuple[str, ...] = ()
-    """Names of the truth of each image that `training_outputs` wants."""
+    """Names of the true values of each image that `training_outputs` reads."""
     quantities: tuple[Quantity, ...] = ()
-    """Numbers that it predicts of an image beside the class."""
+    """Numbers that the model predicts of an image beside the class."""
     measures_theta_E: bool = False
-    """Whether the Einstein radii that it gives are meant to be those of the lenses."""
+    """Whether the Einstein radii that the model gives are measurements of the lenses."""
 
     checks_values: bool = True
     """Whether images that have no finite value after preprocessing are refused in evaluation. A
@@ -185,22 +188,22 @@ class Classifier(nn.Module, ABC):
         """Logits from feature vectors."""
 
     def solve(self, observed: NetworkInput, *, compiled: bool = True) -> Solution:
-        """Find out what is costly about images, once; all other methods read it.
+        """Find out what is costly to compute about images, once; all other methods read it.
 
         Parameters
         ----------
         observed
         compiled
-            Whether a fit may be compiled: that takes a minute or more, which few images are not
-            worth (`FEWEST_COMPILED`).
+            Whether a fit may be compiled: compilation takes a minute or more, which pays from
+            `FEWEST_COMPILED` images on.
         """
         return Solution(observed=observed)
 
     def classifier_of(self, solution: Solution) -> tuple[Channels, Callable[[Channels], Logits]]:
-        """Return the maps that classification begins with, and what makes logits of them.
+        """Return the maps that classification begins with, and the function from them to logits.
 
-        Grad-CAM looks at that part of a network, which contains the layer `cam_layer`; here it is
-        the whole of it.
+        Grad-CAM explains this part of a network, which contains the layer `cam_layer`; in this base
+        class it is the whole network.
         """
         return solution.image, self
 
@@ -217,7 +220,7 @@ class Classifier(nn.Module, ABC):
         Parameters
         ----------
         image : (batch, 1, y, x), tensor or array, or an array (y, x), in the unit the model takes;
-            or what `solve` made of them
+            or the solution that `solve` returned for them
         """
         return None
 
@@ -234,13 +237,13 @@ class Classifier(nn.Module, ABC):
     def training_outputs(
         self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor | float]:
-        """Return the logits, and what training lowers beside their cross-entropy: 0 by default.
+        """Return the logits, and the loss that training adds to their cross-entropy: 0 by default.
 
         Parameters
         ----------
         truth
-            The values of `truth_keys`, NaN where one is unknown, or a quantity that the class of
-            the image does not have.
+            True values by name (`truth_keys`), each (batch,); NaN where a value is unknown, or is a
+            quantity that the class of the image does not have.
         """
         return self(image), 0.0
 
@@ -268,7 +271,7 @@ class Classifier(nn.Module, ABC):
         return preprocessed
 
     def _why_not_finite(self, images: Image, num_images: int) -> str:
-        """Say what is wrong with images that the transforms have no value for."""
+        """Say what is wrong with images for which the transforms have no finite value."""
         of = f"{len(images)} of {num_images} images"
         num_bad = int((~images.isfinite()).sum())
         if num_bad:

@@ -1,4 +1,4 @@
-"""Lens light whose amplitudes are free in the fit of a network: what there may be left of it."""
+"""Residual lens light with free amplitudes, in the fit of a network."""
 
 import torch
 from jaxtyping import Float
@@ -12,9 +12,10 @@ __all__ = ["free_light", "some_free_light"]
 Templates = Float[Tensor, "batch templates y x"]
 
 LIT_SHARE = 0.5
-"""Of the training images, of those that are fitted as if there was lens light."""
+"""Share of the training images that are fitted as if there was residual lens light."""
 OFF_CENTRE, ELLIPTICITY = 0.5, 0.1
-"""Standard deviations of the shape of that light: along x and y in pixels, and of e1 and e2."""
+"""Standard deviations of the shape of the residual lens light: of its centre along x and y,
+pixels, and of e1 and e2."""
 
 
 def free_light(shape: LightShape, optics: Optics) -> Templates:
@@ -27,16 +28,16 @@ def free_light(shape: LightShape, optics: Optics) -> Templates:
 
 
 def some_free_light(num_images: int, optics: Optics, generator: torch.Generator) -> Templates:
-    """Draw shapes of lens light near the centre, and return their templates.
+    """Draw shapes of lens light near the centre, and return their templates, (batch, 21, y, x).
 
-    They are 0 for half of the images, at random: those have no lens light.
+    The templates are 0 for half of the images, at random: those have no lens light.
 
     Parameters
     ----------
     num_images
     optics
     generator
-        On the CPU, so that the shapes do not depend on the device of the optics.
+        Generator on the CPU, so that the shapes do not depend on the device of the optics.
     """
     off_centre = OFF_CENTRE * optics.pixel_scale
     scatter = torch.tensor([off_centre] * 2 + [ELLIPTICITY] * 4)

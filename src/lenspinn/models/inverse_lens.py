@@ -14,7 +14,7 @@ Radii = Float[Tensor, " batch"] | Float[Tensor, "batch y x"]
 
 
 class Rays(NamedTuple):
-    """Where the light of each image pixel comes from: `beta = theta - alpha`, all arcsec."""
+    """Deflection and source-plane position of each image pixel, arcsec: `beta = theta - alpha`."""
 
     alpha_x: Map
     alpha_y: Map
@@ -29,16 +29,16 @@ class InverseLens(nn.Module):
     ----------
     num_pix : pixels a side of image and source.
     pixel_scale : arcsec per pixel of image and source.
-    integer_scatter : the authors' fault, to measure what it costs: rays end on the nearest source
-        pixel of the grid, so that theta_E gets no gradient.
+    integer_scatter : whether to repeat the rounding of the authors' code, to measure what it costs:
+        rays end on the nearest source pixel of the grid, so that theta_E gets no gradient.
 
     Notes
     -----
     The lens equation of the LensPINN paper (section 4.1): beta = theta - theta_E theta / |theta|.
     Pixels are deposited on the source grid with bilinear weights and averaged where they overlap,
     so the source depends smoothly on theta_E and the loss reaches whatever predicts it. The
-    authors' code rounds beta to integer indices instead, which carry no gradient: their encoder
-    never learns.
+    authors' code rounds beta to integer indices instead, which carry no gradient, so that their
+    encoder never learns.
 
     The source keeps the image's grid, whatever the batch, as long as theta_E <= `max_theta_E` = h,
     the position of the outermost pixel centre. Take |theta_x| <= h and r = |theta| > 0. Where
@@ -54,7 +54,7 @@ class InverseLens(nn.Module):
     def __init__(self, num_pix: int, pixel_scale: float, *, integer_scatter: bool = False) -> None:
         super().__init__()
         theta_x, theta_y = pixel_grid(num_pix, pixel_scale)
-        # The deflection is proportional to theta_E: that of 1 arcsec is computed once.
+        # The deflection is proportional to theta_E: it is computed once, for theta_E = 1 arcsec.
         unit_x, unit_y = deflection_sis(theta_x, theta_y, torch.ones(1, 1))
         self.register_buffer("theta_x", theta_x, persistent=False)
         self.register_buffer("theta_y", theta_y, persistent=False)
@@ -69,7 +69,7 @@ class InverseLens(nn.Module):
 
         Parameters
         ----------
-        theta_E : (batch,) or one for each pixel, (batch, y, x), arcsec
+        theta_E : (batch,), or (batch, y, x) for one value a pixel, arcsec
 
         Returns
         -------
@@ -86,13 +86,13 @@ class InverseLens(nn.Module):
         rays = self.rays(theta_E)
         if self.integer_scatter:
             return _scatter(image, rays.beta_x / self.pixel_scale, rays.beta_y / self.pixel_scale)
-        # A graph has one size of grid, and no value decides it: this one, as of the notes above.
+        # The grid of a compiled graph has one size, whatever the values: see the notes above.
         expand = not torch.compiler.is_compiling()
         return delens(image, rays.beta_x, rays.beta_y, pixel_scale=self.pixel_scale, expand=expand)
 
 
 def _scatter(image: Tensor, x: Tensor, y: Tensor) -> SourceImage:
-    """Average the pixels that fall nearest to each source pixel, those outside at the border.
+    """Average the image pixels nearest to each source pixel; rays from outside end at the border.
 
     Positions are in pixels from the centre of the grid, on which source and image agree.
     """

@@ -1,4 +1,4 @@
-"""What the vision transformers are built from.
+"""Layers of the vision transformers.
 
 Shifted patch tokens and locality self-attention are from Lee, Lee & Song (2021),
 arXiv:2112.13492, made for training from scratch on small data sets: a token that sees half of its
@@ -22,22 +22,22 @@ Heads = Float[Tensor, "batch heads tokens head_dim"]
 
 
 class TransformerSize(NamedTuple):
-    """What fixes the size of a vision transformer."""
+    """Numbers that fix the size of a vision transformer."""
 
     patch_size: int
-    """Pixels a side of a patch."""
+    """Side of a patch, pixels."""
     dim: int
     """Length of a token."""
     depth: int
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     num_heads: int
-    """Attention heads, each of length `HEAD_DIM`."""
+    """Number of attention heads; each has length `HEAD_DIM` in ViT and ViTSD."""
     mlp_dim: int
     """Width of the hidden layer of each block's MLP."""
 
 
 HEAD_DIM = 64
-"""Length of an attention head of the rivals, whatever the length of a token."""
+"""Length of an attention head in ViT and ViTSD, whatever the length of a token."""
 
 
 class PatchTokens(nn.Module):
@@ -59,7 +59,7 @@ class PatchTokens(nn.Module):
     """
 
     copies: ClassVar[int] = 1
-    """Versions of the image that a patch is cut from."""
+    """Number of versions of the image (itself and its shifts) that a patch is cut from."""
 
     def __init__(
         self,
@@ -140,9 +140,9 @@ def refuse_single_patch(model: str, num_pix: int, patch_size: int) -> None:
 
 
 class PatchMap(nn.Module):
-    """Lay the tokens of patches, without a class token, out as the map they were cut from.
+    """Arrange the tokens of patches, without a class token, as the map they were cut from.
 
-    Models pass their tokens through it so that Grad-CAM finds a map in a transformer.
+    Models pass their tokens through this layer so that Grad-CAM finds a map in a transformer.
     """
 
     def forward(self, patches: Tokens) -> Float[Tensor, "batch dim y x"]:
@@ -179,7 +179,7 @@ class SelfAttention(nn.Module):
         self.project = nn.Linear(num_heads * head_dim, dim)
 
     def forward(self, tokens: Tokens) -> Tokens:
-        """Each token's mixture of all."""
+        """Weighted mean of all tokens, for each token."""
         return self.mix(*self.query_key_value(tokens).chunk(3, dim=-1))
 
     def mix(self, query: Projected, key: Projected, value: Projected) -> Tokens:
@@ -191,7 +191,7 @@ class SelfAttention(nn.Module):
         return self.project((weights @ value).transpose(1, 2).flatten(2))
 
     def scores(self, query: Heads, key: Heads) -> Float[Tensor, "batch heads tokens tokens"]:
-        """How much each token asks for each other, before softmax."""
+        """Attention of each token (query) to each other one (key), before softmax."""
         return query @ key.transpose(-2, -1) / self.head_dim**0.5
 
 
@@ -217,7 +217,7 @@ class LocalitySelfAttention(SelfAttention):
         self.register_buffer("is_self", torch.eye(num_tokens, dtype=torch.bool), persistent=False)
 
     def scores(self, query: Heads, key: Heads) -> Float[Tensor, "batch heads tokens tokens"]:
-        """How much each token asks for each other, before softmax; for itself, not at all."""
+        """Attention of each token to each other one, before softmax; -inf to itself."""
         scores = (query / self.temperature) @ key.transpose(-2, -1)
         return scores.masked_fill(self.is_self, -torch.inf)
 
@@ -228,7 +228,7 @@ class TransformerBlock(nn.Module):
     Parameters
     ----------
     dim : length of a token.
-    attention : what lets tokens see each other.
+    attention : layer in which tokens attend to each other.
     mlp_dim : width of the MLP's one hidden layer.
     """
 

@@ -1,11 +1,12 @@
-"""A classifier that solves the lens: one network guesses it, a fit refines it, one reads the rest.
+"""A classifier that fits the lens: one network guesses its parameters, another reads the fit.
 
-What a smooth lens cannot explain is what dark matter does. An encoder predicts lens and source from
+The residual of a smooth lens is the trace of dark matter substructure. An encoder predicts the
+parameters of lens and source from
 the image; a few damped Gauss-Newton steps (`lenspinn.fitting.solver`) refine them on the image
-itself; each pixel is tested for a point mass that would explain what is left
+itself; each pixel is tested for a point mass that would explain the residual
 (`lenspinn.fitting.scan`).
 Residual and tests go with the image to a convolutional network that classifies. It may see both
-twice: of a Sersic source, and of one that has structure too (`lenspinn.fitting.structure`).
+twice: for a Sersic source, and for one that has structure too (`lenspinn.fitting.structure`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,12 +62,13 @@ from lenspinn.models.reconstruction import FittedReconstruction
 from lenspinn.models.registry import register_model
 
 NETWORK = "resnet10t"
-"""timm's name of the network whose first three stages encode, and which classifies."""
+"""timm's name of the network whose first three stages are the encoder; the whole of it is the
+classifier."""
 IMAGE_SCALE = 4.0
-"""Brings ``asinh(image / background)`` near to 1."""
+"""Divisor that brings ``asinh(image / background_sigma)`` near to 1."""
 QUANTITY_WEIGHT = 0.01
-"""Of the loss of the quantities. It trains their head alone, whose steps under AdamW do not depend
-on it; the training loss that people look at does."""
+"""Weight of the loss of the quantities. It is small so that the training loss stays readable: this
+loss trains the head of the quantities alone, whose steps under AdamW do not depend on it."""
 
 Maps = Float[Tensor, "batch y x"]
 Templates = Float[Tensor, "batch templates y x"]
@@ -74,9 +76,9 @@ Templates = Float[Tensor, "batch templates y x"]
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """What a network that fits the lens knows of images, and how it fits them.
+    """Properties of the images of a network that fits the lens, and how it fits them.
 
-    Defaults are those of HST WFC3/F160W.
+    The defaults describe HST WFC3/F160W.
 
     Raises
     ------
@@ -87,26 +89,26 @@ class FitOptions:
     background_sigma: float = 0.00592
     """Standard deviation of the background of a pixel, e-/s."""
     exposure_time: float = 5400.0
-    """Total, s; with it the light of the lens makes its photon noise."""
+    """Total exposure time, s, from which the photon noise of lens and source follows."""
     psf_fwhm: float = 0.08
-    """Of the Gaussian PSF, arcsec."""
+    """FWHM of the Gaussian PSF, arcsec."""
     supersampling: int = 1
-    """Points along a side of a pixel at which the model is sampled."""
+    """Number of points along a side of a pixel at which the model is sampled."""
     steps: int = STEPS
-    """Of the fit."""
+    """Number of steps of the fit."""
     source_structure: bool = False
-    """Whether sources may be more than Sersic profiles: after the fit shapelets are fitted with the
-    lens, and the classifier sees what that leaves too."""
+    """Whether sources may have more structure than Sersic profiles: after the first fit shapelets
+    are fitted together with the lens, and the classifier sees the residual of this fit too."""
     lens_shape: bool = False
-    """Whether the slope of lenses and their multipoles are fitted too, with the structure of
-    sources if they may have any."""
+    """Whether the slope of the lenses and their multipoles are fitted too, in the fit with
+    structured sources if `source_structure` is set."""
     free_light: bool = False
-    """Whether half of the training images are fitted beside lens light of any amount, though they
-    have none, as images whose light was modelled are."""
+    """Whether half of the training images are fitted with free lens light although they have none,
+    as images from which a lens light model was subtracted are."""
     all_orientations: bool = False
-    """Whether features are the means over eight orientations of an image; not in training."""
+    """Whether features are averaged over the eight orientations of an image, except in training."""
     quantities: Sequence[str] = ()
-    """Names of `lenspinn.models.quantities.QUANTITIES` to predict too."""
+    """Names of the `lenspinn.models.quantities.QUANTITIES` that are predicted beside the class."""
 
     def __post_init__(self) -> None:
         for name in ("background_sigma", "exposure_time", "psf_fwhm", "supersampling", "steps"):
@@ -116,7 +118,7 @@ class FitOptions:
 
 
 class LensFit(Classifier):
-    """An encoder, a fit and a classifier; see the module.
+    """Encoder, fit of the lens and classifier; see the module.
 
     Parameters
     ----------
@@ -125,18 +127,19 @@ class LensFit(Classifier):
 
     Notes
     -----
-    The noise of a pixel has the variance ``background_sigma^2 + light / exposure_time``. For the
-    first half of the steps the light is the mean of the nine pixels around it (with the pixel
-    alone, those that noise made faint would count for more), which is blunter than an arc; for the
-    other half it is that of the model.
+    The noise of a pixel has the variance ``background_sigma^2 + light / exposure_time``. In the
+    first half of the steps ``light`` is the mean of the 3 x 3 pixels around the pixel: with the
+    pixel alone, pixels that noise made faint would weigh more. In the second half, as this mean
+    blurs the arcs, it is the light of the model.
 
-    The fit runs without gradient, but for its last step, `last_step`: through it the classification
-    reaches the encoder where the fit depends on its start at all. What trains the encoder are two
-    more losses, its error against the truth where that is known, and against the fit's own answer,
-    weighted by how well that explains the image. The second needs no label.
+    The fit runs without gradient, except for its last step, `last_step`: through this step the
+    classification loss reaches the encoder, where the fit depends on its start at all. The encoder
+    is trained by two more losses: its error against the truth where that is known, and its error
+    against the result of the fit, weighted by how well the fit explains the image. The second needs
+    no label.
 
-    Quantities are read from the features that the classification learns, and their loss does not
-    reach these: a network with them classifies exactly as one without.
+    Quantities are predicted from the features that the classification learns, and their loss sends
+    no gradient into the features: a network with quantities classifies exactly as one without.
     """
 
     takes_unit = "e-/s"
@@ -158,7 +161,8 @@ class LensFit(Classifier):
         self.free_light = options.free_light
         self.all_orientations = options.all_orientations
         self.linearize = compiled_or_eager(whitened_derivatives)
-        """What the fit calls at each step."""
+        """Function that the fit calls at each step for residuals and derivatives in units of the
+        noise, compiled where possible."""
         self.encoder, self.readout = guessing_networks(NETWORK)
         typical = [row[:2] for row in TYPICAL_LENSES.values()]
         middle, width = torch.tensor(typical).T
@@ -173,7 +177,7 @@ class LensFit(Classifier):
             self.quantity_head = QuantityHead(self.quantities, self.head.in_features)
 
     def forward_features(self, image: Image) -> Features:
-        """Features of image, residual and scan, and the significance of what the fit leaves."""
+        """Features of image, residual and scan, and the significance of the residual."""
         return self.features_of(self._seen(self._solved(image)))
 
     def forward_head(self, features: Features) -> Logits:
@@ -181,7 +185,7 @@ class LensFit(Classifier):
         return self.head(features)
 
     def solve(self, observed: NetworkInput, *, compiled: bool = True) -> LensSolution:
-        """Fit lens and source, and test each pixel for a point mass; as of `Classifier`."""
+        """Fit lens and source, and test each pixel for a point mass; see `Classifier.solve`."""
         light = observed.lens_light
         templates = None if light is None else free_light(light, self.optics(observed))
         linearize = self.linearize if compiled else whitened_derivatives
@@ -193,17 +197,17 @@ class LensFit(Classifier):
         light: Templates | None = None,
         linearize: Linearize | None = None,
     ) -> SmoothFit:
-        """Fit smooth lenses with Sersic sources, which `solve` begins with, without gradient.
+        """Fit smooth lenses with Sersic sources, the first part of `solve`, without gradient.
 
         Parameters
         ----------
         observed
-            Where no noise is known, it is that which the options imply: of the image for the first
-            half of the steps, then of the model.
+            Images; where their noise is not known, it follows from the options: from the image for
+            the first half of the steps, then from the model.
         light : (batch, templates, y, x)
-            What else the image may hold any amount of.
+            Images of further components whose amplitudes are free in the fit, such as lens light.
         linearize
-            As of `fit_smooth_lens`; by default compiled.
+            See `fit_smooth_lens`; by default compiled.
         """
         image, noise, optics = observed.image[:, 0], observed.noise, self.optics(observed)
         linearize = linearize or self.linearize
@@ -223,12 +227,12 @@ class LensFit(Classifier):
         return continue_fit(fit, image, noise, optics, steps=later, linearize=linearize)
 
     def predict_parameters(self, image: Image) -> SmoothParameters:
-        """Smooth parameters that the encoder guesses; the brightness of the source is arbitrary."""
+        """Return the encoder's guess of the smooth parameters; source brightness is arbitrary."""
         guess = self.readout(self.encoder.forward_features(self._scaled(image)))
         return functional.pad(self.middle + self.width * guess, (0, 1))
 
     def noise_sigma(self, image: Image) -> Maps:
-        """Return the standard deviation of each pixel that options and image imply, e-/s."""
+        """Return the noise (1 sigma) of each pixel, from the options and the image, e-/s."""
         light = functional.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
         return self._sigma_of(light[:, 0])
 
@@ -244,7 +248,7 @@ class LensFit(Classifier):
         )
 
     def classifier_of(self, solution: Solution) -> tuple[Channels, Callable[[Channels], Logits]]:
-        """Return what the network behind the fits is given, and that network."""
+        """Return the maps that the last network sees, and the function from them to logits."""
         seen = self._seen(self._solved(solution))
         return seen.maps, lambda maps: self.head(self.features_of(seen._replace(maps=maps)))
 
@@ -257,12 +261,12 @@ class LensFit(Classifier):
         return logits, losses + encoder_loss(solution.start, solution.sersic, truth)
 
     def fit_once(self, image: Image, generator: torch.Generator = torch.default_generator) -> Seen:
-        """Fit images as training does, without gradient; `outputs_of` takes them any time."""
+        """Fit images as in training, without gradient; `outputs_of` takes the result."""
         with torch.no_grad():
             return self._seen(self._solve_in_training(image, generator))
 
     def features_of(self, seen: Seen) -> Features:
-        """Return `forward_features` of images that were fitted."""
+        """Return the features, as `forward_features` does, of images that are fitted already."""
         if self.all_orientations and not self.training:
             looked = mean_over_orientations(self.classifier, seen.maps)
         else:
@@ -270,7 +274,7 @@ class LensFit(Classifier):
         return torch.cat([looked, seen.numbers], dim=1)
 
     def outputs_of(self, seen: Seen, truth: Mapping[str, PerImage]) -> tuple[Logits, Tensor]:
-        """Return `training_outputs` of images that were fitted: without a loss of the encoder."""
+        """Return `training_outputs` of fitted images, without the loss of the encoder."""
         features = self.features_of(seen)
         if not self.quantities:
             return self.head(features), features.new_zeros(())
@@ -280,7 +284,7 @@ class LensFit(Classifier):
         return self.head(features), QUANTITY_WEIGHT * loss
 
     def examine(self, image: Image | Solution) -> Examination:
-        """Return all that one fit says of images; see `LensSolution.shift_scores`."""
+        """Return features, logits, quantities, shift scores and theta_E of images from one fit."""
         solution = self._solved(image)
         seen = self._seen(solution)
         features = self.features_of(seen)
@@ -295,7 +299,7 @@ class LensFit(Classifier):
         )
 
     def reconstruct(self, image: Image | Pixels | Solution) -> FittedReconstruction:
-        """Return lens and source that were fitted."""
+        """Return the fitted lens and source."""
         return self._solved(image).reconstruction()
 
     def _solved(self, image: Image | Pixels | Solution) -> LensSolution:

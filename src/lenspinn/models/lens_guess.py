@@ -1,4 +1,4 @@
-"""What the encoder of `LensFit` predicts of a lens, and how far it is from the truth."""
+"""Parameters that the encoder of `LensFit` predicts of a lens, and the loss of their errors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,25 +36,26 @@ TYPICAL_LENSES = {
     "log_R_sersic": (-1.6, 0.15, "R_sersic"),
     "log_n_sersic": (0.5, 0.2, "n_sersic"),
 }
-"""What the encoder predicts: the middle of its range, an error from which the fit still converges
-(the unit of its output and of its loss), and the name of the truth. The brightness of the source is
-left to the fit."""
+"""Parameters that the encoder predicts. Each has the middle of its range, an error from which the
+fit still converges (the unit of the encoder's output and of its loss), and the name of its true
+value; angles are in arcsec. The brightness of the source is left to the fit."""
 LENS_TRUTH = tuple(key for *_, key in TYPICAL_LENSES.values())
 ENCODER_SIDE = 4
-"""Pixels a side of the encoder's last map, that of an image of 64 pixels."""
+"""Side of the encoder's last map, pixels, as for an image of 64 x 64 pixels."""
 ENCODER_HIDDEN = 128
 TRUTH_WEIGHT, SELF_WEIGHT = 1.0, 0.1
-"""Of the two losses of the encoder."""
+"""Weights of the two losses of the encoder: against the truth, and against the result of the
+fit."""
 HUBER = 2.0
-"""Errors of the encoder above so many units count linearly."""
+"""Error of the encoder, in units of `TYPICAL_LENSES`, above which its loss grows linearly."""
 
 _WIDTHS = torch.tensor([width for _, width, _ in TYPICAL_LENSES.values()])
 
 
 def guessing_networks(name: str) -> tuple[Any, nn.Module]:
-    """Return the first three stages of a network of timm, and what reads guesses from their map."""
+    """Return the first three stages of a timm network, and layers that read guesses off its map."""
     encoder: Any = timm_cnn(name, num_classes=0)
-    # The last stage is left out: its map of 2 x 2 pixels has forgotten where things are.
+    # The last stage is left out: its map of 2 x 2 pixels holds no positions.
     encoder.layer4 = nn.Identity()
     num_maps = encoder.layer3[-1].conv2.out_channels
     readout = nn.Sequential(
@@ -68,7 +69,7 @@ def guessing_networks(name: str) -> tuple[Any, nn.Module]:
 
 
 def true_parameters(truth: Mapping[str, Float[Tensor, " batch"]]) -> Float[Tensor, "batch 13"]:
-    """Return the truth as the encoder predicts it, sizes as logarithms."""
+    """Return the true values as the encoder predicts them: R_sersic and n_sersic as logarithms."""
     known = torch.stack([truth[key] for key in LENS_TRUTH], dim=1)
     is_log = [name.startswith("log_") for name in TYPICAL_LENSES]
     return torch.where(known.new_tensor(is_log, dtype=torch.bool), known.log(), known)
@@ -87,7 +88,7 @@ def guess_error(
 def encoder_loss(
     start: SmoothParameters, fit: SmoothFit, truth: Mapping[str, Float[Tensor, " batch"]]
 ) -> Tensor:
-    """Return what the encoder lowers, from its guesses and the fits that began there."""
+    """Return the loss of the encoder, from its guesses and the fits that began at them."""
     trust = 1 / (fit.chi2 / fit.freedom).clamp(min=1.0)
     own = guess_error(start, fit.parameters[:, : len(TYPICAL_LENSES)]) * trust[:, None]
     return (

@@ -1,4 +1,4 @@
-"""What the fits of a batch of images found, and what a classifier sees of it."""
+"""Fits of a batch of images, and the maps and numbers of them that a classifier sees."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,81 +33,84 @@ PerImage = Float[Tensor, " batch"]
 Maps = Float[Tensor, "batch y x"]
 
 TYPICAL_STRENGTH_ERROR = 1e-3
-"""Squared Einstein radius, arcsec^2, that is one standard deviation in a middling pixel."""
+"""Typical standard error of the strength (squared Einstein radius) of a point mass, arcsec^2."""
 MAPS, NUMBERS = 3, 2
-"""Of each fit, as `Seen` has them."""
+"""Number of maps and of numbers that `Seen` holds for each fit."""
 
 
 class Seen(NamedTuple):
-    """What the networks behind the fits are given of a batch of images.
+    """Maps and numbers of a batch of images that the networks behind the fits see.
 
-    Turned with its maps it is that of turned images; quantities are brought near to 1.
+    All are scaled near to 1. With its maps rotated or mirrored it describes rotated or mirrored
+    images: the numbers do not depend on the orientation.
     """
 
     maps: Float[Tensor, "batch maps y x"]
-    """The image; then, for each fit, residual, significance of a point mass in each pixel, and how
-    small a mass could be seen there. The first residual has a gradient towards the start."""
+    """Image; then, for each fit, the residual, the significance of a point mass in each pixel, and
+    the standard error of its strength. The first residual has a gradient towards the start of the
+    fit."""
     numbers: Float[Tensor, "batch numbers"]
-    """For each fit, significance of chi^2, and the highest of a point mass."""
+    """Two numbers for each fit: significance of the excess of chi^2, and the highest significance
+    of a point mass."""
     theta_E: PerImage
     """Einstein radius of the best fit, arcsec."""
     theta_E_error: PerImage
-    """Its standard error, arcsec."""
+    """Standard error of `theta_E`, arcsec."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensSolution(Solution):
-    """A fit with a Sersic source, and one from there with structure, if it was asked for."""
+    """Fit with a Sersic source, and a second fit with a structured source, if it was asked for."""
 
     start: SmoothParameters
-    """Where the first fit began."""
+    """Parameters at which the first fit began."""
     optics: Optics
     sersic: SmoothFit
     structured: StructuredFit | None
     scans: tuple[PointMassScan, ...]
-    """Searches for point masses beside each fit, the best last."""
+    """Searches for point masses beside each fit, that of the best fit last."""
 
     @cached_property
     def image(self) -> Image:
-        """Observed images, less what was found of lens light whose shape was known."""
+        """Observed images without the lens light that was fitted with a known shape."""
         observed = self.observed.image
         if self.observed.lens_light is None:
             return observed
         fit = self.best
-        without = self.model + fit.residual * fit.sigma  # the residual is apart from that light
+        without = self.model + fit.residual * fit.sigma  # neither holds the fitted lens light
         return torch.where(fit.sigma.isfinite(), without, observed[:, 0])[:, None]
 
     @property
     def best(self) -> SmoothFit:
-        """The fit that knows most of the source."""
+        """Smooth part of the fit with the most complete source."""
         return self.sersic if self.structured is None else self.structured.smooth
 
     @property
     def chi2(self) -> PerImage:
-        """Of the best fit, for a degree of freedom."""
+        """Reduced chi^2 of the best fit."""
         fit = self.sersic if self.structured is None else self.structured
         return self.best.chi2 / fit.freedom
 
     @cached_property
     def model(self) -> Maps:
-        """Images of the best fit, without noise."""
+        """Model images of the best fit, without noise."""
         return self.image_behind(self.best.parameters, self.optics)
 
     def image_behind(self, parameters: SmoothParameters, optics: Optics) -> Maps:
-        """Return the image of the source that was found, with lens and Sersic profile of others."""
+        """Return images for other lens and Sersic parameters, with the fitted source structure."""
         image = smooth_image(parameters, optics)
         if self.structured is None:
             return image
         return image + structure_image(self.structured, parameters, optics)
 
     def source(self, optics: Optics) -> Maps:
-        """Return the source that was found, as it would be seen without any lens."""
+        """Return the fitted source as seen without a lens, with the PSF of ``optics``."""
         unlensed = self.best.parameters.clone()
         unlensed[:, [SMOOTH_PARAMETERS.index(name) for name in ("theta_E", "gamma1", "gamma2")]] = 0
         return self.image_behind(unlensed, optics)
 
     def fitted(self) -> dict[str, PerImage]:
-        """Return what was found of each image, by name.
+        """Return the fitted numbers of each image, by name.
 
         Returns
         -------
@@ -124,13 +127,15 @@ class LensSolution(Solution):
         }
 
     def shift_scores(self) -> dict[str, PerImage]:
-        """Return what is high for images that a network was not trained for.
+        """Return scores that are high for images unlike those a network was trained for.
 
         Returns
         -------
         dict
-            ``chi2``; ``source``, what of the excess of chi^2 with a Sersic source is structure of
-            that; ``psf``, by how much the PSF seems another than that of the optics, square pixels
+            ``chi2``, the reduced chi^2; ``source``, the share of the excess of chi^2 with a Sersic
+            source that structure of the source explains, less the share that a point mass explains;
+            ``psf``, by how much broader the true PSF seems than that of the optics, absolute value,
+            square pixels (`lenspinn.fitting.alternatives`).
             (`lenspinn.fitting.alternatives`).
         """
         fit = self.best
@@ -173,7 +178,7 @@ class LensSolution(Solution):
         return self.reconstruction()._repr_html_()
 
     def seen(self, image: Image) -> Seen:
-        """Return what a classifier is given of these fits and of an image that is near to 1."""
+        """Return what a classifier sees of these fits, and of an image that is scaled near to 1."""
         left = [(last_step(self.sersic, self.start)[1], self.sersic.freedom)]
         if self.structured is not None:
             left.append((self.best.residual, self.structured.freedom))

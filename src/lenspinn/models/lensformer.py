@@ -2,9 +2,9 @@
 
 The other physics model of Table 1 of the LensPINN paper (Ojha, Toomey, Gleyzer & Kumbam, NeurIPS
 ML4PS 2024). A transformer predicts a factor for every pixel, which times the preprocessed image is
-the Einstein radius that the inverse-lens layer uses there; an attention in which source tokens ask,
-edge tokens answer and image tokens are mixed gives the features. Differences from the authors'
-code, each on purpose:
+the Einstein radius that the inverse-lens layer uses at that pixel; an attention with queries from
+the source, keys from the edges and values from the image gives the features. Differences from the
+authors' code, each on purpose:
 
 - The inverse-lens layer is differentiable (see `inverse_lens`), and a sigmoid bounds the factor, so
   that no pixel is traced out of the field.
@@ -34,15 +34,15 @@ from lenspinn.models.layers import (
 )
 from lenspinn.models.registry import register_model
 
-# The authors' settings, but for the MLP: theirs is 64 wide.
+# Settings of the authors, except the MLP: theirs is 64 wide.
 PAPER = TransformerSize(patch_size=32, dim=384, depth=1, num_heads=16, mlp_dim=448)
-# Ours, of as many parameters.
+# Settings of lenspinn, with as many parameters.
 PATCH8 = TransformerSize(patch_size=8, dim=384, depth=4, num_heads=6, mlp_dim=1440)
 HEAD_DIM = 64
 NUM_HIDDEN = 3
 DROPOUT = 0.1
 FACTOR_SPREAD = 0.1
-"""Standard deviation of the first scores, before the sigmoid: all factors start near 1/2."""
+"""Standard deviation of the initial scores, before the sigmoid: all factors start near 1/2."""
 
 
 class CrossBlock(nn.Module):
@@ -52,7 +52,7 @@ class CrossBlock(nn.Module):
     ----------
     dim, mlp_dim
         See `TransformerBlock`.
-    attention : its mask holds too: position i never takes the value at i.
+    attention : its mask applies here too: position i never takes the value at i.
 
     Notes
     -----
@@ -74,7 +74,7 @@ class CrossBlock(nn.Module):
 
 
 class FactorsOfAll(nn.Module):
-    """A factor for every pixel, each read off all tokens, as the authors do."""
+    """Layer that reads a factor for every pixel off all tokens, as the authors do."""
 
     def __init__(self, num_pix: int, *, num_tokens: int, dim: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class FactorsOfAll(nn.Module):
 
 
 class FactorsOfPatch(nn.Module):
-    """A factor for every pixel, read off the token of its patch: for small patches."""
+    """Layer that reads a factor for every pixel off the token of its patch: for small patches."""
 
     def __init__(self, num_pix: int, *, patch_size: int, dim: int) -> None:
         super().__init__()
@@ -107,12 +107,14 @@ class FactorsOfPatch(nn.Module):
 
 
 class Lensformer(Classifier):
-    """The transformer with physics of the paper.
+    """Transformer with physics of the paper.
 
     Parameters
     ----------
-    size : see `TransformerSize`; as many blocks predict the lens as compare image and source.
-    local_factors : whether the factor of a pixel is read off the token of its patch, not off all.
+    size : see `TransformerSize`; ``depth`` blocks predict the lens, and ``depth`` more compare
+        image and source.
+    local_factors : whether the factor of a pixel is read off the token of its patch, not off all
+        tokens.
     images, transform
         See `Classifier`.
 
@@ -123,8 +125,8 @@ class Lensformer(Classifier):
 
     Notes
     -----
-    An Einstein radius that differs from pixel to pixel, in proportion to how bright the edges are
-    there, is no lens: the model reconstructs none.
+    An Einstein radius that differs from pixel to pixel, in proportion to the brightness of the
+    edges, describes no lens: the model reconstructs none.
     """
 
     one_transform = True
@@ -171,10 +173,10 @@ class Lensformer(Classifier):
         self.head = _mlp(num_tokens * dim, len(self.classes))
 
     def forward_features(self, image: Image) -> Features:
-        """Tokens of the compared image, all in one vector."""
+        """Tokens after the comparison with the source, all in one vector."""
         preprocessed, scaled = self.preprocess(image), min_max(image)
         of_image = self.image_tokens(scaled)
-        # An Einstein radius is a number within the field, whatever a transform makes of a pixel.
+        # An Einstein radius must be finite and within the field, whatever the transform gives.
         strength = preprocessed[:, 0].nan_to_num(0).clamp(0, 1)
         factors = self.factors(self.lens_blocks(of_image))
         theta_E = self.inverse_lens.max_theta_E * factors * strength

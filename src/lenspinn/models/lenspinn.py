@@ -1,4 +1,4 @@
-"""LensPINN: a classifier that looks at the image, its edges and the source behind the lens.
+"""LensPINN: a classifier of the image, its edges and the source behind the lens.
 
 Ojha, Toomey, Gleyzer & Kumbam, "LensPINN: Physics Informed Neural Network for Learning Dark
 Matter Morphology in Lensing", NeurIPS ML4PS 2024. A vision transformer predicts the Einstein
@@ -10,9 +10,9 @@ source and image. Differences from the authors' code, each on purpose:
 - The network returns logits; theirs ends in a softmax under a loss that applies one more.
 - Image and source pass the shared CNN as one batch, so batch normalisation sees in training the
   mixture that its running statistics describe in evaluation.
-- Modules that never act are left out, of which their parameter counts include almost a million. As
-  many went into a hidden layer that reads theta_E off the tokens, where each costs only one
-  multiplication an image, so the sizes agree with the paper's to 0.2 %.
+- Modules that never act are left out; the authors' parameter counts include almost a million of
+  their parameters. As many went into a hidden layer that reads theta_E off the tokens, where each
+  costs only one multiplication an image, so that the sizes agree with the paper's to 0.2 %.
 """
 
 import math
@@ -51,18 +51,18 @@ from lenspinn.models.reconstruction import Reconstruction
 from lenspinn.models.registry import register_model
 from lenspinn.models.self_consistency import radius_error, self_consistency
 
-# The authors' settings: four tokens of 32 x 32 pixels on a 64 x 64 image.
+# Settings of the authors: four tokens of 32 x 32 pixels on a 64 x 64 image.
 PATCH_SIZE = 32
 TOKEN_DIM = 384
 NUM_HEADS = 16
 MLP_DIM = 64
-READOUT_DIM = 640  # ours: brings the parameters to the published number
+READOUT_DIM = 640  # not the authors': brings the parameters to the published number
 CNN_FEATURES = 1000  # the CNNs keep their 1000-way heads
 HEAD_DIM = 64
 DROPOUT = 0.1
 
 EinsteinRadius = str | float
-"""Where the Einstein radius comes from; see `LensPINN`."""
+"""Origin of the Einstein radius; see `LensPINN`."""
 
 
 SMALL, LARGE = "mobilenetv3_small_050", "efficientnet_b0"
@@ -70,18 +70,18 @@ SMALL, LARGE = "mobilenetv3_small_050", "efficientnet_b0"
 
 
 class Look(NamedTuple):
-    """What the network makes of images on the way to their features."""
+    """Intermediate results of the network for a batch of images."""
 
     features: Features
     scaled: Image
-    """The image, min-max scaled."""
+    """Image, min-max scaled."""
     theta_E: PerImage | None
-    """Arcsec; None of a network without a source, as the next."""
+    """Einstein radius, arcsec; None, as `source`, for a network without a source branch."""
     source: SourceImage | None
 
 
 class EinsteinRadiusEncoder(nn.Module):
-    """A one-block vision transformer from an image to its Einstein radius.
+    """One-block vision transformer from an image to its Einstein radius.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class EinsteinRadiusEncoder(nn.Module):
     of the field for `InverseLens.max_theta_E`, where the sigmoid is steepest.
 
     Trained by the classification loss alone, as in the paper, theta_E becomes whatever helps to
-    tell the classes apart. It is no measurement: where all lenses are alike, training runs that
+    tell the classes apart. It is no measurement: on data sets of equal lenses, training runs that
     classify equally well end at different values. `theta_E_weight` and `consistency_weight` of
     `LensPINN` make it one.
     """
@@ -124,11 +124,11 @@ class EinsteinRadiusEncoder(nn.Module):
 
 
 class ConstantEinsteinRadius(nn.Module):
-    """The same Einstein radius for every image, in the place of an encoder.
+    """Constant Einstein radius for every image, in the place of an encoder.
 
     Parameters
     ----------
-    theta_E : arcsec.
+    theta_E : Einstein radius, arcsec.
     max_theta_E : upper bound, arcsec.
 
     Raises
@@ -152,7 +152,7 @@ class ConstantEinsteinRadius(nn.Module):
 
 
 class LensPINN(Classifier):
-    """The network of the paper; `lenspinn_small` and `lenspinn_large` choose its CNNs.
+    """Network of the paper; `lenspinn_small` and `lenspinn_large` choose its CNNs.
 
     Parameters
     ----------
@@ -162,12 +162,12 @@ class LensPINN(Classifier):
     pretrained
         See `timm_cnn`; the transformer and the head always start from random weights.
     einstein_radius : "learnt" by the encoder, or an ablation: "frozen", an encoder that keeps its
-        random weights; a number, arcsec, in the place of the encoder; "none", no source, the
-        features of the image alone standing where those of image minus source do.
+        random weights; a number, arcsec, in the place of the encoder; "none", a network without a
+        source, in which the features of the image take the place of image minus source.
     integer_scatter : an ablation; see `InverseLens`.
-    theta_E_weight : of the encoder's error against the true Einstein radius, in the training loss;
-        with 0, as in the paper, no truth is read. Images whose truth is unknown do not count.
-    consistency_weight : of `self_consistency`, in the training loss; needs no truth.
+    theta_E_weight : weight in the training loss of the encoder's error against the true Einstein
+        radius; with 0, as in the paper, no truth is read. Images of unknown truth do not count.
+    consistency_weight : weight in the training loss of `self_consistency`, which needs no truth.
 
     Raises
     ------
@@ -254,7 +254,7 @@ class LensPINN(Classifier):
     def training_outputs(
         self, image: Image, truth: Mapping[str, PerImage]
     ) -> tuple[Logits, Tensor | float]:
-        """Return the logits, and the losses that teach the encoder what theta_E is."""
+        """Return the logits, and the losses that teach the encoder to measure theta_E."""
         look = self._look(image)
         loss: Tensor | float = 0.0
         if look.theta_E is not None and self.theta_E_weight:
@@ -277,13 +277,13 @@ class LensPINN(Classifier):
         )
 
     def reconstruct(self, image: Image | Pixels | Solution) -> Reconstruction | None:
-        """Predict the lens, and with it the source and what it leaves unexplained.
+        """Predict the lens, and with it the source and the residual of the image.
 
-        None if the model has no source branch.
+        The result is None if the model has no source branch.
 
         Parameters
         ----------
-        image : (batch, 1, y, x), e-/s or any other linear unit; or their solution
+        image : (batch, 1, y, x), e-/s or any other linear unit; or the solution of such images
         """
         if self.encoder is None:
             return None
@@ -310,7 +310,7 @@ def _weights(theta_E_weight: float, consistency_weight: float) -> dict[str, floa
 def _encoder(
     einstein_radius: EinsteinRadius, num_pix: int, max_theta_E: float
 ) -> EinsteinRadiusEncoder | ConstantEinsteinRadius | None:
-    """Build what predicts the Einstein radius."""
+    """Build the encoder, or its substitute, that gives the Einstein radius."""
     if isinstance(einstein_radius, int | float):
         return ConstantEinsteinRadius(einstein_radius, max_theta_E)
     if einstein_radius == "none":

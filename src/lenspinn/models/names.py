@@ -1,4 +1,4 @@
-"""Names of the networks, without the networks: what is listed before torch is needed."""
+"""Names of the networks, without the networks: they are listed without importing torch."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,14 +19,14 @@ MODULES = {
     }.items()
     for name in names
 }
-"""The module that registers each network of ours, imported when the network is made."""
+"""Module that registers each network of lenspinn, imported when the network is made."""
 
 
 class Network(NamedTuple):
-    """What is said of a network where networks are listed."""
+    """Description of a network where networks are listed."""
 
     parameters: int
-    """With the options that it has by default."""
+    """Number of parameters with the default options of the network."""
     summary: str
 
 
@@ -48,10 +48,11 @@ NETWORKS = {
     "vitsd": Network(13_733_955, "ViT for small datasets: shifted patches, of 32 pixels"),
     "vitsd_patch8": Network(13_747_891, "ViT for small datasets, patches of 8 pixels"),
 }
-"""Each network of ours, in a line."""
+"""Networks of lenspinn by name, each with a summary of one line."""
 
 FACTORIES: dict[str, Callable[..., Any]] = {}
-"""Registered so far, others' networks too: `lenspinn.models.registry.register_model`."""
+"""Factories registered so far, with those of other packages; see
+`lenspinn.models.registry.register_model`."""
 
 
 def list_models() -> list[str]:

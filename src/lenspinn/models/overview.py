@@ -1,6 +1,6 @@
-"""The table of `lenspinn models`: every network, and the trained weights that come with lenspinn.
+"""Table of `lenspinn models`: every network, and the trained weights that come with lenspinn.
 
-It is made without torch.
+The table is made without torch.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class Weights(NamedTuple):
     network: str
     parameters: int
     accuracy: str
-    """With its 95 % interval."""
+    """Accuracy on test images with its 95 % interval, as text."""
     measured_on: str
 
 
@@ -38,7 +38,7 @@ def describe_models() -> list[str]:
     trained = [_weights(name) for name in list_trained()]
     rows = [HEADINGS]
     for name in list_models():
-        known = NETWORKS.get(name)  # not of networks that others registered
+        known = NETWORKS.get(name)  # None for networks that other packages registered
         parameters = f"{known.parameters:,}" if known else NOTHING
         rows.append((name, parameters, NOTHING, NOTHING, known.summary if known else NOTHING))
         rows += [

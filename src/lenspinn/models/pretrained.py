@@ -1,4 +1,4 @@
-"""Trained models on disk: weights as safetensors beside a config that says what they belong to."""
+"""Trained models on disk: weights as safetensors beside the config of their model."""
 
 import json
 import warnings
@@ -27,7 +27,7 @@ _AGAIN = "copy the folder again"
 
 
 def save_pretrained(model: Classifier, folder: str | Path) -> Path:
-    """Write a model's weights and config; nothing in the files can execute.
+    """Write a model's weights and config; the files hold no code that could run.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def save_pretrained(model: Classifier, folder: str | Path) -> Path:
     Raises
     ------
     ModelError
-        It was made otherwise.
+        The model was made in another way.
     """
     if not hasattr(model, "config"):
         raise ModelError(
@@ -68,14 +68,14 @@ def from_pretrained(folder: str | Path) -> Classifier:
 
     Parameters
     ----------
-    folder : that of the model or of a run that holds it, the name of a trained network that comes
-        with lenspinn (`lenspinn models` lists them), or the id (`owner/name`) of a repository on
-        the Hugging Face hub.
+    folder : folder of the model or of a run that holds it, or the name of a trained network that
+        comes with lenspinn (`lenspinn models` lists them), or the id (`owner/name`) of a repository
+        on the Hugging Face hub.
 
     Returns
     -------
     Classifier
-        In evaluation mode.
+        The model, in evaluation mode.
 
     Raises
     ------
@@ -98,26 +98,26 @@ def loaded_once(folder: Path) -> Classifier:
     Parameters
     ----------
     folder
-        As of `from_pretrained`.
+        See `from_pretrained`.
 
     Returns
     -------
     Classifier
-        On the GPU if there is one, in evaluation mode; the same object each time.
+        The model in evaluation mode, on the GPU if there is one; the same object each time.
     """
     return from_pretrained(folder).to(best_device()).eval()
 
 
 def load_weights(model: Classifier, folder: str | Path) -> None:
-    """Give a model the weights of another with the same parts, whatever its other options are.
+    """Give a model the weights of another with the same layers, whatever its other options are.
 
-    If the other tells other classes apart, the weights that belong to single classes, as those of
-    the last layer, are left as they are in ``model``; a warning names them.
+    If the other model has other classes, the weights that belong to single classes, such as the
+    last layer, stay as they are in ``model``; a warning names them.
 
     Parameters
     ----------
-    model : is changed.
-    folder : as of `from_pretrained`.
+    model : model that is changed.
+    folder : see `from_pretrained`.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def load_weights(model: Classifier, folder: str | Path) -> None:
 
 
 def _create(config: Mapping[str, Any], file: Path) -> Classifier:
-    """Make the model that a config describes, with weights that mean nothing yet."""
+    """Make the model that a config describes, with random weights."""
     options = dict(config["options"])
     if "pretrained" in options:
         options["pretrained"] = False  # its own weights follow; the first ones are not needed
@@ -155,7 +155,7 @@ def _create(config: Mapping[str, Any], file: Path) -> Classifier:
         return create_model(config["name"], **options)
     except LenspinnError as error:
         raise ModelError(f"'{file}' describes no model that can be made: {error}") from error
-    except Exception as error:  # whatever a factory makes of options that somebody else wrote
+    except Exception as error:  # factories refuse foreign options in their own ways
         raise ModelError(
             f"'{file}' describes no model that can be made ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:200]}): copy the folder again"
@@ -163,7 +163,7 @@ def _create(config: Mapping[str, Any], file: Path) -> Classifier:
 
 
 def _of_single_classes(model: Classifier) -> list[str]:
-    """Return the names of the weights whose number depends on that of the classes."""
+    """Return the names of the weights whose shape depends on the number of classes."""
     options = dict(model.config["options"])
     options["classes"] = [*model.classes, "one more class"]
     if "pretrained" in options:
@@ -178,7 +178,7 @@ def read_options(folder: str | Path) -> tuple[str, dict[str, Any]]:
 
     Parameters
     ----------
-    folder : as of `from_pretrained`.
+    folder : see `from_pretrained`.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def read_options(folder: str | Path) -> tuple[str, dict[str, Any]]:
 
 def _locate(folder: str | Path) -> Path:
     path = find_trained(folder)
-    inner = path / "model"  # of a run
+    inner = path / "model"  # where a run keeps its model
     return inner if (inner / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).exists() else path
 
 
@@ -220,7 +220,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 
 def _read_weights(file: Path, model: Classifier, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read the weights that a model wants; what the file declares is looked at first."""
+    """Read the weights that a model wants, after a check of the shapes that the file declares."""
     if not file.is_file():
         raise ModelError(f"'{file.parent}' holds no weights: {file.name} is missing; {_AGAIN}")
     try:
@@ -230,7 +230,7 @@ def _read_weights(file: Path, model: Classifier, wanted: Mapping[str, Tensor]) -
             weights = {name: content.get_tensor(name) for name in wanted}
     except LenspinnError:
         raise
-    except Exception as error:  # whatever safetensors makes of a file that is none
+    except Exception as error:  # safetensors has no one error for files that it cannot read
         raise ModelError(
             f"'{file}' is damaged or not a safetensors file: copy its folder again"
         ) from error

@@ -26,36 +26,38 @@ Values = Float[Tensor, "batch quantities"]
 
 HIDDEN = 64
 FIRST_ERROR = 150.0
-"""Of a corrected fit, before training, in units of the fit's standard error: substructure moves
-theta_E by hundreds of them, and a head that began with 1 would learn from nothing else."""
+"""Initial error (1 sigma) of a corrected theta_E, in units of the standard error of its fit:
+substructure moves theta_E by hundreds of standard errors, and a head that began with 1 would learn
+from nothing else."""
 SMALLEST_ERROR, LARGEST_ERROR = 1e-5, 1.0
-"""Between which the standard error of a fit is believed, arcsec; a fit that is stuck has none."""
+"""Limits of the standard error of a fit, arcsec, to which it is clipped; an error that is NaN, of a
+fit that did not converge, counts as the upper limit."""
 MOST_SIGMAS = 5.0
-"""A prediction that is further off counts as if it were so far off."""
+"""Largest error of a prediction, in its sigma, in the loss: a larger one counts as this one."""
 MOST_LOG = 15.0
-"""Bound of the logarithm of a scale, far outside of what is learnt: keeps its power finite."""
+"""Bound of the logarithm of a scale, far beyond learnt values: keeps its exponential finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """A number that can be predicted."""
+    """Number that a network can predict of an image."""
 
     name: str
-    """Of the truth."""
+    """Name of the true value in a data set."""
     unit: str
-    """Of the truth; empty for a ratio."""
+    """Unit of the true value; empty for a ratio."""
     of_class: str | None = None
-    """The class whose images have it; None: all."""
+    """Class whose images have the quantity; None if all images have it."""
     is_log: bool = False
-    """Whether its logarithm to base 10 is what is predicted."""
+    """Whether the logarithm to base 10 of the quantity is predicted."""
     middle: float | None = None
-    """What is usual; None where a fit measures the quantity, which is then corrected."""
+    """Typical value, as predicted; None if a fit measures the quantity, which is then corrected."""
     width: float
-    """How far values are from it, as a rule; of a correction, as a share of the value."""
+    """Typical scatter around `middle`; for a correction, its typical share of the fitted value."""
 
     @property
     def column(self) -> str:
-        """What is predicted, as the name of a column."""
+        """Name of the column of a table that holds the predicted quantity."""
         return f"log10_{self.name}" if self.is_log else self.name
 
 
@@ -76,19 +78,19 @@ QUANTITIES = {
         Quantity(name="theta_E", unit="arcsec", width=0.1),
     )
 }
-"""By name. `substructure_fraction` is the mass of all subhalos over that of the smooth lens inside
-its Einstein radius; it is asked for in images of subhalos alone."""
+"""Quantities by name. `substructure_fraction` is the mass of all subhalos over that of the smooth
+lens inside its Einstein radius; it is asked for only in images of the class ``cdm``."""
 
 
 class Prediction(NamedTuple):
-    """A Gaussian for each quantity of each image."""
+    """Gaussian (mean and sigma) for each quantity of each image."""
 
     mean: Values
     sigma: Values
 
     @classmethod
     def of_nothing(cls, images: Tensor) -> "Prediction":
-        """Return that of a network without quantities, for as many images."""
+        """Return the prediction of a network without quantities, for as many images."""
         nothing = images.new_empty((len(images), 0))
         return cls(nothing, nothing)
 
@@ -120,7 +122,7 @@ def defined_truth(
     label: Int[Tensor, " batch"],
     classes: Sequence[str],
 ) -> dict[str, PerImage]:
-    """Return truth by name, with NaN where the class of an image does not have a quantity."""
+    """Return true values by name, NaN where the class of an image does not have the quantity."""
     defined = dict(truth)
     for quantity in quantities:
         if quantity.of_class is not None and quantity.name in truth:
@@ -130,7 +132,7 @@ def defined_truth(
 
 
 def targets(quantities: Sequence[Quantity], truth: Mapping[str, PerImage]) -> Values:
-    """Return what is to be predicted; NaN where it is unknown, or a logarithm of 0."""
+    """Return the values to be predicted; NaN where one is unknown, or the logarithm of 0."""
     columns = []
     for quantity in quantities:
         value = truth[quantity.name]
@@ -139,19 +141,19 @@ def targets(quantities: Sequence[Quantity], truth: Mapping[str, PerImage]) -> Va
 
 
 class QuantityHead(nn.Module):
-    """Predicts quantities from the features of a network and the Einstein radius of its fit.
+    """Layers that predict quantities from features of a network and the theta_E of its fit.
 
     Parameters
     ----------
     quantities : at least one.
-    num_features : of an image.
+    num_features : number of features of an image.
 
     Notes
     -----
     A quantity that no fit measures has mean ``middle + width a`` and sigma ``width exp(b)``, with
     two numbers a and b from the head; theta_E has the mean ``fit (1 + width a)`` and the sigma
-    ``FIRST_ERROR error exp(b)``, with `error` the fit's standard error: where there is no
-    substructure the fit is right and b is all there is to learn.
+    ``FIRST_ERROR error exp(b)``, with `error` the fit's standard error: without substructure the
+    fit is right and only b remains to be learnt.
     """
 
     middle: Tensor
@@ -199,9 +201,9 @@ class QuantityHead(nn.Module):
 def gaussian_loss(prediction: Prediction, target: Values) -> Tensor:
     """Negative log likelihood of targets, less its constant: means over images, summed.
 
-    Unknown targets (NaN) do not count. Where a target is more than `MOST_SIGMAS` from the mean, the
-    gradient is that of one at so many: a single fit in the wrong valley, hundreds of its errors
-    off, would otherwise outweigh everything else that an optimiser remembers.
+    Unknown targets (NaN) do not count. A target more than `MOST_SIGMAS` sigma from the mean has the
+    gradient of a target at this distance: otherwise a single fit that ended in the wrong minimum,
+    hundreds of its errors off, would outweigh all other images in the optimiser.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What physics models believe about the lens and the source of each image."""
+"""Reconstructed lens and source of each image."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,10 +20,10 @@ Map = Float[Tensor, "batch y x"]
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a physics model believes about the lens and the source of each image.
+    """Lens and source of each image, as a physics model reconstructs them.
 
-    Maps have shape (batch, y, x). Brightness is in the model's units: the image min-max scaled to
-    0..1.
+    Maps have shape (batch, y, x). The unit of brightness is that of the model: the image min-max
+    scaled to 0..1.
     """
 
     theta_E: PerImage
@@ -43,11 +43,11 @@ class Reconstruction:
 
     @property
     def pixel_scale(self) -> float:
-        """Arcsec per pixel of the maps."""
+        """Pixel scale of the maps, arcsec per pixel."""
         theta_x = self.alpha_x + self.beta_x
         return float(theta_x[0, 0, 1] - theta_x[0, 0, 0])
 
-    # Pictures are imported when they are asked for.
+    # Matplotlib is imported only when a picture is asked for.
 
     def plot(self) -> "Figure":
         """Draw source, deflection and residual of the first images; ``savefig`` writes it."""
@@ -61,22 +61,24 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class FittedReconstruction(Reconstruction):
-    """What the fit found: lens, source and residual of each image, with standard errors.
+    """Fitted lens, source and residual of each image, with standard errors.
 
-    `source` is the fitted Sersic profile, with structure where that was fitted too, `coverage` 1
-    everywhere, and `residual` the image minus its model, in units of the noise.
+    `source` is the fitted Sersic profile, with structure where it was fitted too, `coverage` is 1
+    everywhere, and `residual` is the image minus its model, in units of the noise.
     """
 
     parameters: SmoothParameters
-    """In the order of `lenspinn.fitting.SMOOTH_PARAMETERS`."""
+    """Fitted parameters in the order of `lenspinn.fitting.SMOOTH_PARAMETERS`."""
     standard_errors: SmoothParameters
-    """One sigma, as far as the noise goes: for a lens that is what the model says it is."""
+    """Standard errors (1 sigma) of `parameters` from the noise alone, for a lens that the model can
+    describe."""
     model: Map
-    """The fitted image, in the unit of the image."""
+    """Model image of the fit, in the unit of the image."""
     chi2: PerImage
-    """Per degree of freedom: 1 where the smooth lens explains the image."""
+    """Reduced chi^2: about 1 where the smooth lens explains the image."""
     point_mass_significance: Map
-    """Of a point mass in each pixel, standard deviations; see `lenspinn.fitting.scan`."""
+    """Significance of a point mass in each pixel, standard deviations; see
+    `lenspinn.fitting.scan`."""
 
     @property
     def theta_E_error(self) -> PerImage:

@@ -1,4 +1,4 @@
-"""The picture of what a network believes about lenses: source, deflection and residual."""
+"""Picture of reconstructed lenses: source, deflection and residual."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,11 +10,11 @@ from lenspinn.models.reconstruction import FittedReconstruction, Reconstruction
 __all__ = ["reconstruction_figure"]
 
 PANEL = 2.6
-"""Inches a side."""
+"""Side of a panel, inches."""
 MOST_ROWS = 6
-"""Images that are drawn."""
+"""Largest number of images that are drawn."""
 UNKNOWN = "0.35"
-"""Grey of source pixels that no image pixel landed on."""
+"""Grey of source pixels on which no image pixel fell."""
 
 
 def reconstruction_figure(found: Reconstruction) -> Figure:
@@ -23,7 +23,7 @@ def reconstruction_figure(found: Reconstruction) -> Figure:
     Parameters
     ----------
     found
-        Of a batch, whose first `MOST_ROWS` images are drawn.
+        Reconstruction of a batch, whose first `MOST_ROWS` images are drawn.
     """
     rows = min(MOST_ROWS, len(found.theta_E))
     figure = Figure(figsize=(3.4 * PANEL, rows * PANEL + 0.3), layout="constrained")

@@ -20,16 +20,16 @@ from lenspinn.nearest_name import nearest_name
 M = TypeVar("M", bound=Classifier)
 
 LARGEST = {"num_pix": 512, "supersampling": 16, "steps": 1000}
-"""Of options that memory or time grows with; far beyond what images of lenses need."""
+"""Largest value of each option that memory or time grows with, far beyond what lenses need."""
 
 
 def register_model(factory: Callable[..., M]) -> Callable[..., M]:
     """Make a factory known under its own name, and note in each model how it was made.
 
     The factory takes options that JSON can hold; a parameter whose type is a dataclass, such as
-    `ImageOptions`, stands for an option for each of its fields. What is registered and returned
-    takes them all by name. Its model gets the attribute `config`, with every option resolved, from
-    which `create_model` builds the same model again.
+    `ImageOptions`, stands for an option for each of its fields. The function that is registered and
+    returned takes all of these by name. Its model gets the attribute `config`, with every option
+    resolved, from which `create_model` builds the same model again.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def register_model(factory: Callable[..., M]) -> Callable[..., M]:
 def _flattened(
     factory: Callable[..., Any], groups: Mapping[str, Any]
 ) -> tuple[inspect.Signature, dict[str, Any]]:
-    """Return the signature of a factory whose groups are options one by one, and their types."""
+    """Return signature and types of a factory, its groups replaced by their fields."""
     hints = typing.get_type_hints(factory)
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(factory).parameters.items():
@@ -113,7 +113,7 @@ def create_model(name: str, **options: Any) -> Classifier:
     Returns
     -------
     Classifier
-        In training mode, with fresh weights unless the options say otherwise.
+        The model, in training mode, with random weights unless the options say otherwise.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def create_model(name: str, **options: Any) -> Classifier:
 
 
 def _factory(name: str) -> Callable[..., Any]:
-    """Return a factory by name, from its module if that was not imported yet."""
+    """Return a factory by name; its module is imported first if needed."""
     if name not in names.FACTORIES and name in names.MODULES:
         importlib.import_module(names.MODULES[name])
     if name not in names.FACTORIES:
@@ -144,7 +144,7 @@ def _factory(name: str) -> Callable[..., Any]:
 
 
 def _check_options(name: str, options: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
-    """Refuse options of a wrong kind or size before anything is made of them."""
+    """Refuse options of a wrong type or size before they are used."""
     for option, value in options.items():
         hint = hints.get(option, Any)
         if not _fits(value, hint):
@@ -157,7 +157,7 @@ def _check_options(name: str, options: Mapping[str, Any], hints: Mapping[str, An
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value is of the kind that a factory's annotation names, and finite."""
+    """Return whether a value has the type of a factory's annotation, and is finite."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, each) for each in inner)

@@ -1,4 +1,4 @@
-"""What teaches an encoder the Einstein radius: the truth, or that an image agrees with itself."""
+"""Losses of the Einstein radius of an encoder: against the truth, or from the image alone."""
 
 import torch
 from jaxtyping import Float
@@ -11,25 +11,25 @@ from lenspinn.models.inverse_lens import Rays
 __all__ = ["radius_error", "self_consistency"]
 
 RADIUS_WIDTH = 0.05
-"""Relative errors of an Einstein radius above this count linearly, below by their square."""
+"""Relative error of an Einstein radius above which its loss grows linearly, below quadratically."""
 SMALLEST_SHARE = 0.03
-"""Unexplained share of an image below which less is no gain: what noise and the blur of the
-reconstruction leave, so that a lens is not chosen for what neither knows."""
+"""Unexplained share of an image that noise and the blur of the reconstruction leave for the true
+lens: it is added to the share, so that a lens gains nothing by explaining the noise."""
 TINY = 1e-30
-"""Keeps an image without contrast from a division by 0."""
+"""Smallest divisor: keeps an image without contrast from a division by 0."""
 
 PerImage = Float[Tensor, " batch"]
 Maps = Float[Tensor, "batch y x"]
 
 
 def radius_error(theta_E: PerImage, truth: PerImage) -> Tensor:
-    """Huber loss of relative errors in units of `RADIUS_WIDTH`, over the images of known truth.
+    """Huber loss of relative errors in units of `RADIUS_WIDTH`, mean over images of known truth.
 
     Parameters
     ----------
     theta_E : (batch,), arcsec
     truth : (batch,), arcsec
-        NaN where unknown.
+        True Einstein radius; NaN where unknown.
     """
     known = torch.where(truth.isnan(), theta_E.detach(), truth)
     error = (theta_E / known - 1) / RADIUS_WIDTH
@@ -43,13 +43,13 @@ def self_consistency(image: Maps, rays: Rays, source: SourceImage, pixel_scale: 
     Parameters
     ----------
     image : (batch, y, x)
-        Of any linear unit.
+        Image in any linear unit.
     rays
-        Of the lenses.
+        Deflections and source-plane positions for the lenses.
     source
-        What the lenses make of the images, by `lenspinn.lensing.delens`.
+        Sources that follow from images and lenses, by `lenspinn.lensing.delens`.
     pixel_scale
-        Of image and source, arcsec.
+        Pixel scale of image and source, arcsec per pixel.
 
     Returns
     -------
@@ -58,10 +58,11 @@ def self_consistency(image: Maps, rays: Rays, source: SourceImage, pixel_scale: 
 
     Notes
     -----
-    Neither part suffices. The unexplained share, of ``relens(source) - image``, is 0 for a lens
-    without mass, whose source is the image itself. The area, the scatter of ``beta`` over pixels
-    weighted by their squared brightness, is least where arcs fold onto one spot, but for an
-    extended source at a radius 4 % too large, in the median: the outer half of a ring has more
+    Neither term suffices alone. The unexplained share, from ``relens(source) - image``, is 0 for a
+    lens
+    without mass, whose source is the image itself. The area, the variance of ``beta`` over pixels
+    weighted by their squared brightness, is least where the arcs map onto one spot; but for an
+    extended source this radius is 4 % too large, in the median: the outer half of a ring has more
     pixels than the inner one. The minimum of their product is within 0.9 % of the true radius for
     noise-free Model III images of varied mass, and within 3 % for ``survey/hst``, in the median.
     """

@@ -1,6 +1,6 @@
-"""Trained networks by name: a folder, one that comes with lenspinn, or one of the Hugging Face hub.
+"""Trained networks by name: a folder, one that comes with lenspinn, or one on the Hugging Face hub.
 
-They are found and listed without torch.
+Networks are found and listed without torch.
 """
 
 import re
@@ -12,7 +12,7 @@ __all__ = ["find_trained", "is_name", "list_trained", "shipped_folder"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 PACKAGED, IN_CHECKOUT = _PACKAGE / "trained", _PACKAGE.parents[1] / "models"
-"""Where trained networks lie in an installed package, and in a checkout of its repository."""
+"""Folders of trained networks in an installed package, and in a checkout of its repository."""
 WANTED = [
     *("config.json", "model.safetensors"),
     *("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz", "manifest.json"),
@@ -33,12 +33,12 @@ def list_trained() -> list[str]:
 
 
 def is_name(place: str | Path) -> bool:
-    """Whether a place is no folder, and can be the name of a trained network."""
+    """Return whether a place is no folder, and can be the name of a trained network."""
     return not Path(place).is_dir() and _NAME.fullmatch(str(place)) is not None
 
 
 def find_trained(place: str | Path) -> Path:
-    """Folder of a trained network: of a run or a released copy of one, or of its model alone.
+    """Folder of a trained network: of a run, of its released copy, or of its model alone.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def find_trained(place: str | Path) -> Path:
     Raises
     ------
     ModelError
-        There is none of these, or the hub cannot be reached.
+        There is no such network, or the hub cannot be reached.
     """
     if Path(place).is_dir():
         return Path(place)
@@ -67,14 +67,14 @@ def find_trained(place: str | Path) -> Path:
 
 def _fetched(name: str) -> Path:
     """Return the snapshot of a repository of the hub, fetched if it is not in the cache."""
-    # Takes as long to import as all else that lists names, and is needed here alone.
+    # Imported here: its import takes as long as all else that listing names needs.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     beginning = f"there is no model folder '{name}', and no network of that id"
     try:
         return Path(snapshot_download(name, allow_patterns=WANTED))
-    except LocalEntryNotFoundError as error:  # says so too where HF_HUB_OFFLINE is set
+    except LocalEntryNotFoundError as error:  # raised too where HF_HUB_OFFLINE is set
         raise ModelError(
             f"{beginning} in the cache of the Hugging Face hub, which cannot be reached: check the "
             "name, or try again online"

@@ -1,8 +1,9 @@
-"""Vision transformers as the paper compares with, and in a form fit for small images.
+"""Vision transformers of the paper's comparison, and forms of them fit for small images.
 
 ViT is from Dosovitskiy et al. (2021), arXiv:2010.11929; ViTSD, with shifted patch tokens and
 locality self-attention, from Lee, Lee & Song (2021), arXiv:2112.13492. The authors cut a 64 x 64
-image into four patches of 32 pixels, which leaves an attention little to do; beside each stands a
+image into four patches of 32 pixels, which leaves an attention little to do; each network has also
+a
 form with 64 patches of 8 pixels, deeper and narrower, of as many parameters.
 """
 
@@ -23,15 +24,15 @@ from lenspinn.models.layers import (
 )
 from lenspinn.models.registry import register_model
 
-# The authors' settings.
+# Settings of the authors.
 VIT = TransformerSize(patch_size=32, dim=1024, depth=2, num_heads=24, mlp_dim=16)
 VITSD = TransformerSize(patch_size=32, dim=1024, depth=2, num_heads=16, mlp_dim=16)
-# Ours, of as many parameters.
+# Settings of lenspinn, with as many parameters.
 PATCH8 = TransformerSize(patch_size=8, dim=384, depth=8, num_heads=6, mlp_dim=1440)
 
 
 class VisionTransformer(Classifier):
-    """A vision transformer that reads the classes off its class token.
+    """Vision transformer that reads the classes off its class token.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ class VisionTransformer(Classifier):
         tokens = self.tokens(self.preprocess(image))
         for block in self.blocks[:-1]:
             tokens = block(tokens)
-        # What the class token of the last block looks at: after it, patches no longer matter.
+        # Grad-CAM takes the map before the last block: after it, patches no longer matter.
         patches = PatchMap.tokens(self.patch_map(tokens[:, 1:]))
         tokens = self.blocks[-1](torch.cat([tokens[:, :1], patches], dim=1))
         return self.norm(tokens[:, 0])

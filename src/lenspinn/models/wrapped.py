@@ -1,4 +1,4 @@
-"""Any network of yours as one of ours: from `torch.nn.Module` to `Classifier`."""
+"""Networks of other authors as networks of lenspinn: from `torch.nn.Module` to `Classifier`."""
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ DEFAULT_TRANSFORM = "min_max"
 
 
 class WrappedNetwork(Classifier):
-    """A module of somebody else's, which owns nothing but its layers; made by `wrap`."""
+    """Classifier around a module of another author, made by `wrap`."""
 
     def __init__(
         self, module: nn.Module, images: ImageOptions, *, transform: str, cam_layer: str
@@ -22,7 +22,7 @@ class WrappedNetwork(Classifier):
         self.module = module
 
     def forward_features(self, image: Tensor) -> Tensor:
-        """Logits of the module: all that is known of its inside."""
+        """Logits of the module, as its features: its inner layers are unknown."""
         pixels = self.preprocess(image)
         try:
             logits = self.module(pixels)
@@ -61,20 +61,20 @@ def wrap(
 ) -> WrappedNetwork:
     """Make a classifier of any network from images to logits.
 
-    What `register_model` made of a factory that returns it can be trained, evaluated, explained and
-    applied as the networks of lenspinn are.
+    Registered by `register_model` on a factory that returns it, the classifier can be trained,
+    evaluated, explained and applied as the networks of lenspinn are.
 
     Parameters
     ----------
     module
-        From (batch, channels, y, x) to (batch, classes), without softmax; as many channels as
-        `transform` has names.
+        Module from (batch, channels, y, x) to (batch, classes), without softmax; as many channels
+        as `transform` has names.
     images
-        What images it takes; those of `ImageOptions` by default.
+        Images that the module takes; by default the defaults of `ImageOptions`.
     transform
         Preprocessing, a key of `lenspinn.data.transforms.TRANSFORMS`, or several joined by "+".
     cam_layer
-        Dotted name, in ``module``, of the layer that Grad-CAM looks at; by default its last
+        Dotted name, in ``module``, of the layer that Grad-CAM explains; by default its last
         convolution.
 
     Returns

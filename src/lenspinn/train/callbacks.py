@@ -1,4 +1,4 @@
-"""What is written while training: scores, the best weights so far, and resumable checkpoints."""
+"""Files written while training: scores, the best weights so far, and resumable checkpoints."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ class History(lightning.Callback):
         self._board: SummaryWriter | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold."""
+        """Return the state that a checkpoint must hold."""
         return {
             "rows": self.rows,
             "best_weights": self.best_weights,
@@ -56,7 +56,7 @@ class History(lightning.Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint held."""
+        """Restore the state that a checkpoint held."""
         self.rows = state["rows"]
         self.best_weights = state["best_weights"]
         self._images_seen = state["images_seen"]
@@ -130,7 +130,7 @@ class ResumeCheckpoint(lightning.Callback):
     Parameters
     ----------
     path
-        Of the checkpoint.
+        File of the checkpoint.
     every_steps
         Steps between checkpoints inside an epoch.
     """
@@ -146,7 +146,7 @@ class ResumeCheckpoint(lightning.Callback):
         return {"loader": self._loader.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a position; the loader itself does not exist yet."""
+        """Note a position to restore; the loader itself does not exist yet."""
         self._loader_state = state["loader"]
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
@@ -222,7 +222,7 @@ class Progress(lightning.Callback):
             self._bar.close()
 
     def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
-        """Close the bar, so that what follows begins on a line of its own."""
+        """Close the bar, so that further output begins on a line of its own."""
         self.on_train_end(trainer, module)
 
 
@@ -237,7 +237,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises
     ------
     DataError
-        If it is missing, or not the scores of a training.
+        The file is missing, or does not hold the scores of a training.
     """
     lines = csv.DictReader(read_text(path).splitlines())
     try:

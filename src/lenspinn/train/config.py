@@ -1,4 +1,4 @@
-"""How a network is trained, as one frozen configuration."""
+"""Configuration of a training, frozen."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from lenspinn.path_arguments import make_paths
 from lenspinn.plain_yaml import Plain, check_plain
 
 MOST = 10**10
-"""Images of an epoch, or held out."""
+"""Largest number of images of an epoch, or of those held out."""
 MOST_OF = {
     "epochs": 1_000_000,
     "batch_size": 1_000_000,
@@ -34,10 +34,11 @@ _AT_LEAST_ONE = (
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network is trained."""
+    """Network that is trained."""
 
     name: str = ""
-    """Name of a registered model; `lenspinn models` lists them. With weights, that of theirs."""
+    """Name of a registered model; `lenspinn models` lists them. With weights, by default
+    the name of their model."""
 
     options: dict[str, Plain] = field(default_factory=dict)
     """Options of the model; num_pix, pixel_scale and classes are those of the dataset, and with
@@ -49,7 +50,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
-    """Images that are drawn as training goes on; used with ``data: stream`` alone."""
+    """Images that are simulated during training; used with ``data: stream`` alone."""
 
     recipe: str = ""
     """Name of a recipe; `lenspinn recipes` lists them."""
@@ -58,16 +59,16 @@ class StreamConfig:
     """Changes to the recipe by dotted key, such as source.magnitude: 23."""
 
     images_per_epoch: int = 36000
-    """Fresh training images an epoch."""
+    """Number of fresh training images an epoch."""
 
     num_validation: int = 900
-    """Images simulated beforehand to choose the weights by."""
+    """Number of images simulated beforehand to choose the weights by."""
 
     num_test: int = 6000
-    """Images simulated beforehand for the evaluation."""
+    """Number of images simulated beforehand for the evaluation."""
 
     engine: Literal["torch", "compiled", "eager"] = "torch"
-    """As of `lenspinn simulate`."""
+    """Engine of the simulation, as in `lenspinn simulate`."""
 
     def __post_init__(self) -> None:
         check_plain(self.overrides, "stream.overrides")
@@ -80,12 +81,12 @@ class StreamConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a network is trained.
+    """Configuration of a training.
 
     Raises
     ------
     ConfigError
-        If a value is out of range.
+        A value is out of range.
     """
 
     data: Path
@@ -98,7 +99,7 @@ class TrainConfig:
     """Network and its options."""
 
     stream: StreamConfig = field(default_factory=StreamConfig)
-    """What to draw, with data: stream."""
+    """Images to simulate, with data: stream."""
 
     weights: Path | None = None
     """Folder of a saved model or run, or name of a trained network (`lenspinn models`), whose
@@ -111,10 +112,10 @@ class TrainConfig:
     """Shares of training, validation and test images; the test images choose nothing."""
 
     epochs: int = 50
-    """Passes over the training images."""
+    """Number of passes over the training images."""
 
     batch_size: int = 64
-    """Images a step, over all devices together: with more devices each gets fewer of them."""
+    """Number of images a step, over all devices together: with more devices each gets fewer."""
 
     lr: float = 1e-4
     """Learning rate of AdamW; the highest one, for the one_cycle schedule."""
@@ -123,25 +124,25 @@ class TrainConfig:
     """Decoupled weight decay of AdamW."""
 
     schedule: Literal["constant", "one_cycle"] = "constant"
-    """Learning rate over the steps."""
+    """Schedule of the learning rate over the steps."""
 
     loss: str = "cross_entropy"
     """Name of the loss that training lowers: cross_entropy, or one of your own
     (`lenspinn.register_loss`). Validation measures cross-entropy."""
 
     double_softmax: bool = False
-    """The authors' fault, to measure what it costs: probabilities in the place of logits in the
-    training loss, which then cannot fall below 0.55 for three classes."""
+    """Whether to repeat a fault of the authors' code, to measure its cost: probabilities in the
+    place of logits in the training loss, which then cannot fall below 0.55 for three classes."""
 
     validations_per_epoch: int = 1
-    """Rows of metrics an epoch; the weights of the best one are kept."""
+    """Number of validations (rows of metrics) an epoch; the weights of the best one are kept."""
 
     augment: bool = False
     """Whether each training image is flipped and turned by quarter turns, at random."""
 
     fit_once: bool = False
-    """For networks that fit the lens, with weights and stored data: whether each image is fitted
-    once, before training, and not again in each step. Their encoder then keeps its weights."""
+    """Whether each image is fitted once, before training, and not again in each step: for networks
+    that fit the lens, with weights and stored data. Their encoder then keeps its weights."""
 
     channels_last: bool = True
     """Memory layout of the network; faster for convolutions, on CPUs too."""

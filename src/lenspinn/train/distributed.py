@@ -40,7 +40,7 @@ __all__ = [
 PATIENCE = 6 * 3600
 """Seconds that other processes wait for the first one, which may have to simulate images."""
 _LOOK_EVERY = 0.2
-"""Seconds."""
+"""Interval between two looks, s."""
 _SET_BY_LIGHTNING = (
     "LOCAL_RANK",
     "MASTER_ADDR",
@@ -49,9 +49,10 @@ _SET_BY_LIGHTNING = (
     "OMP_NUM_THREADS",
     "WORLD_SIZE",
 )
-"""In the environment of a process that starts others; left there, a second start would fail."""
+"""Variables in the environment of a process that starts others; left there, a second start
+fails."""
 _LOST = ("connection closed", "connection reset", "connection refused", "broken pipe")
-"""In what gloo and NCCL say when another process has ended."""
+"""Words in the errors of gloo and NCCL when another process has ended."""
 _START_THEM = "start one process for each with srun or torchrun (docs/guide/scale.md)"
 
 
@@ -84,7 +85,7 @@ def check_processes(config: TrainConfig) -> None:
 
 
 def rank_of(config: TrainConfig) -> int:
-    """Return which process of a training this one is; 0 writes the run folder."""
+    """Return the rank of this process in its training; rank 0 writes the run folder."""
     if not config.distributed:
         return 0
     environment = _environment()
@@ -105,7 +106,7 @@ def wait_for(path: Path) -> None:
     Raises
     ------
     DataError
-        If it does not in `PATIENCE` seconds.
+        The file is not there after `PATIENCE` seconds.
     """
     end = time.monotonic() + PATIENCE
     while not path.exists():
@@ -140,14 +141,14 @@ def several_processes(config: TrainConfig) -> Iterator[None]:
 
 @contextmanager
 def ending_together(rank: int) -> Iterator[None]:
-    """Let one process alone say why all of them stopped.
+    """Let only one process report the reason why all of them stopped.
 
     Raises
     ------
     DataError
-        In the first process, if another one ended.
+        In the first process: another process ended.
     SystemExit
-        In the others, where the first one says it.
+        In the other processes, where the first one reports it.
     """
     try:
         yield
@@ -167,7 +168,7 @@ def ending_together(rank: int) -> Iterator[None]:
 
 
 def trainer_options(config: TrainConfig) -> dict[str, Any]:
-    """Return what `lightning.Trainer` must know of the processes."""
+    """Return the arguments of `lightning.Trainer` that describe the processes."""
     if not config.distributed:
         return {"devices": 1}
     environment = _environment()
@@ -214,7 +215,7 @@ def _check_started(config: TrainConfig, environment: ClusterEnvironment) -> None
 
 
 def _environment() -> ClusterEnvironment:
-    """Return what started this process, in the order in which Lightning looks."""
+    """Return the launcher of this process, in the order in which Lightning looks for it."""
     for kind in (TorchElasticEnvironment, SLURMEnvironment):
         if kind.detect():
             try:

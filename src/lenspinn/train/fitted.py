@@ -1,7 +1,7 @@
-"""Images fitted once: what a network that fits lenses is given of them, kept on disk.
+"""Images fitted once: maps and numbers for a network that fits lenses, kept on disk.
 
-A training step of such a network spends nearly all of its time in fits that hardly depend on what
-it learns. An image that is fitted once can be seen many times, in eight orientations.
+A training step of such a network spends nearly all of its time in fits that hardly depend on the
+weights it learns. An image that is fitted once can be used many times, in eight orientations.
 """
 
 import multiprocessing
@@ -28,14 +28,15 @@ from lenspinn.train.module import ClassifierModule
 __all__ = ["FittedImages", "FittedModule", "fit_images"]
 
 FILE_IMAGES = 512
-"""Images a file: what an interruption costs at most, in each process."""
+"""Number of images a file: an interruption costs at most so many, in each process."""
 BATCH_IMAGES = 64
 MAPS_DTYPE = "f2"
-"""Of the maps, which are near to 1: half a gigabyte for 10,000 images of 64 pixels a side."""
+"""Type of the stored maps, whose values are near to 1: half a gigabyte for 10,000 images of 64
+pixels a side."""
 
 
 class FittedImages:
-    """What `LensFit.fit_once` made of some images of a store.
+    """Results of `LensFit.fit_once` for some images of a store.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class FittedImages:
         self.files = files
 
     def read(self, rows: Int[np.ndarray, " some"]) -> Seen:
-        """Return what a network is given of some of the images, by their numbers in the store."""
+        """Return maps and numbers of some of the images, by their numbers in the store."""
         places = np.searchsorted(self.rows, rows)
         found = np.stack([self.files[i // FILE_IMAGES][i % FILE_IMAGES] for i in places.tolist()])
         return Seen(*(torch.from_numpy(found[name].astype(np.float32)) for name in Seen._fields))
@@ -61,7 +62,7 @@ class FittedModule(ClassifierModule):
     model: LensFit
 
     def turned(self, image: Seen, orientation: Tensor) -> Seen:  # type: ignore[override]
-        """Bring each image, with what was fitted to it, into an orientation."""
+        """Rotate or mirror each image, with its fit, into its orientation."""
         return image._replace(maps=flip_and_turn(image.maps, orientation))
 
     def outputs(  # type: ignore[override]
@@ -76,7 +77,7 @@ class FittedModule(ClassifierModule):
 
 
 class _Task(NamedTuple):
-    """Images for one file."""
+    """Task: the images of one file."""
 
     model: Path
     data: Path
@@ -100,13 +101,13 @@ def fit_images(
     Parameters
     ----------
     model
-        Whose encoder guesses where the fits begin.
+        Model whose encoder guesses the parameters at which the fits begin.
     store
     rows : (n,) image numbers in the store
     folder
-        For the files; made if missing.
+        Folder for the files; made if missing.
     seed
-        Of the shapes of free lens light, if the model draws any.
+        Seed of the shapes of free lens light, if the model draws any.
     num_workers
         Processes that share the work, with one thread each; 0 for this one, which uses a GPU if
         there is one.

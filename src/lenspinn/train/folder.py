@@ -1,4 +1,4 @@
-"""What a run folder says of its run: written whole, and read as what anybody may have put there.
+"""Files of a run folder: written as a whole, and checked on reading, as anybody may edit them.
 
 ``config.yaml`` names the dataset and the first weights relative to the run folder, so that a run
 and its dataset may be moved together and no path of a machine is in it. Beside the checkpoints,
@@ -31,15 +31,16 @@ DATA = "data.json"
 PROVENANCE = "provenance.json"
 SPLIT = "split.npz"
 LOCAL = Path("checkpoints", "data_path.txt")
-"""Where the dataset was on this machine, for a run that is copied without it; never released."""
+"""File with the place of the dataset on this machine, for a run that is copied without it; never
+released."""
 PARTS = ("train", "validation", "test")
 
 _AGAIN = "copy the run folder again"
 _ROW_BYTES = 8
 _OTHER_BYTES = 10_000
-"""Of a file of rows at most: what is not rows."""
+"""Largest size of a file of rows besides its rows, bytes."""
 _LAST_KEY = "checkpoint_every_steps"
-"""Of every configuration that was ever written: without it a file was cut."""
+"""Last key of every configuration ever written: a file without it was cut short."""
 _CHANGES_NOTHING = (
     "out",
     "num_workers",
@@ -48,13 +49,13 @@ _CHANGES_NOTHING = (
     "strategy",
     "checkpoint_every_steps",
 )
-"""Settings in which a run that goes on may differ."""
+"""Settings that may differ when a run goes on."""
 _DIFFERENCES = {
     "versions": "in the last bits from",
     "num_threads": "in the last bits from",
     "processes": "in the last bits, and with dropout or streamed images in more, from",
 }
-"""What it does to weights if these are others when a run goes on."""
+"""Effect on the weights if these facts differ when a run goes on, in words."""
 
 
 def is_finished(folder: Path) -> bool:
@@ -88,7 +89,7 @@ def read_config(folder: Path) -> TrainConfig:
     Raises
     ------
     ConfigError
-        If it is missing, cut short or not that of a run.
+        The file is missing, cut short or not that of a run.
     """
     path = folder / CONFIG
     text = read_text(path, ConfigError)
@@ -127,7 +128,7 @@ def check_folder(config: TrainConfig, info: DatasetInfo) -> None:
     Raises
     ------
     ConfigError
-        With the setting that differs.
+        A setting differs; the sentence names it.
     """
     folder = config.out
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -174,7 +175,7 @@ def go_on_longer(config: TrainConfig) -> None:
 
 
 def read_info(folder: Path) -> DatasetInfo:
-    """Read what the dataset of a run was.
+    """Read the description of a run's dataset.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def read_info(folder: Path) -> DatasetInfo:
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """Read what software and hardware made a run.
+    """Read the software and hardware that made a run.
 
     Raises
     ------
@@ -204,14 +205,14 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 
 def read_split(folder: Path, num_images: int) -> dict[str, np.ndarray]:
-    """Read which images of a dataset trained, validated and tested a run.
+    """Read the numbers of the images that trained, validated and tested a run.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     num_images
-        Of the dataset: no row is beyond.
+        Number of images of the dataset, which no row may exceed.
 
     Returns
     -------
@@ -244,7 +245,7 @@ def read_split(folder: Path, num_images: int) -> dict[str, np.ndarray]:
 
 
 def run_provenance() -> dict[str, Any]:
-    """Describe what a training depends on: `provenance` and the threads of torch."""
+    """Return the facts that a training depends on: `provenance` and the threads of torch."""
     return provenance() | {"num_threads": torch.get_num_threads()}
 
 
@@ -263,7 +264,7 @@ def _rows(archive: zipfile.ZipFile, name: str, num_images: int) -> np.ndarray:
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
-    """Return what is written: paths as they are seen from the run folder."""
+    """Return the settings as written to disk: paths relative to the run folder."""
     here = os.path.realpath(config.out)
     paths = {} if config.streams else {"data": config.data}
     if config.weights is not None and not is_name(config.weights):
@@ -273,7 +274,7 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def _seen_from(folder: Path, path: Path) -> Path:
-    """Return where a path leads that is relative to a run folder."""
+    """Return the absolute path of one that is relative to a run folder."""
     return Path(os.path.normpath(Path(os.path.realpath(folder)) / path))
 
 

@@ -1,4 +1,4 @@
-"""What training lowers, by name: cross-entropy, and losses of yours."""
+"""Losses of training, by name: cross-entropy, and registered ones."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from lenspinn.nearest_name import nearest_name
 __all__ = ["LOSSES", "Loss", "find_loss", "register_loss"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of logits (batch, classes) and labels (batch,), the mean over the batch."""
+"""Function of logits (batch, classes) and labels (batch,) that gives the mean over the batch."""
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy}
 
@@ -22,7 +22,7 @@ def register_loss(loss: Loss) -> Loss:
     Parameters
     ----------
     loss
-        Takes logits (batch, classes) and labels (batch,), and returns one number.
+        Function of logits (batch, classes) and labels (batch,) that returns one number.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The hash of every file of a run folder that an answer rests on: a partial copy is noticed.
+"""Manifest: the hash of every file of a run folder that an answer depends on.
 
 Training lists what it wrote; `lenspinn evaluate` and `lenspinn release` list the folder again.
 While an evaluation replaces the calibration its files are not listed, so that a kill in between
@@ -19,11 +19,11 @@ MANIFEST = "manifest.json"
 TRAINED = ("config.yaml", "data.json", "provenance.json", "metrics.csv", "split.npz", "model/*")
 """Patterns of the files of training that are listed."""
 MEASURED = ("evaluation.json", "evaluation/evaluation.json", "calibration/*")
-"""Patterns of those of an evaluation."""
+"""Patterns of the files of an evaluation that are listed."""
 MOST_BYTES = 1 << 31
-"""Of a file of a run; the weights of the largest network take a tenth of that."""
+"""Largest file of a run, bytes; the weights of the largest network take a tenth of it."""
 MOST_FILES = 64
-"""In a run; of ours some ten."""
+"""Largest number of files in a run; runs of lenspinn hold about ten."""
 _AGAIN = "copy the whole run folder again"
 _BLOCK = 1 << 20
 
@@ -34,7 +34,7 @@ def write_manifest(folder: Path, *, measured: bool = True) -> Path:
     Parameters
     ----------
     folder
-        Of a finished run.
+        Folder of a finished run.
     measured
         Whether files of its evaluation are listed too; not while they are being replaced.
     """
@@ -50,12 +50,12 @@ def check_manifest(folder: Path) -> bool:
     -------
     bool
         False if the folder has no manifest, or files of a run or an evaluation that it does not
-        list: nothing vouches for them.
+        list, which may therefore have been altered.
 
     Raises
     ------
     ModelError
-        If a file that is listed is missing or was altered, or the manifest is damaged.
+        A file that is listed is missing or was altered, or the manifest is damaged.
     """
     listed = _listed(folder)
     if listed is None:

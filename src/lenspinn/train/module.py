@@ -1,4 +1,4 @@
-"""One step of training: loss, scores, optimiser, and where its random numbers come from."""
+"""One step of training: loss, scores, optimiser, and the seed of its random numbers."""
 
 import math
 from collections.abc import Mapping
@@ -24,21 +24,22 @@ from lenspinn.train.losses import find_loss
 ONE_CYCLE_WARMUP = 0.1
 """Share of the steps of the ``one_cycle`` schedule in which the learning rate rises."""
 FEWEST_ONE_CYCLE_STEPS = 11
-"""With fewer the rise would have no step, and the learning rate is constant."""
+"""Fewest steps of the ``one_cycle`` schedule: with fewer its rise would have no step, and the
+learning rate is constant."""
 
 
 class ClassifierModule(lightning.LightningModule):
-    """A classifier under cross-entropy and AdamW.
+    """Training of a classifier with cross-entropy and AdamW.
 
     The random numbers of a training step (dropout, augmentation) are a function of the seed and the
     step alone, so a run that was interrupted draws the same ones as a run that was not. Where
     several processes share the images of a step, the mean of their gradients is that of all images;
-    each image is turned as one process would turn it, but dropout differs from process to process.
+    each image is rotated as one process would rotate it, but dropout differs between processes.
 
     Parameters
     ----------
     model
-        Its logits are trained; it applies its own preprocessing.
+        Model whose logits are trained; it applies its own preprocessing.
     config
         Optimiser, schedule and seed.
     total_steps
@@ -58,11 +59,11 @@ class ClassifierModule(lightning.LightningModule):
         self.val_macro_f1 = MulticlassF1Score(num_classes, average="macro")
 
     def turned(self, image: Tensor, orientation: Tensor) -> Tensor:
-        """Bring each image into an orientation."""
+        """Rotate or mirror each image into its orientation."""
         return flip_and_turn(image, orientation)
 
     def outputs(self, image: Tensor, truth: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | float]:
-        """Return logits, and what training lowers beside their cross-entropy."""
+        """Return logits, and the loss that training adds to their cross-entropy."""
         return self.model.training_outputs(image, truth)
 
     def logits(self, image: Tensor) -> Tensor:
@@ -82,19 +83,19 @@ class ClassifierModule(lightning.LightningModule):
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the ``loss`` to lower, and what is known of the images of all processes.
+        """Return the ``loss`` of this process, and sums over the images of all processes.
 
         Without other processes ``loss`` is the mean of the batch. With others it is weighted by
         their numbers of images, so that the mean over processes is the mean over images. Of all
         together are the sum ``loss_sum`` and the numbers ``correct`` and ``images``.
 
-        With ``double_softmax`` the cross-entropy, which applies a softmax, is that of the softmax
-        of the logits: a fault of the authors' code. The validation loss never is.
+        With ``double_softmax`` the cross-entropy, which applies a softmax itself, gets the softmax
+        of the logits: a fault of the authors' code. The validation loss always gets the logits.
 
         Raises
         ------
         ModelError
-            If the loss is not finite.
+            The loss is not finite.
         """
         image, label, *truth = batch
         rank, size = rank_and_size()

@@ -44,12 +44,12 @@ def first_model(config: TrainConfig, info: DatasetInfo) -> Classifier:
     config
         As `completed` returns it.
     info
-        Of the images, which the options given by hand must agree with.
+        Description of the images, with which the options given by hand must agree.
 
     Raises
     ------
     ConfigError, ModelError
-        If the network is unknown, or does not fit the images, the weights or the configuration.
+        The network is unknown, or does not fit the images, the weights or the configuration.
     """
     model = _fitting_model(config, info)
     if config.weights is not None:

@@ -65,21 +65,21 @@ _EXPECTED_WARNINGS = (
 
 
 FITS = "fits"
-"""In the folder of a run whose images are fitted once, until it is finished."""
+"""Folder, in an unfinished run, of the fits of images that are fitted once."""
 HELD_OUT = "held_out.zarr"
-"""In the folder of a streamed run: its validation and test images."""
+"""Dataset, in the folder of a streamed run, of its validation and test images."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, as its folder holds it."""
+    """Finished run, as its folder holds it."""
 
     folder: Path
     model: Classifier
-    """With the weights of the epoch chosen on validation, in evaluation mode."""
+    """Network with the weights of the epoch chosen on validation, in evaluation mode."""
     config: TrainConfig
     data_info: DatasetInfo
-    """Of the dataset it was trained on."""
+    """Description of the dataset on which the run was trained."""
     split: dict[str, np.ndarray]
     """Image numbers of ``train``, ``validation`` and ``test``."""
     history: list[Row]
@@ -88,31 +88,31 @@ class Run:
     verified: bool = False
     """Whether a manifest vouches for every file that an answer rests on."""
     by_name: bool = False
-    """Whether it came with lenspinn or from the hub: nothing is written into its folder."""
+    """Whether the run came with lenspinn or from the hub: nothing is written into its folder."""
 
     @property
     def data(self) -> Path:
-        """The dataset that holds its validation and test images."""
+        """Dataset that holds the validation and test images of the run."""
         return self.folder / HELD_OUT if self.config.streams else self.config.data
 
     @property
     def results(self) -> Path:
-        """Folder for what is measured of it: its own, or where you work if it has a name."""
+        """Folder for measurements of the run: its own, or the current one if it has a name."""
         return Path() if self.by_name else self.folder
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its configuration for others to read: names in the place of paths."""
+        """Configuration of the run for others to read: names in the place of paths."""
         return named_settings(self.config)
 
 
 class Stream(NamedTuple):
-    """Where the images of a streamed run come from."""
+    """Source of the images of a streamed run."""
 
     source: BatchSource
-    """Of training images."""
+    """Source of the training images."""
     held_out: Path
-    """Store of the images for validation and test; it moves into the run folder."""
+    """Dataset of the validation and test images; it is moved into the run folder."""
 
 
 def train_model(
@@ -135,7 +135,7 @@ def train_model(
     Parameters
     ----------
     config
-        What to train, on what and how.
+        Configuration: network, dataset and settings.
     progress
         Whether to show a progress bar.
     stream
@@ -149,14 +149,14 @@ def train_model(
     Raises
     ------
     ConfigError
-        If the folder holds something else, or a run of another configuration, or there are not so
-        many devices.
+        The folder holds something else, or a run of another configuration, or there are fewer
+        devices than asked for.
     DataError
-        If another training has the folder, or one of several processes ended.
+        Another training uses the folder, or one of several processes ended.
     ModelError
-        If the model is unknown or does not fit the dataset, or its loss is not finite.
+        The model is unknown or does not fit the dataset, or its loss is not finite.
     StoreError
-        If the dataset cannot be read.
+        The dataset cannot be read.
     SystemExit
         In all processes but the first one, at the end.
     """
@@ -259,18 +259,18 @@ def load_run(folder: Path | str) -> Run:
     Parameters
     ----------
     folder
-        Its folder, the name of a trained network that comes with lenspinn, or the id
+        Folder of the run, the name of a trained network that comes with lenspinn, or the id
         (``owner/name``) of a repository on the Hugging Face hub that holds a released run.
 
     Raises
     ------
     ConfigError
-        If the folder holds no run, or an unfinished one.
+        The folder holds no run, or an unfinished one.
     ModelError
-        If there is no such folder and no such network; if its model cannot be read or is not one
+        There is no such folder and no such network; or its model cannot be read or is not one
         for its dataset, or a file of it is missing or is not what the run wrote.
     DataError
-        If another of its files is damaged.
+        Another of its files is damaged.
     """
     by_name = not Path(folder).is_dir()
     folder = find_trained(folder)

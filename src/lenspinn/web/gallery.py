@@ -21,20 +21,20 @@ NEEDS_FILES = "survey/hst_cosmos"
 """Recipe of real galaxies, which do not come with lenspinn."""
 SEED = 4
 FAINT = 3.0
-"""Standard deviations of the noise at which the stretch turns from linear to logarithmic."""
+"""Brightness at which the stretch turns from linear to logarithmic, in units of the noise."""
 SIZE = (6.0, 2.25)
-"""Inches."""
+"""Size of a picture, inches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GalleryEntry:
-    """One recipe."""
+    """Recipe with its picture."""
 
     name: str
     summary: str
     command: str
     picture: bytes | None
-    """PNG, or None for a recipe that needs files."""
+    """Picture as PNG; None for a recipe that needs files."""
 
 
 def recipe_gallery() -> list[GalleryEntry]:

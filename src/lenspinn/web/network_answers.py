@@ -1,4 +1,4 @@
-"""What the trained networks that come with lenspinn say of a played lens."""
+"""Answers of the trained networks that come with lenspinn for a played lens."""
 
 import functools
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ from lenspinn.web.played_lens import PlayedLens
 __all__ = ["NetworkAnswer", "answers_figure", "ask_networks", "judge_of", "telescope_networks"]
 
 SIZE = (3.6, 2.9)
-"""Inches, for each network."""
+"""Size of the picture of each network, inches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkAnswer:
-    """What one network says."""
+    """Answer of one network."""
 
     name: str
     answer: Answer | None
-    """None where the network cannot take the image."""
+    """Answer; None where the network cannot take the image."""
     sentence: str
 
 
@@ -53,8 +53,8 @@ def ask_networks(lens: PlayedLens) -> list[NetworkAnswer]:
     Parameters
     ----------
     lens
-        Its image is given as it is, with instrument and unit, as `lenspinn.answer_image` takes an
-        image that is like those of training.
+        Lens whose image is given without preparation, with instrument and unit, as
+        `lenspinn.answer_image` takes an image that is like the training images.
     """
     return [_ask(name, lens) for name in telescope_networks()]
 

@@ -1,7 +1,7 @@
 """One's own image on the page: measured, answered by the networks, and searched for dark clumps.
 
-What is done is what `lenspinn measure`, `apply` and `detect` do, by the same functions, and so are
-the files and pictures. Whatever a file is called where it comes from, here it has a name of ours.
+The jobs are those of `lenspinn measure`, `apply` and `detect`, by the same functions, with the
+same files and pictures. The names of uploaded files are replaced by fixed ones.
 """
 
 import functools
@@ -26,34 +26,34 @@ from lenspinn.web.network_answers import judge_of, telescope_networks
 __all__ = ["Finding", "Progress", "study_image"]
 
 IMAGE = Path("image.fits")
-"""What the image is called in everything that is written."""
+"""Name of the image in all files that are written."""
 SEED = 0
-"""Of the mocks."""
+"""Seed of the mocks."""
 
 Progress = Callable[[float, str], None]
-"""Called with the share that is done and what is being done."""
+"""Function that is called with the share that is done and the present step, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one job found."""
+    """Result of one job."""
 
     job: str
-    """``measure``, ``apply`` or ``detect``."""
+    """Name of the job: ``measure``, ``apply`` or ``detect``."""
     sentence: str
     picture: Path | None = None
     files: tuple[Path, ...] = ()
-    """JSON, FITS and regions."""
+    """Files with the result: JSON, FITS and regions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _OwnImage:
-    """What was read, and where files go."""
+    """Image that was read, and the folder for files."""
 
     found: TelescopeImage
     known: Companions
     fits: ImageFits
-    """Of it, which all jobs share."""
+    """Fits of the image, which all jobs share."""
     out: Path
 
 
@@ -73,11 +73,11 @@ def study_image(
     Parameters
     ----------
     image, noise, psf, pixel_scale
-        As of `lenspinn.measure_image`. Their names mean nothing; they are read as FITS.
+        See `lenspinn.measure_image`. The names of the files do not matter; they are read as FITS.
     out
-        Folder that is there, and empty, for copies of the files and all that is written.
+        Folder that exists and is empty, for copies of the files and all that is written.
     mocks, injected
-        As of `lenspinn.detect_substructure`.
+        See `lenspinn.detect_substructure`.
     progress
 
     Yields
@@ -89,7 +89,7 @@ def study_image(
     Raises
     ------
     DataError, ImageError
-        If a file cannot be used; it is called by the names of here.
+        A file cannot be used; the sentence calls it by the name of its copy.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is among the notes of the files
@@ -138,7 +138,7 @@ def _done(own: _OwnImage, job: str, do: Callable[[_OwnImage], Finding]) -> Findi
 
 
 def _without_folder(error: LenspinnError, out: Path) -> str:
-    """Return what an error says without the place of files that nobody knows."""
+    """Return the sentence of an error without the folder of the copies."""
     return str(error).replace(f"{out}/", "")
 
 

@@ -1,4 +1,4 @@
-"""The layout of the page: its tabs, and which function each of their parts calls."""
+"""Layout of the page: its tabs, and the function that each of their parts calls."""
 
 import base64
 import functools
@@ -25,9 +25,9 @@ from lenspinn.web.samples import SAMPLES, write_sample
 __all__ = ["make_app", "make_page"]
 
 KEPT = 3600
-"""Seconds that uploads and downloads are kept."""
+"""Time that uploads and downloads are kept, s."""
 AT_ONCE = 2
-"""Lenses that are played with at the same time; others wait their turn."""
+"""Largest number of lenses that are played with at the same time; others wait."""
 JOBS = {
     "measure": "The lens",
     "apply": "The networks",
@@ -38,14 +38,14 @@ POLICY = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; form-action 'self'"
 )
-"""What a browser may load for the page: nothing of others."""
+"""Content security policy of the page: a browser loads nothing from other servers."""
 STYLE = "#shown, #said {position: sticky; top: 1em; align-self: flex-start}"
-"""Pictures stay in sight while sliders further down are moved."""
+"""Style that keeps pictures in sight while sliders further down are moved."""
 NOTHING_YET = "Drop a FITS file on the left, or take a sample; then press the button."
 
 
 class _Range(NamedTuple):
-    """Of a slider."""
+    """Range, step and label of a slider."""
 
     low: float
     high: float
@@ -89,7 +89,7 @@ def make_app(*, most_uploaded: int) -> FastAPI:
     Parameters
     ----------
     most_uploaded
-        Bytes of a file.
+        Largest size of an uploaded file, bytes.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Policy)
@@ -124,12 +124,12 @@ def make_page() -> gr.Blocks:
 
 
 def play(*values: Any) -> tuple[str, str]:
-    """Return picture and sentence of the lens that the sliders say.
+    """Return picture and sentence of the lens that the sliders describe.
 
     Parameters
     ----------
     *values
-        In the order of the fields of `LensChoice`.
+        Values in the order of the fields of `LensChoice`.
     """
     try:
         lens = play_lens(_choice(values))
@@ -139,7 +139,7 @@ def play(*values: Any) -> tuple[str, str]:
 
 
 def ask(*values: Any) -> tuple[str, str]:
-    """Return picture and sentences of what the networks say of that lens."""
+    """Return picture and sentences of the networks' answers for this lens."""
     try:
         answers = ask_networks(play_lens(_choice(values)))
     except LenspinnError as error:
@@ -156,12 +156,12 @@ def study(
     pixel_scale: float | None,
     progress: Callable[..., Any] = gr.Progress(),  # noqa: B008 - how gradio knows it
 ) -> Iterator[tuple[Any, ...]]:
-    """Return what is found of an uploaded image, again after each job.
+    """Yield the results for an uploaded image, again after each job.
 
     Yields
     ------
     tuple
-        What is going on; sentence and picture of each of `JOBS`; files to download.
+        Progress; sentence and picture of each of `JOBS`; files to download.
     """
     if image is None:
         yield _shown(NOTHING_YET, [])

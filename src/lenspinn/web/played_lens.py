@@ -1,4 +1,4 @@
-"""A lens as the sliders have it: its image, and what the smooth lens cannot explain of it.
+"""Lens with the parameters of the sliders: its image, and the residual of the best smooth lens.
 
 Nothing here is physics of its own: a recipe whose numbers are all fixed is drawn, seen and fitted
 by the functions that `lenspinn simulate` and the networks call.
@@ -35,28 +35,28 @@ INSTRUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "JWST NIRCam F277W": ("survey/jwst", {}),
     "Rubin i, ten years": ("survey/rubin", {}),
 }
-"""Recipe of each, and changes to it."""
+"""Recipe of each instrument, and changes to it."""
 SUBSTRUCTURE = ("no_sub", "one clump", "cdm", "axion")
 LEAST_SUBHALO = 1e6
-"""Solar masses."""
+"""Least mass of a subhalo, solar masses."""
 SUBHALO_SLOPE = -0.9
-"""Of the numbers of subhalos by mass, as the shipped network knows them."""
+"""Slope of the subhalo mass function, as in the training of the shipped network."""
 CLAIMED = 5.0
-"""Standard deviations by which a mass stands out whose limit is told."""
+"""Significance of a mass that counts as visible, standard deviations."""
 ON_ARCS = 3.0
-"""Standard deviations of a pixel of the model, from where it belongs to the arcs."""
+"""Signal-to-noise ratio from which a pixel of the image belongs to the arcs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LensChoice:
-    """Where the sliders are."""
+    """Choice of a lens: the values of the sliders."""
 
     theta_E: float = 1.1
-    """Arcsec, as all positions and sizes."""
+    """Einstein radius, arcsec, as all positions and sizes."""
     ellipticity: float = 0.1
-    """|e| of the lens."""
+    """Ellipticity |e| of the lens."""
     ellipticity_angle: float = 30.0
-    """Degrees from x towards y, as that of the shear."""
+    """Angle from x towards y, degrees, as that of the shear."""
     shear: float = 0.04
     shear_angle: float = 60.0
     source_x: float = 0.12
@@ -64,15 +64,16 @@ class LensChoice:
     R_sersic: float = 0.2
     n_sersic: float = 1.0
     magnitude: float = 23.0
-    """AB, of the source, unlensed."""
+    """AB magnitude of the source without lensing."""
     substructure: str = "one clump"
-    """One of `SUBSTRUCTURE`; the last two are the populations of the recipes."""
+    """Substructure, one of `SUBSTRUCTURE`; the last two are the populations of the recipes."""
     log_mass: float = 9.0
-    """Logarithm of solar masses: of the clump, the heaviest subhalo that may be, or the vortex."""
+    """Mass of the clump, of the heaviest subhalo that may be, or of the vortex, log10 of solar
+    masses."""
     clump_x: float = 0.95
     clump_y: float = 0.55
     instrument: str = "HST WFC3/F160W"
-    """One of `INSTRUMENTS`."""
+    """Instrument, one of `INSTRUMENTS`."""
     draw: int = 1
     """Seed of noise and populations."""
 
@@ -84,21 +85,21 @@ class LensChoice:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlayedLens:
-    """The image of a choice, and the smooth lens that fits it best."""
+    """Image of a choice, and the smooth lens that fits it best."""
 
     choice: LensChoice
     recipe: Recipe
     scene: Scene
     image: Pixels
-    """With noise, e-/s."""
+    """Image with noise, e-/s."""
     sigma: Pixels
-    """Of the noise."""
+    """Standard deviation of the noise, e-/s."""
     fit: SmoothFit
     scan: PointMassScan
 
     @property
     def pixel_scale(self) -> float:
-        """Arcsec."""
+        """Pixel scale, arcsec per pixel."""
         return self.recipe.instrument.pixel_scale
 
     @property
@@ -108,7 +109,7 @@ class PlayedLens:
 
     @property
     def significance(self) -> Pixels:
-        """Of one more point mass in each pixel, standard deviations."""
+        """Significance of one more point mass in each pixel, standard deviations."""
         return _pixels(self.scan.significance)
 
     @property
@@ -119,12 +120,12 @@ class PlayedLens:
 
     @property
     def chi2(self) -> float:
-        """Of the smooth lens, per degree of freedom."""
+        """Reduced chi^2 of the smooth lens."""
         return float(self.fit.chi2[0] / self.fit.freedom[0])
 
     @property
     def sentence(self) -> str:
-        """What the smooth lens cannot explain, in words."""
+        """Residual of the smooth lens in one sentence."""
         best = self.significance
         row, column = np.unravel_index(int(best.argmax()), best.shape)
         x, y = ((at - (len(best) - 1) / 2) * self.pixel_scale for at in (column, row))
@@ -144,27 +145,28 @@ class PlayedLens:
 
     @property
     def psf(self) -> Pixels:
-        """In pixels of the image."""
+        """PSF in pixels of the image."""
         return psf_of(self.recipe)
 
 
 def play_lens(choice: LensChoice) -> PlayedLens:
-    """Draw the lens of a choice, look at it, and fit a smooth lens to what is seen.
+    """Draw the lens of a choice, observe it, and fit a smooth lens to the image.
 
     Parameters
     ----------
     choice
-        The same one gives the same image.
+        Choice of the lens; the same choice gives the same image.
 
     Returns
     -------
     PlayedLens
-        Its fit begins at the true smooth lens, so that what it leaves is not its own failure.
+        Lens whose fit begins at the true smooth lens, so that the residual is not due to a failed
+        fit.
 
     Raises
     ------
     ConfigError
-        If a number is impossible.
+        A number is impossible.
     """
     recipe, scene = draw_choice(choice)
     image, sigma = observe_choice(choice, scene, recipe)
@@ -183,7 +185,7 @@ def play_lens(choice: LensChoice) -> PlayedLens:
 
 
 def draw_choice(choice: LensChoice) -> tuple[Recipe, Scene]:
-    """Return the recipe of a choice, and the scene that is drawn of it."""
+    """Return the recipe of a choice, and the scene that is drawn from it."""
     recipe = _recipe(choice)
     label = 0 if choice.substructure == "one clump" else recipe.classes.index(choice.substructure)
     scene, _ = draw_scene(recipe, choice.draw, len(recipe.classes) * choice.draw + label)
@@ -195,7 +197,7 @@ def draw_choice(choice: LensChoice) -> tuple[Recipe, Scene]:
 def observe_choice(
     choice: LensChoice, scene: Scene, recipe: Recipe
 ) -> tuple[Float[np.ndarray, "1 y x"], Float[Tensor, "1 y x"]]:
-    """Return the image of a lens, with its noise, and the standard deviations of that."""
+    """Return the noisy image of a lens, and the standard deviation of its noise, e-/s."""
     seen = render(scene, recipe.camera)
     noise = np.random.Generator(np.random.PCG64(choice.draw))
     image = add_noise(seen.numpy(), recipe.instrument, noise)

@@ -1,4 +1,4 @@
-"""The picture of a played lens: four maps, drawn again in a fraction of the time of a figure.
+"""Picture of a played lens: four maps, drawn again in a fraction of the time of a figure.
 
 Axes, titles and colour bars are drawn once for images of one size; a move of a slider draws its
 maps into them.
@@ -21,14 +21,14 @@ from lenspinn.web.played_lens import CLAIMED, PlayedLens
 __all__ = ["played_picture"]
 
 SIZE, RESOLUTION = (8.8, 7.8), 92
-"""Inches, and dots in one."""
+"""Size of the picture, inches, and its resolution, dots per inch."""
 LINEAR_SIGNIFICANCE, MOST_SIGNIFICANCE = 5.0, 100.0
-"""Where its colours turn from linear to logarithmic, and where they end."""
+"""Significance at which the colours turn from linear to logarithmic, and at which they end."""
 SIGNIFICANCE_TICKS = (-100, -30, -10, -3, 0, 3, 10, 30, 100)
 LOG_MASSES = (7.0, 11.0)
-"""Ends of the colours of the mass that would be seen."""
+"""Ends of the colours of the smallest visible mass, log10 of solar masses."""
 PACKING = 1
-"""Of a PNG: higher takes longer than it saves."""
+"""Compression level of the PNG: a higher one takes longer than it saves."""
 TITLES = (
     "image (brightness stretched)",
     "image minus the best smooth lens, in sigma",
@@ -38,12 +38,12 @@ TITLES = (
 
 
 def played_picture(lens: PlayedLens) -> bytes:
-    """Return the PNG of a played lens: image, residual, significance, and mass that would show."""
+    """Return the PNG of a played lens: image, residual, significance, and visible mass."""
     return _panels(lens.recipe.num_pix, lens.pixel_scale).draw(lens)
 
 
 class _Panels:
-    """Four empty panels for images of one size, and what is drawn into them."""
+    """Figure of four panels for images of one size, into which maps are drawn."""
 
     def __init__(self, num_pix: int, pixel_scale: float) -> None:
         figure = Figure(figsize=SIZE, dpi=RESOLUTION, layout="constrained")

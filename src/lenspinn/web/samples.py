@@ -16,13 +16,14 @@ SAMPLES = {
         substructure="no_sub", theta_E=1.5, source_x=0.3, instrument="Rubin i, ten years", draw=3
     ),
 }
-"""By the name on the page."""
+"""Samples by their name on the page."""
 SUPERSAMPLING = 4
-"""Samples along a side of a pixel, more than a lens to play with has: a sky has none."""
+"""Number of points along a side of a pixel: more than for a played lens, as the sky has no
+pixels."""
 
 
 class SampleFiles(NamedTuple):
-    """The FITS files of a sample."""
+    """FITS files of a sample."""
 
     image: Path
     noise: Path
@@ -37,7 +38,7 @@ def write_sample(name: str, folder: Path) -> SampleFiles:
     name
         One of `SAMPLES`.
     folder
-        That is there.
+        Folder that exists.
 
     Returns
     -------

@@ -16,9 +16,9 @@ __all__ = ["HOST", "MOST_UPLOADED", "PORT", "serve_page"]
 HOST = "127.0.0.1"
 PORT = 7860
 MOST_UPLOADED = 64 * 2**20
-"""Bytes of a file."""
+"""Largest size of an uploaded file, bytes."""
 GRACE = 2
-"""Seconds that open connections have when the page is stopped."""
+"""Time that open connections have when the page is stopped, s."""
 
 
 def serve_page(*, port: int = PORT, host: str = HOST) -> Iterator[str]:
@@ -31,7 +31,7 @@ def serve_page(*, port: int = PORT, host: str = HOST) -> Iterator[str]:
     Parameters
     ----------
     port
-        Of the page; 0 is any that is free.
+        Port of the page; 0 takes any that is free.
     host
         Address to listen at. By default only this machine can open the page; 0.0.0.0 lets every
         machine that can reach this one.
@@ -39,12 +39,12 @@ def serve_page(*, port: int = PORT, host: str = HOST) -> Iterator[str]:
     Yields
     ------
     str
-        Where the page is, when it can be opened. Then it is served.
+        Address of the page, when it can be opened. Then it is served.
 
     Raises
     ------
     ConfigError
-        If gradio is not installed, or the port is taken or out of range.
+        Gradio is not installed, or the port is taken or out of range.
     """
     if importlib.util.find_spec("gradio") is None:
         raise ConfigError("the page needs gradio: pip install lenspinn[web]")
