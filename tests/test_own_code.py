@@ -1,16 +1,23 @@
 """Code of a user runs when a word of the command line says so, and from no file."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import yaml
 
-from lenspinn import cli
+from lenspinn import cli, register_population
 from lenspinn.config import build_config, parse_config
+from lenspinn.data import ImageStore
 from lenspinn.errors import ConfigError, ModelError
 from lenspinn.models import create_model, from_pretrained, names, save_pretrained
 from lenspinn.own_code import import_file
+from lenspinn.simulate import POPULATIONS, Substructure
+from lenspinn.simulate.populations import MainLens
 from lenspinn.train import TrainConfig
 
 CODE = """
@@ -56,6 +63,83 @@ def test_another_file_of_the_same_name_is_refused_and_not_run(
     with pytest.raises(ConfigError, match="is imported: rename one of them"):
         import_file(other)
     assert not ran(other)
+
+
+POPULATION = """
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+import lenspinn
+from lenspinn.simulate import Substructure
+from lenspinn.simulate.populations import PointMasses
+
+@dataclass(frozen=True, kw_only=True)
+class Lone:
+    mass: float = 1e9
+    truth_fields: ClassVar[Mapping[str, tuple[int, ...]]] = {{"lone_radius": ()}}
+
+    @property
+    def capacity(self) -> dict[str, int]:
+        return {{"points": 1}}
+
+    def draw(self, rng, lens) -> Substructure:
+        radius = rng.uniform(0.5, 1.5, (len(lens.center_x), 1))
+        points = PointMasses(
+            x=lens.center_x[:, None] + radius,
+            y=lens.center_y[:, None] + 0 * radius,
+            theta_E=np.full_like(radius, lens.theta_E_unit * self.mass**0.5),
+            mass=np.full_like(radius, self.mass),
+        )
+        return Substructure(points=points, truth={{"lone_radius": radius[:, 0]}})
+
+lenspinn.register_population("{name}", Lone())
+"""
+
+
+def test_a_population_of_one_s_own_reaches_a_dataset_and_its_recipe(tmp_path: Path) -> None:
+    name = f"lone_{tmp_path.name.replace(chr(45), chr(95))}"
+    file = tmp_path / f"{name}.py"
+    file.write_text(POPULATION.format(name=name))
+    out = tmp_path / "lone.zarr"
+    words = ["simulate", "--recipe", "survey/hst", "--num", "6", "--engine", "eager"]
+    words += [
+        "--overrides.populations",
+        f"{{lone: {{population: {name}, mass: 3.0e+9}}, none: no_sub}}",
+    ]
+    words += ["--overrides.num_pix", "16", "--overrides.supersampling", "1", "--out", str(out)]
+    assert cli.main(words) == 2
+    assert not out.exists()
+    assert cli.main([*words, "--import", str(file)]) == 0
+    store = ImageStore.open(out)
+    lone = store.labels == store.info.classes.index("lone")
+    assert (store.truth["point_mass"][lone] == 3e9).all()
+    assert np.isfinite(store.truth["lone_radius"][lone]).all()
+    assert np.isnan(store.truth["lone_radius"][~lone]).all()
+    kept = store.info.recipe_config["populations"]["lone"]
+    assert kept == {"population": name, "mass": 3e9}
+
+
+@dataclass
+class Mutable:
+    truth_fields: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    capacity: ClassVar[dict[str, int]] = {}
+
+    def draw(self, rng: np.random.Generator, lens: MainLens) -> Substructure:
+        return Substructure()
+
+
+@pytest.mark.parametrize(
+    ("name", "population", "said"),
+    [
+        ("cdm", POPULATIONS["cdm"], "already registered"),
+        ("my cdm", POPULATIONS["cdm"], "cannot name"),
+        ("own", Mutable(), "is no population"),
+    ],
+)
+def test_a_population_that_is_none_is_refused(name, population, said) -> None:
+    with pytest.raises(ConfigError, match=said):
+        register_population(name, population)
 
 
 def test_a_saved_network_needs_its_file_and_names_the_option(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         SimulateConfig,
         get_recipe,
         list_recipes,
+        register_population,
         simulate_images,
     )
     from lenspinn.train import ModelConfig, TrainConfig, load_run, register_loss, train_model
@@ -81,6 +82,7 @@ __all__ = [
     "read_fits",
     "register_loss",
     "register_model",
+    "register_population",
     "relens",
     "run_catalogue",
     "save_pretrained",

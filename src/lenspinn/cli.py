@@ -140,17 +140,20 @@ COMMANDS = {
 
 IMPORT_OPTIONS = ("--import", "--model.import")
 """Options of the command line alone: no file can hold them, for it may come from a stranger."""
-WITH_NETWORKS = (
+WITH_OWN_CODE = (
+    "simulate",
+    "inspect",
     "train",
     "evaluate",
     "explain",
     "apply",
     "release",
     "export",
+    "limit",
     "sensitivity",
     "models",
 )
-OWN_NETWORKS = "A network or loss of your own: --import my_file.py, which is run"
+OWN_CODE = "A network, loss or population of your own: --import my_file.py, which is run"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -201,15 +204,15 @@ def _call(name: str, words: list[str]) -> Any:
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name[:80]!r}; the commands are {', '.join(COMMANDS)}")
     command = COMMANDS[name]
-    if name in WITH_NETWORKS:
+    if name in WITH_OWN_CODE:
         words = _import_files(words)
     text = {
         "prog": f"lenspinn {name}",
         "description": f"{command.summary[0].upper()}{command.summary[1:]}.",
         "epilog": f"example: {command.example}",
     }
-    if name in WITH_NETWORKS:
-        text["epilog"] += f". {OWN_NETWORKS}"
+    if name in WITH_OWN_CODE:
+        text["epilog"] += f". {OWN_CODE}"
     # The function itself, with all that it needs, is imported when its words are understood.
     if command.config_class is None:
         values = config.parse_call(_signature(command.function), words, **text)

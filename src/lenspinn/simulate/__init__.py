@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from lenspinn.simulate.galaxies import GalaxyPrior, load_galaxies
     from lenspinn.simulate.names import list_recipes
     from lenspinn.simulate.noise import add_noise, background_sigma, noise_sigma
-    from lenspinn.simulate.populations import POPULATIONS, Population, Substructure
+    from lenspinn.simulate.populations import (
+        POPULATIONS,
+        Population,
+        Substructure,
+        register_population,
+    )
     from lenspinn.simulate.recipes import Recipe
     from lenspinn.simulate.render import Camera, model_image, render
     from lenspinn.simulate.scene import Scene
@@ -60,6 +65,7 @@ __all__ = [
     "load_galaxies",
     "model_image",
     "noise_sigma",
+    "register_population",
     "render",
     "scene_tensors",
     "simulate",

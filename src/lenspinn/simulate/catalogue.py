@@ -155,7 +155,8 @@ def _populations(
 def _named(kind: str, name: Any, known: Mapping[str, Any]) -> Any:
     if not isinstance(name, str) or name not in known:
         near = nearest_name(str(name)[:80], known)
-        raise ConfigError(f"there is no {kind} {shown(name)}; {near}")
+        own = "; if it is your own: --import FILE.py" if kind == "population" else ""
+        raise ConfigError(f"there is no {kind} {shown(name)}; {near}{own}")
     return known[name]
 
 

@@ -1,9 +1,13 @@
 """Dark-matter populations: what a halo holds besides its smooth mass.
 
 A new population is a module with a frozen dataclass of its parameters (`Population`), and a line
-in `POPULATIONS`; recipes and the store take it from there.
+in `POPULATIONS`; recipes and the store take it from there. One of a user's own gets its name by
+`register_population`.
 """
 
+import dataclasses
+
+from lenspinn.errors import ConfigError
 from lenspinn.simulate.distributions import Fixed, LogUniform, PowerLaw, Uniform
 from lenspinn.simulate.populations.axion_vortex import AxionVortex
 from lenspinn.simulate.populations.base import (
@@ -36,6 +40,7 @@ __all__ = [
     "Substructure",
     "TNFWSubhalos",
     "WarmSubhalos",
+    "register_population",
 ]
 
 POPULATIONS: dict[str, Population] = {
@@ -72,3 +77,36 @@ POPULATIONS: dict[str, Population] = {
     ),
 }
 """Every population by name; the first three are the paper's, under the names of their classes."""
+
+
+def register_population(name: str, population: Population) -> None:
+    """Give a population a name, by which recipes and their overrides take it.
+
+    Parameters
+    ----------
+    name
+        Name, such as ``stellar_stream``.
+    population
+        Frozen dataclass with the numbers that a class has unless overrides change them.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken or is no identifier, or the population is no frozen dataclass that
+        draws.
+    """
+    if name in POPULATIONS:
+        raise ConfigError(f"a population named '{name}' is already registered: give another name")
+    if not name.isidentifier():
+        raise ConfigError(f"'{name}' cannot name a population: use letters, digits and underscores")
+    kind = type(population)
+    if not (
+        isinstance(population, Population)
+        and dataclasses.is_dataclass(population)
+        and kind.__dataclass_params__.frozen
+    ):
+        raise ConfigError(
+            f"'{name}' is no population: give an instance of a dataclass(frozen=True) with "
+            "truth_fields, capacity and draw"
+        )
+    POPULATIONS[name] = population
