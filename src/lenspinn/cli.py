@@ -142,7 +142,6 @@ IMPORT_OPTIONS = ("--import", "--model.import")
 """Options of the command line alone: no file can hold them, for it may come from a stranger."""
 WITH_OWN_CODE = (
     "simulate",
-    "inspect",
     "train",
     "evaluate",
     "explain",
