@@ -118,8 +118,8 @@ def prepare(
     Only ratios of image and noise matter to the network. So both are multiplied by the factor that
     makes the noise of the faintest pixels that of the training images: an image may be in any unit
     and of any depth. Subtracted lens light leaves its photon noise, and this factor makes the image
-    fainter for it.
-    Pixels that are left out show the fitted source to the network, and do not count in its fit.
+    fainter for it. Pixels that are left out show the fitted source to the network, and do not count
+    in its fit.
 
     Light of the arcs that a Sersic source and a smooth lens cannot describe went into the lens
     light model that was subtracted. A network with free lens light (`FitOptions.free_light`) fits

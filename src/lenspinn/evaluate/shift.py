@@ -1,11 +1,10 @@
 """Test of whether an image is like the calibration images of a network.
 
-Two or more scores are used, each high for images unlike the calibration images: the distance of
-the network's features from those of every class; the distance of noise, brightness and sharpness
-from those of the calibration images; and for a physics model the distance of the fitted lens from
-their lenses, and scores such as the chi^2 of its fit. A network may
-be blind to a change that its transform takes away, and the pixels to a change that only a network
-sees.
+Two or more scores are used, each high for images unlike the calibration images: the distance of the
+network's features from those of every class; the distance of noise, brightness and sharpness from
+those of the calibration images; and for a physics model the distance of the fitted lens from their
+lenses, and scores such as the chi^2 of its fit. A network may be blind to a change that its
+transform takes away, and the pixels to a change that only a network sees.
 
 The scores are combined by a second ranking: each image is ranked by the score in which it is most
 unlike the others, among calibration images that are ranked in the same way.

@@ -30,9 +30,8 @@ def fit_temperature(logits: Logits, labels: Int[np.ndarray, " images"]) -> float
     -------
     float
         Temperature: above 1 where the network is too confident, below 1 where it is not confident
-        enough. Where
-        every image is right the likelihood only grows as the temperature falls to 0, and says
-        nothing: 1 is returned.
+        enough. Where every image is right the likelihood only grows as the temperature falls to 0,
+        and says nothing: 1 is returned.
 
     Raises
     ------

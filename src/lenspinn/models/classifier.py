@@ -72,7 +72,6 @@ class NetworkInput(NamedTuple):
 
     A network that fits the lens takes what is left out from its options, or guesses it; other
     networks need the image alone.
-    the image alone.
     """
 
     image: Image

@@ -1,12 +1,11 @@
 """A classifier that fits the lens: one network guesses its parameters, another reads the fit.
 
 The residual of a smooth lens is the trace of dark matter substructure. An encoder predicts the
-parameters of lens and source from
-the image; a few damped Gauss-Newton steps (`lenspinn.fitting.solver`) refine them on the image
-itself; each pixel is tested for a point mass that would explain the residual
-(`lenspinn.fitting.scan`).
-Residual and tests go with the image to a convolutional network that classifies. It may see both
-twice: for a Sersic source, and for one that has structure too (`lenspinn.fitting.structure`).
+parameters of lens and source from the image; a few damped Gauss-Newton steps
+(`lenspinn.fitting.solver`) refine them on the image itself; each pixel is tested for a point mass
+that would explain the residual (`lenspinn.fitting.scan`). Residual and tests go with the image to a
+convolutional network that classifies. It may see both twice: for a Sersic source, and for one that
+has structure too (`lenspinn.fitting.structure`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

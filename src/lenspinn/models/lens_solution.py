@@ -136,7 +136,6 @@ class LensSolution(Solution):
             source that structure of the source explains, less the share that a point mass explains;
             ``psf``, by how much broader the true PSF seems than that of the optics, absolute value,
             square pixels (`lenspinn.fitting.alternatives`).
-            (`lenspinn.fitting.alternatives`).
         """
         fit = self.best
         free, _ = fit.free if self.structured is None else self.structured.free
