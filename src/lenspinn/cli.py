@@ -33,6 +33,8 @@ class Command:
     summary: str
     example: str
     config_class: str | None = None
+    in_words: str | None = None
+    """Function that says what came out in a sentence, which goes to stderr."""
 
 
 COMMANDS = {
@@ -79,6 +81,7 @@ COMMANDS = {
         "lenspinn.evaluate:evaluate_run",
         "measure a trained network on images it never saw, with intervals, tables and figures",
         "lenspinn evaluate runs/small",
+        in_words="lenspinn.evaluate.chance:verdict_of",
     ),
     "compare": Command(
         "lenspinn.evaluate.compare:compare_runs",
@@ -215,9 +218,13 @@ def _call(name: str, words: list[str]) -> Any:
     # The function itself, with all that it needs, is imported when its words are understood.
     if command.config_class is None:
         values = config.parse_call(_signature(command.function), words, **text)
-        return _load(command.function)(**values)
-    parsed = config.parse_config(_load(command.config_class), words, **text)
-    return _load(command.function)(parsed)
+        result = _load(command.function)(**values)
+    else:
+        parsed = config.parse_config(_load(command.config_class), words, **text)
+        result = _load(command.function)(parsed)
+    if command.in_words is not None:
+        _show_note(_load(command.in_words)(result))
+    return result
 
 
 def _import_files(words: list[str]) -> list[str]:

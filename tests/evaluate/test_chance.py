@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from lenspinn.evaluate.chance import chance_metrics, chance_sentence
+from lenspinn.evaluate.chance import chance_metrics, chance_sentence, verdict_of
 
 
 def test_chance_is_the_share_of_the_largest_class_whatever_was_named():
@@ -25,3 +27,13 @@ def test_the_sentence_of_a_network_with_skill_says_so():
     scores = {"accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.92, "n_test": 300}
     text = chance_sentence(scores | {"chance_accuracy": 1 / 3, "above_chance": True})
     assert text.startswith("the accuracy 0.900 (0.880 to 0.920) is above chance")
+
+
+@pytest.mark.parametrize(("above", "said"), [(True, ", above chance"), (False, ", not above")])
+def test_the_verdict_of_an_evaluation_is_read_beside_its_report(tmp_path, above, said):
+    scores = {"accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.92, "n_test": 1300}
+    record = scores | {"chance_accuracy": 1 / 3, "above_chance": above}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"records": [record]}))
+    text = verdict_of(tmp_path / "report.md")
+    assert text.startswith("accuracy 0.900 (0.880 to 0.920) on 1,300 images" + said)
+    assert text.endswith("chance (0.333)")

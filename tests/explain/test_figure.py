@@ -2,12 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.image import imread
 
 from lenspinn.data.store import ImageStore
 from lenspinn.errors import ConfigError, DataError
 from lenspinn.explain import explain_run, explanation_figure, view_images
-from lenspinn.models import Classifier
+from lenspinn.explain.figure import UNTAUGHT
+from lenspinn.models import Classifier, create_model
 from lenspinn.simulate import SimulateConfig, simulate
 from lenspinn.train import load_run
 
@@ -116,3 +118,14 @@ def test_a_model_without_physics_has_no_source_column(mean_classifier: Classifie
 def test_each_image_is_solved_once(quantities_run: Path, tmp_path: Path, solved: list[int]) -> None:
     explain_run(quantities_run, out=tmp_path, num_per_class=1)
     assert sum(solved) == 3
+
+
+@pytest.mark.parametrize(
+    ("weight", "title"), [(0.0, UNTAUGHT), (1.0, "reconstructed source")], ids=["classes", "taught"]
+)
+def test_a_source_of_a_theta_E_that_was_not_taught_is_called_so(weight: float, title: str) -> None:
+    torch.manual_seed(0)
+    model = create_model("lenspinn_small", theta_E_weight=weight).eval()
+    images = np.random.default_rng(0).uniform(1, 2, size=(1, 1, 64, 64)).astype(np.float32)
+    figure = explanation_figure(view_images(model, images), ["cdm"])
+    assert figure.axes[4].get_title() == title

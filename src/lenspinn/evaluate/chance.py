@@ -1,11 +1,14 @@
 """Accuracy of guessing, and whether a network is above it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["chance_metrics", "chance_sentence"]
+from lenspinn.files import read_json
+
+__all__ = ["chance_metrics", "chance_sentence", "verdict_of"]
 
 
 def chance_metrics(confusion: Sequence[Sequence[int]], accuracy_low: float) -> dict[str, Any]:
@@ -49,4 +52,21 @@ def chance_sentence(record: Mapping[str, Any]) -> str:
         f"the accuracy {accuracy} is not above chance ({guessing}): this network has not learned "
         f"what the {record['n_test']:,} images would show; train on more images, for longer or on "
         "an easier recipe, and believe none of its answers until then"
+    )
+
+
+def verdict_of(report: Path) -> str:
+    """Return the accuracy of an evaluation with its interval, and where it is not above chance.
+
+    Parameters
+    ----------
+    report
+        Report that `lenspinn.evaluate.evaluate_run` wrote.
+    """
+    (record,) = read_json(report.with_name("evaluation.json"))["records"]
+    where = "above chance" if record["above_chance"] else "not above chance"
+    return (
+        f"accuracy {record['accuracy']:.3f} ({record['accuracy_low']:.3f} to "
+        f"{record['accuracy_high']:.3f}) on {record['n_test']:,} images, {where} "
+        f"({record['chance_accuracy']:.3f})"
     )

@@ -36,6 +36,8 @@ COLUMNS = (
     "reconstructed source",
     "probability",
 )
+UNTAUGHT = "source, if $\\theta_E$ were so\n(it was not taught)"
+"""Title of the reconstructed source of a network that was trained on classes alone."""
 PICTURE, ARRAYS = "explanation.png", "explanation.npz"
 
 
@@ -111,7 +113,8 @@ def explanation_figure(views: Sequence[View], labels: Sequence[str]) -> Figure:
     widths = [1.0] * (len(columns) - 1) + [BARS_WIDTH]
     grid = figure.subplots(len(views), len(columns), squeeze=False, width_ratios=widths)
     for axes, name in zip(grid[0], columns, strict=True):
-        axes.set_title(name, fontsize=10)
+        untaught = name == "reconstructed source" and not views[0].measures_theta_E
+        axes.set_title(UNTAUGHT if untaught else name, fontsize=10)
     for row, view, label in zip(grid, views, labels, strict=True):
         _draw_row(dict(zip(columns, row, strict=True)), view, label)
     # All maps of the image plane have the same axes: label the outer ones.
