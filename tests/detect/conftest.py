@@ -8,6 +8,7 @@ import torch
 
 from lenspinn.detect.dark_solution import DarkSolution, solve
 from lenspinn.detect.observed_lens import ObservedLens, observe_lens
+from lenspinn.detect.template_bank import TemplateBank, make_bank
 from lenspinn.fitting.smooth import make_optics, smooth_image
 from lenspinn.measure.image_fits import ImageFits
 
@@ -67,3 +68,8 @@ def lens(image: np.ndarray) -> ObservedLens:
 @pytest.fixture(scope="session")
 def solution(lens: ObservedLens) -> DarkSolution:
     return solve(lens)
+
+
+@pytest.fixture(scope="session")
+def bank(lens: ObservedLens, solution: DarkSolution) -> TemplateBank:
+    return make_bank(lens, solution)

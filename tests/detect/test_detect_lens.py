@@ -17,9 +17,9 @@ def test_without_mocks_no_chance_is_told(lens):
     assert found.mass_limit is None
 
 
-def test_a_psf_that_is_not_known_is_a_reason(lens, solution):
-    assert reasons_against(lens, solution, None, None) == list(lens.measured.reasons)
-    unknown = replace(lens, psf_known=False)
+def test_a_psf_that_is_not_known_is_a_reason(lens, bank, solution):
+    assert reasons_against(bank, solution, None, None) == list(lens.measured.reasons)
+    unknown = replace(bank, lens=replace(lens, psf_known=False))
     assert any("PSF" in reason for reason in reasons_against(unknown, solution, None, None))
 
 

@@ -24,3 +24,11 @@ def test_faint_arcs_are_refused(image):
     noise = 0.5 * np.random.default_rng(5).standard_normal(image.shape)
     with pytest.raises(ImageError, match="deeper image"):
         observed(image / 30 + noise, sigma=0.5, theta_E_guess=1.0)
+
+
+def test_clumps_are_looked_for_on_the_arcs_and_around_them(lens):
+    assert lens.region[lens.arcs].all()
+    assert lens.arcs.sum() < lens.region.sum() < 3 * lens.arcs.sum()
+    middle = len(lens.region) // 2
+    assert not lens.region[middle, middle]
+    assert AROUND_ARCS < 0.5

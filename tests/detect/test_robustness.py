@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lenspinn.detect.chance import find_peaks
+from lenspinn.detect.peaks import find_peaks
 from lenspinn.detect.robustness import SecondLook, broadened, second_looks
 from lenspinn.measure.psf import full_width
 
@@ -35,9 +35,9 @@ def test_a_psf_is_made_broader_by_its_share(width):
     assert full_width(wider.numpy()) >= full_width(psf.numpy())
 
 
-def test_every_other_model_looks_at_every_peak(lens, solution):
-    peaks = find_peaks(lens, solution, None, most=2)
-    looks = second_looks(lens, peaks)
+def test_every_other_model_looks_at_every_peak(lens, bank, solution):
+    (peaks,) = find_peaks(bank, solution, None, most=2)
+    looks = second_looks(bank, peaks)
     assert len(looks) == len(peaks)
     # No lens light is in this image: four models of source, lens and PSF are left.
     assert [len(of_peak) for of_peak in looks] == [4] * len(peaks)

@@ -1,8 +1,8 @@
 """Dark clumps fitted beside lens, source and lens light, without linear approximation.
 
-The score test says where a point mass would improve the fit, to first order in its mass. From the
-best of these places clumps of three profiles are fitted, with all other parameters free again. One
-fit without a clump gives the chi^2 that the gain is counted from.
+Templates say where a point mass of which size would improve the fit. From the best of these clumps
+of three profiles are fitted, with all other parameters free again. One fit without a clump gives
+the chi^2 that the gain is counted from.
 """
 
 import math
@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.detect.chance import Peak
 from lenspinn.detect.dark_solution import DarkSolution
 from lenspinn.detect.observed_lens import ObservedLens
+from lenspinn.detect.peaks import Peak
 from lenspinn.detect.subhalo import PROFILES, Profile, Subhalo, deflection_subhalo, enclosed_mass
 from lenspinn.fitting.smooth import by_name, exposed, smooth_deflection, source_brightness
 from lenspinn.fitting.span import Span, apart_from, orthonormal_span
@@ -25,21 +25,23 @@ __all__ = ["Candidate", "fit_candidates"]
 
 SAME_PLACE = 0.15
 """Distance below which two fits are one candidate, arcsec."""
-STEPS = 10
-"""Number of damped Gauss-Newton steps of a fit."""
+MOST_STEPS, SMALL_FALL = 60, 0.1
+"""Largest number of damped Gauss-Newton steps of a fit, and the fall of chi^2 in a step below which
+the fit has converged: the gain by a clump must not be what the smooth lens would still gain."""
 FIRST_DAMPING, LESS, MORE = 0.01, 0.3, 4.0
 """Damping of the first step, and its factors after a step that was taken and one that was not."""
 FURTHEST = 0.3
 """Standard deviation of the prior of a clump's position about its peak, arcsec."""
 MASS_RANGE = 2.0
 """Standard deviation of the prior of the logarithm of a clump's mass about that of the peak."""
-LEAST_MASS = 1e-5
-"""Least squared Einstein radius at which a fit begins, arcsec^2."""
 SCALE_RADIUS = (0.1, 1.0)
 """Prior of the scale radius of a truncated NFW clump: median, arcsec, and standard deviation of its
 logarithm."""
 INNER = 0.1
 """Radius within which masses are stated where no redshifts give the scale of a kpc, arcsec."""
+ALIKE = 0.3
+"""Radius at which fits of an isothermal sphere and of a point mass begin with the same deflection,
+arcsec."""
 _RIDGE = 1e-5
 """Ridge of the normal matrix of templates of unit length, which may be nearly equal."""
 _LARGEST_STEP = 0.5
@@ -97,7 +99,7 @@ def fit_candidates(
     solution
         Solution of its image, the shape of the lens being free.
     peaks
-        Peaks of the scan of this solution.
+        Peaks of this solution.
     inner_radius
         Radius of `Candidate.inner_mass`, arcsec.
 
@@ -118,11 +120,11 @@ def fit_candidates(
 
 
 def _candidate(problem: "_Problem", smooth: _Point, peak: Peak, inner_radius: float) -> Candidate:
-    mass = max(peak.strength, LEAST_MASS)
+    mass = peak.mass
     fits = {}
     for profile in PROFILES:
-        # An isothermal sphere has no total mass: it begins with a point mass's deflection at INNER.
-        own = mass if profile != "sis" else mass**2 / INNER**2
+        # An isothermal sphere has no total mass: it begins with a point mass's deflection at ALIKE.
+        own = mass if profile != "sis" else mass**2 / ALIKE**2
         start = [peak.x, peak.y, math.log(own)]
         start += [math.log(SCALE_RADIUS[0])] if profile == "tnfw" else []
         begin = torch.cat([smooth.parameters, torch.tensor([start])], dim=1)
@@ -177,13 +179,16 @@ class _Problem:
         """Take damped Gauss-Newton steps; return the final model, and the covariance there."""
         at, damping = self.look(start, clump), FIRST_DAMPING
         normal, gradient = self.slopes(at, clump)
-        for _ in range(STEPS):
+        for _ in range(MOST_STEPS):
             damped = normal + torch.diag(normal.diagonal() * damping)
             step = torch.linalg.solve(damped, gradient).clamp(-_LARGEST_STEP, _LARGEST_STEP)
             there = self.look(at.parameters + step.to(start)[None], clump)
             if there.chi2 < at.chi2:
+                converged = at.chi2 - there.chi2 < SMALL_FALL
                 at, damping = there, damping * LESS
                 normal, gradient = self.slopes(at, clump)
+                if converged:
+                    break
             else:  # NaN too
                 damping *= MORE
         return at, torch.linalg.inv(normal)

@@ -1,10 +1,11 @@
-"""A lens solved without dark clumps, and every pixel tested for one.
+"""A lens solved without dark clumps, to which a search compares them.
 
 Slope, shear and multipoles of orders 1, 3 and 4 of the lens, structure of the source and the light
-of the lens are free beside the clump, which is a point mass here.
+of the lens are free.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -12,9 +13,15 @@ from torch import Tensor
 
 from lenspinn.detect.observed_lens import ObservedLens
 from lenspinn.fitting.scan import PointMassScan, score_point_masses
-from lenspinn.fitting.smooth import SmoothParameters, by_name, smooth_image
+from lenspinn.fitting.smooth import SmoothParameters, by_name, smooth_image, source_brightness
 from lenspinn.fitting.solver import block_diagonal, fit_smooth_lens
-from lenspinn.fitting.structure import SCALE, StructuredFit, fit_structure, structure_image
+from lenspinn.fitting.structure import (
+    SCALE,
+    StructuredFit,
+    fit_structure,
+    shapelet_brightness,
+    structure_image,
+)
 from lenspinn.lensing.grid import pixel_grid
 
 __all__ = ["DarkSolution", "deflection_lopsided", "solve"]
@@ -23,15 +30,22 @@ Maps = Float[Tensor, "batch y x"]
 
 STEPS = 6
 """Number of steps of the Sersic fit, which begins at the measured parameters."""
+_END = 9.0
+"""Radius, in scales of the shapelets, beyond which those of order 12 are below 1e-9 of their
+peak."""
 LOPSIDED = 0.01
 """Prior width of the multipole of order 1, in units of theta_E, the same as of orders 3 and 4."""
 
 
-class DarkSolution(NamedTuple):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DarkSolution:
     """Images of one lens, each solved without clumps."""
 
     found: StructuredFit
-    scan: PointMassScan
+    pixel_scale: float
+    """Side of a pixel, arcsec."""
+    lens_shape: bool
+    """Whether slope and multipoles of the lens were free."""
 
     @property
     def residual(self) -> Maps:
@@ -43,18 +57,58 @@ class DarkSolution(NamedTuple):
         """Parameters of lens and Sersic source, with the shape of the lens if it was free."""
         return self.found.smooth.parameters
 
-    def one(self, at: int) -> "DarkSolution":
-        """Return one image of a batch: its residual, parameters and scan, without the rest."""
-        part = slice(at, at + 1)
+    @cached_property
+    def scan(self) -> PointMassScan:
+        """Test of each pixel of the first image for a point mass, to first order in its mass."""
         smooth = self.found.smooth
-        smooth = smooth._replace(residual=smooth.residual[part], parameters=smooth.parameters[part])
-        scan = PointMassScan(*(each[part] for each in self.scan))
-        return DarkSolution(self.found._replace(smooth=smooth), scan)
+        derivatives, covariance = self.free(0)
+        with torch.no_grad():
+            return score_point_masses(
+                smooth.residual[:1],
+                smooth.by_source[:1],
+                derivatives,
+                covariance,
+                pixel_scale=self.pixel_scale,
+            )
+
+    def free(self, at: int) -> tuple[Float[Tensor, "1 free y x"], Float[Tensor, "1 free free"]]:
+        """Return derivatives of one image by all that is free, and the covariance of that.
+
+        Multipoles of order 1 are free too if the shape of the lens is. Derivatives are in units of
+        the noise.
+        """
+        smooth = self.found.smooth
+        derivatives, covariance = (each[at : at + 1] for each in self.found.free)
+        if not self.lens_shape:
+            return derivatives, covariance
+        part = slice(at, at + 1)
+        return _with_lopsided(
+            derivatives,
+            covariance,
+            smooth.by_source[part],
+            smooth.parameters[part],
+            self.pixel_scale,
+        )
 
     def model(self, lens: ObservedLens) -> Maps:
         """Return the images of the source and its structure, without lens light."""
         smooth = smooth_image(self.parameters, lens.optics)
         return smooth + structure_image(self.found, self.parameters, lens.optics)
+
+    def brightness(self, beta_x: Tensor, beta_y: Tensor) -> Tensor:
+        """Return the surface brightness of the first image's source with its shapelets.
+
+        Parameters
+        ----------
+        beta_x, beta_y
+            Positions in the source plane, arcsec, (1, y, x).
+        """
+        seen = source_brightness(by_name(self.parameters), beta_x, beta_y)
+        center_x, center_y, scale = self.found.shapelets
+        near = torch.hypot(beta_x - center_x, beta_y - center_y) < _END * scale
+        at_x, at_y = (beta[near][None, None] for beta in (beta_x, beta_y))
+        seen[near] += shapelet_brightness(self.found, at_x, at_y)[0, 0]
+        return seen
 
 
 def solve(
@@ -64,7 +118,7 @@ def solve(
     lens_shape: bool = True,
     scale: float = SCALE,
 ) -> DarkSolution:
-    """Solve images of a lens, all at once, and test every pixel for a point mass.
+    """Solve images of a lens without clumps, all at once.
 
     Parameters
     ----------
@@ -88,9 +142,7 @@ def solve(
         beside=lens.lens_light.expand(count, -1, -1, -1),
     )
     found = fit_structure(fit, images, lens.optics, lens_shape=lens_shape, scale=scale)
-    with torch.no_grad():
-        parts = [_scan(found, at, lens.pixel_scale, lens_shape) for at in range(count)]
-    return DarkSolution(found, PointMassScan(*map(torch.cat, zip(*parts, strict=True))))
+    return DarkSolution(found=found, pixel_scale=lens.pixel_scale, lens_shape=lens_shape)
 
 
 def deflection_lopsided(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
@@ -117,20 +169,6 @@ def deflection_lopsided(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], ..
     return (
         ((logarithm + x.square() / squared) / 2, mixed / 2),
         (mixed / 2, (logarithm + y.square() / squared) / 2),
-    )
-
-
-def _scan(found: StructuredFit, at: int, pixel_scale: float, lens_shape: bool) -> PointMassScan:
-    """Test the pixels of one image; its derivatives need much memory, so images are not batched."""
-    smooth = found.smooth
-    derivatives, covariance = (each[at : at + 1] for each in found.free)
-    by_source = smooth.by_source[at : at + 1]
-    if lens_shape:
-        derivatives, covariance = _with_lopsided(
-            derivatives, covariance, by_source, smooth.parameters[at : at + 1], pixel_scale
-        )
-    return score_point_masses(
-        smooth.residual[at : at + 1], by_source, derivatives, covariance, pixel_scale=pixel_scale
     )
 
 

@@ -9,13 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from lenspinn.detect.candidates import INNER, fit_candidates
-from lenspinn.detect.chance import Chance, find_peaks, lag_correlation, measure_chance
+from lenspinn.detect.chance import Chance, lag_correlation, measure_chance
 from lenspinn.detect.dark_solution import DarkSolution, solve
 from lenspinn.detect.detection import Detection, FoundClump
-from lenspinn.detect.mocks import MOST_SHARE, MockMaker, mock_maker, roughness_left
+from lenspinn.detect.mocks import MOST_SHARE, MockMaker, mock_maker
 from lenspinn.detect.observed_lens import ObservedLens, observe_lens
+from lenspinn.detect.peaks import find_peaks
 from lenspinn.detect.robustness import second_looks
 from lenspinn.detect.subhalo import SolarMasses
+from lenspinn.detect.template_bank import TemplateBank, make_bank
 from lenspinn.errors import ConfigError
 from lenspinn.measure.arcs import LensLightMode
 from lenspinn.measure.image_fits import ImageFits
@@ -132,9 +134,10 @@ def detect_substructure(  # noqa: PLR0913 - what is known of an image, all named
 def search(lens: ObservedLens, setting: Setting) -> Detection:
     """Look for dark clumps in an observed lens."""
     solution = solve(lens)
+    bank = make_bank(lens, solution)
     maker, chance = None, None
     if setting.mocks:
-        maker = mock_maker(lens, solution, seed=setting.seed + _TUNING_SEED)
+        maker = mock_maker(bank, solution, seed=setting.seed + _TUNING_SEED)
         chance = measure_chance(
             maker,
             mocks=setting.mocks,
@@ -143,26 +146,26 @@ def search(lens: ObservedLens, setting: Setting) -> Detection:
             progress=setting.progress,
         )
     return Detection(
-        lens=lens,
+        bank=bank,
         solution=solution,
-        clumps=_clumps(lens, solution, chance, setting.masses),
+        clumps=_clumps(bank, solution, chance, setting.masses),
         maker=maker,
         chance=chance,
         masses=setting.masses,
-        reasons=tuple(reasons_against(lens, solution, maker, chance)),
+        reasons=tuple(reasons_against(bank, solution, maker, chance)),
     )
 
 
 def _clumps(
-    lens: ObservedLens,
+    bank: TemplateBank,
     solution: DarkSolution,
     chance: Chance | None,
     masses: SolarMasses | None,
 ) -> tuple[FoundClump, ...]:
-    peaks = find_peaks(lens, solution, None if chance is None else chance.spread)
+    (peaks,) = find_peaks(bank, solution, None if chance is None else chance.spread)
     inner = INNER if masses is None else masses.arcsec_per_kpc
-    candidates = fit_candidates(lens, solution, peaks, inner)
-    looks = second_looks(lens, [candidate.peak for candidate in candidates])
+    candidates = fit_candidates(bank.lens, solution, peaks, inner)
+    looks = second_looks(bank, [candidate.peak for candidate in candidates])
     return tuple(
         FoundClump(
             candidate=candidate,
@@ -174,18 +177,19 @@ def _clumps(
 
 
 def reasons_against(
-    lens: ObservedLens,
+    bank: TemplateBank,
     solution: DarkSolution,
     maker: MockMaker | None,
     chance: Chance | None,
 ) -> list[str]:
     """Return the reasons against a result: the measurement, the PSF, mocks unlike the image."""
+    lens = bank.lens
     reasons = list(lens.measured.reasons)
     if not lens.psf_known:
         reasons.append("the PSF is not known; give psf")
     if maker is None or chance is None:
         return reasons
-    left = float(roughness_left(lens, solution)[0])
+    left = float(bank.roughness_left(solution)[0])
     if _unlike(math.log(left), np.log(chance.left)):
         more = "though all of its source is clumps" if maker.share == MOST_SHARE else "other"
         reasons.append(

@@ -1,6 +1,7 @@
 """The result of a search for dark clumps in one image, in numbers and in one sentence."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,19 +10,14 @@ from jaxtyping import Bool, Float
 
 from lenspinn.data.figure_html import figure_html, verdict_html
 from lenspinn.detect.candidates import Candidate
-from lenspinn.detect.chance import (
-    FALSE_ALARMS,
-    INJECTED_TO,
-    PROBABLY,
-    Chance,
-    scaled_significance,
-    search_region,
-)
+from lenspinn.detect.chance import FALSE_ALARMS, Chance
+from lenspinn.detect.completeness import NEAR_ENOUGH, PROBABLY
 from lenspinn.detect.dark_solution import DarkSolution
-from lenspinn.detect.mocks import MockMaker, roughness_left
+from lenspinn.detect.mocks import MockMaker
 from lenspinn.detect.observed_lens import ObservedLens
-from lenspinn.detect.robustness import SecondLook
+from lenspinn.detect.robustness import SURVIVES, SecondLook
 from lenspinn.detect.subhalo import SolarMasses
+from lenspinn.detect.template_bank import MASSES, TemplateBank
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +29,7 @@ Mask = Bool[np.ndarray, "y x"]
 
 SURE = 0.01
 """Largest chance at which a clump is claimed."""
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +43,22 @@ class FoundClump:
     looks: tuple[SecondLook, ...]
 
     @property
+    def stays(self) -> bool:
+        """Whether the fit with all else free again ends at the peak, and gains what it promised."""
+        c = self.candidate
+        gain = math.sqrt(max(0.0, *c.gain.values())) / c.peak.significance
+        return gain >= SURVIVES and math.hypot(c.x - c.peak.x, c.y - c.peak.y) <= NEAR_ENOUGH
+
+    @property
     def robust(self) -> bool:
-        """Whether every other model shows the candidate."""
-        return all(look.survives for look in self.looks)
+        """Whether the candidate stays, and every other model shows it."""
+        return not self.lost_with
 
     @property
     def lost_with(self) -> list[str]:
         """Names of the models that do not show the candidate."""
-        return [look.model for look in self.looks if not look.survives]
+        lost = [look.model for look in self.looks if not look.survives]
+        return lost if self.stays else ["all else fitted again", *lost]
 
     def plot(self) -> "Figure":
         """Draw peak height and mass in every other model, relative to those in the first model."""
@@ -73,7 +77,8 @@ class Detection:
     Maps share the square frame of `lens`; positions are in arcsec from its middle.
     """
 
-    lens: ObservedLens
+    bank: TemplateBank
+    """Templates that were looked for."""
     solution: DarkSolution
     clumps: tuple[FoundClump, ...]
     """Candidates, the highest peak first."""
@@ -86,6 +91,11 @@ class Detection:
     """Reasons why the result is not to be trusted; empty if it is."""
 
     @property
+    def lens(self) -> ObservedLens:
+        """Observed lens that was searched."""
+        return self.bank.lens
+
+    @property
     def trusted(self) -> bool:
         """Whether the result is to be trusted: there are no `reasons` against it."""
         return not self.reasons
@@ -93,41 +103,45 @@ class Detection:
     @property
     def region(self) -> Mask:
         """Mask of the pixels in which clumps were looked for."""
-        return search_region(self.lens)
+        return self.lens.region
 
     @property
     def significance(self) -> Pixels:
-        """Significance of a point mass in each pixel, standard deviations of the stated noise."""
-        return self.solution.scan.significance[0].double().numpy()
+        """Significance of the best of the template masses at the place nearest to each pixel.
+
+        In standard deviations of the stated noise, NaN outside the region that was searched.
+        """
+        return self.bank.as_map(self.bank.heights(self.solution, None)[0].max(axis=0))
 
     @property
     def height(self) -> Pixels | None:
-        """`scaled_significance` over `Chance.spread` in each pixel; None without mocks."""
+        """Height of the best of the template masses at the place nearest to each pixel.
+
+        As defined in `lenspinn.detect.peaks.Peak`; None without mocks, NaN outside the region.
+        """
         if self.chance is None:
             return None
-        return scaled_significance(self.lens, self.solution)[0] / self.chance.spread
+        return self.bank.as_map(self.bank.heights(self.solution, self.chance.spread)[0].max(axis=0))
 
     @property
     def mass_at_5_sigma(self) -> Pixels:
-        """Squared Einstein radius of 5 sigma of the stated noise in each pixel, arcsec^2."""
+        """Squared Einstein radius of 5 sigma of the stated noise in each pixel, arcsec^2.
+
+        To first order in the mass, so the smaller it is the better it holds.
+        """
         return 5 * self.solution.scan.strength_error[0].double().numpy()
 
     @property
     def mass_limit(self) -> Pixels | None:
         """Squared Einstein radius found with probability 0.9, arcsec^2; None if not measured.
 
-        Up to 10 times that of linear theory: heavier clumps were not put into mocks.
+        Infinite in pixels where the heaviest mass that is looked for is not found as often, NaN
+        outside the region that was searched.
         """
-        if self.chance is None or not math.isfinite(self.chance.factor):
+        if self.chance is None or self.chance.completeness is None:
             return None
-        return self.chance.mass_limit(self.solution.scan.strength_error[0].double().numpy())
-
-    @property
-    def _heaviest_injected(self) -> Pixels:
-        """Squared Einstein radius up to which clumps were put into mocks, arcsec^2."""
-        assert self.chance is not None
-        error = self.solution.scan.strength_error[0].double().numpy()
-        return 10**INJECTED_TO * self.chance.linear_limit(error)
+        limit = self.chance.completeness.mass_limit(self.chance.expected_heights(self.bank))
+        return None if limit is None else self.bank.as_map(limit)
 
     @property
     def claimed(self) -> list[FoundClump]:
@@ -199,8 +213,8 @@ class Detection:
             ),
             "pixels_searched": int(region.sum()),
             "median_mass_at_5_sigma_arcsec2": float(np.median(self.mass_at_5_sigma[region])),
-            "median_mass_limit_arcsec2": None if limit is None else float(np.median(limit[region])),
-            "best_mass_limit_arcsec2": None if limit is None else float(limit[region].min()),
+            "median_mass_limit_arcsec2": _finite(limit, region, np.median),
+            "best_mass_limit_arcsec2": _finite(limit, region, np.min),
             "clumps": [self._clump_json(clump) for clump in self.clumps],
             "mocks": self._mocks_json(),
         }
@@ -231,7 +245,8 @@ class Detection:
                 "y_arcsec": c.peak.y,
                 "significance": c.peak.significance,
                 "height": None if math.isnan(c.peak.height) else c.peak.height,
-                "strength_arcsec2": c.peak.strength,
+                "mass_arcsec2": c.peak.mass,
+                "amplitude": c.peak.amplitude,
             },
             "chance": clump.chance,
             "robust": clump.robust,
@@ -244,21 +259,27 @@ class Detection:
     def _mocks_json(self) -> dict[str, Any] | None:
         if self.chance is None or self.maker is None:
             return None
-        injected = self.chance.injected
         return {
             "number": len(self.chance.highest),
             "clumpy_share_of_source": self.maker.share,
             "noise_over_stated": self.maker.noise.scale,
             "highest_peaks": self.chance.highest.round(3).tolist(),
             "left_on_arcs": self.chance.left.round(4).tolist(),
-            "left_on_arcs_of_image": float(roughness_left(self.lens, self.solution)[0]),
+            "left_on_arcs_of_image": float(self.bank.roughness_left(self.solution)[0]),
             "height_of_false_alarms": {str(FALSE_ALARMS): self.chance.threshold},
-            "injected": {
-                "mass_arcsec2": injected[:, 0].round(6).tolist(),
-                "linear_limit_arcsec2": injected[:, 1].round(6).tolist(),
-                "found": injected[:, 3].astype(int).tolist(),
-            },
-            "limit_over_linear": None if math.isnan(self.chance.factor) else self.chance.factor,
+            "completeness": self._completeness_json(),
+        }
+
+    def _completeness_json(self) -> dict[str, Any] | None:
+        completeness = None if self.chance is None else self.chance.completeness
+        if completeness is None:
+            return None
+        limit = completeness.height_limit
+        return {
+            "mass_arcsec2": completeness.mass.round(6).tolist(),
+            "expected_height": completeness.expected.round(3).tolist(),
+            "found": completeness.found.astype(int).tolist(),
+            "height_found_with_90_percent": None if math.isnan(limit) else limit,
         }
 
     def _highest(self) -> str:
@@ -280,13 +301,30 @@ class Detection:
         return ", ".join(parts)
 
     def _limit(self) -> str:
+        if self.chance is None or self.chance.completeness is None:
+            return ""
         limit = self.mass_limit
         if limit is None:
-            injected = 0 if self.chance is None else len(self.chance.injected)
-            return "which masses would be found is not known: too few were" if injected else ""
-        # Heavier ones were not tried, and bend light by more than linear theory can follow.
-        heaviest = self._heaviest_injected[self.region]
-        typical, most = (
-            self.mass_in_words(float(np.median(mass))) for mass in (limit[self.region], heaviest)
+            return "which masses would be found is not known: too few were"
+        heaviest = self.mass_in_words(MASSES[-1])
+        typical = float(np.median(limit[self.region]))
+        if math.isinf(typical):
+            share = np.isfinite(limit[self.region]).mean()
+            return (
+                f"a point mass of {heaviest} would be found with {PROBABLY:.0%} on {share:.0%} of "
+                "the arcs alone"
+            )
+        return (
+            f"on half of the arcs no point mass of {self.mass_in_words(typical)} to {heaviest} "
+            f"at {PROBABLY:.0%}"
         )
-        return f"on half of the arcs no point mass of {typical} to {most} at {PROBABLY:.0%}"
+
+
+def _finite(
+    limit: Pixels | None, region: Mask, of_all: Callable[[Pixels], np.floating]
+) -> float | None:
+    """Return a number of the limits in the region; None where there is none or it is infinite."""
+    if limit is None:
+        return None
+    value = float(of_all(limit[region]))
+    return value if math.isfinite(value) else None

@@ -27,11 +27,12 @@ def write_maps(path: Path, detection: Detection, image: TelescopeImage) -> Path:
 
     Notes
     -----
-    ``RESIDUAL`` and ``SIGNIFICANCE`` (of a point mass) are in units of the stated noise,
-    ``HEIGHT`` is in units of the spread of the significance in mocks. ``MASS_5_SIGMA`` and
-    ``MASS_LIMIT`` (found with probability 0.9) are solar masses if redshifts are known, else
-    squared Einstein radii, arcsec^2. ``REGION`` is 1 where clumps were looked for. Maps that were
-    not measured are left out.
+    ``RESIDUAL`` and ``SIGNIFICANCE`` (of the best of the point masses that are looked for) are in
+    units of the stated noise, ``HEIGHT`` is in units of the spread of the significance in mocks.
+    ``MASS_5_SIGMA`` (to first order in the mass) and ``MASS_LIMIT`` (found with probability 0.9;
+    infinite where none of the masses is) are solar masses if redshifts are known, else squared
+    Einstein radii, arcsec^2. ``REGION`` is 1 where clumps were looked for; ``SIGNIFICANCE``,
+    ``HEIGHT`` and ``MASS_LIMIT`` are NaN elsewhere. Maps that were not measured are left out.
     """
     lens = detection.lens
     per_mass = 1.0 if detection.masses is None else detection.masses.per_square_arcsec

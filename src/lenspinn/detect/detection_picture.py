@@ -11,7 +11,6 @@ from scipy.stats import norm
 
 from lenspinn.data.map_panels import draw_map, draw_residual, stretch
 from lenspinn.data.style import BAD, COLORS, GOOD, INK, clean_axes
-from lenspinn.detect.chance import probit
 from lenspinn.detect.detection import Detection, FoundClump
 from lenspinn.detect.robustness import SAME_MASS, SURVIVES
 
@@ -27,8 +26,8 @@ TITLE_SIZE = 9
 """Size of the titles of panels, points."""
 BINS = 15
 """Number of bins of the histogram of mocks."""
-FACTORS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Masses that are marked on the axis, in units of the limit of linear theory."""
+HEIGHTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+"""Expected heights that are marked on the axis."""
 CURVE_BINS = 4
 """Number of bins of injected clumps, each with about equally many."""
 
@@ -126,8 +125,9 @@ def _draw_limit(axes: Axes, detection: Detection) -> None:
     per_mass = 1.0 if detection.masses is None else detection.masses.per_square_arcsec
     shown = np.where(detection.region, np.log10(values * per_mass), np.nan)
     draw_map(axes, shown, detection.lens.pixel_scale, colors="viridis_r")
-    low, high = np.nanquantile(shown, [0.02, 0.98])
-    axes.images[0].set_clim(low, high)
+    known = shown[np.isfinite(shown)]
+    if len(known):
+        axes.images[0].set_clim(*np.quantile(known, [0.02, 0.98]))
     axes.set_facecolor("0.7")
     axes.figure.colorbar(axes.images[0], ax=axes, shrink=0.8)
     what = "5 sigma of the noise map" if limit is None else "found with 90 %"
@@ -151,29 +151,27 @@ def _draw_mocks(axes: Axes, detection: Detection) -> None:
 
 def _draw_found(axes: Axes, detection: Detection) -> None:
     axes.set_title("point masses put into mocks: how many are found")
-    chance = detection.chance
-    if chance is None or not len(chance.injected):
+    completeness = None if detection.chance is None else detection.chance.completeness
+    if completeness is None:
         _say(axes, "completeness not measured: none were put in")
         return
     clean_axes(axes)
-    limit, found = chance.injected[:, 1], chance.injected[:, 3]
-    share = chance.injected[:, 0] / limit
-    order = np.argsort(share)
-    for part in np.array_split(order, CURVE_BINS):
+    expected, found = completeness.expected, completeness.found
+    for part in np.array_split(np.argsort(expected), CURVE_BINS):
         if len(part):
             mean = found[part].mean()
             error = math.sqrt(max(mean * (1 - mean), 1 / len(part) / 4) / len(part))
             axes.errorbar(
-                np.exp(np.log(share[part]).mean()), mean, error, fmt="o", color=COLORS[1], ms=4
+                np.exp(np.log(expected[part]).mean()), mean, error, fmt="o", color=COLORS[1], ms=4
             )
-    x = np.geomspace(share.min() / 1.5, share.max() * 1.5, 100)
+    x = np.geomspace(expected.min() / 1.5, expected.max() * 1.5, 100)
     if 0 < found.mean() < 1:
-        offset, slope = probit(chance.injected)
+        offset, slope = completeness.probit()
         axes.plot(x, norm.cdf(offset + slope * np.log(x)), color=INK, lw=1, label="best curve")
-    if math.isfinite(chance.factor):
-        axes.axvline(chance.factor, color=INK, ls=":", label="found with 90 %")
-    axes.set(xscale="log", ylim=(-0.05, 1.05), xlabel="mass over the limit of linear theory there")
-    axes.xaxis.set_major_locator(FixedLocator(FACTORS))
+    if math.isfinite(completeness.height_limit):
+        axes.axvline(completeness.height_limit, color=INK, ls=":", label="found with 90 %")
+    axes.set(xscale="log", ylim=(-0.05, 1.05), xlabel="expected height of the mass at its place")
+    axes.xaxis.set_major_locator(FixedLocator(HEIGHTS))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("found as the highest peak")

@@ -21,18 +21,11 @@ from lenspinn.detect.dark_solution import DarkSolution, solve
 from lenspinn.detect.mock_noise import Noise, noise_of_residual
 from lenspinn.detect.observed_lens import ObservedLens
 from lenspinn.detect.subhalo import Subhalo, deflection_subhalo
-from lenspinn.fitting.smooth import (
-    Optics,
-    by_name,
-    exposed,
-    make_optics,
-    smooth_deflection,
-    source_brightness,
-)
-from lenspinn.fitting.structure import shapelet_brightness
+from lenspinn.detect.template_bank import TemplateBank
+from lenspinn.fitting.smooth import Optics, by_name, exposed, make_optics, smooth_deflection
 from lenspinn.lensing.grid import pixel_grid
 
-__all__ = ["BATCH", "MockMaker", "mock_maker", "roughness_left"]
+__all__ = ["BATCH", "MockMaker", "mock_maker"]
 
 Pixels = Float[np.ndarray, "y x"]
 Mask = Bool[np.ndarray, "y x"]
@@ -41,8 +34,10 @@ Images = Float[Tensor, "batch y x"]
 BATCH = 8
 """Number of mocks that are solved together."""
 CLUMPS = 50
-"""Number of clumps in a mock's source; all have the same surface brightness, whatever their size
-(Livermore et al. 2012, arXiv:1209.5741)."""
+"""Number of clumps in a mock's source. The surface brightness of all has the same ratio to that of
+the source at their place, whatever their size: that of observed clumps does not depend on size
+(Livermore et al. 2012, arXiv:1209.5741), and a clump as bright as those of the middle would stand
+alone in the outskirts, where an image that shows such a companion has it masked."""
 SIZES = (0.04, 0.4)
 """Smallest and largest standard deviation of a source's clumps, in half-light radii of the source:
 from structure that is too fine for shapelets to structure that they can fit. The number of clumps
@@ -58,15 +53,9 @@ TUNING = 8
 """Number of mocks that are solved for each share that is tried."""
 ROUNDS = 2
 """Number of times that the share is found anew."""
-AROUND_PEAK = 0.25
-"""Radius around the highest peak that is left out of the roughness of the residual, arcsec, in
-image and mocks: a dark clump in the image must not raise the roughness of its mocks."""
 FINER = 2
 """Ratio of the samples along a side of a pixel in a mock to those in the search: the real sky is
 not sampled."""
-_END = 9.0
-"""Radius, in scales of the shapelets, beyond which those of order 12 are below 1e-9 of their
-peak."""
 _FAR = 4.0
 """Radius beyond which the light of a clump is neglected, in its standard deviations."""
 
@@ -75,12 +64,18 @@ _FAR = 4.0
 class MockMaker:
     """A maker of mocks of one lens."""
 
-    lens: ObservedLens
+    bank: TemplateBank
+    """Templates of the lens, with which mocks are searched."""
     solution: DarkSolution
     """Solution of the image itself; mocks have its lens and source."""
     noise: Noise
     share: float = 0.0
     """Share of the source's light that is in clumps."""
+
+    @property
+    def lens(self) -> ObservedLens:
+        """Observed lens that mocks are of."""
+        return self.bank.lens
 
     def draw(self, num: int, seed: int, subhalos: list[Subhalo] | None = None) -> Images:
         """Draw mocks, each with one subhalo if these are given.
@@ -131,11 +126,15 @@ class MockMaker:
 
 
 class _Clumps:
-    """Round Gaussian clumps of one source, of equal central brightness and total flux `flux`."""
+    """Round Gaussian clumps of one source.
 
-    def __init__(self, x: Tensor, y: Tensor, size: Tensor, flux: float) -> None:
+    Their central brightness is `around`, that of the source at their place, times the factor that
+    makes their total flux `flux`.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, size: Tensor, around: Tensor, flux: float) -> None:
         self.x, self.y, self.size = x, y, size
-        self.peak = flux / (2 * math.pi * float(size.square().sum()))
+        self.peak = around * flux / (2 * math.pi * float((around * size.square()).sum()))
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, solution: DarkSolution) -> "_Clumps":
@@ -145,7 +144,7 @@ class _Clumps:
         p = by_name(solution.parameters)
         x, y = pixel_grid(SOURCE_CELLS, cell)
         x, y = x + p["source_x"], y + p["source_y"]
-        brightness = _brightness(solution, x, y)[0].clamp(min=0).double().numpy()
+        brightness = solution.brightness(x, y)[0].clamp(min=0).double().numpy()
         chance = brightness.ravel() / brightness.sum()
         cells = rng.choice(chance.size, CLUMPS, p=chance)
         aside = rng.uniform(-cell / 2, cell / 2, (2, CLUMPS))
@@ -155,6 +154,7 @@ class _Clumps:
             x.flatten()[cells] + torch.from_numpy(aside[0]).float(),
             y.flatten()[cells] + torch.from_numpy(aside[1]).float(),
             torch.from_numpy(size.clip(min=LEAST_SIZE)).float(),
+            torch.from_numpy(brightness.ravel()[cells]).float(),
             float(brightness.sum()) * cell**2,
         )
 
@@ -165,20 +165,21 @@ class _Clumps:
         near &= (beta_y > (self.y - reach).min()) & (beta_y < (self.y + reach).max())
         at_x, at_y = beta_x[near], beta_y[near]
         total = torch.zeros_like(at_x)
-        for x, y, size in zip(self.x, self.y, self.size, strict=True):
-            total += torch.exp(((at_x - x).square() + (at_y - y).square()) / (-2 * size**2))
+        for x, y, size, peak in zip(self.x, self.y, self.size, self.peak, strict=True):
+            squared = (at_x - x).square() + (at_y - y).square()
+            total += peak * torch.exp(squared / (-2 * size**2))
         seen = torch.zeros_like(beta_x)
-        seen[near] = total * self.peak
+        seen[near] = total
         return seen
 
 
-def mock_maker(lens: ObservedLens, solution: DarkSolution, *, seed: int) -> MockMaker:
+def mock_maker(bank: TemplateBank, solution: DarkSolution, *, seed: int) -> MockMaker:
     """Return a maker of mocks that are as noisy and as rough as the image.
 
     Parameters
     ----------
-    lens
-        Observed lens.
+    bank
+        Templates of the lens.
     solution
         Solution of its image.
     seed
@@ -190,12 +191,13 @@ def mock_maker(lens: ObservedLens, solution: DarkSolution, *, seed: int) -> Mock
     light in clumps. The share is found from mocks without clumps and mocks with a first share, and
     then once more from mocks with the share that was found.
     """
-    maker = MockMaker(lens=lens, solution=solution, noise=_noise(lens, solution))
-    wanted = float(np.median(roughness_left(lens, solution)))
+    lens = bank.lens
+    maker = MockMaker(bank=bank, solution=solution, noise=_noise(lens, solution))
+    wanted = float(bank.roughness_left(solution)[0])
 
     def left(share: float, part: int) -> float:
         mocks = replace(maker, share=share).draw(TUNING, seed + part)
-        return float(np.median(roughness_left(lens, solve(lens, mocks))))
+        return float(np.median(bank.roughness_left(solve(lens, mocks))))
 
     smooth, share = left(0.0, 0), FIRST_SHARE
     if smooth >= wanted:
@@ -206,41 +208,12 @@ def mock_maker(lens: ObservedLens, solution: DarkSolution, *, seed: int) -> Mock
     return replace(maker, share=share)
 
 
-def roughness_left(lens: ObservedLens, solution: DarkSolution) -> Float[np.ndarray, " batch"]:
-    """Return the mean square residual on the arcs of each image, away from the highest peak.
-
-    The residual is in units of `ObservedLens.sigma`.
-    """
-    arcs = lens.arcs
-    near = ndimage.binary_dilation(arcs)
-    rows, columns = np.indices(arcs.shape)
-    left = []
-    for residual, significance in zip(
-        solution.residual.double().numpy(), solution.scan.significance.numpy(), strict=True
-    ):
-        highest = np.where(near, significance, -np.inf)
-        row, column = np.unravel_index(int(highest.argmax()), arcs.shape)
-        distance = np.hypot(rows - row, columns - column) * lens.pixel_scale
-        left.append(float((residual[arcs & (distance > AROUND_PEAK)] ** 2).mean()))
-    return np.array(left)
-
-
 def _noise(lens: ObservedLens, solution: DarkSolution) -> Noise:
     """Measure the noise in pixels without arcs and without much noise from lens light."""
     sigma, noise = lens.sigma[0].numpy(), lens.noise[0].numpy()
     blank = np.isfinite(sigma) & ~ndimage.binary_dilation(lens.arcs, iterations=2)
     blank &= sigma < 1.1 * noise
     return noise_of_residual(solution.residual[0].double().numpy(), blank)
-
-
-def _brightness(solution: DarkSolution, beta_x: Tensor, beta_y: Tensor) -> Tensor:
-    """Return the surface brightness of the source with its shapelets."""
-    seen = source_brightness(by_name(solution.parameters), beta_x, beta_y)
-    center_x, center_y, scale = solution.found.shapelets
-    near = torch.hypot(beta_x - center_x, beta_y - center_y) < _END * scale
-    at_x, at_y = (beta[near][None, None] for beta in (beta_x, beta_y))
-    seen[near] += shapelet_brightness(solution.found, at_x, at_y)[0, 0]
-    return seen
 
 
 def _lensed(
@@ -256,7 +229,7 @@ def _lensed(
         more_x, more_y = deflection_subhalo(subhalo, x, y)
         alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
     beta_x, beta_y = x - alpha_x, y - alpha_y
-    seen = (1 - share) * _brightness(solution, beta_x, beta_y)
+    seen = (1 - share) * solution.brightness(beta_x, beta_y)
     if clumps is not None and share > 0:
         seen = seen + share * clumps.brightness(beta_x, beta_y)
     return exposed(seen[:, None], optics)[:, 0]

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy import ndimage
 from torch import Tensor
 
 from lenspinn.errors import ImageError
@@ -87,6 +88,12 @@ class ObservedLens:
         """Mask of the pixels that count in which the lensed source stands out from the noise."""
         sigma = self.sigma[0].double().numpy()
         return (self.source_image > ARC_SIGMAS * sigma) & np.isfinite(sigma)
+
+    @cached_property
+    def region(self) -> Mask:
+        """Mask of the pixels in which clumps are looked for: on the arcs and close to them."""
+        distance = ndimage.distance_transform_edt(~self.arcs) * self.pixel_scale
+        return (distance <= AROUND_ARCS) & np.isfinite(self.sigma[0].numpy())
 
     def with_optics(self, optics: Optics) -> "ObservedLens":
         """Return the observed lens with other optics, such as another PSF."""

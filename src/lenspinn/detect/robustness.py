@@ -9,15 +9,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lenspinn.detect.chance import NEAR_ENOUGH, Peak
+from lenspinn.detect.completeness import NEAR_ENOUGH
 from lenspinn.detect.dark_solution import DarkSolution, solve
 from lenspinn.detect.observed_lens import ObservedLens
+from lenspinn.detect.peaks import Peak
+from lenspinn.detect.template_bank import (
+    LEAST_LENGTH,
+    MASSES,
+    TemplateBank,
+    apart_from_free,
+    changes_by,
+)
 from lenspinn.lensing.psf import FWHM_PER_SIGMA, convolve_kernel
 from lenspinn.measure.psf import full_width
 
-__all__ = ["SecondLook", "second_looks"]
-
-Pixels = Float[np.ndarray, "y x"]
+__all__ = ["SAME_MASS", "SURVIVES", "SecondLook", "second_looks"]
 
 SURVIVES = 0.6
 """Least share of a peak's height that every other model must show within `NEAR_ENOUGH` of the
@@ -41,8 +47,7 @@ class SecondLook:
     height: float
     """Highest significance within `NEAR_ENOUGH` of the peak, relative to that of the peak."""
     mass: float
-    """Strength in the pixel of the peak, relative to that of the peak. Strengths in pixels next to
-    the peak differ much, because these are nearer to the arc or further from it."""
+    """Amplitude of the peak's own template in this model, relative to that of the peak."""
 
     @property
     def survives(self) -> bool:
@@ -50,8 +55,15 @@ class SecondLook:
         return self.height >= SURVIVES and 1 / SAME_MASS <= self.mass <= SAME_MASS
 
 
-def second_looks(lens: ObservedLens, peaks: list[Peak]) -> list[list[SecondLook]]:
+def second_looks(bank: TemplateBank, peaks: list[Peak]) -> list[list[SecondLook]]:
     """Look at each peak again, with other models of source, lens, PSF and lens light.
+
+    Parameters
+    ----------
+    bank
+        Templates of the lens, at whose places near each peak masses are looked for.
+    peaks
+        Peaks of the lens.
 
     Returns
     -------
@@ -59,9 +71,9 @@ def second_looks(lens: ObservedLens, peaks: list[Peak]) -> list[list[SecondLook]
         Looks at each peak, one for each model.
     """
     looks: list[list[SecondLook]] = [[] for _ in peaks]
-    for model, solution in _other_models(lens):
+    for model, lens, solution in _other_models(bank.lens):
         for peak, of_peak in zip(peaks, looks, strict=True):
-            of_peak.append(_look(model, solution, peak, lens.pixel_scale))
+            of_peak.append(_look(model, lens, solution, bank, peak))
     return looks
 
 
@@ -82,27 +94,33 @@ def broadened(psf: Float[Tensor, "_ _"], share: float) -> Float[Tensor, "_ _"]:
     return wider / wider.sum()
 
 
-def _other_models(lens: ObservedLens) -> Iterator[tuple[str, DarkSolution]]:
-    yield "finer structure of the source", solve(lens, scale=FINER)
-    yield "coarser structure of the source", solve(lens, scale=COARSER)
-    yield "no multipoles, isothermal", solve(lens, lens_shape=False)
+def _other_models(lens: ObservedLens) -> Iterator[tuple[str, ObservedLens, DarkSolution]]:
+    yield "finer structure of the source", lens, solve(lens, scale=FINER)
+    yield "coarser structure of the source", lens, solve(lens, scale=COARSER)
+    yield "no multipoles, isothermal", lens, solve(lens, lens_shape=False)
     psf = lens.optics.psf
     if isinstance(psf, Tensor):
-        wider = lens.optics._replace(psf=broadened(psf, BROADER))
-        yield f"PSF {BROADER:.0%} wider", solve(lens.with_optics(wider))
+        wider = lens.with_optics(lens.optics._replace(psf=broadened(psf, BROADER)))
+        yield f"PSF {BROADER:.0%} wider", wider, solve(wider)
     if lens.lens_light.shape[1] > 1:
-        yield (
-            "lens light held as measured",
-            solve(replace(lens, lens_light=lens.lens_light[:, -1:])),
-        )
+        held = replace(lens, lens_light=lens.lens_light[:, -1:])
+        yield "lens light held as measured", held, solve(held)
 
 
-def _look(model: str, solution: DarkSolution, peak: Peak, pixel_scale: float) -> SecondLook:
-    significance = solution.scan.significance[0].double().numpy()
-    rows, columns = np.indices(significance.shape)
-    near = np.hypot(rows - peak.row, columns - peak.column) * pixel_scale <= NEAR_ENOUGH
+def _look(
+    model: str, lens: ObservedLens, solution: DarkSolution, bank: TemplateBank, peak: Peak
+) -> SecondLook:
+    """Look for the masses of the bank near a peak, the peak's own first, as this model has them."""
+    near = np.hypot(bank.x - peak.x, bank.y - peak.y) <= NEAR_ENOUGH
+    around = [
+        (x, y, mass) for mass in MASSES for x, y in zip(bank.x[near], bank.y[near], strict=True)
+    ]
+    numbers = np.array([(peak.x, peak.y, peak.mass), *around])
+    maps = apart_from_free(changes_by(lens, solution, numbers), solution)
+    lengths = maps.norm(dim=1).clamp(min=LEAST_LENGTH)
+    scores = maps @ solution.residual[0].flatten() / lengths
     return SecondLook(
         model,
-        float(significance[near].max()) / peak.significance,
-        float(solution.scan.strength[0, peak.row, peak.column]) / peak.strength,
+        float(scores.max()) / peak.significance,
+        float(scores[0] / lengths[0]) / peak.amplitude,
     )
