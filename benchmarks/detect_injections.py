@@ -20,7 +20,6 @@ import math
 import pstats
 import time
 from dataclasses import replace
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +32,15 @@ from slacs import redshifts_of
 
 from lenspinn.data.provenance import provenance
 from lenspinn.detect.candidates import fit_candidates
-from lenspinn.detect.chance import (
-    INJECTED_FROM,
-    INJECTED_TO,
-    NEAR_ENOUGH,
-    Peak,
-    find_peaks,
-    probit,
-    search_region,
-)
+from lenspinn.detect.completeness import NEAR_ENOUGH, expected_heights
 from lenspinn.detect.dark_solution import solve
 from lenspinn.detect.detect_lens import Setting, search
 from lenspinn.detect.detection import Detection
 from lenspinn.detect.mocks import BATCH
 from lenspinn.detect.observed_lens import ObservedLens, observe_lens
+from lenspinn.detect.peaks import Peak, find_peaks
 from lenspinn.detect.subhalo import SolarMasses, Subhalo
+from lenspinn.detect.template_bank import make_bank
 from lenspinn.errors import ImageError
 from lenspinn.files import write_whole
 from lenspinn.measure.companions import read_with_companions
@@ -69,6 +62,7 @@ SAME_MASS = 2.0
 """Factor within which a mass is right."""
 PARTS = {
     "measure": "fitted",
+    "templates": "make_bank",
     "mocks_tuned": "mock_maker",
     "mocks": "measure_chance",
     "candidates": "fit_candidates",
@@ -113,7 +107,7 @@ def put_in(detection: Detection) -> list[Subhalo]:
     """Draw places, and put each mass at each of them."""
     lens, masses = detection.lens, detection.masses
     assert masses is not None
-    rows, columns = np.nonzero(search_region(lens))
+    rows, columns = np.nonzero(lens.region)
     rng = np.random.default_rng(PLACE_SEED)
     places = rng.choice(len(rows), PLACES, replace=False)
     middle = (lens.image.shape[-1] - 1) / 2
@@ -135,16 +129,13 @@ def peaks_of(detection: Detection, images: torch.Tensor) -> list[list[Peak]]:
     found = []
     for batch in images.split(BATCH):
         solution = solve(detection.lens, batch)
-        found += [
-            find_peaks(detection.lens, solution.one(at), detection.chance.spread)
-            for at in range(len(batch))
-        ]
+        found += find_peaks(detection.bank, solution, detection.chance.spread)
     return found
 
 
 def numbers_of(peaks: list[Peak]) -> list[list[float]]:
     """Return place, height and mass, arcsec^2, of peaks, as they are written."""
-    return [[round(n, 5) for n in (p.x, p.y, p.height, p.strength)] for p in peaks]
+    return [[round(n, 5) for n in (p.x, p.y, p.height, p.mass)] for p in peaks]
 
 
 def candidate(detection: Detection, image: torch.Tensor, peak: Peak) -> dict[str, Any]:
@@ -175,13 +166,15 @@ def whole_way(lens: ObservedLens, image: torch.Tensor, change: np.ndarray, folde
     except ImageError as error:
         return {"refused": str(error)}
     ways = {"solved": replace(lens, image=image), "measured": again}
-    return {
-        way: [
-            [peak.x + each.middle[0], peak.y + each.middle[1], peak.significance, peak.strength]
-            for peak in find_peaks(each, solve(each), None, most=1)
+    found_by = {}
+    for way, each in ways.items():
+        solution = solve(each)
+        (peaks,) = find_peaks(make_bank(each, solution), solution, None, most=1)
+        found_by[way] = [
+            [peak.x + each.middle[0], peak.y + each.middle[1], peak.significance, peak.mass]
+            for peak in peaks
         ]
-        for way, each in ways.items()
-    }
+    return found_by
 
 
 def measure(folder: Path, whole_way_places: int) -> dict[str, Any]:
@@ -195,7 +188,10 @@ def measure(folder: Path, whole_way_places: int) -> dict[str, Any]:
     chance, maker = detection.chance, detection.maker
     assert chance is not None
     assert maker is not None
-    offset, slope = probit(chance.injected)
+    assert chance.completeness is not None
+    told = chance.completeness
+    offset, slope = told.probit()
+    (without,) = find_peaks(detection.bank, detection.solution, chance.spread)
     return {
         "lens": folder.name,
         "git": provenance()["git"],
@@ -206,11 +202,13 @@ def measure(folder: Path, whole_way_places: int) -> dict[str, Any]:
         "threshold": chance.threshold,
         "offset": offset,
         "slope": slope,
-        "limit_over_linear": None if math.isnan(chance.factor) else chance.factor,
+        "height_found_with_90_percent": None
+        if math.isnan(told.height_limit)
+        else told.height_limit,
         "clumpy_share": maker.share,
         "noise_over_stated": maker.noise.scale,
-        "mocks_injected": chance.injected.tolist(),
-        "without": numbers_of(find_peaks(detection.lens, detection.solution, chance.spread)),
+        "mocks_injected": [told.mass.tolist(), told.expected.tolist(), told.found.tolist()],
+        "without": numbers_of(without),
         "injections": injections(detection, folder, whole_way_places),
         "processor_seconds": round(time.process_time() - begun, 1),
     }
@@ -247,21 +245,18 @@ def injections(detection: Detection, folder: Path, whole_way_places: int) -> lis
 
 def said_of(detection: Detection, subhalo: Subhalo) -> dict[str, float]:
     """Return place and mass of a clump, and how probably the mocks say that it is found."""
-    assert detection.chance is not None
-    limits = detection.chance.linear_limit(
-        detection.solution.scan.strength_error[0].double().numpy()
-    )
-    row, column = (
-        round(float(place) / detection.lens.pixel_scale + (len(limits) - 1) / 2)
-        for place in (subhalo.y, subhalo.x)
-    )
-    mass, limit = float(subhalo.mass), float(limits[row, column])
+    chance, bank = detection.chance, detection.bank
+    assert chance is not None
+    assert chance.completeness is not None
+    x, y, mass = (float(number) for number in (subhalo.x, subhalo.y, subhalo.mass))
+    heights = chance.expected_heights(bank)
+    (expected,) = expected_heights(bank, heights, *(np.array([n]) for n in (x, y, mass)))
     return {
-        "x": float(subhalo.x),
-        "y": float(subhalo.y),
+        "x": x,
+        "y": y,
         "mass_arcsec2": mass,
-        "linear_limit_arcsec2": limit,
-        "said": probability(mass, limit, *probit(detection.chance.injected)),
+        "expected_height": float(expected),
+        "said": probability(float(expected), *chance.completeness.probit()),
     }
 
 
@@ -276,11 +271,6 @@ def rows_of(records: list[dict[str, Any]], image: str, most: int) -> list[Row]:
         for record in records
         for row in record["injections"]
     ]
-
-
-def over_limit(row: dict[str, Any]) -> float:
-    """Return the mass of a clump over the limit of linear theory at its place."""
-    return row["mass_arcsec2"] / row["linear_limit_arcsec2"]
 
 
 def right_masses(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -319,23 +309,23 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Compare what was found with what the mocks of each lens said."""
     real, mock = (rows_of(records, image, 1) for image in ("real", "mock"))
     per_mass = {f"{mass:.3g}": compared(real[at :: len(MASSES)]) for at, mass in enumerate(MASSES)}
-    pairs = [(record, put) for record in records for put in record["injections"]]
-    # Beyond the masses that were put into mocks their curve is an extrapolation.
-    within = [INJECTED_FROM <= math.log10(over_limit(put)) <= INJECTED_TO for _, put in pairs]
     above = [
         row
-        for row, (record, put) in zip(real, pairs, strict=True)
-        if record["limit_over_linear"]
-        and put["mass_arcsec2"] >= record["limit_over_linear"] * put["linear_limit_arcsec2"]
+        for row, (record, put) in zip(
+            real, [(record, put) for record in records for put in record["injections"]], strict=True
+        )
+        if record["height_found_with_90_percent"]
+        and put["expected_height"] >= record["height_found_with_90_percent"]
     ]
     return {
         "lenses": [record["lens"] for record in records],
         "real": compared(real),
         "mocks": compared(mock),
         "real_any_of_three_peaks": compared(rows_of(records, "real", 3)),
-        "real_where_mocks_had_such_masses": compared(list(compress(real, within))),
-        "mocks_where_mocks_had_such_masses": compared(list(compress(mock, within))),
         "real_by_mass": per_mass,
+        "mocks_by_mass": {
+            f"{mass:.3g}": compared(mock[at :: len(MASSES)]) for at, mass in enumerate(MASSES)
+        },
         "real_in_bins": in_bins(real),
         "mocks_in_bins": in_bins(mock),
         "real_above_mass_limit": compared(above),
@@ -375,10 +365,10 @@ def main() -> None:
         {name: summary(part) for name, part in parts.items() if part}
         | {"refused": refused, "records": records},
     )
-    with_mocks = np.concatenate([np.array(record["mocks_injected"]) for record in records])
-    by_mass = {"own mocks": (with_mocks[:, 0] / with_mocks[:, 1], with_mocks[:, 3])} | {
+    with_mocks = np.concatenate([np.array(record["mocks_injected"]) for record in records], axis=1)
+    by_mass = {"own mocks": (with_mocks[0], with_mocks[2])} | {
         name: (
-            np.array([over_limit(put) for record in records for put in record["injections"]]),
+            np.array([put["mass_arcsec2"] for record in records for put in record["injections"]]),
             np.array([row.found for row in rows_of(records, image, 1)]),
         )
         for name, image in (("real pixels", "real"), ("mocks", "mock"))

@@ -1,7 +1,7 @@
 """What the map of `lenspinn detect` tells apart: simulated lenses with a subhalo, and without.
 
 Each tier of configs/detect is drawn by its seed, measured and solved as `lenspinn detect` does it.
-The score of an image is its highest peak on the arcs, the significance of a point mass there over
+The score of an image is its highest peak on the arcs, the significance of the best template over
 the root of what is left elsewhere on the arcs; no mocks are made. Areas under the ROC curve are of
 subhalos against the lenses without of their tier, and of each tier's lenses without against those
 of the first, plain tier. The threshold is that of the first half of the plain lenses without.
@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from result_file import write_result
 
-from lenspinn.detect.chance import NEAR_ENOUGH, find_peaks
+from lenspinn.detect.completeness import NEAR_ENOUGH
 from lenspinn.detect.dark_solution import solve
-from lenspinn.detect.mocks import roughness_left
 from lenspinn.detect.observed_lens import observe_lens
+from lenspinn.detect.peaks import find_peaks
+from lenspinn.detect.template_bank import make_bank
 from lenspinn.errors import ImageError
 from lenspinn.files import write_whole
 from lenspinn.lensing.psf import gaussian_kernel
@@ -124,10 +125,12 @@ def score(tier: Tier, recipe: Recipe, seed: int, index: int) -> dict[str, Any]:
         return facts | {"refused": str(error)}
     solution = solve(observed)
     facts["trusted"] = observed.measured.trusted
-    peak = next(iter(find_peaks(observed, solution, None, most=1)), None)
-    if peak is None:
+    bank = make_bank(observed, solution)
+    (peaks,) = find_peaks(bank, solution, None, most=1)
+    if not peaks:
         return facts | {"score": 0.0}
-    facts["score"] = peak.significance / float(np.sqrt(roughness_left(observed, solution)[0]))
+    (peak,) = peaks
+    facts["score"] = peak.significance / float(np.sqrt(bank.roughness_left(solution)[0]))
     facts["significance"] = peak.significance
     if lens.halo:
         x, y = peak.x + observed.middle[0], peak.y + observed.middle[1]

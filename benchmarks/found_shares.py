@@ -27,9 +27,9 @@ class Row(NamedTuple):
     found: bool
 
 
-def probability(mass: float, linear_limit: float, offset: float, slope: float) -> float:
-    """Return the probability that a mass is found, by the curve of `lenspinn.detect.chance`."""
-    return float(norm.cdf(offset + slope * math.log(mass / linear_limit)))
+def probability(expected_height: float, offset: float, slope: float) -> float:
+    """Return the probability that a mass is found, by the curve of its `Completeness`."""
+    return float(norm.cdf(offset + slope * math.log(expected_height)))
 
 
 def is_there(

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from lenspinn.data.style import COLORS, INK, clean_axes
 
-MASS_EDGES = np.geomspace(0.1, 30, 9)
-"""Of the bins of mass over the limit of linear theory."""
+MASS_EDGES = np.geomspace(0.002, 0.12, 9)
+"""Of the bins of squared Einstein radii, arcsec^2."""
 LEAST = 10
 """Clumps of a bin that is drawn."""
 
@@ -25,7 +25,7 @@ def picture(
     bins
         As of `found_shares.in_bins`, for real pixels and for mocks.
     by_mass
-        Masses over the limit of linear theory, and whether each was found, by a name.
+        Squared Einstein radii, and whether each was found, by a name.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     said, masses = figure.subplots(1, 2)
@@ -45,7 +45,7 @@ def picture(
         x = [np.exp(np.log(mass[places == at]).mean()) for at in shown]
         share = [found[places == at].mean() for at in shown]
         masses.plot(x, share, "o-", color=color, label=name)
-    masses.set(xscale="log", xlabel="mass over the limit of linear theory at its place")
+    masses.set(xscale="log", xlabel="squared Einstein radius, arcsec$^2$")
     for axes in (said, masses):
         clean_axes(axes)
         axes.set_ylim(-0.03, 1.03)

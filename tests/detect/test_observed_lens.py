@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lenspinn.detect.observed_lens import AROUND_ARCS
 from lenspinn.errors import ImageError
 
 from .conftest import PIXEL_SCALE, TRUTH, observed
