@@ -5,8 +5,11 @@ sources have structure, more in some pixels than in others. So each template is 
 same template in mocks of the same lens.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +19,11 @@ from lenspinn.detect.completeness import Completeness, draw_masses, was_found
 from lenspinn.detect.dark_solution import DarkSolution, solve
 from lenspinn.detect.mocks import BATCH, MockMaker
 from lenspinn.detect.observed_lens import ObservedLens
-from lenspinn.detect.peaks import find_peaks
+from lenspinn.detect.peaks import Peak, find_peaks
 from lenspinn.detect.subhalo import Subhalo
 from lenspinn.detect.template_bank import PerTemplate, TemplateBank
+
+Result = TypeVar("Result")
 
 __all__ = ["Chance", "lag_correlation", "measure_chance"]
 
@@ -97,33 +102,56 @@ def measure_chance(
         Function that is called with the number of mocks of each batch when it is solved.
     """
     bank = maker.bank
-    scaled, plausible, left, correlation = [], [], [], []
-    for solution in _solved(maker, maker.draw(mocks, seed), progress):
-        scaled.append(bank.scaled(solution))
-        plausible.append(bank.heights(solution, None) > 0)
-        left.append(bank.roughness_left(solution))
-        correlation.append(lag_correlation(maker.lens, solution))
-    squares = _smoothed(bank, np.concatenate(scaled) ** 2)
+
+    def look(solution: DarkSolution) -> tuple[np.ndarray, ...]:
+        return (
+            bank.scaled(solution),
+            bank.heights(solution, None) > 0,
+            bank.roughness_left(solution),
+            lag_correlation(maker.lens, solution),
+        )
+
+    of_batches = _of_batches(look, maker, maker.draw(mocks, seed), progress)
+    scaled, plausible, left, correlation = map(np.concatenate, zip(*of_batches, strict=True))
+    squares = _smoothed(bank, scaled**2)
     # Each mock is compared with the other mocks alone, or few mocks would compare with themselves.
     others = ((squares.sum(axis=0) - squares) / (mocks - 1)).clip(min=1e-12)
-    heights = np.where(np.concatenate(plausible), np.concatenate(scaled) / np.sqrt(others), 0.0)
+    heights = np.where(plausible, scaled / np.sqrt(others), 0.0)
     bare = Chance(
         spread=np.sqrt(squares.mean(axis=0)),
         highest=heights.max(axis=(1, 2)),
-        left=np.concatenate(left),
-        correlation=np.concatenate(correlation),
+        left=left,
+        correlation=correlation,
     )
     if injected == 0:
         return bare
     return replace(bare, completeness=_completeness(maker, bare, injected, seed, progress))
 
 
-def _solved(
-    maker: MockMaker, images: torch.Tensor, progress: Callable[[int], None]
-) -> Iterator[DarkSolution]:
-    for batch in images.split(BATCH):
-        yield solve(maker.lens, batch)
-        progress(len(batch))
+def _of_batches(
+    look: Callable[[DarkSolution], Result],
+    maker: MockMaker,
+    images: torch.Tensor,
+    progress: Callable[[int], None],
+) -> Iterator[Result]:
+    """Solve mocks, a batch a thread, and yield what is looked at in each batch, in order.
+
+    Each thread computes with one core, so that results do not depend on their number.
+    """
+
+    def one(batch: torch.Tensor) -> Result:
+        torch.set_num_threads(1)
+        return look(solve(maker.lens, batch))
+
+    cores = torch.get_num_threads()
+    batches = images.split(BATCH)
+    try:
+        with ThreadPoolExecutor(cores) as pool:
+            for batch, result in zip(batches, pool.map(one, batches), strict=True):
+                progress(len(batch))
+                yield result
+    finally:
+        torch.set_num_threads(cores)
 
 
 def _completeness(
@@ -134,11 +162,12 @@ def _completeness(
     numbers, expected = draw_masses(bank, chance.expected_heights(bank), num, rng)
     subhalos = [Subhalo(profile="point", x=x, y=y, mass=mass) for x, y, mass in numbers.tolist()]
     images = maker.draw(num, seed + num + 1, subhalos)
-    peaks = [
-        of_image
-        for solution in _solved(maker, images, progress)
-        for of_image in find_peaks(bank, solution, chance.spread, most=1)
-    ]
+
+    def look(solution: DarkSolution) -> list[list[Peak]]:
+        return find_peaks(bank, solution, chance.spread, most=1)
+
+    of_batches = _of_batches(look, maker, images, progress)
+    peaks = list(itertools.chain.from_iterable(of_batches))
     found = [
         was_found(of_image, x, y, chance.threshold)
         for of_image, (x, y, _) in zip(peaks, numbers, strict=True)
