@@ -33,6 +33,9 @@ class Command:
     summary: str
     example: str
     config_class: str | None = None
+    says_folder: bool = False
+    """Whether the folder that was written into is said on stderr, for the result does not name
+    it."""
     in_words: str | None = None
     """Function that says what came out in a sentence, which goes to stderr."""
 
@@ -102,11 +105,13 @@ COMMANDS = {
         "lenspinn.measure:measure_image",
         "measure a lens in an image: theta_E with its error, the source, the maps, a picture",
         "lenspinn measure my_lens.fits --noise noise_map.fits --psf psf.fits --out measured",
+        says_folder=True,
     ),
     "detect": Command(
         "lenspinn.detect:detect_image",
         "look for dark clumps on the arcs of a lens, and say how sure and what could be seen",
         "lenspinn detect my_lens.fits --noise noise_map.fits --psf psf.fits --out clumps",
+        says_folder=True,
     ),
     "catalogue": Command(
         "lenspinn.catalogue:run_catalogue",
@@ -219,6 +224,8 @@ def _call(name: str, words: list[str]) -> Any:
     if command.config_class is None:
         values = config.parse_call(_signature(command.function), words, **text)
         result = _load(command.function)(**values)
+        if command.says_folder:
+            _show_note(f"numbers, maps and picture are in {values['out']}")
     else:
         parsed = config.parse_config(_load(command.config_class), words, **text)
         result = _load(command.function)(parsed)

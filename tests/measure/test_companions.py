@@ -366,3 +366,20 @@ def test_a_pixel_scale_that_the_file_contradicts_is_told(folder: Path, given, sa
         found, known = read_with_companions(folder, options)
     assert found.pixel_scale == given
     assert "leave pixel_scale out" in known.notes[0]
+
+
+def test_arrays_are_taken_with_the_pixel_scale_that_is_given(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    for name, pixels in (("image", image), ("noise", noise_map()), ("psf", PSF)):
+        np.save(tmp_path / f"{name}.npy", pixels)
+    parts = FileOptions(noise=tmp_path / "noise.npy", psf=tmp_path / "psf.npy", pixel_scale=SCALE)
+    found, known = read_with_companions(tmp_path / "image.npy", parts)
+    np.testing.assert_allclose(found.data, image)
+    np.testing.assert_allclose(known.noise, noise_map())
+    np.testing.assert_allclose(known.psf, PSF)
+    assert found.pixel_scale == SCALE
+    with pytest.raises(DataError, match="how large its pixels are; give pixel_scale"):
+        read_with_companions(tmp_path / "image.npy")
+    with pytest.raises(DataError, match="image_hdu is for FITS files"):
+        read_with_companions(tmp_path / "image.npy", FileOptions(image_hdu=1, pixel_scale=SCALE))

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +12,8 @@ from lenspinn.data.extensions import Role
 from lenspinn.data.fits import TelescopeImage, read_fits
 from lenspinn.data.fits_parts import FitsPart, read_own_parts, read_part
 from lenspinn.data.hdf5 import HDF5_SUFFIXES, read_hdf5, read_hdf5_psf
+from lenspinn.data.npy import read_npy
+from lenspinn.data.plausible_scale import check_pixel_scale
 from lenspinn.errors import DataError, ImageError
 from lenspinn.measure.deviations import kind_of_noise, standard_deviations
 from lenspinn.measure.image_fits import ImageFits
@@ -42,11 +45,12 @@ class FileOptions:
     """Options of a user on the files of an image; None where the files themselves say it."""
 
     noise: Path | None = None
-    """FITS file of standard deviations, variances or weights, which names and units tell apart."""
+    """FITS file of standard deviations, variances or weights, which names and units tell apart, or
+    .npy file of standard deviations."""
     psf: Path | None = None
-    """FITS or HDF5 file of the PSF."""
+    """FITS, HDF5 or .npy file of the PSF."""
     mask: Path | None = None
-    """FITS file of the mask; pixels that are not 0 are left out."""
+    """FITS or .npy file of the mask; pixels that are not 0 are left out."""
     pixel_scale: float | None = None
     """Side of a pixel, arcsec."""
     image_hdu: int | str | None = None
@@ -96,6 +100,11 @@ def is_hdf5(path: Path) -> bool:
     return path.name.lower().endswith(HDF5_SUFFIXES)
 
 
+def is_array(path: Path) -> bool:
+    """Return whether a file has the name of an array of numpy."""
+    return path.name.lower().endswith(".npy")
+
+
 def read_with_companions(
     image: Path, options: FileOptions | None = None
 ) -> tuple[TelescopeImage, Companions]:
@@ -105,7 +114,8 @@ def read_with_companions(
     ----------
     image
         FITS file, whose extensions may hold noise, PSF and mask (`lenspinn.data.extensions`); HDF5
-        file of lenstronomy, which has its noise (`lenspinn.data.read_hdf5`); or a folder with
+        file of lenstronomy, which has its noise (`lenspinn.data.read_hdf5`); .npy file, whose pixel
+        scale must be among the options; or a folder with
         ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
         ``mask_extra_galaxies.fits``.
     options
@@ -131,6 +141,8 @@ def read_with_companions(
     notes: list[str] = []
     if is_hdf5(image):
         found = read_hdf5(image, pixel_scale=options.pixel_scale)
+    elif is_array(image):
+        found = _read_array(image, options)
     else:
         found = read_fits(
             image, pixel_scale=options.pixel_scale, hdu=options.image_hdu, band=options.band
@@ -189,11 +201,19 @@ def with_folder(folder: Path, options: FileOptions) -> FileOptions:
 
 
 def _check_hdf5(image: Path, options: FileOptions) -> None:
-    """Refuse options that name extensions of HDF5 files, which have none."""
+    """Refuse options that name extensions of HDF5 files and arrays, which have none."""
     files = {"image_hdu": image, "noise_hdu": options.noise, "psf_hdu": options.psf, "band": image}
     for name, path in files.items():
-        if getattr(options, name) is not None and is_hdf5(path or image):
-            raise DataError(f"{name} is for FITS files, {path or image} is HDF5; leave it out")
+        file = path or image
+        if getattr(options, name) is not None and (is_hdf5(file) or is_array(file)):
+            raise DataError(f"{name} is for FITS files, {file} is none; leave it out")
+
+
+def _read_array(image: Path, options: FileOptions) -> TelescopeImage:
+    if options.pixel_scale is None:
+        raise DataError(f"{image} does not say how large its pixels are; give pixel_scale, arcsec")
+    scale = check_pixel_scale(options.pixel_scale)
+    return TelescopeImage(data=read_npy(image), pixel_scale=scale)
 
 
 def _own_parts(
@@ -222,6 +242,9 @@ def _given_parts(found: TelescopeImage, options: FileOptions) -> dict[str, FitsP
     for kind in KINDS:
         path = getattr(options, kind)
         if path is None:
+            continue
+        if is_array(path):
+            parts[kind] = FitsPart(data=read_npy(path), label=path.name, role=cast(Role, kind))
             continue
         if kind == "psf" and is_hdf5(path):
             psf = read_hdf5_psf(path)

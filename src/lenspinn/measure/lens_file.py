@@ -46,28 +46,29 @@ def measure_image(  # noqa: PLR0913 - each is an option of the command
     coolest: bool = False,
     out: Path = Path("measured"),
 ) -> LensMeasurement:
-    """Measure a lens in a FITS or HDF5 image, and write the result.
+    """Measure a lens in a FITS, HDF5 or .npy image, and write the result.
 
     Parameters
     ----------
     image
         FITS file with the lens near its centre, whose other extensions may hold noise, PSF and
         mask (ERR, WHT, VIS_RMS, VARIANCE, PSF, DQ, MASK and similar names are used, with a note);
-        HDF5 file of lenstronomy, with its noise; or a folder with ``data.fits`` and, if there are
-        any, ``noise_map.fits``, ``psf.fits`` and ``mask_extra_galaxies.fits``.
+        HDF5 file of lenstronomy, with its noise; .npy file, for which pixel_scale must be given; or
+        a folder with ``data.fits`` and, if there are any, ``noise_map.fits``, ``psf.fits`` and
+        ``mask_extra_galaxies.fits``.
     noise
-        FITS file of standard deviations in the unit of the image, or of variances or weights (1 /
-        variance), where its name, its extension or its BUNIT says so; 0, and 1e5 times the noise of
-        the sky and above, leave a pixel out. By default the noise in the image's file, else an
-        estimate from the image.
+        FITS or .npy file of standard deviations in the unit of the image, or FITS file of variances
+        or weights (1 / variance), where its name, its extension or its BUNIT says so; 0, and 1e5
+        times the noise of the sky and above, leave a pixel out. By default the noise in the image's
+        file, else an estimate from the image.
     psf
-        FITS or HDF5 file of the PSF in pixels of the image, or in finer pixels where the file
+        FITS, HDF5 or .npy file of the PSF in pixels of the image, or in finer pixels where the file
         states their scale (PIXSCALE, PIXELSCL, OVERSAMP). By default the PSF in the image's file,
         else a Gaussian as of the instrument that the header names, for which theta_E gets a larger
         error. Without any of these the image is taken as unblurred, and the measurement is not
         trusted.
     mask
-        FITS file; pixels that are not 0 are left out.
+        FITS or .npy file; pixels that are not 0 are left out.
     pixel_scale
         Side of a pixel, arcsec; by default that in the file.
     image_hdu
