@@ -6,6 +6,7 @@ import pytest
 
 from lenspinn.config import command_line, dotted, parse_call, parse_config, to_dict
 from lenspinn.errors import ConfigError
+from lenspinn.train import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,3 +163,8 @@ def switch(name: str, *, dry_run: bool = False, jobs: int = 1) -> None:
 )
 def test_an_option_that_is_true_or_false_may_stand_alone(words: list[str], dry_run: bool) -> None:
     assert parse_call(switch, words)["dry_run"] is dry_run
+
+
+def test_a_name_where_a_file_is_meant_is_told_how_to_write_it() -> None:
+    with pytest.raises(ConfigError, match=r"write --model.name lenspinn_small"):
+        parse_config(TrainConfig, ["--model", "lenspinn_small", "--data", "a.zarr", "--out", "b"])

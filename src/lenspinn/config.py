@@ -193,6 +193,16 @@ def _checked(word: str) -> str:
     return word
 
 
+def _settings_of(path: str, key: str, hint: Any) -> dict[str, Any]:
+    """Read the file of a key with fields of its own; often the name of one was meant."""
+    fields = [field.name for field in dataclasses.fields(hint)]
+    if "name" in fields and not Path(path).exists():
+        raise ConfigError(
+            f"there is no file {path}; to choose one by name write --{key}.name {path}"
+        )
+    return read_yaml(Path(path))
+
+
 def _layer(key: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a file or of one option, whose keys are known."""
     if key == "config":
@@ -203,7 +213,8 @@ def _layer(key: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
     hint = known.get(key, dict)  # a key inside a dictionary: any YAML value
     value = read_word(text, hint, key)
     if dataclasses.is_dataclass(hint):  # a key with fields of its own
-        value = read_yaml(Path(text)) if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = _settings_of(value, key, hint)
         _check_keys(dict(_flatten({key: value}, known)), known, "option --")
     return {key: value}
 
