@@ -60,7 +60,7 @@ def test_without_light_and_source_noise_is_left(modelled: Arcs, measured: LensMe
     frame, light = modelled.without_light(parameters)
     assert light is not None
     assert light.model.shape == frame.image.shape
-    left = (frame.image - lensed_source(parameters, frame)) / frame.weighed_sigma
+    left = (frame.image - lensed_source(parameters, frame)) / frame.weighted_sigma
     assert left[np.isfinite(frame.sigma)].std() < SIGMA
 
 

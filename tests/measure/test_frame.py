@@ -43,7 +43,7 @@ def test_a_pedestal_is_no_light_of_the_lens() -> None:
         cut_frame(sky, np.ones_like(sky), SCALE, None, centre=(30, 40), radius=2.0, lit=True)
         for sky in (pixels, pixels + 1000)
     ]
-    assert cuts[1].weighed_sigma == pytest.approx(cuts[0].weighed_sigma)
+    assert cuts[1].weighted_sigma == pytest.approx(cuts[0].weighted_sigma)
 
 
 def test_the_lens_is_in_the_middle_of_its_frame() -> None:
@@ -58,8 +58,8 @@ def test_without_lens_light_the_middle_of_the_image_is_that_of_the_frame() -> No
 
 
 def test_without_lens_light_the_noise_counts_alone() -> None:
-    assert (frame(lens_light=False).weighed_sigma == 1).all()
-    assert frame().weighed_sigma[20, 20] > 1
+    assert (frame(lens_light=False).weighted_sigma == 1).all()
+    assert frame().weighted_sigma[20, 20] > 1
 
 
 def test_a_narrower_frame_leaves_out_its_corners() -> None:
@@ -102,4 +102,4 @@ def test_light_can_be_taken_away_without_its_noise() -> None:
     whole = frame()
     left = whole.minus(whole.image)
     assert (left.image == 0).all()
-    assert (left.weighed_sigma == whole.weighed_sigma).all()
+    assert (left.weighted_sigma == whole.weighted_sigma).all()

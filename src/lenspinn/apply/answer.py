@@ -22,8 +22,8 @@ REASONS = {
     FEATURES: "what the network sees",
     PIXELS: "noise, brightness or sharpness",
     LENS: "the lens and source that fit it",
-    "chi2": "what the fitted lens leaves unexplained",
-    "source": "how much structure of the source would explain of what the fitted lens leaves",
+    "chi2": "chi^2 of the fitted lens",
+    "source": "how much of its residual structure of the source would explain",
     "psf": "how much broader or narrower its PSF seems than it is said to be",
 }
 """Properties of an image that each score of `lenspinn.evaluate.shift` and of the physics models

@@ -71,7 +71,7 @@ def _noise(prepared: Prepared) -> Mismatch | None:
     if 1 / SAME_SCATTER <= scatter <= SAME_SCATTER:
         return None
     message = (
-        f"what the fit leaves scatters by {scatter:.2f} of the noise ({prepared.noise_from}); "
+        f"the residual of the fit scatters by {scatter:.2f} of the noise ({prepared.noise_from}); "
         "noise that is wrong hides or feigns substructure"
     )
     return Mismatch("noise", message, serious=True)

@@ -204,7 +204,7 @@ def _on_pixels_of(
     grid = (frame.pixel_scale, model.pixel_scale, model.num_pix)
     image, sigma, left_there = (
         torch.from_numpy(pixels[first:, first:]).float()
-        for pixels in (frame.image, frame.weighed_sigma, left)
+        for pixels in (frame.image, frame.weighted_sigma, left)
     )
     out = sigma.isinf()
     pixels = resample(torch.where(out, 0, image), *grid)
@@ -247,7 +247,7 @@ def _centred(
     field = model.num_pix * model.pixel_scale
     frame = frame.covering(field / 2 + frame.pixel_scale * max(abs(columns), abs(rows)))
     source = lensed_source(measured.smooth_parameters, frame)
-    left = _around((frame.image - source) / frame.weighed_sigma, columns, rows)
+    left = _around((frame.image - source) / frame.weighted_sigma, columns, rows)
     return _moved(frame, columns, rows), left, columns, rows
 
 

@@ -281,10 +281,10 @@ def _arcs_within(
     wide = wide if mode == "none" else wide.lit(light.galaxy)
     bare = wide.image - light.model
     within = {"inner": INNERMOST * seen.pixel_scale, "outer": len(bare) * seen.pixel_scale / 2}
-    ring = ring_radius(bare, wide.weighed_sigma, seen.pixel_scale, **within)
+    ring = ring_radius(bare, wide.weighted_sigma, seen.pixel_scale, **within)
     others: tuple[float, ...] = ()
     if guess is None:
-        others = other_rings(bare, wide.weighed_sigma, seen.pixel_scale, **within)
+        others = other_rings(bare, wide.weighted_sigma, seen.pixel_scale, **within)
     return _with_ring(
         Arcs(
             around=wide,
@@ -304,7 +304,7 @@ def _arcs_within(
 def _with_ring(arcs: Arcs) -> Arcs:
     """Leave out neighbours and masked lens light, given the guess of the ring's radius."""
     wide, guess, mode = arcs.around, arcs.guess, arcs.lens_light
-    sigma = wide.weighed_sigma
+    sigma = wide.weighted_sigma
     unsure = 2 * UNSEEN_CENTRE * guess if mode == "none" else 0.0
     far = wide.radius > NEIGHBOURS * guess + unsure
     beyond = wide.radius > guess
@@ -324,7 +324,7 @@ def _lens_light(
     """Fit the lens light to the image, minus the lensed source where that is known."""
     return fit_lens_light(
         frame.image if source_image is None else frame.image - source_image,
-        frame.weighed_sigma,
+        frame.weighted_sigma,
         pixel_scale=frame.pixel_scale,
         psf=frame.psf,
         shape=shape,

@@ -35,9 +35,9 @@ class Frame:
     pixel_scale: float
     psf: Float[np.ndarray, "v u"] | None
     light: Pixels
-    """Approximate lens light, for its share of `weighed_sigma`."""
+    """Approximate lens light, for its share of `weighted_sigma`."""
     arcs: Pixels
-    """Approximate light of the lensed source, for its share of `weighed_sigma`."""
+    """Approximate light of the lensed source, for its share of `weighted_sigma`."""
     noise_factor: Pixels
     """Factor on the noise and these model errors, 1 and more, for errors of the models beyond them;
     see `lenspinn.measure.model_error`."""
@@ -52,7 +52,7 @@ class Frame:
         return np.hypot(x, y) * self.pixel_scale
 
     @property
-    def weighed_sigma(self) -> Pixels:
+    def weighted_sigma(self) -> Pixels:
         """Noise with the errors of the models of lens light and source, times `noise_factor`."""
         return self._believed_sigma * self.noise_factor
 

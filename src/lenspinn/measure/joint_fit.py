@@ -98,7 +98,7 @@ def starts_around(
         centre is more than two pixels.
     """
     arcs = frame.image - light.model
-    significance = arcs / frame.weighed_sigma
+    significance = arcs / frame.weighted_sigma
     weight = np.where(significance > ARC_SIGMAS, significance, 0) * (frame.radius > guess / 3)
     aside = ASIDE if expected.centre > 2 * frame.pixel_scale else ()
     begin = [((0.0, 0.0), offset) for offset in OFFSETS]
@@ -158,7 +158,7 @@ def fit_source(
     shear
         Whether the lens may have external shear.
     """
-    sigma = frame.weighed_sigma
+    sigma = frame.weighted_sigma
     image = torch.from_numpy(frame.image).float()[None]
     whole = torch.from_numpy(sigma).float()[None]
     optics = frame_optics(frame, 1 if look else SUPERSAMPLING)

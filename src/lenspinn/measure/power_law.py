@@ -59,7 +59,7 @@ def fit_power_law(
     """
     frame = replace(frame, arcs=frame.arcs * (STRUCTURED_ERROR / ARC_ERROR))
     image, sigma = (
-        torch.from_numpy(pixels).float()[None] for pixels in (frame.image, frame.weighed_sigma)
+        torch.from_numpy(pixels).float()[None] for pixels in (frame.image, frame.weighted_sigma)
     )
     optics = frame_optics(frame, SUPERSAMPLING)
     fit = fit_smooth_lens(

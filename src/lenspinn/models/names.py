@@ -35,7 +35,7 @@ NETWORKS = {
     "cait_patch8": Network(13_654_437, "CaiT with patches of 8 pixels"),
     "efficientnet_b0": Network(4_010_815, "EfficientNet-B0"),
     "efficientnet_lite0": Network(3_374_275, "EfficientNet-Lite0: no squeeze and excitation"),
-    "lenspinn_fit": Network(6_699_310, "solves the lens, reads image and what the fit leaves"),
+    "lenspinn_fit": Network(6_699_310, "solves the lens, reads image and residual"),
     "lenspinn_large": Network(14_551_412, "LensPINN: source, image and edges, EfficientNet-B0"),
     "lenspinn_small": Network(7_161_340, "LensPINN: source, image and edges, MobileNetV3"),
     "lensformer": Network(15_788_259, "Lensformer: the same as tokens, patches of 32 pixels"),

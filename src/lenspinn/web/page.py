@@ -248,7 +248,7 @@ def _own_tab() -> None:
             noise = gr.File(label="Noise map, FITS", elem_id="noise", height=110)
             psf = gr.File(label="PSF, FITS", elem_id="psf", height=110)
             scale = gr.Number(
-                value=0, label="Pixel scale, arcsec (0: what the file says)", minimum=0
+                value=0, label="Pixel scale, arcsec per pixel (0: as the file says)", minimum=0
             )
             start = gr.Button("Measure, ask and search", variant="primary", elem_id="start")
         with gr.Column(scale=4, min_width=480):
