@@ -56,7 +56,7 @@ def chance_sentence(record: Mapping[str, Any]) -> str:
 
 
 def verdict_of(report: Path) -> str:
-    """Return the accuracy of an evaluation with its interval, and where it is not above chance.
+    """Return the accuracy of an evaluation with its interval, beside that of guessing.
 
     Parameters
     ----------
@@ -64,9 +64,8 @@ def verdict_of(report: Path) -> str:
         Report that `lenspinn.evaluate.evaluate_run` wrote.
     """
     (record,) = read_json(report.with_name("evaluation.json"))["records"]
-    where = "above chance" if record["above_chance"] else "not above chance"
     return (
         f"accuracy {record['accuracy']:.3f} ({record['accuracy_low']:.3f} to "
-        f"{record['accuracy_high']:.3f}) on {record['n_test']:,} images, {where} "
-        f"({record['chance_accuracy']:.3f})"
+        f"{record['accuracy_high']:.3f}) on {record['n_test']:,} images; guessing would reach "
+        f"{record['chance_accuracy']:.3f}"
     )
