@@ -67,7 +67,9 @@ def test_a_rare_and_robust_clump_is_claimed(found):
 
 
 def test_a_limit_is_said_up_to_the_heaviest_mass_that_is_looked_for(found):
-    low, high = re.search(r"no point mass of (\S+) M_sun to (\S+) M_sun", found.verdict).groups()
+    low, high = re.search(
+        r"no other point mass of (\S+) M_sun to (\S+) M_sun", found.verdict
+    ).groups()
     assert float(high) == pytest.approx(MASSES[-1] * found.masses.per_square_arcsec, rel=0.1)
     assert float(low) < float(high)
 
@@ -109,6 +111,7 @@ def test_a_clump_that_another_model_lacks_is_not(found):
     other = replace(found, clumps=(replace(clump, looks=UNSEEN),))
     assert not other.claimed
     assert other.verdict.startswith("no clump is claimed")
+    assert "no point mass of" in other.verdict
     assert "not robust (other light)" in other.verdict
 
 

@@ -314,8 +314,9 @@ class Detection:
                 f"a point mass of {heaviest} would be found with {PROBABLY:.0%} on {share:.0%} of "
                 "the arcs alone"
             )
+        none = "no other" if self.claimed else "no"
         return (
-            f"on half of the arcs no point mass of {self.mass_in_words(typical)} to {heaviest} "
+            f"on half of the arcs {none} point mass of {self.mass_in_words(typical)} to {heaviest} "
             f"at {PROBABLY:.0%}"
         )
 
