@@ -33,7 +33,7 @@ def test_a_rough_image_gets_mocks_that_are_about_as_rough(lens, bank, solution):
 
 
 def test_clumps_are_as_bright_beside_the_source_in_its_outskirts_as_in_its_middle(solution):
-    clumps = _Clumps.drawn(np.random.default_rng(3), solution)
+    clumps = _Clumps.drawn(np.random.default_rng(3), solution, 50)
     at = (each.reshape(1, 1, -1) for each in (clumps.x, clumps.y))
     ratio = clumps.peak / solution.brightness(*at).flatten()
     assert ratio.max() < 1.2 * ratio.min()

@@ -262,6 +262,7 @@ class Detection:
         return {
             "number": len(self.chance.highest),
             "clumpy_share_of_source": self.maker.share,
+            "clumps_of_source": self.maker.clumps,
             "noise_over_stated": self.maker.noise.scale,
             "highest_peaks": self.chance.highest.round(3).tolist(),
             "left_on_arcs": self.chance.left.round(4).tolist(),

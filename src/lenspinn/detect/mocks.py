@@ -33,11 +33,12 @@ Images = Float[Tensor, "batch y x"]
 
 BATCH = 8
 """Number of mocks that are solved together."""
-CLUMPS = 50
-"""Number of clumps in a mock's source. The surface brightness of all has the same ratio to that of
-the source at their place, whatever their size: that of observed clumps does not depend on size
-(Livermore et al. 2012, arXiv:1209.5741), and a clump as bright as those of the middle would stand
-alone in the outskirts, where an image that shows such a companion has it masked."""
+CLUMPS = (50, 20, 8)
+"""Numbers of clumps in a mock's source, of which the first that is rough enough is taken: the fewer,
+the rougher. The surface brightness of all has the same ratio to that of the source at their place,
+whatever their size: that of observed clumps does not depend on size (Livermore et al. 2012,
+arXiv:1209.5741), and a clump as bright as those of the middle would stand alone in the outskirts,
+where an image that shows such a companion has it masked."""
 SIZES = (0.04, 0.4)
 """Smallest and largest standard deviation of a source's clumps, in half-light radii of the source:
 from structure that is too fine for shapelets to structure that they can fit. The number of clumps
@@ -71,6 +72,8 @@ class MockMaker:
     noise: Noise
     share: float = 0.0
     """Share of the source's light that is in clumps."""
+    clumps: int = CLUMPS[0]
+    """Number of clumps."""
 
     @property
     def lens(self) -> ObservedLens:
@@ -93,7 +96,7 @@ class MockMaker:
         images = []
         for at in range(num):
             rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, at])))
-            clumps = _Clumps.drawn(rng, self.solution)
+            clumps = _Clumps.drawn(rng, self.solution, self.clumps)
             subhalo = None if subhalos is None else subhalos[at]
             model = _lensed(self.solution, clumps, self.share, subhalo, fine)
             images.append(model + self._drawn_noise(rng))
@@ -137,7 +140,7 @@ class _Clumps:
         self.peak = around * flux / (2 * math.pi * float((around * size.square()).sum()))
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, solution: DarkSolution) -> "_Clumps":
+    def drawn(cls, rng: np.random.Generator, solution: DarkSolution, num: int) -> "_Clumps":
         """Draw clumps with a density proportional to the surface brightness of the source."""
         radius = float(by_name(solution.parameters)["log_R_sersic"].exp())
         cell = 2 * SOURCE_FIELD * radius / SOURCE_CELLS
@@ -146,10 +149,10 @@ class _Clumps:
         x, y = x + p["source_x"], y + p["source_y"]
         brightness = solution.brightness(x, y)[0].clamp(min=0).double().numpy()
         chance = brightness.ravel() / brightness.sum()
-        cells = rng.choice(chance.size, CLUMPS, p=chance)
-        aside = rng.uniform(-cell / 2, cell / 2, (2, CLUMPS))
+        cells = rng.choice(chance.size, num, p=chance)
+        aside = rng.uniform(-cell / 2, cell / 2, (2, num))
         most, least = (size**-2 for size in SIZES)
-        size = radius * rng.uniform(least, most, CLUMPS) ** -0.5
+        size = radius * rng.uniform(least, most, num) ** -0.5
         return cls(
             x.flatten()[cells] + torch.from_numpy(aside[0]).float(),
             y.flatten()[cells] + torch.from_numpy(aside[1]).float(),
@@ -189,23 +192,32 @@ def mock_maker(bank: TemplateBank, solution: DarkSolution, *, seed: int) -> Mock
     -----
     The roughness of the residual, less that of noise alone, goes as the square of the share of
     light in clumps. The share is found from mocks without clumps and mocks with a first share, and
-    then once more from mocks with the share that was found.
+    then once more from mocks with the share that was found. Where even the largest share is not
+    rough enough, clumps are fewer.
     """
     lens = bank.lens
     maker = MockMaker(bank=bank, solution=solution, noise=_noise(lens, solution))
     wanted = float(bank.roughness_left(solution)[0])
 
-    def left(share: float, part: int) -> float:
-        mocks = replace(maker, share=share).draw(TUNING, seed + part)
-        return float(np.median(bank.roughness_left(solve(lens, mocks))))
-
-    smooth, share = left(0.0, 0), FIRST_SHARE
+    smooth = _typical_roughness(maker, seed)
     if smooth >= wanted:
         return maker
-    for part in range(1, 1 + ROUNDS):
-        per_square = max(left(share, part) - smooth, 1e-3) / share**2
-        share = min(MOST_SHARE, math.sqrt((wanted - smooth) / per_square))
-    return replace(maker, share=share)
+    for at, clumps in enumerate(CLUMPS):
+        maker = replace(maker, clumps=clumps, share=FIRST_SHARE)
+        for part in range(1, 1 + ROUNDS):
+            left = _typical_roughness(maker, seed + at * ROUNDS + part)
+            per_square = max(left - smooth, 1e-3) / maker.share**2
+            share = min(MOST_SHARE, math.sqrt((wanted - smooth) / per_square))
+            maker = replace(maker, share=share)
+        if maker.share < MOST_SHARE:
+            break
+    return maker
+
+
+def _typical_roughness(maker: MockMaker, seed: int) -> float:
+    """Return the median roughness of a few mocks."""
+    mocks = maker.draw(TUNING, seed)
+    return float(np.median(maker.bank.roughness_left(solve(maker.lens, mocks))))
 
 
 def _noise(lens: ObservedLens, solution: DarkSolution) -> Noise:
