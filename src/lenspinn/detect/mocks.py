@@ -34,8 +34,8 @@ Images = Float[Tensor, "batch y x"]
 BATCH = 8
 """Number of mocks that are solved together."""
 CLUMPS = (50, 20, 8)
-"""Numbers of clumps in a mock's source, of which the first that is rough enough is taken: the fewer,
-the rougher. The surface brightness of all has the same ratio to that of the source at their place,
+"""Numbers of clumps in a mock's source, of which the first that is rough enough is taken: fewer are
+rougher. The surface brightness of all has the same ratio to that of the source at their place,
 whatever their size: that of observed clumps does not depend on size (Livermore et al. 2012,
 arXiv:1209.5741), and a clump as bright as those of the middle would stand alone in the outskirts,
 where an image that shows such a companion has it masked."""
