@@ -26,8 +26,8 @@ from lenspinn.measure.psf import full_width
 __all__ = ["SAME_MASS", "SURVIVES", "SecondLook", "second_looks"]
 
 SURVIVES = 0.6
-"""Least share of a peak's height that every other model must show within `NEAR_ENOUGH` of the
-peak."""
+"""Least share of a peak's significance that every other model must show within `NEAR_ENOUGH` of the
+peak, and that a fit with all else free must gain."""
 SAME_MASS = 2.0
 """Largest factor by which the mass may change in another model."""
 BROADER = 0.03
