@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from lenspinn.data.style import COLORS, INK, clean_axes
 
 MASS_EDGES = np.geomspace(0.002, 0.12, 9)
 """Of the bins of squared Einstein radii, arcsec^2."""
+MASS_TICKS = (0.003, 0.01, 0.03, 0.1)
 LEAST = 10
 """Clumps of a bin that is drawn."""
 
@@ -46,6 +48,8 @@ def picture(
         share = [found[places == at].mean() for at in shown]
         masses.plot(x, share, "o-", color=color, label=name)
     masses.set(xscale="log", xlabel="squared Einstein radius, arcsec$^2$")
+    masses.set_xticks(MASS_TICKS, [f"{mass:g}" for mass in MASS_TICKS])
+    masses.xaxis.set_minor_locator(NullLocator())
     for axes in (said, masses):
         clean_axes(axes)
         axes.set_ylim(-0.03, 1.03)
