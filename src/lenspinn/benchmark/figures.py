@@ -25,9 +25,7 @@ def comparison_figure(lines: Sequence[Line]) -> Figure:
     ----------
     lines
         Lines of the table; those without finished cells are left out. Several seeds are drawn as
-        their mean, and a band
-        a
-        band from the lowest to the highest.
+        their mean, and a band from the lowest to the highest.
     """
     figure = Figure(figsize=(12.6, 3.9), layout="constrained")
     panels = figure.subplots(1, 3)
