@@ -5,7 +5,7 @@ of two worker processes on this machine loses one of them (SIGKILL) at a random 
 tasks; 10,000 rows lose the whole command once, in the middle, and are continued. Each measurement
 is kept in FOLDER, so that an interrupted call is continued by the same one.
 
-    python benchmarks/catalogue_scale.py --work FOLDER [--rows 10000]
+    python benchmarks/catalogue_scale.py --work FOLDER [--quick]
 """
 
 import argparse
@@ -28,7 +28,8 @@ from result_file import write_result
 from lenspinn.files import write_whole
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "catalogue_scale.json"
-KILLS = 5
+KILLS, QUICK_KILLS = 5, 3
+ROWS = 10_000
 CLUSTER_ROWS = 1000
 """Rows of a catalogue whose worker is killed."""
 WORKERS = 2
@@ -90,7 +91,7 @@ def in_time(kill: dict[str, Any]) -> bool:
     return bool(kill["tasks_of_the_killed_worker"])
 
 
-def cluster(work: Path, once: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+def cluster(work: Path, kills: int, once: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """Kill a worker of a cluster, which its nanny replaces, until enough had tasks."""
     with (
         LocalCluster(
@@ -101,7 +102,7 @@ def cluster(work: Path, once: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         address = workers.scheduler_address
         whole = once("cluster_whole", lambda: uninterrupted(work, client, address))
         longest, each = whole["seconds_from_first_task"], []
-        while sum(map(in_time, each)) < KILLS:
+        while sum(map(in_time, each)) < kills:
             number = len(each)
             kill = once(
                 f"cluster_kill_{number}",
@@ -164,8 +165,8 @@ def main() -> None:
     """Measure what is not measured yet, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--quick", action="store_true", help="few kills, and no 10,000 rows")
     config = parser.parse_args()
     work = config.work.resolve()  # workers of a cluster have folders of their own
     work.mkdir(parents=True, exist_ok=True)
@@ -179,10 +180,9 @@ def main() -> None:
         return found
 
     prepare(work)
-    of_cluster = cluster(work, once)
-    write_result(
-        config.out, {"cluster": of_cluster, "many_rows": many_rows(work, config.rows, once)}
-    )
+    of_cluster = cluster(work, QUICK_KILLS if config.quick else KILLS, once)
+    large = "not run" if config.quick else many_rows(work, ROWS, once)
+    write_result(config.out, {"quick": config.quick, "cluster": of_cluster, "many_rows": large})
 
 
 if __name__ == "__main__":
