@@ -25,7 +25,7 @@ def rows_of(lenses, num, *, spread):
 def test_a_curve_gives_one_half_where_its_argument_is_0():
     probability = COUNTS["probability"]
     assert probability(2.0, -np.log(2.0), 1.0) == pytest.approx(0.5)
-    assert probability(4.0, 1.0, -np.log(2.0), 1.0) == pytest.approx(0.7559, abs=1e-4)
+    assert probability(4.0, -np.log(2.0), 1.0) == pytest.approx(0.7559, abs=1e-4)
 
 
 def test_a_peak_is_there_if_it_is_both_high_and_near():
