@@ -198,6 +198,20 @@ def measured(work: Path, data: Path, once: Callable[..., dict[str, Any]]) -> dic
     }
 
 
+def once_in(work: Path) -> Callable[..., dict[str, Any]]:
+    """Return a function that measures what is not kept in a folder by its name, and keeps it."""
+
+    def once(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        path = work / f"{name}.json"
+        if not path.exists():
+            write_whole(path, json.dumps(measure()).encode())
+        found: dict[str, Any] = json.loads(path.read_text())
+        print(name, found, flush=True)
+        return found
+
+    return once
+
+
 def main() -> None:
     """Measure what is not measured yet, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -209,14 +223,7 @@ def main() -> None:
     work = config.work
     work.mkdir(parents=True, exist_ok=True)
     kills = 2 if config.quick else 20
-
-    def once(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        path = work / f"{name}.json"
-        if not path.exists():
-            write_whole(path, json.dumps(measure()).encode())
-        found: dict[str, Any] = json.loads(path.read_text())
-        print(name, found, flush=True)
-        return found
+    once = once_in(work)
 
     prepare(work)
     gain = once("batch_gain", lambda: batch_gain(work))

@@ -9,7 +9,6 @@ is kept in FOLDER, so that an interrupted call is continued by the same one.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -21,11 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
-from catalogue import apply_options, command, peak_memory, prepare, rows_of, short_table
+from catalogue import (
+    apply_options,
+    command,
+    once_in,
+    peak_memory,
+    prepare,
+    rows_of,
+    short_table,
+)
 from distributed import Client, LocalCluster
 from result_file import write_result
-
-from lenspinn.files import write_whole
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "catalogue_scale.json"
 KILLS, QUICK_KILLS = 5, 3
@@ -170,14 +175,7 @@ def main() -> None:
     config = parser.parse_args()
     work = config.work.resolve()  # workers of a cluster have folders of their own
     work.mkdir(parents=True, exist_ok=True)
-
-    def once(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        path = work / f"{name}.json"
-        if not path.exists():
-            write_whole(path, json.dumps(measure()).encode())
-        found: dict[str, Any] = json.loads(path.read_text())
-        print(name, found, flush=True)
-        return found
+    once = once_in(work)
 
     prepare(work)
     of_cluster = cluster(work, QUICK_KILLS if config.quick else KILLS, once)

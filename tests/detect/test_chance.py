@@ -41,8 +41,7 @@ def test_what_is_injected_is_found_or_not(chance):
     assert np.isnan(told.height_limit)  # of so few
 
 
-def test_no_mock_is_compared_with_itself(bank, chance):
-    # Each of ten mocks would be a tenth of its own spread, and its heights at most sqrt(10).
+def test_heights_are_expected_from_lengths_and_spread(bank, chance):
     assert chance.spread.shape == bank.length.shape
     assert (chance.highest > 0).all()
     assert chance.expected_heights(bank) == pytest.approx(

@@ -112,8 +112,7 @@ def draw_masses(
     """
     rows, columns = np.nonzero(bank.lens.region)
     chosen = rng.integers(len(rows), size=num)
-    middle = (len(bank.lens.region) - 1) / 2
-    x, y = ((at[chosen] - middle) * bank.lens.pixel_scale for at in (columns, rows))
+    x, y = bank.lens.position(rows[chosen], columns[chosen])
     mass = np.exp(rng.uniform(math.log(MASSES[0]), math.log(MASSES[-1]), num))
     return np.stack([x, y, mass], axis=1), expected_heights(bank, heights, x, y, mass)
 

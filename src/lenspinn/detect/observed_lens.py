@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from torch import Tensor
 
@@ -27,6 +27,7 @@ __all__ = ["ObservedLens", "observe_lens"]
 
 Pixels = Float[np.ndarray, "y x"]
 Mask = Bool[np.ndarray, "y x"]
+Numbers = Float[np.ndarray, " some"] | Int[np.ndarray, " some"]
 
 REACH = 1.75
 """Half side of the frame of a search, in units of theta_E: beyond it there are no arcs of this
@@ -94,6 +95,11 @@ class ObservedLens:
         """Mask of the pixels in which clumps are looked for: on the arcs and close to them."""
         distance = ndimage.distance_transform_edt(~self.arcs) * self.pixel_scale
         return (distance <= AROUND_ARCS) & np.isfinite(self.sigma[0].numpy())
+
+    def position(self, rows: Numbers, columns: Numbers) -> tuple[Numbers, Numbers]:
+        """Return x and y of pixels, numbered from 0, from the middle of the frame, arcsec."""
+        middle = (self.image.shape[-1] - 1) / 2
+        return (columns - middle) * self.pixel_scale, (rows - middle) * self.pixel_scale
 
     def with_optics(self, optics: Optics) -> "ObservedLens":
         """Return the observed lens with other optics, such as another PSF."""

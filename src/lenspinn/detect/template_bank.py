@@ -68,16 +68,12 @@ class TemplateBank:
     @cached_property
     def x(self) -> Float[np.ndarray, " places"]:
         """Positions of the places along x, arcsec from the middle of the frame."""
-        return (self.columns - self._middle) * self.lens.pixel_scale
+        return self.lens.position(self.rows, self.columns)[0]
 
     @cached_property
     def y(self) -> Float[np.ndarray, " places"]:
         """Positions of the places along y, arcsec from the middle of the frame."""
-        return (self.rows - self._middle) * self.lens.pixel_scale
-
-    @property
-    def _middle(self) -> float:
-        return (self.lens.image.shape[-1] - 1) / 2
+        return self.lens.position(self.rows, self.columns)[1]
 
     def significance(self, solution: DarkSolution) -> Scores:
         """Return the significance of each template in each residual.
@@ -151,8 +147,7 @@ class TemplateBank:
         """Return a map whose pixels have the value of the nearest place, NaN outside the region."""
         shown = np.full(self.lens.region.shape, np.nan)
         rows, columns = np.nonzero(self.lens.region)
-        x, y = ((at - self._middle) * self.lens.pixel_scale for at in (columns, rows))
-        shown[rows, columns] = values[self.nearest(x, y)]
+        shown[rows, columns] = values[self.nearest(*self.lens.position(rows, columns))]
         return shown
 
 
@@ -167,8 +162,7 @@ def make_bank(lens: ObservedLens, solution: DarkSolution) -> TemplateBank:
         Solution of its image: its lens and source are those of the templates.
     """
     rows, columns = np.nonzero(_places(lens))
-    middle = (lens.image.shape[-1] - 1) / 2
-    x, y = ((at - middle) * lens.pixel_scale for at in (columns, rows))
+    x, y = lens.position(rows, columns)
     numbers = [(*at, mass) for mass in MASSES for at in zip(x, y, strict=True)]
     maps = apart_from_free(changes_by(lens, solution, np.array(numbers)), solution)
     length = maps.norm(dim=1, keepdim=True)
